@@ -1,0 +1,104 @@
+/**
+ * The configuration: every flag's value from the command line, else the environment, else the default.
+ */
+import { environmentName, FLAGS, type Flag } from './flags.ts';
+import { PARSERS, ValueError, type Values } from './values.ts';
+
+/** A command line the program does not understand. The message is one line for the user, who gets exit code 2. */
+export class UsageError extends Error {}
+
+/** Where a value came from. */
+export type Source = 'flag' | 'environment' | 'default';
+
+/** What the command line asks for. */
+export type Command =
+  | { readonly name: 'start'; readonly config: Config }
+  | { readonly name: 'help' }
+  | { readonly name: 'version' };
+
+/** The values of all flags. */
+export class Config {
+  readonly #values = new Map<string, { value: unknown; source: Source }>();
+
+  /** @throws UsageError on a value that its flag does not take, from the command line or the environment */
+  constructor(flags: ReadonlyMap<string, string>, environment: NodeJS.ProcessEnv) {
+    for (const flag of FLAGS) this.#values.set(flag.name, read(flag, flags, environment));
+  }
+
+  /** The value of a flag, which is of the type that the table says. */
+  get<T extends keyof Values>(type: T, name: string): Values[T] {
+    const flag = FLAGS.find((candidate) => candidate.name === name);
+    if (flag?.type !== type) throw new Error(`no flag --${name} of type ${type}`);
+    return this.#values.get(name)?.value as Values[T];
+  }
+
+  /** Where the value of a flag came from. */
+  source(name: string): Source {
+    return this.#values.get(name)?.source ?? 'default';
+  }
+
+  /** The flags that were set by the user, in the order of the table. */
+  given(): readonly Flag[] {
+    return FLAGS.filter((flag) => this.source(flag.name) !== 'default');
+  }
+}
+
+function read(flag: Flag, flags: ReadonlyMap<string, string>, environment: NodeJS.ProcessEnv) {
+  const given = flags.get(flag.name);
+  const fromEnvironment = environment[environmentName(flag.name)];
+  const source: Source =
+    given !== undefined ? 'flag' : fromEnvironment !== undefined ? 'environment' : 'default';
+  const text = given ?? fromEnvironment ?? flag.default;
+  try {
+    return { value: PARSERS[flag.type](text), source };
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    const name = source === 'environment' ? environmentName(flag.name) : `--${flag.name}`;
+    throw new UsageError(`invalid value ${JSON.stringify(text)} for ${name}: ${error.message}`);
+  }
+}
+
+/**
+ * Reads a command line (without the program's name): `start [flags]`, `grpc-proxy start [flags]`, `--help`,
+ * `--version`. Flags are written `--name=value`, `--name value`, or with one dash as Go takes them.
+ * @throws UsageError with one line that names what is wrong
+ */
+export function parseCommandLine(args: readonly string[], environment: NodeJS.ProcessEnv): Command {
+  if (args.some((arg) => arg === '--help' || arg === '-h' || arg === 'help')) return { name: 'help' };
+  if (args[0] === '--version' || args[0] === 'version') return { name: 'version' };
+  const rest = args[0] === 'grpc-proxy' ? args.slice(1) : args;
+  if (rest[0] === undefined) throw new UsageError('missing command: start (see --help)');
+  if (rest[0] !== 'start') throw new UsageError(`unknown command ${JSON.stringify(rest[0])} (see --help)`);
+  const config = new Config(parseFlags(rest.slice(1)), environment);
+  refuseUnsafe(config);
+  return { name: 'start', config };
+}
+
+function parseFlags(args: readonly string[]): Map<string, string> {
+  const flags = new Map<string, string>();
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] as string;
+    const match = /^--?([A-Za-z][\w-]*)(?:=(.*))?$/s.exec(arg);
+    if (!match) throw new UsageError(`unexpected argument ${JSON.stringify(arg)} (see --help)`);
+    const name = match[1] as string;
+    const flag = FLAGS.find((candidate) => candidate.name === name);
+    if (!flag) throw new UsageError(`unknown flag --${name} (see --help)`);
+    let value = match[2];
+    if (value === undefined) value = flag.type === 'boolean' ? 'true' : args[++i];
+    if (value === undefined) throw new UsageError(`flag --${name} needs a value`);
+    flags.set(name, value);
+  }
+  return flags;
+}
+
+/** Stops the start when a flag asks for protection that does not exist yet. */
+function refuseUnsafe(config: Config): void {
+  for (const flag of config.given()) {
+    if (flag.pending !== 'refused') continue;
+    throw new UsageError(`--${flag.name} is not supported yet, and running without it would not be safe`);
+  }
+  const secure = config.get('endpoints', 'endpoints').find((endpoint) => endpoint.secure);
+  if (secure) throw new UsageError(`TLS to etcd is not supported yet (--endpoints: ${secure.name})`);
+  if (config.get('address', 'listen-addr').secure)
+    throw new UsageError('TLS to clients is not supported yet (--listen-addr)');
+}

@@ -1,0 +1,257 @@
+/**
+ * The one table of flags. Parsing, the environment, `--help` and `docs/flags.md` all come from it. Names and
+ * defaults of `etcd grpc-proxy start` are kept, so that its scripts and manifests work unchanged.
+ */
+import type { ValueType } from './values.ts';
+
+/** A setting of the program. */
+export interface Flag {
+  /** Kebab-case, without dashes in front. */
+  readonly name: string;
+  readonly type: ValueType;
+  /** The default as one would write it on the command line. */
+  readonly default: string;
+  readonly group: Group;
+  readonly help: string;
+  /**
+   * Set while the feature is missing: `ignored` flags are accepted with one log line that says so; `refused`
+   * ones stop the start, since running without them would be unsafe.
+   */
+  readonly pending?: 'ignored' | 'refused';
+}
+
+/** Headings of `--help`, in its order. */
+export const GROUPS = [
+  'Serving',
+  'Upstream',
+  'Limits',
+  'TLS',
+  'Cluster',
+  'Observability',
+  'Experimental',
+] as const;
+export type Group = (typeof GROUPS)[number];
+
+const flag = (
+  group: Group,
+  name: string,
+  type: ValueType,
+  def: string,
+  help: string,
+  pending?: 'ignored' | 'refused',
+): Flag =>
+  pending === undefined
+    ? { name, type, default: def, group, help }
+    : { name, type, default: def, group, help, pending };
+
+/** Every flag, by group and in the order of the help. */
+export const FLAGS: readonly Flag[] = [
+  flag(
+    'Serving',
+    'listen-addr',
+    'address',
+    '127.0.0.1:23790',
+    'address to serve on: host:port, or unix:///path',
+  ),
+  flag(
+    'Serving',
+    'cors-allowed-origins',
+    'list',
+    '',
+    'browser origins that may call from other sites (comma separated, * for any); empty: same origin only',
+  ),
+  flag(
+    'Serving',
+    'advertise-client-url',
+    'string',
+    '127.0.0.1:23790',
+    'address under which clients reach this proxy',
+    'ignored',
+  ),
+  flag('Serving', 'namespace', 'string', '', 'prefix put in front of every key', 'refused'),
+  flag('Serving', 'data-dir', 'string', 'default.proxy', 'folder for generated certificates', 'ignored'),
+
+  flag(
+    'Upstream',
+    'endpoints',
+    'endpoints',
+    '127.0.0.1:2379',
+    'etcd endpoints (comma separated): host:port, http://host:port, unix:///path, unixs:///path',
+  ),
+  flag('Upstream', 'dial-timeout', 'duration', '2s', 'time for one connection attempt to an endpoint'),
+  flag(
+    'Upstream',
+    'dial-keepalive-time',
+    'duration',
+    '0s',
+    'ping etcd after this long without traffic; 0s: never',
+    'ignored',
+  ),
+  flag(
+    'Upstream',
+    'dial-keepalive-timeout',
+    'duration',
+    '20s',
+    'close the connection when a ping is not answered in this time',
+    'ignored',
+  ),
+  flag(
+    'Upstream',
+    'permit-without-stream',
+    'boolean',
+    'false',
+    'ping etcd also while no call is open',
+    'ignored',
+  ),
+  flag(
+    'Upstream',
+    'endpoints-auto-sync-interval',
+    'duration',
+    '0s',
+    'refresh the endpoints from the member list this often; 0s: never',
+    'ignored',
+  ),
+  flag(
+    'Upstream',
+    'discovery-srv',
+    'string',
+    '',
+    'DNS domain whose SRV records name the endpoints',
+    'ignored',
+  ),
+  flag('Upstream', 'discovery-srv-name', 'string', '', 'service name suffix for the SRV query', 'ignored'),
+  flag(
+    'Upstream',
+    'insecure-discovery',
+    'boolean',
+    'false',
+    'accept endpoints from SRV records without TLS',
+    'ignored',
+  ),
+
+  flag(
+    'Limits',
+    'max-send-bytes',
+    'bytes',
+    '1572864',
+    'largest message sent to etcd; a larger request fails with RESOURCE_EXHAUSTED',
+  ),
+  flag('Limits', 'max-recv-bytes', 'bytes', '2147483647', 'largest message accepted from etcd'),
+  flag(
+    'Limits',
+    'max-concurrent-streams',
+    'integer',
+    '4294967295',
+    'streams that one client connection may have open',
+  ),
+  flag(
+    'Limits',
+    'max-waiting-calls',
+    'integer',
+    '10000',
+    'calls that may wait for a connection to etcd; one more fails with UNAVAILABLE',
+  ),
+  flag(
+    'Limits',
+    'first-byte-timeout',
+    'duration',
+    '10s',
+    'close a connection that sends nothing for this long after it opened',
+  ),
+  flag(
+    'Limits',
+    'grpc-keepalive-min-time',
+    'duration',
+    '5s',
+    'shortest interval at which a client may ping',
+    'ignored',
+  ),
+  flag(
+    'Limits',
+    'grpc-keepalive-interval',
+    'duration',
+    '2h',
+    'ping a client after this long without traffic',
+    'ignored',
+  ),
+  flag(
+    'Limits',
+    'grpc-keepalive-timeout',
+    'duration',
+    '20s',
+    'close the connection when a client does not answer a ping in this time',
+    'ignored',
+  ),
+
+  flag('TLS', 'cert', 'string', '', 'client certificate for etcd', 'refused'),
+  flag('TLS', 'key', 'string', '', 'key of the client certificate for etcd', 'refused'),
+  flag('TLS', 'cacert', 'string', '', 'CA that signs the certificates of etcd', 'refused'),
+  flag(
+    'TLS',
+    'insecure-skip-tls-verify',
+    'boolean',
+    'false',
+    'do not verify the certificates of etcd',
+    'refused',
+  ),
+  flag('TLS', 'cert-file', 'string', '', 'certificate shown to clients', 'refused'),
+  flag('TLS', 'key-file', 'string', '', 'key of the certificate shown to clients', 'refused'),
+  flag('TLS', 'trusted-ca-file', 'string', '', 'CA that client certificates must be signed by', 'refused'),
+  flag('TLS', 'listen-cipher-suites', 'list', '', 'TLS cipher suites offered to clients', 'refused'),
+  flag('TLS', 'auto-tls', 'boolean', 'false', 'serve with a self-signed certificate', 'refused'),
+  flag(
+    'TLS',
+    'self-signed-cert-validity',
+    'integer',
+    '1',
+    'years that a self-signed certificate is valid',
+    'ignored',
+  ),
+  flag('TLS', 'client-crl-file', 'string', '', 'revocation list for client certificates', 'refused'),
+  flag('TLS', 'tls-min-version', 'string', '', 'lowest TLS version for clients: TLS1.2 or TLS1.3', 'refused'),
+  flag(
+    'TLS',
+    'tls-max-version',
+    'string',
+    '',
+    'highest TLS version for clients: TLS1.2 or TLS1.3',
+    'refused',
+  ),
+
+  flag(
+    'Cluster',
+    'resolver-prefix',
+    'string',
+    '',
+    'key prefix under which the proxy registers itself',
+    'ignored',
+  ),
+  flag('Cluster', 'resolver-ttl', 'integer', '0', 'seconds after which the registration expires', 'ignored'),
+
+  flag('Observability', 'metrics-addr', 'string', '', 'further address for /metrics and /health', 'ignored'),
+  flag('Observability', 'enable-pprof', 'boolean', 'false', 'serve profiles', 'ignored'),
+  flag(
+    'Observability',
+    'log-level',
+    'level',
+    'info',
+    'least severe lines to log: debug, info, warn or error',
+  ),
+  flag('Observability', 'debug', 'boolean', 'false', 'same as --log-level=debug'),
+
+  flag(
+    'Experimental',
+    'experimental-serializable-ordering',
+    'boolean',
+    'false',
+    'keep serializable reads from going back in time',
+    'ignored',
+  ),
+  flag('Experimental', 'experimental-leasing-prefix', 'string', '', 'leasing metadata prefix', 'ignored'),
+  flag('Experimental', 'experimental-enable-grpc-logging', 'boolean', 'false', 'log every call', 'ignored'),
+];
+
+/** The environment variable that sets a flag: `--listen-addr` is `ETCD_PROXY_LISTEN_ADDR`. */
+export function environmentName(flagName: string): string {
+  return `ETCD_PROXY_${flagName.toUpperCase().replaceAll('-', '_')}`;
+}

@@ -1,0 +1,164 @@
+/**
+ * One gRPC call on an HTTP/2 connection, seen from the client: sends messages, collects the answer, and says how
+ * it ended and whether the server can have seen it. It does not retry: that takes knowledge of other endpoints.
+ */
+import type { HeaderList, Http2Connection, Http2Stream, StreamListener } from '../http2/index.ts';
+import { fieldValue, type Metadata, NO_METADATA, responseMetadata } from '../rpc/metadata.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
+import { Deframer, envelopeHead, type ReceiveLimits, smallEnvelope } from './envelope.ts';
+import { codeOfReset, readStatus, statusOfHttp } from './fields.ts';
+
+/** How a call ended. */
+export interface Ending {
+  readonly status: Status;
+  readonly trailers: Metadata;
+  /** The server answered with a status of its own, as opposed to the connection or stream breaking. */
+  readonly answered: boolean;
+  /** The server certainly did not process the call. */
+  readonly unprocessed: boolean;
+}
+
+/** Hears the answer. Nothing follows `onEnding`. */
+export interface ClientCallListener {
+  onHeaders(metadata: Metadata): void;
+  onMessage(message: Uint8Array): void;
+  onDrain(): void;
+  onEnding(ending: Ending): void;
+}
+
+/** A call in progress. */
+export class ClientCall implements StreamListener {
+  readonly #listener: ClientCallListener;
+  readonly #stream: Http2Stream;
+  readonly #receive: ReceiveLimits;
+  readonly #peer: string;
+  #deframer: Deframer | undefined;
+  #encoding: string | undefined;
+  #ended = false;
+  #headersSeen = false;
+
+  /**
+   * Opens the call.
+   * @param block encoded request headers
+   * @param peer the server's name for error texts
+   */
+  constructor(
+    connection: Http2Connection,
+    block: Uint8Array,
+    listener: ClientCallListener,
+    receive: ReceiveLimits,
+    peer: string,
+  ) {
+    this.#listener = listener;
+    this.#receive = receive;
+    this.#peer = peer;
+    this.#stream = connection.request(block, this, false);
+  }
+
+  /** Sends a message, the last one with `end`. `false`: wait for `onDrain`. */
+  send(message: Uint8Array, end: boolean): boolean {
+    if (this.#ended) return true;
+    const envelope = smallEnvelope(message);
+    if (envelope) return this.#stream.sendData(envelope, end);
+    this.#stream.sendData(envelopeHead(message.length));
+    return this.#stream.sendData(message, end);
+  }
+
+  halfClose(): void {
+    if (!this.#ended) this.#stream.sendData(EMPTY, true);
+  }
+
+  /** Abandons the call; no further events. */
+  cancel(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#stream.reset(8 /* CANCEL */);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  onHeaders(stream: Http2Stream, fields: HeaderList, endStream: boolean): void {
+    if (this.#ended) return;
+    const httpStatus = fieldValue(fields, ':status');
+    if (endStream) {
+      this.#end(readStatus(fields) ?? statusOfHttp(httpStatus), fields, true);
+      return;
+    }
+    if (httpStatus !== '200') {
+      this.#end(statusOfHttp(httpStatus), fields, true);
+      stream.reset(8 /* CANCEL */);
+      return;
+    }
+    this.#headersSeen = true;
+    this.#encoding = fieldValue(fields, 'grpc-encoding');
+    this.#listener.onHeaders(plainHeaders.has(fields) ? NO_METADATA : this.#ownHeaders(fields));
+  }
+
+  onData(stream: Http2Stream, chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#deframer ??= new Deframer(this.#receive, this.#encoding);
+    const error = this.#deframer.push(chunk, this);
+    if (!error || this.#ended) return;
+    this.#end(error, [], true);
+    stream.reset(8 /* CANCEL */);
+  }
+
+  onMessage(message: Uint8Array): void {
+    if (!this.#ended) this.#listener.onMessage(message);
+  }
+
+  onTrailers(_stream: Http2Stream, fields: HeaderList): void {
+    const status =
+      readStatus(fields) ?? new RpcError(Code.INTERNAL, 'grpc: the answer ended without a status');
+    this.#end(status, fields, true);
+  }
+
+  onEnd(): void {
+    if (!this.#headersSeen) return;
+    this.#end(new RpcError(Code.INTERNAL, 'grpc: the answer ended without trailers'), [], true);
+  }
+
+  onDrain(): void {
+    if (!this.#ended) this.#listener.onDrain();
+  }
+
+  onClose(stream: Http2Stream, code: number): void {
+    if (this.#ended) return;
+    const lost = stream.connection.closed;
+    const message = lost
+      ? `connection to etcd (${this.#peer}) lost before the answer`
+      : `etcd (${this.#peer}) reset the stream with HTTP/2 error code ${code}`;
+    const status = new RpcError(lost ? Code.UNAVAILABLE : codeOfReset(code), message);
+    this.#ended = true;
+    this.#listener.onEnding({
+      status,
+      trailers: NO_METADATA,
+      answered: false,
+      unprocessed: stream.unprocessed,
+    });
+  }
+
+  #ownHeaders(fields: HeaderList): Metadata {
+    const own = responseMetadata(fields);
+    if (own === NO_METADATA) plainHeaders.add(fields);
+    return own;
+  }
+
+  #end(status: Status, fields: HeaderList, answered: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const trailers = plainHeaders.has(fields) ? NO_METADATA : this.#ownHeaders(fields);
+    this.#listener.onEnding({ status, trailers, answered, unprocessed: false });
+  }
+}
+
+/** Blocks of fields known to hold nothing for the client. The engine gives equal blocks as the same list. */
+const plainHeaders = new WeakSet<HeaderList>();
+
+const EMPTY = Buffer.alloc(0);

@@ -1,0 +1,113 @@
+/**
+ * The values of gRPC's own header fields: `grpc-timeout`, the percent-encoded `grpc-message`, and the status
+ * that ends a call (grpc/grpc `doc/PROTOCOL-HTTP2.md`).
+ */
+import { encodeHeaders } from '../http2/index.ts';
+import { fieldValue, type HeaderFields, type Metadata } from '../rpc/metadata.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
+
+const TIMEOUT_UNIT_MS: Readonly<Record<string, number>> = {
+  H: 3_600_000,
+  M: 60_000,
+  S: 1000,
+  m: 1,
+  u: 1e-3,
+  n: 1e-6,
+};
+
+/** Milliseconds of a `grpc-timeout`, or `undefined` when it is malformed: at most eight digits and a unit. */
+export function parseTimeout(text: string): number | undefined {
+  if (!/^\d{1,8}[HMSmun]$/.test(text)) return undefined;
+  return Number(text.slice(0, -1)) * (TIMEOUT_UNIT_MS[text.slice(-1)] as number);
+}
+
+/** A `grpc-timeout` for a number of milliseconds, never zero: the other side decides when time is over. */
+export function formatTimeout(ms: number): string {
+  const micros = Math.max(1, Math.ceil(ms * 1000));
+  if (micros < 1e8) return `${micros}u`;
+  const millis = Math.ceil(ms);
+  if (millis < 1e8) return `${millis}m`;
+  return `${Math.min(99_999_999, Math.ceil(ms / 1000))}S`;
+}
+
+/** Text as `grpc-message` carries it: UTF-8, percent-encoded outside of printable ASCII. */
+export function encodeMessage(text: string): string {
+  if (/^[ -$&-~]*$/.test(text)) return text;
+  let encoded = '';
+  for (const byte of Buffer.from(text, 'utf8')) {
+    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
+    encoded += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
+
+/** The text of a `grpc-message`. Broken escapes are kept as they are, as the specification asks. */
+export function decodeMessage(value: string): string {
+  if (!value.includes('%')) return value;
+  const bytes: number[] = [];
+  for (let i = 0; i < value.length; i++) {
+    const escape = value[i] === '%' ? /^[0-9A-Fa-f]{2}/.exec(value.slice(i + 1, i + 3)) : null;
+    if (escape) i += 2;
+    bytes.push(escape ? Number.parseInt(escape[0], 16) : value.charCodeAt(i) & 0xff);
+  }
+  return Buffer.from(bytes).toString('utf8');
+}
+
+/** The trailing fields that end a call: status, text and details, then the application's trailers. */
+export function statusFields(status: Status, trailers: Metadata): string[] {
+  const fields = ['grpc-status', String(status.code), 'grpc-message', encodeMessage(status.message)];
+  if (status.details !== undefined) fields.push('grpc-status-details-bin', status.details);
+  return fields.concat(trailers.fields);
+}
+
+/** The status in a block of trailers, or `undefined` when there is none. */
+export function readStatus(fields: HeaderFields): Status | undefined {
+  const text = fieldValue(fields, 'grpc-status');
+  if (text === undefined) return undefined;
+  const code = /^\d{1,9}$/.test(text) ? Number(text) : Code.UNKNOWN;
+  const message = decodeMessage(fieldValue(fields, 'grpc-message') ?? '');
+  return { code, message, details: fieldValue(fields, 'grpc-status-details-bin') };
+}
+
+/** Response headers of every gRPC answer without metadata of its own. */
+export const RESPONSE_FIELDS: HeaderFields = [':status', '200', 'content-type', 'application/grpc'];
+
+/** {@link RESPONSE_FIELDS}, encoded. */
+export const RESPONSE_BLOCK = encodeHeaders(RESPONSE_FIELDS);
+
+/** The trailers of a successful call without metadata of its own, encoded. */
+export const OK_TRAILERS_BLOCK = encodeHeaders(['grpc-status', '0', 'grpc-message', '']);
+
+/** The status that an HTTP status other than 200 stands for (grpc/grpc `doc/http-grpc-status-mapping.md`). */
+export function statusOfHttp(httpStatus: string | undefined): RpcError {
+  const codes: Readonly<Record<string, number>> = {
+    '400': Code.INTERNAL,
+    '401': Code.UNAUTHENTICATED,
+    '403': Code.PERMISSION_DENIED,
+    '404': Code.UNIMPLEMENTED,
+    '429': Code.UNAVAILABLE,
+    '502': Code.UNAVAILABLE,
+    '503': Code.UNAVAILABLE,
+    '504': Code.UNAVAILABLE,
+  };
+  return new RpcError(
+    codes[httpStatus ?? ''] ?? Code.UNKNOWN,
+    `unexpected HTTP status code received from server: ${httpStatus}`,
+  );
+}
+
+/** The status that a stream's HTTP/2 error code stands for (grpc/grpc `doc/PROTOCOL-HTTP2.md`, "Errors"). */
+export function codeOfReset(errorCode: number): number {
+  switch (errorCode) {
+    case 7: // REFUSED_STREAM
+      return Code.UNAVAILABLE;
+    case 8: // CANCEL
+      return Code.CANCELLED;
+    case 11: // ENHANCE_YOUR_CALM
+      return Code.RESOURCE_EXHAUSTED;
+    case 12: // INADEQUATE_SECURITY
+      return Code.PERMISSION_DENIED;
+    default:
+      return Code.INTERNAL;
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * What all calls of gRPC clients have in common: the deadline, cancellation, and the forms in which a call can
+ * end. One object is the call, its HTTP/2 stream's listener and (for streams) the client's side of it.
+ */
+import {
+  ErrorCode,
+  encodeHeaders,
+  type HeaderList,
+  type Http2Stream,
+  type StreamListener,
+} from '../http2/index.ts';
+import type { Call, Cancellable } from '../rpc/contract.ts';
+import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
+import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
+import { Deframer } from './envelope.ts';
+import { OK_TRAILERS_BLOCK, RESPONSE_BLOCK, RESPONSE_FIELDS, statusFields } from './fields.ts';
+import type { RequestHead } from './request-head.ts';
+import type { GrpcServerOptions } from './server.ts';
+
+/** A call from a gRPC client. */
+export abstract class ServerCall implements Call, StreamListener {
+  readonly method: Method;
+  readonly metadata: Metadata;
+  readonly deadline: number;
+  cancelled = false;
+  work: Cancellable | undefined;
+  responseHeaders: Metadata = NO_METADATA;
+  responseTrailers: Metadata = NO_METADATA;
+
+  protected readonly stream: Http2Stream;
+  protected readonly options: GrpcServerOptions;
+  protected readonly encoding: string | undefined;
+  /** The final status was sent or nobody is there to read it. */
+  protected ended = false;
+  protected headersSent = false;
+  #deframer: Deframer | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(stream: Http2Stream, head: RequestHead, method: Method, options: GrpcServerOptions) {
+    this.stream = stream;
+    this.method = method;
+    this.metadata = head.metadata;
+    this.encoding = head.encoding;
+    this.options = options;
+    if (head.timeout === undefined) {
+      this.deadline = Number.POSITIVE_INFINITY;
+      this.#timer = undefined;
+    } else {
+      this.deadline = performance.now() + head.timeout;
+      this.#timer = setTimeout(expire, Math.min(head.timeout, MAX_TIMER_MS), this);
+    }
+    options.observer.started(method);
+  }
+
+  /** A complete message arrived. */
+  abstract onMessage(message: Uint8Array): void;
+  abstract onEnd(stream: Http2Stream): void;
+  abstract onDrain(stream: Http2Stream): void;
+  /** The client is gone: tell whoever works on the call. */
+  protected abstract abandoned(): void;
+
+  onHeaders(): void {
+    // Only responses have a second block of headers; the engine reports a server's second block as trailers.
+  }
+
+  onTrailers(_stream: Http2Stream, _fields: HeaderList): void {
+    // gRPC clients send no trailers; HTTP allows them and gives them no meaning here.
+  }
+
+  onData(_stream: Http2Stream, chunk: Buffer): void {
+    if (this.ended) return;
+    this.#deframer ??= new Deframer(this.options.receive, this.encoding);
+    const error = this.#deframer.push(chunk, this);
+    if (error) this.breakOff(error);
+  }
+
+  onClose(_stream: Http2Stream, _code: number, _local: boolean): void {
+    if (this.ended) return;
+    this.#cancel();
+    this.finish(Code.CANCELLED);
+  }
+
+  /** Whether the request's bytes so far end between messages. */
+  protected get requestComplete(): boolean {
+    return this.#deframer?.complete ?? true;
+  }
+
+  /** Ends the call from this side and abandons the work on it. */
+  breakOff(error: RpcError): void {
+    if (this.ended) return;
+    this.#cancel();
+    this.sendStatus(error);
+  }
+
+  /** Sends the final status, after whatever was sent before. */
+  protected sendStatus(status: Status): void {
+    if (this.ended) return;
+    if (this.headersSent) this.stream.sendTrailers(this.#trailers(status));
+    else if (status.code !== Code.OK && this.responseHeaders === NO_METADATA) this.#sendTrailersOnly(status);
+    else {
+      this.writeHeaders();
+      this.stream.sendTrailers(this.#trailers(status));
+    }
+    this.finish(status.code);
+  }
+
+  protected writeHeaders(): void {
+    this.headersSent = true;
+    this.stream.sendHeaders(this.headersBlock());
+  }
+
+  protected headersBlock(): Uint8Array {
+    const own = this.responseHeaders;
+    return own === NO_METADATA ? RESPONSE_BLOCK : encodeHeaders(RESPONSE_FIELDS.concat(own.fields));
+  }
+
+  /** Marks the call as over and accounts for it. */
+  protected finish(code: number): void {
+    this.ended = true;
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.work = undefined;
+    this.options.observer.handled(this.method, code);
+  }
+
+  #sendTrailersOnly(status: Status): void {
+    this.stream.sendHeaders(
+      encodeHeaders(RESPONSE_FIELDS.concat(statusFields(status, this.responseTrailers))),
+      true,
+    );
+  }
+
+  #trailers(status: Status): Uint8Array {
+    if (status === OK && this.responseTrailers === NO_METADATA) return OK_TRAILERS_BLOCK;
+    return encodeHeaders(statusFields(status, this.responseTrailers));
+  }
+
+  #cancel(): void {
+    this.cancelled = true;
+    const work = this.work;
+    this.work = undefined;
+    work?.cancel();
+    this.abandoned();
+  }
+}
+
+/** The longest delay a Node.js timer takes; a later deadline is as good as this one. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+function expire(call: ServerCall): void {
+  call.breakOff(new RpcError(Code.DEADLINE_EXCEEDED, 'context deadline exceeded'));
+}
+
+/** Refuses a request before there is a call. */
+export function refuse(stream: Http2Stream, httpStatus: string, error: RpcError): void {
+  const fields = [':status', httpStatus, 'content-type', 'application/grpc'];
+  if (httpStatus === '405') fields.push('allow', 'POST');
+  if (error.code === Code.UNIMPLEMENTED) fields.push('grpc-accept-encoding', 'identity,gzip');
+  stream.listener = REFUSED;
+  stream.sendHeaders(encodeHeaders(fields.concat(statusFields(error, NO_METADATA))), true);
+  if (!stream.endStreamReceived) stream.reset(ErrorCode.NO_ERROR);
+}
+
+const ignore = (): void => {};
+
+/** Listens to a stream that was answered already. */
+const REFUSED: StreamListener = {
+  onHeaders: ignore,
+  onData: ignore,
+  onTrailers: ignore,
+  onEnd: ignore,
+  onDrain: ignore,
+  onClose: ignore,
+};

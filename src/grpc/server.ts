@@ -1,0 +1,64 @@
+/**
+ * The gRPC door: takes the HTTP/2 streams whose content type is gRPC's and gives each to the handler of its
+ * method. Knows no etcd.
+ */
+import type { Http2Stream } from '../http2/index.ts';
+import type { Services } from '../rpc/contract.ts';
+import { fieldValue } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
+import type { ReceiveLimits } from './envelope.ts';
+import { isGrpc, requestHead } from './request-head.ts';
+import { refuse } from './server-call.ts';
+import { StreamServerCall } from './stream-server-call.ts';
+import { UnaryServerCall } from './unary-server-call.ts';
+
+/** Is told of every call, for metrics and the log. */
+export interface CallObserver {
+  started(method: Method): void;
+  received(method: Method): void;
+  sent(method: Method): void;
+  /** The call is over, with this gRPC status code. */
+  handled(method: Method, code: number): void;
+  /** A fault of the program surfaced in a call; the client gets INTERNAL. */
+  fault(error: unknown): void;
+}
+
+/** What the gRPC door needs. */
+export interface GrpcServerOptions {
+  readonly services: Services;
+  /** The method at a path; also for unknown ones. */
+  readonly method: (path: string) => Method;
+  readonly receive: ReceiveLimits;
+  readonly observer: CallObserver;
+}
+
+/** The gRPC door. */
+export class GrpcServer {
+  readonly #options: GrpcServerOptions;
+
+  constructor(options: GrpcServerOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a new HTTP/2 stream if it is a gRPC request. Otherwise returns `false` and leaves it alone. */
+  accept(stream: Http2Stream): boolean {
+    const contentType = fieldValue(stream.headers, 'content-type');
+    if (!isGrpc(contentType)) return false;
+    const head = requestHead(stream.headers);
+    if (head.error) {
+      refuse(stream, head.httpStatus, head.error);
+      return true;
+    }
+    const { services } = this.#options;
+    const method = this.#options.method(head.path);
+    const unary = services.unary(head.path);
+    if (unary) {
+      stream.listener = new UnaryServerCall(stream, head, method, this.#options, unary);
+      return true;
+    }
+    const call = new StreamServerCall(stream, head, method, this.#options);
+    stream.listener = call;
+    services.stream(head.path)(call, call);
+    return true;
+  }
+}

@@ -1,0 +1,79 @@
+/** A streaming call from a gRPC client, of any of the three kinds; also an unknown method, forwarded as bytes. */
+import type { Http2Stream } from '../http2/index.ts';
+import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
+import type { Method } from '../rpc/method.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
+import { envelopeHead, smallEnvelope } from './envelope.ts';
+import type { RequestHead } from './request-head.ts';
+import type { GrpcServerOptions } from './server.ts';
+import { ServerCall } from './server-call.ts';
+
+export class StreamServerCall extends ServerCall implements ServerStream {
+  listener: ServerStreamListener;
+
+  constructor(stream: Http2Stream, head: RequestHead, method: Method, options: GrpcServerOptions) {
+    super(stream, head, method, options);
+    this.listener = NOBODY;
+  }
+
+  onMessage(message: Uint8Array): void {
+    if (this.ended) return;
+    this.options.observer.received(this.method);
+    this.listener.onMessage(message);
+  }
+
+  onEnd(): void {
+    if (this.ended) return;
+    if (!this.requestComplete) {
+      this.breakOff(new RpcError(Code.INTERNAL, 'grpc: the request ended within a message'));
+      return;
+    }
+    this.listener.onHalfClose();
+  }
+
+  onDrain(): void {
+    if (!this.ended) this.listener.onDrain();
+  }
+
+  sendHeaders(): void {
+    if (!this.ended && !this.headersSent) this.writeHeaders();
+  }
+
+  send(message: Uint8Array): boolean {
+    if (this.ended) return true;
+    if (!this.headersSent) this.writeHeaders();
+    this.options.observer.sent(this.method);
+    const envelope = smallEnvelope(message);
+    if (envelope) return this.stream.sendData(envelope);
+    this.stream.sendData(envelopeHead(message.length));
+    return this.stream.sendData(message);
+  }
+
+  end(status: Status): void {
+    this.sendStatus(status);
+  }
+
+  pause(): void {
+    this.stream.pause();
+  }
+
+  resume(): void {
+    this.stream.resume();
+  }
+
+  protected override abandoned(): void {
+    const listener = this.listener;
+    this.listener = NOBODY;
+    listener.onCancel();
+  }
+}
+
+const ignore = (): void => {};
+
+/** Listens after the call was cancelled. */
+const NOBODY: ServerStreamListener = {
+  onMessage: ignore,
+  onHalfClose: ignore,
+  onDrain: ignore,
+  onCancel: ignore,
+};

@@ -1,0 +1,100 @@
+/** A unary call from a gRPC client: one message in, one message out. */
+import type { Http2Stream } from '../http2/index.ts';
+import type { UnaryHandler } from '../rpc/contract.ts';
+import { NO_METADATA } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
+import { Code, OK, RpcError } from '../rpc/status.ts';
+import { ENVELOPE_BYTES, envelopeHead, smallEnvelope } from './envelope.ts';
+import { OK_TRAILERS_BLOCK } from './fields.ts';
+import type { RequestHead } from './request-head.ts';
+import type { GrpcServerOptions } from './server.ts';
+import { ServerCall } from './server-call.ts';
+
+export class UnaryServerCall extends ServerCall {
+  readonly #handler: UnaryHandler;
+  #request: Uint8Array | undefined;
+
+  constructor(
+    stream: Http2Stream,
+    head: RequestHead,
+    method: Method,
+    options: GrpcServerOptions,
+    handler: UnaryHandler,
+  ) {
+    super(stream, head, method, options);
+    this.#handler = handler;
+  }
+
+  override onData(stream: Http2Stream, chunk: Buffer): void {
+    const whole =
+      this.#request === undefined &&
+      this.requestComplete &&
+      chunk.length >= ENVELOPE_BYTES &&
+      chunk[0] === 0 &&
+      chunk.readUInt32BE(1) === chunk.length - ENVELOPE_BYTES &&
+      chunk.length - ENVELOPE_BYTES <= this.options.receive.maxBytes;
+    if (whole && !this.ended) this.onMessage(chunk.subarray(ENVELOPE_BYTES));
+    else super.onData(stream, chunk);
+  }
+
+  onMessage(message: Uint8Array): void {
+    if (this.#request !== undefined) {
+      this.breakOff(new RpcError(Code.INTERNAL, 'grpc: received more than one message for a unary call'));
+      return;
+    }
+    this.options.observer.received(this.method);
+    this.#request = message;
+  }
+
+  /** The request is whole only now: a message that something follows is not a unary request. */
+  onEnd(): void {
+    if (this.ended) return;
+    if (this.#request === undefined || !this.requestComplete) {
+      this.breakOff(new RpcError(Code.INTERNAL, 'grpc: the request ended before its message was complete'));
+      return;
+    }
+    try {
+      const reply = this.#handler(this.#request, this);
+      if (reply instanceof Promise) {
+        reply.then(
+          (message) => this.#reply(message),
+          (error: unknown) => this.#fail(error),
+        );
+      } else this.#reply(reply);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  onDrain(): void {
+    // A reply is queued as a whole; nothing waits for room.
+  }
+
+  protected override abandoned(): void {
+    this.#request = undefined;
+  }
+
+  #reply(message: Uint8Array): void {
+    if (this.ended) return;
+    this.options.observer.sent(this.method);
+    const envelope = smallEnvelope(message);
+    if (envelope && this.responseTrailers === NO_METADATA) {
+      this.stream.sendReply(this.headersBlock(), envelope, OK_TRAILERS_BLOCK);
+      this.finish(Code.OK);
+      return;
+    }
+    this.writeHeaders();
+    if (envelope) this.stream.sendData(envelope);
+    else {
+      this.stream.sendData(envelopeHead(message.length));
+      this.stream.sendData(message);
+    }
+    this.sendStatus(OK);
+  }
+
+  #fail(error: unknown): void {
+    if (this.ended) return;
+    if (!(error instanceof RpcError)) this.options.observer.fault(error);
+    this.sendStatus(RpcError.from(error));
+  }
+}

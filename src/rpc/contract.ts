@@ -1,0 +1,94 @@
+/**
+ * The contracts between doors (client protocols), services (what the proxy does with an RPC) and the upstream
+ * (etcd). Messages are encoded protobuf bytes throughout: nothing is decoded that nobody needs to look into.
+ */
+import type { Metadata } from './metadata.ts';
+import type { Method } from './method.ts';
+import type { Status } from './status.ts';
+
+/** Work in progress that can be abandoned when nobody waits for it any more. */
+export interface Cancellable {
+  cancel(): void;
+}
+
+/** One client call on its way through the proxy. Doors make it; services and the upstream read it. */
+export interface Call {
+  readonly method: Method;
+  /** What the client sent and etcd shall see. */
+  readonly metadata: Metadata;
+  /** When the client gives up, in milliseconds of `performance.now()`; `Infinity` without a deadline. */
+  readonly deadline: number;
+  /** Whether the client is gone or its deadline has passed: nobody reads the answer any more. */
+  readonly cancelled: boolean;
+  /** Told once when the call is cancelled. One slot: whoever works on the call owns it. */
+  work: Cancellable | undefined;
+  /** Metadata of etcd's answer for the client; set before the answer by whoever has it. */
+  responseHeaders: Metadata;
+  /** Trailing metadata of etcd's answer, set before the call ends, also with an error. */
+  responseTrailers: Metadata;
+}
+
+/**
+ * Serves a unary RPC: encoded request in, encoded response out; synchronously when the answer is at hand.
+ * @throws RpcError (or rejects with one) with the status for the client
+ */
+export type UnaryHandler = (request: Uint8Array, call: Call) => Uint8Array | Promise<Uint8Array>;
+
+/** Serves any streaming RPC. Sets `client.listener` before it returns. */
+export type StreamHandler = (client: ServerStream, call: Call) => void;
+
+/** The client's side of a streaming call as a service sees it. */
+export interface ServerStream {
+  listener: ServerStreamListener;
+  /** Sends the response headers now; otherwise they leave with the first message. */
+  sendHeaders(): void;
+  /** Sends one message, not copied. `false`: send no more until `onDrain`. */
+  send(message: Uint8Array): boolean;
+  /** Ends the call; later sends are ignored. `call.responseTrailers` go with it. */
+  end(status: Status): void;
+  /** Stops reading the client: its flow-control window is not given back. */
+  pause(): void;
+  resume(): void;
+}
+
+/** What a service hears from the client of a streaming call. Nothing follows `onCancel`. */
+export interface ServerStreamListener {
+  onMessage(message: Uint8Array): void;
+  /** The client sends no more messages; it still reads. */
+  onHalfClose(): void;
+  /** The client reads again after `send` returned `false`. */
+  onDrain(): void;
+  /** The client is gone, its deadline passed, or it broke the protocol. */
+  onCancel(): void;
+}
+
+/** A streaming call to etcd. `cancel` abandons it: no further events. */
+export interface ClientStream extends Cancellable {
+  /** Sends one message, not copied. `false`: send no more until `onDrain`. */
+  send(message: Uint8Array): boolean;
+  halfClose(): void;
+  pause(): void;
+  resume(): void;
+}
+
+/** What the caller of a streaming call hears from etcd. Nothing follows `onEnd`. */
+export interface ClientStreamListener {
+  onHeaders(metadata: Metadata): void;
+  onMessage(message: Uint8Array): void;
+  onDrain(): void;
+  onEnd(status: Status, trailers: Metadata): void;
+}
+
+/** Whatever answers etcd's API on bytes: the cluster client. */
+export interface Upstream {
+  /** Sends a unary call. Sets `call.responseHeaders` and `call.responseTrailers`. Rejects with `RpcError`. */
+  unary(request: Uint8Array, call: Call): Promise<Uint8Array>;
+  /** Opens a streaming call. The listener is never called before this returns. */
+  stream(call: Call, listener: ClientStreamListener): ClientStream;
+}
+
+/** The handlers of all methods: a known one by its path, everything else as a stream of bytes. */
+export interface Services {
+  unary(path: string): UnaryHandler | undefined;
+  stream(path: string): StreamHandler;
+}

@@ -1,0 +1,55 @@
+/**
+ * The table of what the proxy does with each method. Today every method of etcd is forwarded one to one, and an
+ * unknown one too, as bytes; the proxy's own services stand beside them.
+ */
+import type { Services, StreamHandler, UnaryHandler, Upstream } from '../rpc/contract.ts';
+import type { Method } from '../rpc/method.ts';
+import { forwardStream, forwardUnary } from './forward.ts';
+import { ETCD_SERVICES, methodOf, unknownMethod } from './methods.ts';
+
+/** A method with its handler, for services that the proxy answers itself. */
+export type OwnMethod =
+  | { readonly method: Method; readonly unary: UnaryHandler }
+  | { readonly method: Method; readonly stream: StreamHandler };
+
+/** All methods the proxy serves. */
+export class ServiceTable implements Services {
+  readonly #methods = new Map<string, Method>();
+  readonly #unary = new Map<string, UnaryHandler>();
+  readonly #streams = new Map<string, StreamHandler>();
+  readonly #forward: StreamHandler;
+
+  constructor(upstream: Upstream, own: readonly OwnMethod[]) {
+    this.#forward = forwardStream(upstream);
+    const unary = forwardUnary(upstream);
+    for (const service of ETCD_SERVICES) {
+      for (const method of service.methods.map(methodOf)) {
+        this.#methods.set(method.path, method);
+        if (method.kind === 'unary') this.#unary.set(method.path, unary);
+      }
+    }
+    for (const entry of own) {
+      this.#methods.set(entry.method.path, entry.method);
+      if ('unary' in entry) this.#unary.set(entry.method.path, entry.unary);
+      else this.#streams.set(entry.method.path, entry.stream);
+    }
+  }
+
+  /** The method at a path, known or not. */
+  method(path: string): Method {
+    return this.#methods.get(path) ?? unknownMethod(path);
+  }
+
+  /** Every known method. */
+  methods(): Iterable<Method> {
+    return this.#methods.values();
+  }
+
+  unary(path: string): UnaryHandler | undefined {
+    return this.#unary.get(path);
+  }
+
+  stream(path: string): StreamHandler {
+    return this.#streams.get(path) ?? this.#forward;
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The client of the etcd cluster: unary and streaming calls on bytes. The one place that knows connections.
+ */
+import type { Http2Settings } from '../http2/index.ts';
+import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
+import type { Method } from '../rpc/method.ts';
+import type { Endpoint } from './endpoint.ts';
+import { Pool, type PoolObserver } from './pool.ts';
+import { StreamUpstreamCall } from './stream-call.ts';
+import { type CallEnvironment, UnaryUpstreamCall } from './unary-call.ts';
+
+/** Is told of every unary call sent to etcd, for metrics. */
+export interface UpstreamObserver {
+  /** One attempt ended with this gRPC status code after this many milliseconds. */
+  answered(method: Method, code: number, ms: number): void;
+  retried(method: Method): void;
+}
+
+export interface ClusterOptions {
+  readonly endpoints: readonly Endpoint[];
+  /** Milliseconds for one connection attempt. */
+  readonly dialTimeout: number;
+  /** Calls that may wait for a connection. */
+  readonly maxWaiting: number;
+  /** Largest message in bytes accepted from etcd. */
+  readonly maxReceiveBytes: number;
+  readonly http2: Partial<Http2Settings>;
+  readonly observer: UpstreamObserver & PoolObserver;
+}
+
+/** Connections to the endpoint in use. One carries everything unless etcd limits its streams. */
+const MAX_CONNECTIONS = 8;
+
+export class Cluster implements Upstream {
+  readonly #pool: Pool;
+  readonly #environment: CallEnvironment;
+
+  constructor(options: ClusterOptions) {
+    this.#pool = new Pool({ ...options, maxConnections: MAX_CONNECTIONS });
+    this.#environment = {
+      pool: this.#pool,
+      observer: options.observer,
+      maxAttempts: options.endpoints.length + 2,
+      receive: {
+        maxBytes: options.maxReceiveBytes,
+        tooLarge: (size, limit) => `grpc: received message larger than max (${size} vs. ${limit})`,
+      },
+    };
+  }
+
+  /** Starts connecting; etcd need not be up. */
+  start(): void {
+    this.#pool.start();
+  }
+
+  /** Whether an endpoint is connected. */
+  get connected(): boolean {
+    return this.#pool.connected;
+  }
+
+  unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      new UnaryUpstreamCall(this.#environment, request, call, resolve, reject).start();
+    });
+  }
+
+  stream(call: Call, listener: ClientStreamListener): ClientStream {
+    return new StreamUpstreamCall(this.#environment, call, listener);
+  }
+
+  close(): void {
+    this.#pool.close();
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Opens HTTP/2 connections to one endpoint. An attempt ends in exactly one of two ways, and always ends: a
+ * connection whose peer has sent its SETTINGS, or an error.
+ */
+import { connect } from 'node:net';
+import {
+  type ConnectionListener,
+  Http2Connection,
+  type Http2Error,
+  type Http2Settings,
+} from '../http2/index.ts';
+import type { Endpoint } from './endpoint.ts';
+
+/** Hears what becomes of a connection. First one of `onConnected` and `onFailed`; after `onConnected`, the others. */
+export interface ConnectionOwner {
+  onConnected(connection: Http2Connection): void;
+  onFailed(cause: string): void;
+  /** The connection takes no new calls: it is closed, or etcd is about to close it. May be called twice. */
+  onLost(connection: Http2Connection, cause: string): void;
+  /** The connection takes new calls again after it was at its stream limit. */
+  onStreamSlots(connection: Http2Connection): void;
+}
+
+/** One attempt to connect, and then the watch over the connection it made. */
+export class Dial implements ConnectionListener {
+  readonly #owner: ConnectionOwner;
+  readonly #endpoint: Endpoint;
+  readonly #connection: Http2Connection;
+  readonly #timer: NodeJS.Timeout;
+  #settled = false;
+  #cause = '';
+
+  /** Starts the attempt; `timeout` in milliseconds covers the socket and etcd's SETTINGS. */
+  constructor(endpoint: Endpoint, timeout: number, settings: Partial<Http2Settings>, owner: ConnectionOwner) {
+    this.#owner = owner;
+    this.#endpoint = endpoint;
+    const socket = connect({
+      ...endpoint.target,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      this.#cause = error.code ?? error.message;
+    });
+    this.#connection = new Http2Connection(socket, 'client', this, settings);
+    this.#timer = setTimeout(() => this.#giveUp(timeout), timeout);
+  }
+
+  /** Ends the attempt or the connection without a word to the owner. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#settled = true;
+    this.#connection.destroy();
+  }
+
+  onStream(): void {
+    // A client refuses pushed streams, so none arrives.
+  }
+
+  onReady(connection: Http2Connection): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    this.#owner.onConnected(connection);
+  }
+
+  onGoaway(connection: Http2Connection): void {
+    this.#owner.onLost(connection, 'etcd is closing the connection');
+  }
+
+  onStreamSlots(connection: Http2Connection): void {
+    this.#owner.onStreamSlots(connection);
+  }
+
+  onClose(connection: Http2Connection, error: Http2Error | undefined): void {
+    clearTimeout(this.#timer);
+    const cause = this.#cause || error?.message || 'connection closed';
+    if (this.#settled) {
+      this.#owner.onLost(connection, cause);
+      return;
+    }
+    this.#settled = true;
+    this.#owner.onFailed(`${this.#endpoint.name}: ${cause}`);
+  }
+
+  #giveUp(timeout: number): void {
+    this.#cause = `no answer within ${timeout} ms`;
+    this.#connection.destroy();
+  }
+}

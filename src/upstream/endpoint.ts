@@ -1,0 +1,45 @@
+/**
+ * Addresses as etcd's flags write them, for the endpoints of etcd and for the proxy's own listener alike.
+ */
+
+/** Where to connect to or to listen on. */
+export interface Endpoint {
+  /** The address as the user wrote it, for logs and errors. */
+  readonly name: string;
+  /** Whether the scheme asks for TLS (`https`, `unixs`). */
+  readonly secure: boolean;
+  /** `:authority` of requests to it: host and port, or `localhost` on a Unix socket, as Go's gRPC sends. */
+  readonly authority: string;
+  /** What `net.connect` and `server.listen` take. */
+  readonly target: { readonly path: string } | { readonly host: string; readonly port: number };
+}
+
+/**
+ * Reads `host:port`, `http://host:port`, `https://host:port`, `unix://path`, `unix:path` or `unixs://path`;
+ * IPv6 hosts in brackets. A host without a port means port 2379, as in etcd's examples.
+ * @throws Error saying what is wrong with the text
+ */
+export function parseEndpoint(text: string): Endpoint {
+  const unix = /^(unixs?):(?:\/\/)?(.+)$/.exec(text);
+  if (unix) {
+    return {
+      name: text,
+      secure: unix[1] === 'unixs',
+      authority: 'localhost',
+      target: { path: unix[2] as string },
+    };
+  }
+  const match = /^(?:(https?):\/\/)?(\[[0-9A-Fa-f:.%\w]+\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/.exec(text);
+  if (!match) throw new Error('want host:port, http://host:port, unix:///path or unixs:///path');
+  const port = Number(match[3] ?? 2379);
+  if (port > 65_535) throw new Error(`port ${port} is out of range`);
+  const written = match[2] as string;
+  if (written === '' && match[3] === undefined) throw new Error('the address is empty');
+  const host = written.startsWith('[') ? written.slice(1, -1) : written;
+  return {
+    name: text,
+    secure: match[1] === 'https',
+    authority: `${written || 'localhost'}:${port}`,
+    target: { host, port },
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * The encoded headers of requests to etcd. The engine's header encoding keeps no state, so blocks are made once
+ * and joined: the part that an endpoint and a method fix, the client's metadata, and the time that is left.
+ */
+
+import { formatTimeout } from '../grpc/fields.ts';
+import { encodeHeaders } from '../http2/index.ts';
+import type { Call } from '../rpc/contract.ts';
+import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
+import { VERSION } from '../version.ts';
+import type { Endpoint } from './endpoint.ts';
+
+/** Fields whose values are secrets: no hop may put them into a compression table (RFC 7541 section 7.1.3). */
+const SECRET: ReadonlySet<string> = new Set(['token', 'authorization']);
+
+const prefixes = new WeakMap<Endpoint, WeakMap<Method, Uint8Array>>();
+
+/** The header block of a call to an endpoint. */
+export function requestBlock(endpoint: Endpoint, call: Call): Uint8Array {
+  const prefix = prefixOf(endpoint, call.method);
+  if (call.metadata === NO_METADATA && call.deadline === Number.POSITIVE_INFINITY) return prefix;
+  const parts = [prefix, metadataBlock(call.metadata)];
+  if (call.deadline !== Number.POSITIVE_INFINITY) {
+    parts.push(encodeHeaders(['grpc-timeout', formatTimeout(call.deadline - performance.now())]));
+  }
+  return Buffer.concat(parts);
+}
+
+function metadataBlock(metadata: Metadata): Uint8Array {
+  metadata.encoded ??= encodeHeaders(metadata.fields, SECRET);
+  return metadata.encoded;
+}
+
+function prefixOf(endpoint: Endpoint, method: Method): Uint8Array {
+  let byMethod = prefixes.get(endpoint);
+  if (byMethod === undefined) {
+    byMethod = new WeakMap();
+    prefixes.set(endpoint, byMethod);
+  }
+  let prefix = byMethod.get(method);
+  if (prefix === undefined) {
+    prefix = encodeHeaders(prefixFields(endpoint, method));
+    byMethod.set(method, prefix);
+  }
+  return prefix;
+}
+
+function prefixFields(endpoint: Endpoint, method: Method): string[] {
+  return [
+    ':method',
+    'POST',
+    ':scheme',
+    endpoint.secure ? 'https' : 'http',
+    ':path',
+    method.path,
+    ':authority',
+    endpoint.authority,
+    'te',
+    'trailers',
+    'content-type',
+    'application/grpc',
+    'user-agent',
+    `etcd-connect-proxy/${VERSION}`,
+  ];
+}
