@@ -46,9 +46,9 @@ export function decodeMessage(value: string): string {
   if (!value.includes('%')) return value;
   const bytes: number[] = [];
   for (let i = 0; i < value.length; i++) {
-    const escape = value[i] === '%' ? /^[0-9A-Fa-f]{2}/.exec(value.slice(i + 1, i + 3)) : null;
-    if (escape) i += 2;
-    bytes.push(escape ? Number.parseInt(escape[0], 16) : value.charCodeAt(i) & 0xff);
+    const digits = value[i] === '%' ? /^[0-9A-Fa-f]{2}/.exec(value.slice(i + 1, i + 3)) : null;
+    if (digits) i += 2;
+    bytes.push(digits ? Number.parseInt(digits[0], 16) : value.charCodeAt(i) & 0xff);
   }
   return Buffer.from(bytes).toString('utf8');
 }

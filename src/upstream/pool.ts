@@ -87,17 +87,13 @@ export class Pool {
 
   /** Waits for a connection. May answer `onUnavailable` before it returns. */
   wait(waiter: Waiter): void {
-    if (this.#closed) return waiter.onUnavailable('the proxy is shutting down');
-    if (this.#waiters.size >= this.#options.maxWaiting) {
-      this.#options.observer.waitingFull();
-      return waiter.onUnavailable(`too many calls are waiting for a connection to etcd (${this.#cause})`);
-    }
-    if (this.#retry !== undefined && this.#outage() >= this.#options.dialTimeout) {
-      return waiter.onUnavailable(this.#cause);
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      waiter.onUnavailable(refusal);
+      return;
     }
     this.#waiters.set(waiter, this.#deadlineTimer(waiter));
     if (this.#routes.length > 0) this.#grow();
-    return undefined;
   }
 
   /** Takes a waiting call back. */
@@ -115,6 +111,17 @@ export class Pool {
     this.#dials.clear();
     this.#routes = [];
     this.#failWaiters('the proxy is shutting down');
+  }
+
+  /** Why a call may not even wait, if so. */
+  #refusal(): string | undefined {
+    if (this.#closed) return 'the proxy is shutting down';
+    if (this.#waiters.size >= this.#options.maxWaiting) {
+      this.#options.observer.waitingFull();
+      return `too many calls are waiting for a connection to etcd (${this.#cause})`;
+    }
+    const hopeless = this.#retry !== undefined && this.#outage() >= this.#options.dialTimeout;
+    return hopeless ? this.#cause : undefined;
   }
 
   #outage(): number {
@@ -176,11 +183,13 @@ export class Pool {
   #serveWaiters(): void {
     for (const waiter of [...this.#waiters.keys()]) {
       const route = this.route();
-      if (route === undefined) return this.#grow();
+      if (route === undefined) {
+        this.#grow();
+        return;
+      }
       this.withdraw(waiter);
       waiter.onRoute(route);
     }
-    return undefined;
   }
 
   #failed(dial: Dial, cause: string): void {

@@ -28,8 +28,9 @@ export function requestBlock(endpoint: Endpoint, call: Call): Uint8Array {
 }
 
 function metadataBlock(metadata: Metadata): Uint8Array {
-  metadata.encoded ??= encodeHeaders(metadata.fields, SECRET);
-  return metadata.encoded;
+  const block = metadata.encoded ?? encodeHeaders(metadata.fields, SECRET);
+  metadata.encoded = block;
+  return block;
 }
 
 function prefixOf(endpoint: Endpoint, method: Method): Uint8Array {

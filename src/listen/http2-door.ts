@@ -1,0 +1,81 @@
+/**
+ * Serves the HTTP/2 connections: gRPC requests go to the gRPC door, all others to the web door.
+ */
+import type { Socket } from 'node:net';
+import type { GrpcServer } from '../grpc/server.ts';
+import {
+  type ConnectionListener,
+  Http2Connection,
+  type Http2Settings,
+  type Http2Stream,
+} from '../http2/index.ts';
+
+/** Is told of connections, for metrics. */
+export interface Http2DoorMetrics {
+  http2Opened(): void;
+  http2Closed(): void;
+}
+
+export interface Http2DoorOptions {
+  readonly grpc: GrpcServer;
+  /** Serves the streams that are not gRPC. */
+  readonly fallback: (stream: Http2Stream) => void;
+  readonly settings: Partial<Http2Settings>;
+  readonly metrics: Http2DoorMetrics;
+}
+
+export class Http2Door implements ConnectionListener {
+  readonly #options: Http2DoorOptions;
+  readonly #connections = new Set<Http2Connection>();
+  #drained: (() => void) | undefined;
+
+  constructor(options: Http2DoorOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a connection; `head` holds the bytes read from it so far. */
+  accept(socket: Socket, head: Buffer): void {
+    this.#options.metrics.http2Opened();
+    this.#connections.add(new Http2Connection(socket, 'server', this, this.#options.settings, head));
+  }
+
+  onStream(stream: Http2Stream): void {
+    if (!this.#options.grpc.accept(stream)) this.#options.fallback(stream);
+  }
+
+  onReady(): void {
+    // Requests may come before the client's SETTINGS are known to be complete; nothing waits for them.
+  }
+
+  onGoaway(): void {
+    // A client that goes away ends its own streams; the connection closes after them.
+  }
+
+  onStreamSlots(): void {
+    // Only clients open streams.
+  }
+
+  onClose(connection: Http2Connection): void {
+    this.#connections.delete(connection);
+    this.#options.metrics.http2Closed();
+    if (this.#connections.size === 0) this.#drained?.();
+  }
+
+  /** Tells every client to go elsewhere and waits, at most `ms` milliseconds, until their calls are over. */
+  async drain(ms: number): Promise<void> {
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#drained = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      for (const connection of this.#connections) connection.drain();
+    });
+  }
+
+  /** Closes every connection at once. */
+  close(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
+}

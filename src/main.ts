@@ -1,0 +1,62 @@
+/**
+ * The program: reads the command line, starts the proxy, and turns signals and failures into exit codes.
+ * 0: asked to stop; 1: could not run; 2: a command line or environment it does not understand.
+ */
+import { App } from './app.ts';
+import { type Command, type Config, parseCommandLine, UsageError } from './config/config.ts';
+import { helpText } from './config/usage.ts';
+import { createLogger, type Logger } from './observe/log.ts';
+import { VERSION } from './version.ts';
+
+/** Milliseconds that calls in progress get to finish after SIGTERM or SIGINT. */
+const DRAIN_MS = 10_000;
+
+async function main(): Promise<void> {
+  let command: Command;
+  try {
+    command = parseCommandLine(process.argv.slice(2), process.env);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`etcd-connect-proxy: ${error.message}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  if (command.name === 'help') process.stdout.write(helpText());
+  else if (command.name === 'version') process.stdout.write(`etcd-connect-proxy ${VERSION}\n`);
+  else await start(command.config);
+}
+
+async function start(config: Config): Promise<void> {
+  const log = createLogger(config.get('boolean', 'debug') ? 'debug' : config.get('level', 'log-level'));
+  for (const flag of config.given()) {
+    if (flag.pending === 'ignored') log.warn({ flag: flag.name }, 'flag has no effect yet');
+  }
+  const app = new App(config, log);
+  try {
+    await app.start();
+  } catch (error) {
+    log.fatal({ error: (error as Error).message }, 'could not start');
+    process.exitCode = 1;
+    app.close();
+    return;
+  }
+  stopOnSignals(app, log);
+}
+
+/** The first signal drains, the second ends the program at once. */
+function stopOnSignals(app: App, log: Logger): void {
+  let draining = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (draining) process.exit(1);
+    draining = true;
+    log.info({ signal }, 'draining');
+    void app.drain(DRAIN_MS).then(() => {
+      log.info('stopped');
+      process.exit(0);
+    });
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+await main();

@@ -1,0 +1,122 @@
+/**
+ * Counts of the calls of clients, under the names that Go's gRPC middleware gives them in etcd and its proxy.
+ * A call adds to plain numbers; they become series only when somebody scrapes.
+ */
+import { Counter, type Registry } from '@prometheus-io/client';
+import type { CallObserver } from '../grpc/server.ts';
+import type { Method } from '../rpc/method.ts';
+import { CODE_NAMES } from '../rpc/status.ts';
+import type { Logger } from './log.ts';
+
+/** The counts of one method. */
+class Tally {
+  readonly labels: Readonly<Record<'grpc_type' | 'grpc_service' | 'grpc_method', string>>;
+  started = 0;
+  received = 0;
+  sent = 0;
+  readonly handled: number[] = new Array<number>(CODE_NAMES.length).fill(0);
+
+  constructor(method: Method) {
+    this.labels = { grpc_type: method.kind, grpc_service: method.service, grpc_method: method.name };
+  }
+}
+
+const LABELS = ['grpc_type', 'grpc_service', 'grpc_method'] as const;
+
+/** Observes every door. */
+export class CallMetrics implements CallObserver {
+  readonly #tallies = new Map<string, Tally>();
+  readonly #log: Logger;
+
+  /** @param methods the known methods, whose series exist from the start, as in etcd */
+  constructor(registry: Registry, methods: Iterable<Method>, log: Logger) {
+    this.#log = log;
+    for (const method of methods) this.#tally(method);
+    this.#expose(
+      registry,
+      'started_total',
+      'Total number of RPCs started on the server.',
+      (tally) => tally.started,
+    );
+    this.#expose(
+      registry,
+      'msg_received_total',
+      'Total number of RPC stream messages received on the server.',
+      (tally) => tally.received,
+    );
+    this.#expose(
+      registry,
+      'msg_sent_total',
+      'Total number of gRPC stream messages sent by the server.',
+      (tally) => tally.sent,
+    );
+    this.#exposeHandled(registry);
+  }
+
+  started(method: Method): void {
+    this.#tally(method).started++;
+  }
+
+  received(method: Method): void {
+    this.#tally(method).received++;
+  }
+
+  sent(method: Method): void {
+    this.#tally(method).sent++;
+  }
+
+  handled(method: Method, code: number): void {
+    const { handled } = this.#tally(method);
+    const index = code < handled.length ? code : 2; // a code nobody knows counts as Unknown
+    handled[index] = (handled[index] as number) + 1;
+  }
+
+  fault(error: unknown): void {
+    this.#log.error(
+      { error: error instanceof Error ? error.stack : String(error) },
+      'fault while serving a call',
+    );
+  }
+
+  #tally(method: Method): Tally {
+    const key = method.service === 'unknown' ? 'unknown' : method.path;
+    let tally = this.#tallies.get(key);
+    if (tally === undefined) {
+      tally = new Tally(method);
+      this.#tallies.set(key, tally);
+    }
+    return tally;
+  }
+
+  #expose(registry: Registry, name: string, help: string, value: (tally: Tally) => number): void {
+    const tallies = this.#tallies;
+    new Counter({
+      name: `grpc_server_${name}`,
+      help,
+      labelNames: LABELS,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const tally of tallies.values()) this.inc(tally.labels, value(tally));
+      },
+    });
+  }
+
+  #exposeHandled(registry: Registry): void {
+    const tallies = this.#tallies;
+    new Counter({
+      name: 'grpc_server_handled_total',
+      help: 'Total number of RPCs completed on the server, regardless of success or failure.',
+      labelNames: [...LABELS, 'grpc_code'] as const,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const tally of tallies.values()) {
+          tally.handled.forEach((count, code) => {
+            if (count > 0) this.inc({ ...tally.labels, grpc_code: CODE_NAMES[code] as string }, count);
+          });
+        }
+      },
+    });
+  }
+}

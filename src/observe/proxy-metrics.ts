@@ -1,0 +1,49 @@
+/**
+ * The proxy's own series: process and runtime, connections, and the names of the incumbent that dashboards know.
+ */
+import { Counter, collectDefaultMetrics, Gauge, type Registry } from '@prometheus-io/client';
+import type { Http2DoorMetrics } from '../listen/http2-door.ts';
+
+export class ProxyMetrics implements Http2DoorMetrics {
+  readonly #http2: Gauge;
+  readonly #silent: Counter;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    collectDefaultMetrics({ register: registry });
+    this.#http2 = new Gauge({
+      name: 'etcd_proxy_http2_connections',
+      help: 'HTTP/2 client connections now open.',
+      registers,
+    });
+    this.#silent = new Counter({
+      name: 'etcd_proxy_silent_connections_total',
+      help: 'Connections closed because they sent nothing within --first-byte-timeout.',
+      registers,
+    });
+    const incumbent = [
+      ['watchers_coalescing_total', 'Total number of current watchers coalescing'],
+      ['cache_keys_total', 'Total number of keys/ranges cached'],
+      ['cache_hits_total', 'Total number of cache hits'],
+      ['cache_misses_total', 'Total number of cache misses'],
+    ] as const;
+    for (const [name, help] of incumbent) new Gauge({ name: `etcd_grpc_proxy_${name}`, help, registers });
+    new Counter({
+      name: 'etcd_grpc_proxy_events_coalescing_total',
+      help: 'Total number of events coalescing',
+      registers,
+    });
+  }
+
+  http2Opened(): void {
+    this.#http2.inc();
+  }
+
+  http2Closed(): void {
+    this.#http2.dec();
+  }
+
+  silentConnection(): void {
+    this.#silent.inc();
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * What happens between the proxy and etcd: latency by method, retries, connections. Also the log lines of
+ * endpoints that come and go, at most one a second of each kind, with the number that was left out.
+ */
+import { Counter, Gauge, Histogram, type Registry } from '@prometheus-io/client';
+import type { Method } from '../rpc/method.ts';
+import { CODE_NAMES } from '../rpc/status.ts';
+import type { UpstreamObserver } from '../upstream/cluster.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
+import type { PoolObserver } from '../upstream/pool.ts';
+import type { Logger } from './log.ts';
+
+/** Seconds; half a millisecond doubled fourteen times, to 8 s. */
+const BUCKETS = Array.from({ length: 15 }, (_, i) => 0.0005 * 2 ** i);
+
+export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
+  readonly #log: Logger;
+  readonly #latency: Histogram<'grpc_service' | 'grpc_method'>;
+  readonly #timers = new Map<string, { observe(seconds: number): void }>();
+  readonly #errors: Counter<'grpc_code'>;
+  readonly #retries: Counter;
+  readonly #connects: Counter;
+  readonly #dialFailures: Counter;
+  readonly #losses: Counter;
+  readonly #rejected: Counter;
+  readonly #connections: Gauge;
+  #quietUntil = 0;
+  #suppressed = 0;
+
+  constructor(registry: Registry, log: Logger) {
+    const registers = [registry];
+    this.#log = log;
+    this.#latency = new Histogram({
+      name: 'etcd_proxy_upstream_request_duration_seconds',
+      help: 'Time from sending a unary call to etcd to its answer, in seconds, by method.',
+      labelNames: ['grpc_service', 'grpc_method'],
+      buckets: BUCKETS,
+      registers,
+    });
+    this.#errors = new Counter({
+      name: 'etcd_proxy_upstream_errors_total',
+      help: 'Unary calls to etcd that ended with a code other than OK.',
+      labelNames: ['grpc_code'],
+      registers,
+    });
+    const counter = (name: string, help: string) =>
+      new Counter({ name: `etcd_proxy_upstream_${name}_total`, help, registers });
+    this.#retries = counter('retries', 'Calls sent to etcd again after a connection failed.');
+    this.#connects = counter('connects', 'Connections to etcd that were established.');
+    this.#dialFailures = counter('dial_failures', 'Attempts to connect to etcd that failed.');
+    this.#losses = counter('connections_lost', 'Connections to etcd that ended.');
+    this.#rejected = counter(
+      'waiting_rejected',
+      'Calls turned away because --max-waiting-calls were waiting for a connection.',
+    );
+    this.#connections = new Gauge({
+      name: 'etcd_proxy_upstream_connections',
+      help: 'Connections to etcd now open.',
+      registers,
+    });
+  }
+
+  answered(method: Method, code: number, ms: number): void {
+    let timer = this.#timers.get(method.path);
+    if (timer === undefined) {
+      timer = this.#latency.labels({ grpc_service: method.service, grpc_method: method.name });
+      this.#timers.set(method.path, timer);
+    }
+    timer.observe(ms / 1000);
+    if (code !== 0) this.#errors.inc({ grpc_code: CODE_NAMES[code] ?? 'Unknown' });
+  }
+
+  retried(): void {
+    this.#retries.inc();
+  }
+
+  connected(endpoint: Endpoint): void {
+    this.#connects.inc();
+    this.#connections.inc();
+    this.#log.info({ endpoint: endpoint.name }, 'connected to etcd');
+  }
+
+  lost(endpoint: Endpoint, cause: string): void {
+    this.#losses.inc();
+    this.#connections.dec();
+    this.#log.warn({ endpoint: endpoint.name, cause }, 'lost the connection to etcd');
+  }
+
+  dialFailed(cause: string): void {
+    this.#dialFailures.inc();
+    const now = performance.now();
+    if (now < this.#quietUntil) {
+      this.#suppressed++;
+      return;
+    }
+    this.#log.warn({ cause, suppressed: this.#suppressed }, 'could not connect to etcd');
+    this.#quietUntil = now + 1000;
+    this.#suppressed = 0;
+  }
+
+  waitingFull(): void {
+    this.#rejected.inc();
+  }
+}

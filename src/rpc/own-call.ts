@@ -1,0 +1,32 @@
+/**
+ * A call that the proxy makes itself: on behalf of a client whose RPC it serves by another, or to see whether
+ * the cluster answers.
+ */
+import type { Call, Cancellable } from './contract.ts';
+import { type Metadata, NO_METADATA } from './metadata.ts';
+import type { Method } from './method.ts';
+
+export class OwnCall implements Call, Cancellable {
+  readonly method: Method;
+  readonly metadata: Metadata;
+  readonly deadline: number;
+  cancelled = false;
+  work: Cancellable | undefined;
+  responseHeaders: Metadata = NO_METADATA;
+  responseTrailers: Metadata = NO_METADATA;
+
+  /** @param deadline in milliseconds of `performance.now()`; the maker enforces it by calling {@link cancel} */
+  constructor(method: Method, metadata: Metadata, deadline: number) {
+    this.method = method;
+    this.metadata = metadata;
+    this.deadline = deadline;
+  }
+
+  /** Abandons the call and the work on it. */
+  cancel(): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    this.work?.cancel();
+    this.work = undefined;
+  }
+}

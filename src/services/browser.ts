@@ -1,0 +1,192 @@
+/**
+ * `etcdconnect.v1.Browser`: etcd's two bidirectional RPCs for clients that can send only one message. Each is
+ * served by the handler of the RPC it stands for.
+ */
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
+import type { Call, ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
+import type { Method } from '../rpc/method.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
+import { methodOf } from './methods.ts';
+import type { OwnMethod } from './services.ts';
+
+const WATCH = '/etcdserverpb.Watch/Watch';
+const KEEP_ALIVE = '/etcdserverpb.Lease/LeaseKeepAlive';
+
+/** `WatchRequest.create_request` and `WatchResponse.canceled`. */
+const CREATE_REQUEST_FIELD = 1;
+const CANCELED_FIELD = 4;
+
+/** The handlers, on top of those of the RPCs they stand for. */
+export function browserService(services: () => Services, method: (path: string) => Method): OwnMethod[] {
+  return [
+    {
+      method: methodOf(Browser.method.watch),
+      stream: (client, call) => {
+        const watch = new OneWatch(client);
+        services().stream(WATCH)(watch, relay(call, method(WATCH)));
+        client.listener = new OneWatchRequest(watch, client);
+      },
+    },
+    {
+      method: methodOf(Browser.method.leaseKeepAliveOnce),
+      unary: (request, call) => {
+        const inner = relay(call, method(KEEP_ALIVE));
+        call.work = inner;
+        return new Promise((resolve, reject) => {
+          const heartbeat = new OneHeartbeat(inner, call, resolve, reject);
+          services().stream(KEEP_ALIVE)(heartbeat, inner);
+          heartbeat.listener.onMessage(request);
+          heartbeat.listener.onHalfClose();
+        });
+      },
+    },
+  ];
+}
+
+/** The call that stands behind a client's call: the same client and deadline, another method. */
+function relay(call: Call, method: Method): OwnCall {
+  return new OwnCall(method, call.metadata, call.deadline);
+}
+
+const ignore = (): void => {};
+const NOBODY: ServerStreamListener = {
+  onMessage: ignore,
+  onHalfClose: ignore,
+  onDrain: ignore,
+  onCancel: ignore,
+};
+
+/** The client of `Browser.Watch` as the Watch handler sees it. The stream ends with its only watch. */
+class OneWatch implements ServerStream {
+  listener: ServerStreamListener = NOBODY;
+  readonly #client: ServerStream;
+
+  constructor(client: ServerStream) {
+    this.#client = client;
+  }
+
+  sendHeaders(): void {
+    this.#client.sendHeaders();
+  }
+
+  send(message: Uint8Array): boolean {
+    const room = this.#client.send(message);
+    if (isCanceled(message)) {
+      this.listener.onCancel();
+      this.end(OK);
+    }
+    return room;
+  }
+
+  end(status: Status): void {
+    this.#client.end(status);
+  }
+
+  pause(): void {
+    this.#client.pause();
+  }
+
+  resume(): void {
+    this.#client.resume();
+  }
+}
+
+/** Turns the one request into the first message of a watch stream, which then stays open. */
+class OneWatchRequest implements ServerStreamListener {
+  readonly #watch: OneWatch;
+  readonly #client: ServerStream;
+  #created = false;
+
+  constructor(watch: OneWatch, client: ServerStream) {
+    this.#watch = watch;
+    this.#client = client;
+  }
+
+  onMessage(request: Uint8Array): void {
+    if (this.#created) return;
+    this.#created = true;
+    this.#watch.listener.onMessage(
+      new BinaryWriter().uint32(tag(CREATE_REQUEST_FIELD)).bytes(request).finish(),
+    );
+  }
+
+  onHalfClose(): void {
+    if (this.#created) return;
+    this.#watch.listener.onCancel();
+    this.#client.end(
+      new RpcError(Code.INVALID_ARGUMENT, 'etcd-connect-proxy: a watch needs a create request'),
+    );
+  }
+
+  onDrain(): void {
+    this.#watch.listener.onDrain();
+  }
+
+  onCancel(): void {
+    this.#watch.listener.onCancel();
+  }
+}
+
+/** The client of `LeaseKeepAliveOnce` as the LeaseKeepAlive handler sees it: takes the first answer. */
+class OneHeartbeat implements ServerStream {
+  listener: ServerStreamListener = NOBODY;
+  readonly #inner: OwnCall;
+  readonly #call: Call;
+  readonly #resolve: (reply: Uint8Array) => void;
+  readonly #reject: (error: RpcError) => void;
+
+  constructor(
+    inner: OwnCall,
+    call: Call,
+    resolve: (reply: Uint8Array) => void,
+    reject: (error: RpcError) => void,
+  ) {
+    this.#inner = inner;
+    this.#call = call;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    inner.work = { cancel: () => this.listener.onCancel() };
+  }
+
+  sendHeaders(): void {
+    this.#call.responseHeaders = this.#inner.responseHeaders;
+  }
+
+  send(message: Uint8Array): boolean {
+    this.#resolve(message);
+    return true;
+  }
+
+  end(status: Status): void {
+    this.#call.responseTrailers = this.#inner.responseTrailers;
+    const { code, message, details } = status;
+    if (code === Code.OK)
+      this.#reject(new RpcError(Code.INTERNAL, 'etcd-connect-proxy: the heartbeat was not answered'));
+    else this.#reject(new RpcError(code, message, details));
+  }
+
+  pause(): void {
+    // The request was sent whole before anything could ask for a pause.
+  }
+
+  resume(): void {
+    // See pause.
+  }
+}
+
+function tag(field: number): number {
+  return (field << 3) | WireType.LengthDelimited;
+}
+
+/** Whether a `WatchResponse` says that its watch is over. */
+function isCanceled(message: Uint8Array): boolean {
+  const reader = new BinaryReader(message);
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field === CANCELED_FIELD && wireType === WireType.Varint) return reader.bool();
+    reader.skip(wireType, field);
+  }
+  return false;
+}
