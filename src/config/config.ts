@@ -1,6 +1,7 @@
 /**
  * The configuration: every flag's value from the command line, else the environment, else the default.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { environmentName, FLAGS, type Flag } from './flags.ts';
 import { PARSERS, ValueError, type Values } from './values.ts';
 
@@ -35,6 +36,11 @@ export class Config {
   /** Where the value of a flag came from. */
   source(name: string): Source {
     return this.#values.get(name)?.source ?? 'default';
+  }
+
+  /** Whether a flag has the value it would have anyway. */
+  isDefault(flag: Flag): boolean {
+    return isDeepStrictEqual(this.#values.get(flag.name)?.value, PARSERS[flag.type](flag.default));
   }
 
   /** The flags that were set by the user, in the order of the table. */
@@ -94,7 +100,7 @@ function parseFlags(args: readonly string[]): Map<string, string> {
 /** Stops the start when a flag asks for protection that does not exist yet. */
 function refuseUnsafe(config: Config): void {
   for (const flag of config.given()) {
-    if (flag.pending !== 'refused') continue;
+    if (flag.pending !== 'refused' || config.isDefault(flag)) continue;
     throw new UsageError(`--${flag.name} is not supported yet, and running without it would not be safe`);
   }
   const secure = config.get('endpoints', 'endpoints').find((endpoint) => endpoint.secure);

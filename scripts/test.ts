@@ -1,0 +1,27 @@
+/**
+ * `npm test`: everything that must hold, in the order in which it fails fastest. Each step is a command of its
+ * own that can be run alone; the first one that fails ends the run.
+ */
+import { spawnSync } from 'node:child_process';
+
+/** The steps, by what they prove. */
+const STEPS: readonly (readonly [name: string, command: string, ...args: string[]])[] = [
+  ['lint and format', 'biome', 'ci', '.'],
+  ['lint the protobuf files', 'buf', 'lint'],
+  ['type check', 'tsc', '-p', 'tsconfig.json'],
+  ['build', 'tsc', '-p', 'tsconfig.build.json'],
+  ['get etcd', 'node', 'scripts/etcd/fetch.ts'],
+  ['tests', 'node', '--test', '--test-concurrency=2', '--test-timeout=600000', 'test/**/*.test.ts'],
+];
+
+for (const [name, command, ...args] of STEPS) {
+  const started = performance.now();
+  process.stdout.write(`\n== ${name}: ${command} ${args.join(' ')}\n`);
+  const { status, signal, error } = spawnSync(command, args, { stdio: 'inherit' });
+  if (error) throw error;
+  process.stdout.write(`== ${name}: ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
+  if (status !== 0) {
+    process.stderr.write(`== ${name} failed (${signal ?? `exit code ${status}`})\n`);
+    process.exit(1);
+  }
+}

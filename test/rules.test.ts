@@ -1,0 +1,105 @@
+/** The shape of the house: which folder may import which, and how large a file may grow. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, test } from 'node:test';
+
+/**
+ * The arrows. A folder may import itself, what is named here, and nothing else of ours. `types` are folders of
+ * which only types may be imported.
+ */
+const ARROWS: Readonly<Record<string, { readonly imports: readonly string[]; readonly types?: readonly string[] }>> = {
+  http2: { imports: [] },
+  rpc: { imports: [] },
+  grpc: { imports: ['http2', 'rpc'] },
+  upstream: { imports: ['http2', 'grpc', 'rpc', 'version.ts'] },
+  services: { imports: ['rpc', 'gen'] },
+  web: { imports: ['rpc', 'services', 'http2', 'gen'], types: ['grpc'] },
+  listen: { imports: ['http2'], types: ['grpc', 'upstream'] },
+  observe: { imports: ['rpc'], types: ['grpc', 'listen', 'upstream', 'config'] },
+  config: { imports: ['upstream'] },
+  'app.ts': { imports: ['config', 'listen', 'http2', 'grpc', 'web', 'services', 'upstream', 'observe', 'rpc'] },
+  'main.ts': { imports: ['app.ts', 'config', 'observe', 'version.ts'] },
+  'version.ts': { imports: [] },
+};
+
+const MEDIAN_LINES = 135;
+const MOST_LINES = 200;
+const LIMIT_LINES = 300;
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => ({ file, text: readFileSync(join('src', file), 'utf8') }));
+
+interface Import {
+  readonly folder: string;
+  readonly typeOnly: boolean;
+}
+
+function importsOf(file: string, text: string): Import[] {
+  const found: Import[] = [];
+  for (const [, kind, clause, target] of text.matchAll(/^(import|export)\s([^;]*?)\sfrom '([^']+)';/gms)) {
+    const path = target as string;
+    const typeOnly = /^type\b/.test((clause as string).trim()) || (kind === 'import' && everyNameIsType(clause as string));
+    if (path.startsWith('#gen/')) found.push({ folder: 'gen', typeOnly });
+    else if (path.startsWith('.')) found.push({ folder: firstPart(normalize(join(dirname(file), path))), typeOnly });
+  }
+  return found;
+}
+
+function everyNameIsType(clause: string): boolean {
+  const names = /^\{([^}]*)\}$/s.exec(clause.trim())?.[1];
+  return names?.split(',').every((name) => name.trim() === '' || name.trim().startsWith('type ')) ?? false;
+}
+
+function firstPart(path: string): string {
+  return path.split('/')[0] as string;
+}
+
+describe('import arrows', () => {
+  test('point one way', () => {
+    const wrong: string[] = [];
+    for (const { file, text } of files) {
+      const from = firstPart(file);
+      const allowed = ARROWS[from];
+      assert.ok(allowed, `src/${from} has no place in the table of arrows`);
+      for (const { folder, typeOnly } of importsOf(file, text)) {
+        if (folder === from || allowed.imports.includes(folder)) continue;
+        if (typeOnly && allowed.types?.includes(folder)) continue;
+        wrong.push(`src/${file} imports ${folder}`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+  });
+
+  test('the check sees a wrong arrow', () => {
+    const [seen] = importsOf('http2/x.ts', "import { A } from '../grpc/server.ts';");
+    assert.deepEqual(seen, { folder: 'grpc', typeOnly: false });
+    const [type] = importsOf('web/x.ts', "import type { A } from '../grpc/server.ts';");
+    assert.deepEqual(type, { folder: 'grpc', typeOnly: true });
+  });
+});
+
+describe('file sizes', () => {
+  const sizes = files.map(({ file, text }) => ({ file, lines: text.split('\n').length - 1 })).sort((a, b) => a.lines - b.lines);
+
+  test(`half of the files have at most ${MEDIAN_LINES} lines, nine in ten at most ${MOST_LINES}`, () => {
+    assert.ok((sizes[Math.floor(sizes.length / 2)]?.lines ?? 0) <= MEDIAN_LINES);
+    assert.ok((sizes[Math.floor(sizes.length * 0.9)]?.lines ?? 0) <= MOST_LINES);
+  });
+
+  test(`none has more than ${LIMIT_LINES}`, () => {
+    assert.deepEqual(
+      sizes.filter(({ lines }) => lines > LIMIT_LINES),
+      [],
+    );
+  });
+
+  test('every file opens by saying what it is', () => {
+    const silent = files.filter(({ text }) => !text.startsWith('/**'));
+    assert.deepEqual(
+      silent.map(({ file }) => file),
+      [],
+    );
+  });
+});
