@@ -8,7 +8,9 @@ import { describe, test } from 'node:test';
  * The arrows. A folder may import itself, what is named here, and nothing else of ours. `types` are folders of
  * which only types may be imported.
  */
-const ARROWS: Readonly<Record<string, { readonly imports: readonly string[]; readonly types?: readonly string[] }>> = {
+const ARROWS: Readonly<
+  Record<string, { readonly imports: readonly string[]; readonly types?: readonly string[] }>
+> = {
   http2: { imports: [] },
   rpc: { imports: [] },
   grpc: { imports: ['http2', 'rpc'] },
@@ -18,7 +20,9 @@ const ARROWS: Readonly<Record<string, { readonly imports: readonly string[]; rea
   listen: { imports: ['http2'], types: ['grpc', 'upstream'] },
   observe: { imports: ['rpc'], types: ['grpc', 'listen', 'upstream', 'config'] },
   config: { imports: ['upstream'] },
-  'app.ts': { imports: ['config', 'listen', 'http2', 'grpc', 'web', 'services', 'upstream', 'observe', 'rpc'] },
+  'app.ts': {
+    imports: ['config', 'listen', 'http2', 'grpc', 'web', 'services', 'upstream', 'observe', 'rpc'],
+  },
   'main.ts': { imports: ['app.ts', 'config', 'observe', 'version.ts'] },
   'version.ts': { imports: [] },
 };
@@ -40,9 +44,11 @@ function importsOf(file: string, text: string): Import[] {
   const found: Import[] = [];
   for (const [, kind, clause, target] of text.matchAll(/^(import|export)\s([^;]*?)\sfrom '([^']+)';/gms)) {
     const path = target as string;
-    const typeOnly = /^type\b/.test((clause as string).trim()) || (kind === 'import' && everyNameIsType(clause as string));
+    const typeOnly =
+      /^type\b/.test((clause as string).trim()) || (kind === 'import' && everyNameIsType(clause as string));
     if (path.startsWith('#gen/')) found.push({ folder: 'gen', typeOnly });
-    else if (path.startsWith('.')) found.push({ folder: firstPart(normalize(join(dirname(file), path))), typeOnly });
+    else if (path.startsWith('.'))
+      found.push({ folder: firstPart(normalize(join(dirname(file), path))), typeOnly });
   }
   return found;
 }
@@ -81,7 +87,9 @@ describe('import arrows', () => {
 });
 
 describe('file sizes', () => {
-  const sizes = files.map(({ file, text }) => ({ file, lines: text.split('\n').length - 1 })).sort((a, b) => a.lines - b.lines);
+  const sizes = files
+    .map(({ file, text }) => ({ file, lines: text.split('\n').length - 1 }))
+    .sort((a, b) => a.lines - b.lines);
 
   test(`half of the files have at most ${MEDIAN_LINES} lines, nine in ten at most ${MOST_LINES}`, () => {
     assert.ok((sizes[Math.floor(sizes.length / 2)]?.lines ?? 0) <= MEDIAN_LINES);

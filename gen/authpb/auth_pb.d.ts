@@ -2,6 +2,10 @@
 // @generated from file authpb/auth.proto (package authpb, syntax proto3)
 /* eslint-disable */
 
+// Users, roles and permissions, as etcd stores them and as etcdserverpb.Auth passes them around.
+//
+// A user has roles, a role has permissions, and a permission covers a range of keys.
+
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -11,10 +15,15 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_authpb_auth: GenFile;
 
 /**
+ * What is unusual about a user.
+ *
  * @generated from message authpb.UserAddOptions
  */
 export declare type UserAddOptions = Message<"authpb.UserAddOptions"> & {
   /**
+   * The user has no password and can never log in with one, only with a client certificate whose common name is
+   * the name of the user.
+   *
    * @generated from field: bool no_password = 1;
    */
   noPassword: boolean;
@@ -27,25 +36,35 @@ export declare type UserAddOptions = Message<"authpb.UserAddOptions"> & {
 export declare const UserAddOptionsSchema: GenMessage<UserAddOptions>;
 
 /**
+ * A user as etcd keeps it. No RPC carries this message.
+ *
  * @generated from message authpb.User
  */
 export declare type User = Message<"authpb.User"> & {
   /**
+   * The name, in bytes.
+   *
    * @generated from field: bytes name = 1;
    */
   name: Uint8Array;
 
   /**
+   * The bcrypt hash of the password; empty for a user without one.
+   *
    * @generated from field: bytes password = 2;
    */
   password: Uint8Array;
 
   /**
+   * The names of the roles granted to the user.
+   *
    * @generated from field: repeated string roles = 3;
    */
   roles: string[];
 
   /**
+   * What is unusual about this user.
+   *
    * @generated from field: authpb.UserAddOptions options = 4;
    */
   options?: UserAddOptions | undefined;
@@ -58,20 +77,28 @@ export declare type User = Message<"authpb.User"> & {
 export declare const UserSchema: GenMessage<User>;
 
 /**
+ * Leave to read or write a range of keys.
+ *
  * @generated from message authpb.Permission
  */
 export declare type Permission = Message<"authpb.Permission"> & {
   /**
+   * The access granted.
+   *
    * @generated from field: authpb.Permission.Type permType = 1;
    */
   permType: Permission_Type;
 
   /**
+   * The only key covered, or the first one of the range.
+   *
    * @generated from field: bytes key = 2;
    */
   key: Uint8Array;
 
   /**
+   * Where the range ends, excluding this key. Empty: just `key`. A single zero byte: no end.
+   *
    * @generated from field: bytes range_end = 3;
    */
   rangeEnd: Uint8Array;
@@ -84,20 +111,28 @@ export declare type Permission = Message<"authpb.Permission"> & {
 export declare const PermissionSchema: GenMessage<Permission>;
 
 /**
+ * The kinds of access.
+ *
  * @generated from enum authpb.Permission.Type
  */
 export enum Permission_Type {
   /**
+   * Reading and watching.
+   *
    * @generated from enum value: READ = 0;
    */
   READ = 0,
 
   /**
+   * Putting and deleting.
+   *
    * @generated from enum value: WRITE = 1;
    */
   WRITE = 1,
 
   /**
+   * Both.
+   *
    * @generated from enum value: READWRITE = 2;
    */
   READWRITE = 2,
@@ -109,15 +144,21 @@ export enum Permission_Type {
 export declare const Permission_TypeSchema: GenEnum<Permission_Type>;
 
 /**
+ * A role as etcd keeps it. No RPC carries this message.
+ *
  * @generated from message authpb.Role
  */
 export declare type Role = Message<"authpb.Role"> & {
   /**
+   * The name, in bytes.
+   *
    * @generated from field: bytes name = 1;
    */
   name: Uint8Array;
 
   /**
+   * What users with this role may do.
+   *
    * @generated from field: repeated authpb.Permission keyPermission = 2;
    */
   keyPermission: Permission[];

@@ -2,6 +2,10 @@
 // @generated from file authpb/auth.proto (package authpb, syntax proto3)
 /* eslint-disable */
 
+// Users, roles and permissions, as etcd stores them and as etcdserverpb.Auth passes them around.
+//
+// A user has roles, a role has permissions, and a permission covers a range of keys.
+
 import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 
 /**
@@ -38,6 +42,8 @@ export const Permission_TypeSchema = /*@__PURE__*/
   enumDesc(file_authpb_auth, 2, 0);
 
 /**
+ * The kinds of access.
+ *
  * @generated from enum authpb.Permission.Type
  */
 export const Permission_Type = /*@__PURE__*/

@@ -2,10 +2,12 @@
 // @generated from file etcdserverpb/auth.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// Access control: who may use which keys.
+
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Permission, UserAddOptions } from "../authpb/auth_pb.js";
 import type { ResponseHeader } from "./header_pb.js";
+import type { Permission, UserAddOptions } from "../authpb/auth_pb.js";
 
 /**
  * Describes the file etcdserverpb/auth.proto.
@@ -13,6 +15,8 @@ import type { ResponseHeader } from "./header_pb.js";
 export declare const file_etcdserverpb_auth: GenFile;
 
 /**
+ * Asks to turn authentication on.
+ *
  * @generated from message etcdserverpb.AuthEnableRequest
  */
 export declare type AuthEnableRequest = Message<"etcdserverpb.AuthEnableRequest"> & {
@@ -25,305 +29,14 @@ export declare type AuthEnableRequest = Message<"etcdserverpb.AuthEnableRequest"
 export declare const AuthEnableRequestSchema: GenMessage<AuthEnableRequest>;
 
 /**
- * @generated from message etcdserverpb.AuthDisableRequest
- */
-export declare type AuthDisableRequest = Message<"etcdserverpb.AuthDisableRequest"> & {
-};
-
-/**
- * Describes the message etcdserverpb.AuthDisableRequest.
- * Use `create(AuthDisableRequestSchema)` to create a new message.
- */
-export declare const AuthDisableRequestSchema: GenMessage<AuthDisableRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthStatusRequest
- */
-export declare type AuthStatusRequest = Message<"etcdserverpb.AuthStatusRequest"> & {
-};
-
-/**
- * Describes the message etcdserverpb.AuthStatusRequest.
- * Use `create(AuthStatusRequestSchema)` to create a new message.
- */
-export declare const AuthStatusRequestSchema: GenMessage<AuthStatusRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthenticateRequest
- */
-export declare type AuthenticateRequest = Message<"etcdserverpb.AuthenticateRequest"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string password = 2;
-   */
-  password: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthenticateRequest.
- * Use `create(AuthenticateRequestSchema)` to create a new message.
- */
-export declare const AuthenticateRequestSchema: GenMessage<AuthenticateRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthUserAddRequest
- */
-export declare type AuthUserAddRequest = Message<"etcdserverpb.AuthUserAddRequest"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string password = 2;
-   */
-  password: string;
-
-  /**
-   * @generated from field: authpb.UserAddOptions options = 3;
-   */
-  options?: UserAddOptions | undefined;
-
-  /**
-   * @generated from field: string hashedPassword = 4;
-   */
-  hashedPassword: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserAddRequest.
- * Use `create(AuthUserAddRequestSchema)` to create a new message.
- */
-export declare const AuthUserAddRequestSchema: GenMessage<AuthUserAddRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthUserGetRequest
- */
-export declare type AuthUserGetRequest = Message<"etcdserverpb.AuthUserGetRequest"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserGetRequest.
- * Use `create(AuthUserGetRequestSchema)` to create a new message.
- */
-export declare const AuthUserGetRequestSchema: GenMessage<AuthUserGetRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthUserDeleteRequest
- */
-export declare type AuthUserDeleteRequest = Message<"etcdserverpb.AuthUserDeleteRequest"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserDeleteRequest.
- * Use `create(AuthUserDeleteRequestSchema)` to create a new message.
- */
-export declare const AuthUserDeleteRequestSchema: GenMessage<AuthUserDeleteRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthUserChangePasswordRequest
- */
-export declare type AuthUserChangePasswordRequest = Message<"etcdserverpb.AuthUserChangePasswordRequest"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string password = 2;
-   */
-  password: string;
-
-  /**
-   * @generated from field: string hashedPassword = 3;
-   */
-  hashedPassword: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserChangePasswordRequest.
- * Use `create(AuthUserChangePasswordRequestSchema)` to create a new message.
- */
-export declare const AuthUserChangePasswordRequestSchema: GenMessage<AuthUserChangePasswordRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthUserGrantRoleRequest
- */
-export declare type AuthUserGrantRoleRequest = Message<"etcdserverpb.AuthUserGrantRoleRequest"> & {
-  /**
-   * @generated from field: string user = 1;
-   */
-  user: string;
-
-  /**
-   * @generated from field: string role = 2;
-   */
-  role: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserGrantRoleRequest.
- * Use `create(AuthUserGrantRoleRequestSchema)` to create a new message.
- */
-export declare const AuthUserGrantRoleRequestSchema: GenMessage<AuthUserGrantRoleRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthUserRevokeRoleRequest
- */
-export declare type AuthUserRevokeRoleRequest = Message<"etcdserverpb.AuthUserRevokeRoleRequest"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string role = 2;
-   */
-  role: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserRevokeRoleRequest.
- * Use `create(AuthUserRevokeRoleRequestSchema)` to create a new message.
- */
-export declare const AuthUserRevokeRoleRequestSchema: GenMessage<AuthUserRevokeRoleRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleAddRequest
- */
-export declare type AuthRoleAddRequest = Message<"etcdserverpb.AuthRoleAddRequest"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleAddRequest.
- * Use `create(AuthRoleAddRequestSchema)` to create a new message.
- */
-export declare const AuthRoleAddRequestSchema: GenMessage<AuthRoleAddRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleGetRequest
- */
-export declare type AuthRoleGetRequest = Message<"etcdserverpb.AuthRoleGetRequest"> & {
-  /**
-   * @generated from field: string role = 1;
-   */
-  role: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleGetRequest.
- * Use `create(AuthRoleGetRequestSchema)` to create a new message.
- */
-export declare const AuthRoleGetRequestSchema: GenMessage<AuthRoleGetRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthUserListRequest
- */
-export declare type AuthUserListRequest = Message<"etcdserverpb.AuthUserListRequest"> & {
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserListRequest.
- * Use `create(AuthUserListRequestSchema)` to create a new message.
- */
-export declare const AuthUserListRequestSchema: GenMessage<AuthUserListRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleListRequest
- */
-export declare type AuthRoleListRequest = Message<"etcdserverpb.AuthRoleListRequest"> & {
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleListRequest.
- * Use `create(AuthRoleListRequestSchema)` to create a new message.
- */
-export declare const AuthRoleListRequestSchema: GenMessage<AuthRoleListRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleDeleteRequest
- */
-export declare type AuthRoleDeleteRequest = Message<"etcdserverpb.AuthRoleDeleteRequest"> & {
-  /**
-   * @generated from field: string role = 1;
-   */
-  role: string;
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleDeleteRequest.
- * Use `create(AuthRoleDeleteRequestSchema)` to create a new message.
- */
-export declare const AuthRoleDeleteRequestSchema: GenMessage<AuthRoleDeleteRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleGrantPermissionRequest
- */
-export declare type AuthRoleGrantPermissionRequest = Message<"etcdserverpb.AuthRoleGrantPermissionRequest"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: authpb.Permission perm = 2;
-   */
-  perm?: Permission | undefined;
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleGrantPermissionRequest.
- * Use `create(AuthRoleGrantPermissionRequestSchema)` to create a new message.
- */
-export declare const AuthRoleGrantPermissionRequestSchema: GenMessage<AuthRoleGrantPermissionRequest>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleRevokePermissionRequest
- */
-export declare type AuthRoleRevokePermissionRequest = Message<"etcdserverpb.AuthRoleRevokePermissionRequest"> & {
-  /**
-   * @generated from field: string role = 1;
-   */
-  role: string;
-
-  /**
-   * @generated from field: bytes key = 2;
-   */
-  key: Uint8Array;
-
-  /**
-   * @generated from field: bytes range_end = 3;
-   */
-  rangeEnd: Uint8Array;
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleRevokePermissionRequest.
- * Use `create(AuthRoleRevokePermissionRequestSchema)` to create a new message.
- */
-export declare const AuthRoleRevokePermissionRequestSchema: GenMessage<AuthRoleRevokePermissionRequest>;
-
-/**
+ * Authentication is on.
+ *
  * @generated from message etcdserverpb.AuthEnableResponse
  */
 export declare type AuthEnableResponse = Message<"etcdserverpb.AuthEnableResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -336,10 +49,28 @@ export declare type AuthEnableResponse = Message<"etcdserverpb.AuthEnableRespons
 export declare const AuthEnableResponseSchema: GenMessage<AuthEnableResponse>;
 
 /**
+ * Asks to turn authentication off.
+ *
+ * @generated from message etcdserverpb.AuthDisableRequest
+ */
+export declare type AuthDisableRequest = Message<"etcdserverpb.AuthDisableRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthDisableRequest.
+ * Use `create(AuthDisableRequestSchema)` to create a new message.
+ */
+export declare const AuthDisableRequestSchema: GenMessage<AuthDisableRequest>;
+
+/**
+ * Authentication is off.
+ *
  * @generated from message etcdserverpb.AuthDisableResponse
  */
 export declare type AuthDisableResponse = Message<"etcdserverpb.AuthDisableResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -352,20 +83,45 @@ export declare type AuthDisableResponse = Message<"etcdserverpb.AuthDisableRespo
 export declare const AuthDisableResponseSchema: GenMessage<AuthDisableResponse>;
 
 /**
+ * Asks whether authentication is on.
+ * Since etcd 3.5.
+ *
+ * @generated from message etcdserverpb.AuthStatusRequest
+ */
+export declare type AuthStatusRequest = Message<"etcdserverpb.AuthStatusRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthStatusRequest.
+ * Use `create(AuthStatusRequestSchema)` to create a new message.
+ */
+export declare const AuthStatusRequestSchema: GenMessage<AuthStatusRequest>;
+
+/**
+ * Whether authentication is on.
+ * Since etcd 3.5.
+ *
  * @generated from message etcdserverpb.AuthStatusResponse
  */
 export declare type AuthStatusResponse = Message<"etcdserverpb.AuthStatusResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * Authentication is on.
+   *
    * @generated from field: bool enabled = 2;
    */
   enabled: boolean;
 
   /**
+   * A number that grows with every change to users, roles and permissions. Tokens that remember an older one may be
+   * refused.
+   *
    * @generated from field: uint64 authRevision = 3;
    */
   authRevision: bigint;
@@ -378,15 +134,48 @@ export declare type AuthStatusResponse = Message<"etcdserverpb.AuthStatusRespons
 export declare const AuthStatusResponseSchema: GenMessage<AuthStatusResponse>;
 
 /**
+ * Who wants to log in.
+ *
+ * @generated from message etcdserverpb.AuthenticateRequest
+ */
+export declare type AuthenticateRequest = Message<"etcdserverpb.AuthenticateRequest"> & {
+  /**
+   * The name of the user.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The password.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthenticateRequest.
+ * Use `create(AuthenticateRequestSchema)` to create a new message.
+ */
+export declare const AuthenticateRequestSchema: GenMessage<AuthenticateRequest>;
+
+/**
+ * The user is logged in.
+ *
  * @generated from message etcdserverpb.AuthenticateResponse
  */
 export declare type AuthenticateResponse = Message<"etcdserverpb.AuthenticateResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * What to show with later calls. It expires after a time set by etcd's configuration.
+   *
    * @generated from field: string token = 2;
    */
   token: string;
@@ -399,10 +188,58 @@ export declare type AuthenticateResponse = Message<"etcdserverpb.AuthenticateRes
 export declare const AuthenticateResponseSchema: GenMessage<AuthenticateResponse>;
 
 /**
+ * The user to make.
+ *
+ * @generated from message etcdserverpb.AuthUserAddRequest
+ */
+export declare type AuthUserAddRequest = Message<"etcdserverpb.AuthUserAddRequest"> & {
+  /**
+   * The name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The password. Leave it empty together with `options.no_password`.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * What is unusual about the user.
+   * Since etcd 3.4.
+   *
+   * @generated from field: authpb.UserAddOptions options = 3;
+   */
+  options?: UserAddOptions | undefined;
+
+  /**
+   * The hash of the password, put here by etcd itself so that the password does not reach its log. Clients leave it
+   * empty.
+   * Since etcd 3.5.
+   *
+   * @generated from field: string hashedPassword = 4;
+   */
+  hashedPassword: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserAddRequest.
+ * Use `create(AuthUserAddRequestSchema)` to create a new message.
+ */
+export declare const AuthUserAddRequestSchema: GenMessage<AuthUserAddRequest>;
+
+/**
+ * The user exists.
+ *
  * @generated from message etcdserverpb.AuthUserAddResponse
  */
 export declare type AuthUserAddResponse = Message<"etcdserverpb.AuthUserAddResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -415,15 +252,41 @@ export declare type AuthUserAddResponse = Message<"etcdserverpb.AuthUserAddRespo
 export declare const AuthUserAddResponseSchema: GenMessage<AuthUserAddResponse>;
 
 /**
+ * The user to tell about.
+ *
+ * @generated from message etcdserverpb.AuthUserGetRequest
+ */
+export declare type AuthUserGetRequest = Message<"etcdserverpb.AuthUserGetRequest"> & {
+  /**
+   * The name of the user.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGetRequest.
+ * Use `create(AuthUserGetRequestSchema)` to create a new message.
+ */
+export declare const AuthUserGetRequestSchema: GenMessage<AuthUserGetRequest>;
+
+/**
+ * What a user has.
+ *
  * @generated from message etcdserverpb.AuthUserGetResponse
  */
 export declare type AuthUserGetResponse = Message<"etcdserverpb.AuthUserGetResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The names of the roles of the user.
+   *
    * @generated from field: repeated string roles = 2;
    */
   roles: string[];
@@ -436,137 +299,35 @@ export declare type AuthUserGetResponse = Message<"etcdserverpb.AuthUserGetRespo
 export declare const AuthUserGetResponseSchema: GenMessage<AuthUserGetResponse>;
 
 /**
- * @generated from message etcdserverpb.AuthUserDeleteResponse
+ * Asks for all users.
+ *
+ * @generated from message etcdserverpb.AuthUserListRequest
  */
-export declare type AuthUserDeleteResponse = Message<"etcdserverpb.AuthUserDeleteResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
+export declare type AuthUserListRequest = Message<"etcdserverpb.AuthUserListRequest"> & {
 };
 
 /**
- * Describes the message etcdserverpb.AuthUserDeleteResponse.
- * Use `create(AuthUserDeleteResponseSchema)` to create a new message.
+ * Describes the message etcdserverpb.AuthUserListRequest.
+ * Use `create(AuthUserListRequestSchema)` to create a new message.
  */
-export declare const AuthUserDeleteResponseSchema: GenMessage<AuthUserDeleteResponse>;
+export declare const AuthUserListRequestSchema: GenMessage<AuthUserListRequest>;
 
 /**
- * @generated from message etcdserverpb.AuthUserChangePasswordResponse
- */
-export declare type AuthUserChangePasswordResponse = Message<"etcdserverpb.AuthUserChangePasswordResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserChangePasswordResponse.
- * Use `create(AuthUserChangePasswordResponseSchema)` to create a new message.
- */
-export declare const AuthUserChangePasswordResponseSchema: GenMessage<AuthUserChangePasswordResponse>;
-
-/**
- * @generated from message etcdserverpb.AuthUserGrantRoleResponse
- */
-export declare type AuthUserGrantRoleResponse = Message<"etcdserverpb.AuthUserGrantRoleResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserGrantRoleResponse.
- * Use `create(AuthUserGrantRoleResponseSchema)` to create a new message.
- */
-export declare const AuthUserGrantRoleResponseSchema: GenMessage<AuthUserGrantRoleResponse>;
-
-/**
- * @generated from message etcdserverpb.AuthUserRevokeRoleResponse
- */
-export declare type AuthUserRevokeRoleResponse = Message<"etcdserverpb.AuthUserRevokeRoleResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-};
-
-/**
- * Describes the message etcdserverpb.AuthUserRevokeRoleResponse.
- * Use `create(AuthUserRevokeRoleResponseSchema)` to create a new message.
- */
-export declare const AuthUserRevokeRoleResponseSchema: GenMessage<AuthUserRevokeRoleResponse>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleAddResponse
- */
-export declare type AuthRoleAddResponse = Message<"etcdserverpb.AuthRoleAddResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleAddResponse.
- * Use `create(AuthRoleAddResponseSchema)` to create a new message.
- */
-export declare const AuthRoleAddResponseSchema: GenMessage<AuthRoleAddResponse>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleGetResponse
- */
-export declare type AuthRoleGetResponse = Message<"etcdserverpb.AuthRoleGetResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-
-  /**
-   * @generated from field: repeated authpb.Permission perm = 2;
-   */
-  perm: Permission[];
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleGetResponse.
- * Use `create(AuthRoleGetResponseSchema)` to create a new message.
- */
-export declare const AuthRoleGetResponseSchema: GenMessage<AuthRoleGetResponse>;
-
-/**
- * @generated from message etcdserverpb.AuthRoleListResponse
- */
-export declare type AuthRoleListResponse = Message<"etcdserverpb.AuthRoleListResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-
-  /**
-   * @generated from field: repeated string roles = 2;
-   */
-  roles: string[];
-};
-
-/**
- * Describes the message etcdserverpb.AuthRoleListResponse.
- * Use `create(AuthRoleListResponseSchema)` to create a new message.
- */
-export declare const AuthRoleListResponseSchema: GenMessage<AuthRoleListResponse>;
-
-/**
+ * All users.
+ *
  * @generated from message etcdserverpb.AuthUserListResponse
  */
 export declare type AuthUserListResponse = Message<"etcdserverpb.AuthUserListResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The names of the users.
+   *
    * @generated from field: repeated string users = 2;
    */
   users: string[];
@@ -579,10 +340,352 @@ export declare type AuthUserListResponse = Message<"etcdserverpb.AuthUserListRes
 export declare const AuthUserListResponseSchema: GenMessage<AuthUserListResponse>;
 
 /**
+ * The user to delete.
+ *
+ * @generated from message etcdserverpb.AuthUserDeleteRequest
+ */
+export declare type AuthUserDeleteRequest = Message<"etcdserverpb.AuthUserDeleteRequest"> & {
+  /**
+   * The name of the user. `root` is refused while authentication is on.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserDeleteRequest.
+ * Use `create(AuthUserDeleteRequestSchema)` to create a new message.
+ */
+export declare const AuthUserDeleteRequestSchema: GenMessage<AuthUserDeleteRequest>;
+
+/**
+ * The user is gone.
+ *
+ * @generated from message etcdserverpb.AuthUserDeleteResponse
+ */
+export declare type AuthUserDeleteResponse = Message<"etcdserverpb.AuthUserDeleteResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserDeleteResponse.
+ * Use `create(AuthUserDeleteResponseSchema)` to create a new message.
+ */
+export declare const AuthUserDeleteResponseSchema: GenMessage<AuthUserDeleteResponse>;
+
+/**
+ * The user whose password to change.
+ *
+ * @generated from message etcdserverpb.AuthUserChangePasswordRequest
+ */
+export declare type AuthUserChangePasswordRequest = Message<"etcdserverpb.AuthUserChangePasswordRequest"> & {
+  /**
+   * The name of the user.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The new password. Tokens the user got with the old one are no longer good.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * The hash of the password, put here by etcd itself so that the password does not reach its log. Clients leave it
+   * empty.
+   * Since etcd 3.5.
+   *
+   * @generated from field: string hashedPassword = 3;
+   */
+  hashedPassword: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserChangePasswordRequest.
+ * Use `create(AuthUserChangePasswordRequestSchema)` to create a new message.
+ */
+export declare const AuthUserChangePasswordRequestSchema: GenMessage<AuthUserChangePasswordRequest>;
+
+/**
+ * The user has the new password.
+ *
+ * @generated from message etcdserverpb.AuthUserChangePasswordResponse
+ */
+export declare type AuthUserChangePasswordResponse = Message<"etcdserverpb.AuthUserChangePasswordResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserChangePasswordResponse.
+ * Use `create(AuthUserChangePasswordResponseSchema)` to create a new message.
+ */
+export declare const AuthUserChangePasswordResponseSchema: GenMessage<AuthUserChangePasswordResponse>;
+
+/**
+ * The role to give to a user.
+ *
+ * @generated from message etcdserverpb.AuthUserGrantRoleRequest
+ */
+export declare type AuthUserGrantRoleRequest = Message<"etcdserverpb.AuthUserGrantRoleRequest"> & {
+  /**
+   * The name of the user.
+   *
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * The name of the role.
+   *
+   * @generated from field: string role = 2;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGrantRoleRequest.
+ * Use `create(AuthUserGrantRoleRequestSchema)` to create a new message.
+ */
+export declare const AuthUserGrantRoleRequestSchema: GenMessage<AuthUserGrantRoleRequest>;
+
+/**
+ * The user has the role.
+ *
+ * @generated from message etcdserverpb.AuthUserGrantRoleResponse
+ */
+export declare type AuthUserGrantRoleResponse = Message<"etcdserverpb.AuthUserGrantRoleResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGrantRoleResponse.
+ * Use `create(AuthUserGrantRoleResponseSchema)` to create a new message.
+ */
+export declare const AuthUserGrantRoleResponseSchema: GenMessage<AuthUserGrantRoleResponse>;
+
+/**
+ * The role to take from a user.
+ *
+ * @generated from message etcdserverpb.AuthUserRevokeRoleRequest
+ */
+export declare type AuthUserRevokeRoleRequest = Message<"etcdserverpb.AuthUserRevokeRoleRequest"> & {
+  /**
+   * The name of the user.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The name of the role.
+   *
+   * @generated from field: string role = 2;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserRevokeRoleRequest.
+ * Use `create(AuthUserRevokeRoleRequestSchema)` to create a new message.
+ */
+export declare const AuthUserRevokeRoleRequestSchema: GenMessage<AuthUserRevokeRoleRequest>;
+
+/**
+ * The user has the role no longer.
+ *
+ * @generated from message etcdserverpb.AuthUserRevokeRoleResponse
+ */
+export declare type AuthUserRevokeRoleResponse = Message<"etcdserverpb.AuthUserRevokeRoleResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserRevokeRoleResponse.
+ * Use `create(AuthUserRevokeRoleResponseSchema)` to create a new message.
+ */
+export declare const AuthUserRevokeRoleResponseSchema: GenMessage<AuthUserRevokeRoleResponse>;
+
+/**
+ * The role to make.
+ *
+ * @generated from message etcdserverpb.AuthRoleAddRequest
+ */
+export declare type AuthRoleAddRequest = Message<"etcdserverpb.AuthRoleAddRequest"> & {
+  /**
+   * The name of the role.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleAddRequest.
+ * Use `create(AuthRoleAddRequestSchema)` to create a new message.
+ */
+export declare const AuthRoleAddRequestSchema: GenMessage<AuthRoleAddRequest>;
+
+/**
+ * The role exists.
+ *
+ * @generated from message etcdserverpb.AuthRoleAddResponse
+ */
+export declare type AuthRoleAddResponse = Message<"etcdserverpb.AuthRoleAddResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleAddResponse.
+ * Use `create(AuthRoleAddResponseSchema)` to create a new message.
+ */
+export declare const AuthRoleAddResponseSchema: GenMessage<AuthRoleAddResponse>;
+
+/**
+ * The role to tell about.
+ *
+ * @generated from message etcdserverpb.AuthRoleGetRequest
+ */
+export declare type AuthRoleGetRequest = Message<"etcdserverpb.AuthRoleGetRequest"> & {
+  /**
+   * The name of the role.
+   *
+   * @generated from field: string role = 1;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGetRequest.
+ * Use `create(AuthRoleGetRequestSchema)` to create a new message.
+ */
+export declare const AuthRoleGetRequestSchema: GenMessage<AuthRoleGetRequest>;
+
+/**
+ * What a role has.
+ *
+ * @generated from message etcdserverpb.AuthRoleGetResponse
+ */
+export declare type AuthRoleGetResponse = Message<"etcdserverpb.AuthRoleGetResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * The permissions of the role.
+   *
+   * @generated from field: repeated authpb.Permission perm = 2;
+   */
+  perm: Permission[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGetResponse.
+ * Use `create(AuthRoleGetResponseSchema)` to create a new message.
+ */
+export declare const AuthRoleGetResponseSchema: GenMessage<AuthRoleGetResponse>;
+
+/**
+ * Asks for all roles.
+ *
+ * @generated from message etcdserverpb.AuthRoleListRequest
+ */
+export declare type AuthRoleListRequest = Message<"etcdserverpb.AuthRoleListRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleListRequest.
+ * Use `create(AuthRoleListRequestSchema)` to create a new message.
+ */
+export declare const AuthRoleListRequestSchema: GenMessage<AuthRoleListRequest>;
+
+/**
+ * All roles.
+ *
+ * @generated from message etcdserverpb.AuthRoleListResponse
+ */
+export declare type AuthRoleListResponse = Message<"etcdserverpb.AuthRoleListResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * The names of the roles.
+   *
+   * @generated from field: repeated string roles = 2;
+   */
+  roles: string[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleListResponse.
+ * Use `create(AuthRoleListResponseSchema)` to create a new message.
+ */
+export declare const AuthRoleListResponseSchema: GenMessage<AuthRoleListResponse>;
+
+/**
+ * The role to delete.
+ *
+ * @generated from message etcdserverpb.AuthRoleDeleteRequest
+ */
+export declare type AuthRoleDeleteRequest = Message<"etcdserverpb.AuthRoleDeleteRequest"> & {
+  /**
+   * The name of the role. `root` is refused while authentication is on.
+   *
+   * @generated from field: string role = 1;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleDeleteRequest.
+ * Use `create(AuthRoleDeleteRequestSchema)` to create a new message.
+ */
+export declare const AuthRoleDeleteRequestSchema: GenMessage<AuthRoleDeleteRequest>;
+
+/**
+ * The role is gone.
+ *
  * @generated from message etcdserverpb.AuthRoleDeleteResponse
  */
 export declare type AuthRoleDeleteResponse = Message<"etcdserverpb.AuthRoleDeleteResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -595,10 +698,41 @@ export declare type AuthRoleDeleteResponse = Message<"etcdserverpb.AuthRoleDelet
 export declare const AuthRoleDeleteResponseSchema: GenMessage<AuthRoleDeleteResponse>;
 
 /**
+ * The permission to give to a role.
+ *
+ * @generated from message etcdserverpb.AuthRoleGrantPermissionRequest
+ */
+export declare type AuthRoleGrantPermissionRequest = Message<"etcdserverpb.AuthRoleGrantPermissionRequest"> & {
+  /**
+   * The name of the role.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The permission.
+   *
+   * @generated from field: authpb.Permission perm = 2;
+   */
+  perm?: Permission | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGrantPermissionRequest.
+ * Use `create(AuthRoleGrantPermissionRequestSchema)` to create a new message.
+ */
+export declare const AuthRoleGrantPermissionRequestSchema: GenMessage<AuthRoleGrantPermissionRequest>;
+
+/**
+ * The role has the permission.
+ *
  * @generated from message etcdserverpb.AuthRoleGrantPermissionResponse
  */
 export declare type AuthRoleGrantPermissionResponse = Message<"etcdserverpb.AuthRoleGrantPermissionResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -611,10 +745,48 @@ export declare type AuthRoleGrantPermissionResponse = Message<"etcdserverpb.Auth
 export declare const AuthRoleGrantPermissionResponseSchema: GenMessage<AuthRoleGrantPermissionResponse>;
 
 /**
+ * The permission to take from a role. The range must be one that was granted: a part of one is not found.
+ *
+ * @generated from message etcdserverpb.AuthRoleRevokePermissionRequest
+ */
+export declare type AuthRoleRevokePermissionRequest = Message<"etcdserverpb.AuthRoleRevokePermissionRequest"> & {
+  /**
+   * The name of the role.
+   *
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * The key of the permission, or the first one of its range.
+   *
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * The end of its range, as it was granted.
+   *
+   * @generated from field: bytes range_end = 3;
+   */
+  rangeEnd: Uint8Array;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleRevokePermissionRequest.
+ * Use `create(AuthRoleRevokePermissionRequestSchema)` to create a new message.
+ */
+export declare const AuthRoleRevokePermissionRequestSchema: GenMessage<AuthRoleRevokePermissionRequest>;
+
+/**
+ * The role has the permission no longer.
+ *
  * @generated from message etcdserverpb.AuthRoleRevokePermissionResponse
  */
 export declare type AuthRoleRevokePermissionResponse = Message<"etcdserverpb.AuthRoleRevokePermissionResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -627,10 +799,16 @@ export declare type AuthRoleRevokePermissionResponse = Message<"etcdserverpb.Aut
 export declare const AuthRoleRevokePermissionResponseSchema: GenMessage<AuthRoleRevokePermissionResponse>;
 
 /**
+ * Manages users, their roles and the permissions of these. While authentication is enabled, most of it takes the
+ * role `root`.
+ *
  * @generated from service etcdserverpb.Auth
  */
 export declare const Auth: GenService<{
   /**
+   * Turns authentication on. There must be a user `root` with the role `root`.
+   * JSON: `POST /v3/auth/enable`.
+   *
    * @generated from rpc etcdserverpb.Auth.AuthEnable
    */
   authEnable: {
@@ -639,6 +817,9 @@ export declare const Auth: GenService<{
     output: typeof AuthEnableResponseSchema;
   },
   /**
+   * Turns authentication off: everybody may do everything.
+   * JSON: `POST /v3/auth/disable`.
+   *
    * @generated from rpc etcdserverpb.Auth.AuthDisable
    */
   authDisable: {
@@ -647,6 +828,10 @@ export declare const Auth: GenService<{
     output: typeof AuthDisableResponseSchema;
   },
   /**
+   * Tells whether authentication is on.
+   * JSON: `POST /v3/auth/status`.
+   * Since etcd 3.5.
+   *
    * @generated from rpc etcdserverpb.Auth.AuthStatus
    */
   authStatus: {
@@ -655,6 +840,9 @@ export declare const Auth: GenService<{
     output: typeof AuthStatusResponseSchema;
   },
   /**
+   * Logs a user in. The token in the answer goes with later calls as the metadata `token`.
+   * JSON: `POST /v3/auth/authenticate`.
+   *
    * @generated from rpc etcdserverpb.Auth.Authenticate
    */
   authenticate: {
@@ -663,6 +851,9 @@ export declare const Auth: GenService<{
     output: typeof AuthenticateResponseSchema;
   },
   /**
+   * Makes a user.
+   * JSON: `POST /v3/auth/user/add`.
+   *
    * @generated from rpc etcdserverpb.Auth.UserAdd
    */
   userAdd: {
@@ -671,6 +862,9 @@ export declare const Auth: GenService<{
     output: typeof AuthUserAddResponseSchema;
   },
   /**
+   * Lists the roles of a user. Users may ask about themselves.
+   * JSON: `POST /v3/auth/user/get`.
+   *
    * @generated from rpc etcdserverpb.Auth.UserGet
    */
   userGet: {
@@ -679,6 +873,9 @@ export declare const Auth: GenService<{
     output: typeof AuthUserGetResponseSchema;
   },
   /**
+   * Lists all users.
+   * JSON: `POST /v3/auth/user/list`.
+   *
    * @generated from rpc etcdserverpb.Auth.UserList
    */
   userList: {
@@ -687,6 +884,9 @@ export declare const Auth: GenService<{
     output: typeof AuthUserListResponseSchema;
   },
   /**
+   * Deletes a user.
+   * JSON: `POST /v3/auth/user/delete`.
+   *
    * @generated from rpc etcdserverpb.Auth.UserDelete
    */
   userDelete: {
@@ -695,6 +895,9 @@ export declare const Auth: GenService<{
     output: typeof AuthUserDeleteResponseSchema;
   },
   /**
+   * Gives a user another password.
+   * JSON: `POST /v3/auth/user/changepw`.
+   *
    * @generated from rpc etcdserverpb.Auth.UserChangePassword
    */
   userChangePassword: {
@@ -703,6 +906,9 @@ export declare const Auth: GenService<{
     output: typeof AuthUserChangePasswordResponseSchema;
   },
   /**
+   * Gives a role to a user.
+   * JSON: `POST /v3/auth/user/grant`.
+   *
    * @generated from rpc etcdserverpb.Auth.UserGrantRole
    */
   userGrantRole: {
@@ -711,6 +917,9 @@ export declare const Auth: GenService<{
     output: typeof AuthUserGrantRoleResponseSchema;
   },
   /**
+   * Takes a role from a user.
+   * JSON: `POST /v3/auth/user/revoke`.
+   *
    * @generated from rpc etcdserverpb.Auth.UserRevokeRole
    */
   userRevokeRole: {
@@ -719,6 +928,9 @@ export declare const Auth: GenService<{
     output: typeof AuthUserRevokeRoleResponseSchema;
   },
   /**
+   * Makes a role, without permissions at first.
+   * JSON: `POST /v3/auth/role/add`.
+   *
    * @generated from rpc etcdserverpb.Auth.RoleAdd
    */
   roleAdd: {
@@ -727,6 +939,9 @@ export declare const Auth: GenService<{
     output: typeof AuthRoleAddResponseSchema;
   },
   /**
+   * Lists the permissions of a role. Users may ask about the roles they have.
+   * JSON: `POST /v3/auth/role/get`.
+   *
    * @generated from rpc etcdserverpb.Auth.RoleGet
    */
   roleGet: {
@@ -735,6 +950,9 @@ export declare const Auth: GenService<{
     output: typeof AuthRoleGetResponseSchema;
   },
   /**
+   * Lists all roles.
+   * JSON: `POST /v3/auth/role/list`.
+   *
    * @generated from rpc etcdserverpb.Auth.RoleList
    */
   roleList: {
@@ -743,6 +961,9 @@ export declare const Auth: GenService<{
     output: typeof AuthRoleListResponseSchema;
   },
   /**
+   * Deletes a role and takes it from every user who had it.
+   * JSON: `POST /v3/auth/role/delete`.
+   *
    * @generated from rpc etcdserverpb.Auth.RoleDelete
    */
   roleDelete: {
@@ -751,6 +972,9 @@ export declare const Auth: GenService<{
     output: typeof AuthRoleDeleteResponseSchema;
   },
   /**
+   * Gives a role access to a range of keys. For a range it has access to already, the kind of access is replaced.
+   * JSON: `POST /v3/auth/role/grant`.
+   *
    * @generated from rpc etcdserverpb.Auth.RoleGrantPermission
    */
   roleGrantPermission: {
@@ -759,6 +983,9 @@ export declare const Auth: GenService<{
     output: typeof AuthRoleGrantPermissionResponseSchema;
   },
   /**
+   * Takes the access to a range of keys from a role.
+   * JSON: `POST /v3/auth/role/revoke`.
+   *
    * @generated from rpc etcdserverpb.Auth.RoleRevokePermission
    */
   roleRevokePermission: {

@@ -2,6 +2,8 @@
 // @generated from file etcdserverpb/auth.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// Access control: who may use which keys.
+
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_authpb_auth } from "../authpb/auth_pb.js";
 import { file_etcdserverpb_header } from "./header_pb.js";
@@ -10,7 +12,7 @@ import { file_etcdserverpb_header } from "./header_pb.js";
  * Describes the file etcdserverpb/auth.proto.
  */
 export const file_etcdserverpb_auth = /*@__PURE__*/
-  fileDesc("ChdldGNkc2VydmVycGIvYXV0aC5wcm90bxIMZXRjZHNlcnZlcnBiIhMKEUF1dGhFbmFibGVSZXF1ZXN0IhQKEkF1dGhEaXNhYmxlUmVxdWVzdCITChFBdXRoU3RhdHVzUmVxdWVzdCI1ChNBdXRoZW50aWNhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkidQoSQXV0aFVzZXJBZGRSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLmF1dGhwYi5Vc2VyQWRkT3B0aW9ucxIWCg5oYXNoZWRQYXNzd29yZBgEIAEoCSIiChJBdXRoVXNlckdldFJlcXVlc3QSDAoEbmFtZRgBIAEoCSIlChVBdXRoVXNlckRlbGV0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSJXCh1BdXRoVXNlckNoYW5nZVBhc3N3b3JkUmVxdWVzdBIMCgRuYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEhYKDmhhc2hlZFBhc3N3b3JkGAMgASgJIjYKGEF1dGhVc2VyR3JhbnRSb2xlUmVxdWVzdBIMCgR1c2VyGAEgASgJEgwKBHJvbGUYAiABKAkiNwoZQXV0aFVzZXJSZXZva2VSb2xlUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBHJvbGUYAiABKAkiIgoSQXV0aFJvbGVBZGRSZXF1ZXN0EgwKBG5hbWUYASABKAkiIgoSQXV0aFJvbGVHZXRSZXF1ZXN0EgwKBHJvbGUYASABKAkiFQoTQXV0aFVzZXJMaXN0UmVxdWVzdCIVChNBdXRoUm9sZUxpc3RSZXF1ZXN0IiUKFUF1dGhSb2xlRGVsZXRlUmVxdWVzdBIMCgRyb2xlGAEgASgJIlAKHkF1dGhSb2xlR3JhbnRQZXJtaXNzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEiAKBHBlcm0YAiABKAsyEi5hdXRocGIuUGVybWlzc2lvbiJPCh9BdXRoUm9sZVJldm9rZVBlcm1pc3Npb25SZXF1ZXN0EgwKBHJvbGUYASABKAkSCwoDa2V5GAIgASgMEhEKCXJhbmdlX2VuZBgDIAEoDCJCChJBdXRoRW5hYmxlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIkMKE0F1dGhEaXNhYmxlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyImkKEkF1dGhTdGF0dXNSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDwoHZW5hYmxlZBgCIAEoCBIUCgxhdXRoUmV2aXNpb24YAyABKAQiUwoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg0KBXRva2VuGAIgASgJIkMKE0F1dGhVc2VyQWRkUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIlIKE0F1dGhVc2VyR2V0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg0KBXJvbGVzGAIgAygJIkYKFkF1dGhVc2VyRGVsZXRlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIk4KHkF1dGhVc2VyQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiSQoZQXV0aFVzZXJHcmFudFJvbGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiSgoaQXV0aFVzZXJSZXZva2VSb2xlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIkMKE0F1dGhSb2xlQWRkUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyImUKE0F1dGhSb2xlR2V0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiAKBHBlcm0YAiADKAsyEi5hdXRocGIuUGVybWlzc2lvbiJTChRBdXRoUm9sZUxpc3RSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDQoFcm9sZXMYAiADKAkiUwoUQXV0aFVzZXJMaXN0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg0KBXVzZXJzGAIgAygJIkYKFkF1dGhSb2xlRGVsZXRlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIk8KH0F1dGhSb2xlR3JhbnRQZXJtaXNzaW9uUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIlAKIEF1dGhSb2xlUmV2b2tlUGVybWlzc2lvblJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlcjKODAoEQXV0aBJPCgpBdXRoRW5hYmxlEh8uZXRjZHNlcnZlcnBiLkF1dGhFbmFibGVSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkF1dGhFbmFibGVSZXNwb25zZRJSCgtBdXRoRGlzYWJsZRIgLmV0Y2RzZXJ2ZXJwYi5BdXRoRGlzYWJsZVJlcXVlc3QaIS5ldGNkc2VydmVycGIuQXV0aERpc2FibGVSZXNwb25zZRJPCgpBdXRoU3RhdHVzEh8uZXRjZHNlcnZlcnBiLkF1dGhTdGF0dXNSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkF1dGhTdGF0dXNSZXNwb25zZRJVCgxBdXRoZW50aWNhdGUSIS5ldGNkc2VydmVycGIuQXV0aGVudGljYXRlUmVxdWVzdBoiLmV0Y2RzZXJ2ZXJwYi5BdXRoZW50aWNhdGVSZXNwb25zZRJOCgdVc2VyQWRkEiAuZXRjZHNlcnZlcnBiLkF1dGhVc2VyQWRkUmVxdWVzdBohLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckFkZFJlc3BvbnNlEk4KB1VzZXJHZXQSIC5ldGNkc2VydmVycGIuQXV0aFVzZXJHZXRSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkF1dGhVc2VyR2V0UmVzcG9uc2USUQoIVXNlckxpc3QSIS5ldGNkc2VydmVycGIuQXV0aFVzZXJMaXN0UmVxdWVzdBoiLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckxpc3RSZXNwb25zZRJXCgpVc2VyRGVsZXRlEiMuZXRjZHNlcnZlcnBiLkF1dGhVc2VyRGVsZXRlUmVxdWVzdBokLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckRlbGV0ZVJlc3BvbnNlEm8KElVzZXJDaGFuZ2VQYXNzd29yZBIrLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckNoYW5nZVBhc3N3b3JkUmVxdWVzdBosLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckNoYW5nZVBhc3N3b3JkUmVzcG9uc2USYAoNVXNlckdyYW50Um9sZRImLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckdyYW50Um9sZVJlcXVlc3QaJy5ldGNkc2VydmVycGIuQXV0aFVzZXJHcmFudFJvbGVSZXNwb25zZRJjCg5Vc2VyUmV2b2tlUm9sZRInLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlclJldm9rZVJvbGVSZXF1ZXN0GiguZXRjZHNlcnZlcnBiLkF1dGhVc2VyUmV2b2tlUm9sZVJlc3BvbnNlEk4KB1JvbGVBZGQSIC5ldGNkc2VydmVycGIuQXV0aFJvbGVBZGRSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkF1dGhSb2xlQWRkUmVzcG9uc2USTgoHUm9sZUdldBIgLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUdldFJlcXVlc3QaIS5ldGNkc2VydmVycGIuQXV0aFJvbGVHZXRSZXNwb25zZRJRCghSb2xlTGlzdBIhLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUxpc3RSZXF1ZXN0GiIuZXRjZHNlcnZlcnBiLkF1dGhSb2xlTGlzdFJlc3BvbnNlElcKClJvbGVEZWxldGUSIy5ldGNkc2VydmVycGIuQXV0aFJvbGVEZWxldGVSZXF1ZXN0GiQuZXRjZHNlcnZlcnBiLkF1dGhSb2xlRGVsZXRlUmVzcG9uc2UScgoTUm9sZUdyYW50UGVybWlzc2lvbhIsLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUdyYW50UGVybWlzc2lvblJlcXVlc3QaLS5ldGNkc2VydmVycGIuQXV0aFJvbGVHcmFudFBlcm1pc3Npb25SZXNwb25zZRJ1ChRSb2xlUmV2b2tlUGVybWlzc2lvbhItLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZVJldm9rZVBlcm1pc3Npb25SZXF1ZXN0Gi4uZXRjZHNlcnZlcnBiLkF1dGhSb2xlUmV2b2tlUGVybWlzc2lvblJlc3BvbnNlYgZwcm90bzM", [file_authpb_auth, file_etcdserverpb_header]);
+  fileDesc("ChdldGNkc2VydmVycGIvYXV0aC5wcm90bxIMZXRjZHNlcnZlcnBiIhMKEUF1dGhFbmFibGVSZXF1ZXN0IkIKEkF1dGhFbmFibGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiFAoSQXV0aERpc2FibGVSZXF1ZXN0IkMKE0F1dGhEaXNhYmxlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIhMKEUF1dGhTdGF0dXNSZXF1ZXN0ImkKEkF1dGhTdGF0dXNSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDwoHZW5hYmxlZBgCIAEoCBIUCgxhdXRoUmV2aXNpb24YAyABKAQiNQoTQXV0aGVudGljYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJIlMKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchINCgV0b2tlbhgCIAEoCSJ1ChJBdXRoVXNlckFkZFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRInCgdvcHRpb25zGAMgASgLMhYuYXV0aHBiLlVzZXJBZGRPcHRpb25zEhYKDmhhc2hlZFBhc3N3b3JkGAQgASgJIkMKE0F1dGhVc2VyQWRkUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIiIKEkF1dGhVc2VyR2V0UmVxdWVzdBIMCgRuYW1lGAEgASgJIlIKE0F1dGhVc2VyR2V0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg0KBXJvbGVzGAIgAygJIhUKE0F1dGhVc2VyTGlzdFJlcXVlc3QiUwoUQXV0aFVzZXJMaXN0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg0KBXVzZXJzGAIgAygJIiUKFUF1dGhVc2VyRGVsZXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIkYKFkF1dGhVc2VyRGVsZXRlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIlcKHUF1dGhVc2VyQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSFgoOaGFzaGVkUGFzc3dvcmQYAyABKAkiTgoeQXV0aFVzZXJDaGFuZ2VQYXNzd29yZFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciI2ChhBdXRoVXNlckdyYW50Um9sZVJlcXVlc3QSDAoEdXNlchgBIAEoCRIMCgRyb2xlGAIgASgJIkkKGUF1dGhVc2VyR3JhbnRSb2xlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIjcKGUF1dGhVc2VyUmV2b2tlUm9sZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRyb2xlGAIgASgJIkoKGkF1dGhVc2VyUmV2b2tlUm9sZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciIiChJBdXRoUm9sZUFkZFJlcXVlc3QSDAoEbmFtZRgBIAEoCSJDChNBdXRoUm9sZUFkZFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciIiChJBdXRoUm9sZUdldFJlcXVlc3QSDAoEcm9sZRgBIAEoCSJlChNBdXRoUm9sZUdldFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIgCgRwZXJtGAIgAygLMhIuYXV0aHBiLlBlcm1pc3Npb24iFQoTQXV0aFJvbGVMaXN0UmVxdWVzdCJTChRBdXRoUm9sZUxpc3RSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDQoFcm9sZXMYAiADKAkiJQoVQXV0aFJvbGVEZWxldGVSZXF1ZXN0EgwKBHJvbGUYASABKAkiRgoWQXV0aFJvbGVEZWxldGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiUAoeQXV0aFJvbGVHcmFudFBlcm1pc3Npb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSIAoEcGVybRgCIAEoCzISLmF1dGhwYi5QZXJtaXNzaW9uIk8KH0F1dGhSb2xlR3JhbnRQZXJtaXNzaW9uUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIk8KH0F1dGhSb2xlUmV2b2tlUGVybWlzc2lvblJlcXVlc3QSDAoEcm9sZRgBIAEoCRILCgNrZXkYAiABKAwSEQoJcmFuZ2VfZW5kGAMgASgMIlAKIEF1dGhSb2xlUmV2b2tlUGVybWlzc2lvblJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlcjKnDAoEQXV0aBJPCgpBdXRoRW5hYmxlEh8uZXRjZHNlcnZlcnBiLkF1dGhFbmFibGVSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkF1dGhFbmFibGVSZXNwb25zZRJSCgtBdXRoRGlzYWJsZRIgLmV0Y2RzZXJ2ZXJwYi5BdXRoRGlzYWJsZVJlcXVlc3QaIS5ldGNkc2VydmVycGIuQXV0aERpc2FibGVSZXNwb25zZRJUCgpBdXRoU3RhdHVzEh8uZXRjZHNlcnZlcnBiLkF1dGhTdGF0dXNSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkF1dGhTdGF0dXNSZXNwb25zZSIDkAIBElUKDEF1dGhlbnRpY2F0ZRIhLmV0Y2RzZXJ2ZXJwYi5BdXRoZW50aWNhdGVSZXF1ZXN0GiIuZXRjZHNlcnZlcnBiLkF1dGhlbnRpY2F0ZVJlc3BvbnNlEk4KB1VzZXJBZGQSIC5ldGNkc2VydmVycGIuQXV0aFVzZXJBZGRSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkF1dGhVc2VyQWRkUmVzcG9uc2USUwoHVXNlckdldBIgLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckdldFJlcXVlc3QaIS5ldGNkc2VydmVycGIuQXV0aFVzZXJHZXRSZXNwb25zZSIDkAIBElYKCFVzZXJMaXN0EiEuZXRjZHNlcnZlcnBiLkF1dGhVc2VyTGlzdFJlcXVlc3QaIi5ldGNkc2VydmVycGIuQXV0aFVzZXJMaXN0UmVzcG9uc2UiA5ACARJXCgpVc2VyRGVsZXRlEiMuZXRjZHNlcnZlcnBiLkF1dGhVc2VyRGVsZXRlUmVxdWVzdBokLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckRlbGV0ZVJlc3BvbnNlEm8KElVzZXJDaGFuZ2VQYXNzd29yZBIrLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckNoYW5nZVBhc3N3b3JkUmVxdWVzdBosLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckNoYW5nZVBhc3N3b3JkUmVzcG9uc2USYAoNVXNlckdyYW50Um9sZRImLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckdyYW50Um9sZVJlcXVlc3QaJy5ldGNkc2VydmVycGIuQXV0aFVzZXJHcmFudFJvbGVSZXNwb25zZRJjCg5Vc2VyUmV2b2tlUm9sZRInLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlclJldm9rZVJvbGVSZXF1ZXN0GiguZXRjZHNlcnZlcnBiLkF1dGhVc2VyUmV2b2tlUm9sZVJlc3BvbnNlEk4KB1JvbGVBZGQSIC5ldGNkc2VydmVycGIuQXV0aFJvbGVBZGRSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkF1dGhSb2xlQWRkUmVzcG9uc2USUwoHUm9sZUdldBIgLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUdldFJlcXVlc3QaIS5ldGNkc2VydmVycGIuQXV0aFJvbGVHZXRSZXNwb25zZSIDkAIBElYKCFJvbGVMaXN0EiEuZXRjZHNlcnZlcnBiLkF1dGhSb2xlTGlzdFJlcXVlc3QaIi5ldGNkc2VydmVycGIuQXV0aFJvbGVMaXN0UmVzcG9uc2UiA5ACARJXCgpSb2xlRGVsZXRlEiMuZXRjZHNlcnZlcnBiLkF1dGhSb2xlRGVsZXRlUmVxdWVzdBokLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZURlbGV0ZVJlc3BvbnNlEnIKE1JvbGVHcmFudFBlcm1pc3Npb24SLC5ldGNkc2VydmVycGIuQXV0aFJvbGVHcmFudFBlcm1pc3Npb25SZXF1ZXN0Gi0uZXRjZHNlcnZlcnBiLkF1dGhSb2xlR3JhbnRQZXJtaXNzaW9uUmVzcG9uc2USdQoUUm9sZVJldm9rZVBlcm1pc3Npb24SLS5ldGNkc2VydmVycGIuQXV0aFJvbGVSZXZva2VQZXJtaXNzaW9uUmVxdWVzdBouLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZVJldm9rZVBlcm1pc3Npb25SZXNwb25zZWIGcHJvdG8z", [file_authpb_auth, file_etcdserverpb_header]);
 
 /**
  * Describes the message etcdserverpb.AuthEnableRequest.
@@ -20,80 +22,80 @@ export const AuthEnableRequestSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_auth, 0);
 
 /**
+ * Describes the message etcdserverpb.AuthEnableResponse.
+ * Use `create(AuthEnableResponseSchema)` to create a new message.
+ */
+export const AuthEnableResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 1);
+
+/**
  * Describes the message etcdserverpb.AuthDisableRequest.
  * Use `create(AuthDisableRequestSchema)` to create a new message.
  */
 export const AuthDisableRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 1);
+  messageDesc(file_etcdserverpb_auth, 2);
+
+/**
+ * Describes the message etcdserverpb.AuthDisableResponse.
+ * Use `create(AuthDisableResponseSchema)` to create a new message.
+ */
+export const AuthDisableResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 3);
 
 /**
  * Describes the message etcdserverpb.AuthStatusRequest.
  * Use `create(AuthStatusRequestSchema)` to create a new message.
  */
 export const AuthStatusRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 2);
+  messageDesc(file_etcdserverpb_auth, 4);
+
+/**
+ * Describes the message etcdserverpb.AuthStatusResponse.
+ * Use `create(AuthStatusResponseSchema)` to create a new message.
+ */
+export const AuthStatusResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 5);
 
 /**
  * Describes the message etcdserverpb.AuthenticateRequest.
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 3);
+  messageDesc(file_etcdserverpb_auth, 6);
+
+/**
+ * Describes the message etcdserverpb.AuthenticateResponse.
+ * Use `create(AuthenticateResponseSchema)` to create a new message.
+ */
+export const AuthenticateResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 7);
 
 /**
  * Describes the message etcdserverpb.AuthUserAddRequest.
  * Use `create(AuthUserAddRequestSchema)` to create a new message.
  */
 export const AuthUserAddRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 4);
+  messageDesc(file_etcdserverpb_auth, 8);
+
+/**
+ * Describes the message etcdserverpb.AuthUserAddResponse.
+ * Use `create(AuthUserAddResponseSchema)` to create a new message.
+ */
+export const AuthUserAddResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 9);
 
 /**
  * Describes the message etcdserverpb.AuthUserGetRequest.
  * Use `create(AuthUserGetRequestSchema)` to create a new message.
  */
 export const AuthUserGetRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 5);
-
-/**
- * Describes the message etcdserverpb.AuthUserDeleteRequest.
- * Use `create(AuthUserDeleteRequestSchema)` to create a new message.
- */
-export const AuthUserDeleteRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 6);
-
-/**
- * Describes the message etcdserverpb.AuthUserChangePasswordRequest.
- * Use `create(AuthUserChangePasswordRequestSchema)` to create a new message.
- */
-export const AuthUserChangePasswordRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 7);
-
-/**
- * Describes the message etcdserverpb.AuthUserGrantRoleRequest.
- * Use `create(AuthUserGrantRoleRequestSchema)` to create a new message.
- */
-export const AuthUserGrantRoleRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 8);
-
-/**
- * Describes the message etcdserverpb.AuthUserRevokeRoleRequest.
- * Use `create(AuthUserRevokeRoleRequestSchema)` to create a new message.
- */
-export const AuthUserRevokeRoleRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 9);
-
-/**
- * Describes the message etcdserverpb.AuthRoleAddRequest.
- * Use `create(AuthRoleAddRequestSchema)` to create a new message.
- */
-export const AuthRoleAddRequestSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_auth, 10);
 
 /**
- * Describes the message etcdserverpb.AuthRoleGetRequest.
- * Use `create(AuthRoleGetRequestSchema)` to create a new message.
+ * Describes the message etcdserverpb.AuthUserGetResponse.
+ * Use `create(AuthUserGetResponseSchema)` to create a new message.
  */
-export const AuthRoleGetRequestSchema = /*@__PURE__*/
+export const AuthUserGetResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_auth, 11);
 
 /**
@@ -104,143 +106,143 @@ export const AuthUserListRequestSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_auth, 12);
 
 /**
- * Describes the message etcdserverpb.AuthRoleListRequest.
- * Use `create(AuthRoleListRequestSchema)` to create a new message.
+ * Describes the message etcdserverpb.AuthUserListResponse.
+ * Use `create(AuthUserListResponseSchema)` to create a new message.
  */
-export const AuthRoleListRequestSchema = /*@__PURE__*/
+export const AuthUserListResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_auth, 13);
 
 /**
- * Describes the message etcdserverpb.AuthRoleDeleteRequest.
- * Use `create(AuthRoleDeleteRequestSchema)` to create a new message.
+ * Describes the message etcdserverpb.AuthUserDeleteRequest.
+ * Use `create(AuthUserDeleteRequestSchema)` to create a new message.
  */
-export const AuthRoleDeleteRequestSchema = /*@__PURE__*/
+export const AuthUserDeleteRequestSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_auth, 14);
-
-/**
- * Describes the message etcdserverpb.AuthRoleGrantPermissionRequest.
- * Use `create(AuthRoleGrantPermissionRequestSchema)` to create a new message.
- */
-export const AuthRoleGrantPermissionRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 15);
-
-/**
- * Describes the message etcdserverpb.AuthRoleRevokePermissionRequest.
- * Use `create(AuthRoleRevokePermissionRequestSchema)` to create a new message.
- */
-export const AuthRoleRevokePermissionRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 16);
-
-/**
- * Describes the message etcdserverpb.AuthEnableResponse.
- * Use `create(AuthEnableResponseSchema)` to create a new message.
- */
-export const AuthEnableResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 17);
-
-/**
- * Describes the message etcdserverpb.AuthDisableResponse.
- * Use `create(AuthDisableResponseSchema)` to create a new message.
- */
-export const AuthDisableResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 18);
-
-/**
- * Describes the message etcdserverpb.AuthStatusResponse.
- * Use `create(AuthStatusResponseSchema)` to create a new message.
- */
-export const AuthStatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 19);
-
-/**
- * Describes the message etcdserverpb.AuthenticateResponse.
- * Use `create(AuthenticateResponseSchema)` to create a new message.
- */
-export const AuthenticateResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 20);
-
-/**
- * Describes the message etcdserverpb.AuthUserAddResponse.
- * Use `create(AuthUserAddResponseSchema)` to create a new message.
- */
-export const AuthUserAddResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 21);
-
-/**
- * Describes the message etcdserverpb.AuthUserGetResponse.
- * Use `create(AuthUserGetResponseSchema)` to create a new message.
- */
-export const AuthUserGetResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 22);
 
 /**
  * Describes the message etcdserverpb.AuthUserDeleteResponse.
  * Use `create(AuthUserDeleteResponseSchema)` to create a new message.
  */
 export const AuthUserDeleteResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 23);
+  messageDesc(file_etcdserverpb_auth, 15);
+
+/**
+ * Describes the message etcdserverpb.AuthUserChangePasswordRequest.
+ * Use `create(AuthUserChangePasswordRequestSchema)` to create a new message.
+ */
+export const AuthUserChangePasswordRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 16);
 
 /**
  * Describes the message etcdserverpb.AuthUserChangePasswordResponse.
  * Use `create(AuthUserChangePasswordResponseSchema)` to create a new message.
  */
 export const AuthUserChangePasswordResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 24);
+  messageDesc(file_etcdserverpb_auth, 17);
+
+/**
+ * Describes the message etcdserverpb.AuthUserGrantRoleRequest.
+ * Use `create(AuthUserGrantRoleRequestSchema)` to create a new message.
+ */
+export const AuthUserGrantRoleRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 18);
 
 /**
  * Describes the message etcdserverpb.AuthUserGrantRoleResponse.
  * Use `create(AuthUserGrantRoleResponseSchema)` to create a new message.
  */
 export const AuthUserGrantRoleResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 25);
+  messageDesc(file_etcdserverpb_auth, 19);
+
+/**
+ * Describes the message etcdserverpb.AuthUserRevokeRoleRequest.
+ * Use `create(AuthUserRevokeRoleRequestSchema)` to create a new message.
+ */
+export const AuthUserRevokeRoleRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 20);
 
 /**
  * Describes the message etcdserverpb.AuthUserRevokeRoleResponse.
  * Use `create(AuthUserRevokeRoleResponseSchema)` to create a new message.
  */
 export const AuthUserRevokeRoleResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 26);
+  messageDesc(file_etcdserverpb_auth, 21);
+
+/**
+ * Describes the message etcdserverpb.AuthRoleAddRequest.
+ * Use `create(AuthRoleAddRequestSchema)` to create a new message.
+ */
+export const AuthRoleAddRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 22);
 
 /**
  * Describes the message etcdserverpb.AuthRoleAddResponse.
  * Use `create(AuthRoleAddResponseSchema)` to create a new message.
  */
 export const AuthRoleAddResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 27);
+  messageDesc(file_etcdserverpb_auth, 23);
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGetRequest.
+ * Use `create(AuthRoleGetRequestSchema)` to create a new message.
+ */
+export const AuthRoleGetRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 24);
 
 /**
  * Describes the message etcdserverpb.AuthRoleGetResponse.
  * Use `create(AuthRoleGetResponseSchema)` to create a new message.
  */
 export const AuthRoleGetResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 28);
+  messageDesc(file_etcdserverpb_auth, 25);
+
+/**
+ * Describes the message etcdserverpb.AuthRoleListRequest.
+ * Use `create(AuthRoleListRequestSchema)` to create a new message.
+ */
+export const AuthRoleListRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 26);
 
 /**
  * Describes the message etcdserverpb.AuthRoleListResponse.
  * Use `create(AuthRoleListResponseSchema)` to create a new message.
  */
 export const AuthRoleListResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 29);
+  messageDesc(file_etcdserverpb_auth, 27);
 
 /**
- * Describes the message etcdserverpb.AuthUserListResponse.
- * Use `create(AuthUserListResponseSchema)` to create a new message.
+ * Describes the message etcdserverpb.AuthRoleDeleteRequest.
+ * Use `create(AuthRoleDeleteRequestSchema)` to create a new message.
  */
-export const AuthUserListResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 30);
+export const AuthRoleDeleteRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 28);
 
 /**
  * Describes the message etcdserverpb.AuthRoleDeleteResponse.
  * Use `create(AuthRoleDeleteResponseSchema)` to create a new message.
  */
 export const AuthRoleDeleteResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_auth, 31);
+  messageDesc(file_etcdserverpb_auth, 29);
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGrantPermissionRequest.
+ * Use `create(AuthRoleGrantPermissionRequestSchema)` to create a new message.
+ */
+export const AuthRoleGrantPermissionRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 30);
 
 /**
  * Describes the message etcdserverpb.AuthRoleGrantPermissionResponse.
  * Use `create(AuthRoleGrantPermissionResponseSchema)` to create a new message.
  */
 export const AuthRoleGrantPermissionResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_auth, 31);
+
+/**
+ * Describes the message etcdserverpb.AuthRoleRevokePermissionRequest.
+ * Use `create(AuthRoleRevokePermissionRequestSchema)` to create a new message.
+ */
+export const AuthRoleRevokePermissionRequestSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_auth, 32);
 
 /**
@@ -251,6 +253,9 @@ export const AuthRoleRevokePermissionResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_auth, 33);
 
 /**
+ * Manages users, their roles and the permissions of these. While authentication is enabled, most of it takes the
+ * role `root`.
+ *
  * @generated from service etcdserverpb.Auth
  */
 export const Auth = /*@__PURE__*/

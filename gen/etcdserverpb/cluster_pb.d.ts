@@ -2,6 +2,8 @@
 // @generated from file etcdserverpb/cluster.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// Membership: which servers make up the cluster.
+
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ResponseHeader } from "./header_pb.js";
@@ -12,30 +14,43 @@ import type { ResponseHeader } from "./header_pb.js";
 export declare const file_etcdserverpb_cluster: GenFile;
 
 /**
+ * A server of the cluster.
+ *
  * @generated from message etcdserverpb.Member
  */
 export declare type Member = Message<"etcdserverpb.Member"> & {
   /**
+   * The number of the member.
+   *
    * @generated from field: uint64 ID = 1;
    */
   ID: bigint;
 
   /**
+   * Its name. Empty while the member has been added but not started.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * Where the other members reach it.
+   *
    * @generated from field: repeated string peerURLs = 3;
    */
   peerURLs: string[];
 
   /**
+   * Where clients reach it. Empty while the member has been added but not started.
+   *
    * @generated from field: repeated string clientURLs = 4;
    */
   clientURLs: string[];
 
   /**
+   * It gets all data but has no vote, so that it cannot cost the cluster its quorum.
+   * Since etcd 3.4.
+   *
    * @generated from field: bool isLearner = 5;
    */
   isLearner: boolean;
@@ -48,15 +63,22 @@ export declare type Member = Message<"etcdserverpb.Member"> & {
 export declare const MemberSchema: GenMessage<Member>;
 
 /**
+ * The member to add.
+ *
  * @generated from message etcdserverpb.MemberAddRequest
  */
 export declare type MemberAddRequest = Message<"etcdserverpb.MemberAddRequest"> & {
   /**
+   * Where the other members will reach it.
+   *
    * @generated from field: repeated string peerURLs = 1;
    */
   peerURLs: string[];
 
   /**
+   * Add it as a learner, without a vote for the time being.
+   * Since etcd 3.4.
+   *
    * @generated from field: bool isLearner = 2;
    */
   isLearner: boolean;
@@ -69,20 +91,28 @@ export declare type MemberAddRequest = Message<"etcdserverpb.MemberAddRequest"> 
 export declare const MemberAddRequestSchema: GenMessage<MemberAddRequest>;
 
 /**
+ * The member added.
+ *
  * @generated from message etcdserverpb.MemberAddResponse
  */
 export declare type MemberAddResponse = Message<"etcdserverpb.MemberAddResponse"> & {
   /**
+   * Who answered. The revision is not filled in.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The new member with its number.
+   *
    * @generated from field: etcdserverpb.Member member = 2;
    */
   member?: Member | undefined;
 
   /**
+   * All members, the new one included.
+   *
    * @generated from field: repeated etcdserverpb.Member members = 3;
    */
   members: Member[];
@@ -95,10 +125,14 @@ export declare type MemberAddResponse = Message<"etcdserverpb.MemberAddResponse"
 export declare const MemberAddResponseSchema: GenMessage<MemberAddResponse>;
 
 /**
+ * The member to remove.
+ *
  * @generated from message etcdserverpb.MemberRemoveRequest
  */
 export declare type MemberRemoveRequest = Message<"etcdserverpb.MemberRemoveRequest"> & {
   /**
+   * The number of the member.
+   *
    * @generated from field: uint64 ID = 1;
    */
   ID: bigint;
@@ -111,15 +145,21 @@ export declare type MemberRemoveRequest = Message<"etcdserverpb.MemberRemoveRequ
 export declare const MemberRemoveRequestSchema: GenMessage<MemberRemoveRequest>;
 
 /**
+ * The member is out.
+ *
  * @generated from message etcdserverpb.MemberRemoveResponse
  */
 export declare type MemberRemoveResponse = Message<"etcdserverpb.MemberRemoveResponse"> & {
   /**
+   * Who answered. The revision is not filled in.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The members that remain.
+   *
    * @generated from field: repeated etcdserverpb.Member members = 2;
    */
   members: Member[];
@@ -132,15 +172,21 @@ export declare type MemberRemoveResponse = Message<"etcdserverpb.MemberRemoveRes
 export declare const MemberRemoveResponseSchema: GenMessage<MemberRemoveResponse>;
 
 /**
+ * The member to change.
+ *
  * @generated from message etcdserverpb.MemberUpdateRequest
  */
 export declare type MemberUpdateRequest = Message<"etcdserverpb.MemberUpdateRequest"> & {
   /**
+   * The number of the member.
+   *
    * @generated from field: uint64 ID = 1;
    */
   ID: bigint;
 
   /**
+   * Where the other members will reach it from now on.
+   *
    * @generated from field: repeated string peerURLs = 2;
    */
   peerURLs: string[];
@@ -153,15 +199,22 @@ export declare type MemberUpdateRequest = Message<"etcdserverpb.MemberUpdateRequ
 export declare const MemberUpdateRequestSchema: GenMessage<MemberUpdateRequest>;
 
 /**
+ * The member has its new addresses.
+ *
  * @generated from message etcdserverpb.MemberUpdateResponse
  */
 export declare type MemberUpdateResponse = Message<"etcdserverpb.MemberUpdateResponse"> & {
   /**
+   * Who answered. The revision is not filled in.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * All members.
+   * Since etcd 3.1.
+   *
    * @generated from field: repeated etcdserverpb.Member members = 2;
    */
   members: Member[];
@@ -174,10 +227,15 @@ export declare type MemberUpdateResponse = Message<"etcdserverpb.MemberUpdateRes
 export declare const MemberUpdateResponseSchema: GenMessage<MemberUpdateResponse>;
 
 /**
+ * Asks for the members.
+ *
  * @generated from message etcdserverpb.MemberListRequest
  */
 export declare type MemberListRequest = Message<"etcdserverpb.MemberListRequest"> & {
   /**
+   * Have the answer confirmed by a quorum. Otherwise the member tells what it knows, which may be stale.
+   * Since etcd 3.5.
+   *
    * @generated from field: bool linearizable = 1;
    */
   linearizable: boolean;
@@ -190,15 +248,21 @@ export declare type MemberListRequest = Message<"etcdserverpb.MemberListRequest"
 export declare const MemberListRequestSchema: GenMessage<MemberListRequest>;
 
 /**
+ * The members.
+ *
  * @generated from message etcdserverpb.MemberListResponse
  */
 export declare type MemberListResponse = Message<"etcdserverpb.MemberListResponse"> & {
   /**
+   * Who answered. The revision is not filled in.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * All members, learners included.
+   *
    * @generated from field: repeated etcdserverpb.Member members = 2;
    */
   members: Member[];
@@ -211,10 +275,15 @@ export declare type MemberListResponse = Message<"etcdserverpb.MemberListRespons
 export declare const MemberListResponseSchema: GenMessage<MemberListResponse>;
 
 /**
+ * The learner to promote.
+ * Since etcd 3.4.
+ *
  * @generated from message etcdserverpb.MemberPromoteRequest
  */
 export declare type MemberPromoteRequest = Message<"etcdserverpb.MemberPromoteRequest"> & {
   /**
+   * The number of the member.
+   *
    * @generated from field: uint64 ID = 1;
    */
   ID: bigint;
@@ -227,15 +296,22 @@ export declare type MemberPromoteRequest = Message<"etcdserverpb.MemberPromoteRe
 export declare const MemberPromoteRequestSchema: GenMessage<MemberPromoteRequest>;
 
 /**
+ * The member has a vote.
+ * Since etcd 3.4.
+ *
  * @generated from message etcdserverpb.MemberPromoteResponse
  */
 export declare type MemberPromoteResponse = Message<"etcdserverpb.MemberPromoteResponse"> & {
   /**
+   * Who answered. The revision is not filled in.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * All members.
+   *
    * @generated from field: repeated etcdserverpb.Member members = 2;
    */
   members: Member[];
@@ -248,10 +324,15 @@ export declare type MemberPromoteResponse = Message<"etcdserverpb.MemberPromoteR
 export declare const MemberPromoteResponseSchema: GenMessage<MemberPromoteResponse>;
 
 /**
+ * Lists and changes the members of the cluster.
+ *
  * @generated from service etcdserverpb.Cluster
  */
 export declare const Cluster: GenService<{
   /**
+   * Makes room for another member. The server that will fill it must be started afterwards.
+   * JSON: `POST /v3/cluster/member/add`.
+   *
    * @generated from rpc etcdserverpb.Cluster.MemberAdd
    */
   memberAdd: {
@@ -260,6 +341,9 @@ export declare const Cluster: GenService<{
     output: typeof MemberAddResponseSchema;
   },
   /**
+   * Takes a member out of the cluster for good.
+   * JSON: `POST /v3/cluster/member/remove`.
+   *
    * @generated from rpc etcdserverpb.Cluster.MemberRemove
    */
   memberRemove: {
@@ -268,6 +352,9 @@ export declare const Cluster: GenService<{
     output: typeof MemberRemoveResponseSchema;
   },
   /**
+   * Changes the addresses at which other members reach one.
+   * JSON: `POST /v3/cluster/member/update`.
+   *
    * @generated from rpc etcdserverpb.Cluster.MemberUpdate
    */
   memberUpdate: {
@@ -276,6 +363,9 @@ export declare const Cluster: GenService<{
     output: typeof MemberUpdateResponseSchema;
   },
   /**
+   * Lists the members.
+   * JSON: `POST /v3/cluster/member/list`.
+   *
    * @generated from rpc etcdserverpb.Cluster.MemberList
    */
   memberList: {
@@ -284,6 +374,10 @@ export declare const Cluster: GenService<{
     output: typeof MemberListResponseSchema;
   },
   /**
+   * Lets a learner vote, once it has caught up with the leader.
+   * JSON: `POST /v3/cluster/member/promote`.
+   * Since etcd 3.4.
+   *
    * @generated from rpc etcdserverpb.Cluster.MemberPromote
    */
   memberPromote: {

@@ -2,6 +2,9 @@
 // @generated from file etcdserverpb/header.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// The interface of etcd 3. Messages, enums and fields without a note have been there since etcd 3.0; later ones say
+// which release brought them. What stands inside a message or an enum is as old as that, unless it has a note itself.
+
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -11,25 +14,37 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_etcdserverpb_header: GenFile;
 
 /**
+ * Which member answered, and how far the store had come. Leads almost every response.
+ *
  * @generated from message etcdserverpb.ResponseHeader
  */
 export declare type ResponseHeader = Message<"etcdserverpb.ResponseHeader"> & {
   /**
+   * The cluster the member belongs to.
+   *
    * @generated from field: uint64 cluster_id = 1;
    */
   clusterId: bigint;
 
   /**
+   * The member that gave the answer.
+   *
    * @generated from field: uint64 member_id = 2;
    */
   memberId: bigint;
 
   /**
+   * The revision of the key-value store when the request was carried out; for a write, the revision the write made.
+   * Every transaction that changes something raises it by one. In the responses of a watch it means more: see
+   * WatchResponse.
+   *
    * @generated from field: int64 revision = 3;
    */
   revision: bigint;
 
   /**
+   * The Raft term of the member. It grows with every election of a leader.
+   *
    * @generated from field: uint64 raft_term = 4;
    */
   raftTerm: bigint;

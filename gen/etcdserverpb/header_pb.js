@@ -2,6 +2,9 @@
 // @generated from file etcdserverpb/header.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// The interface of etcd 3. Messages, enums and fields without a note have been there since etcd 3.0; later ones say
+// which release brought them. What stands inside a message or an enum is as old as that, unless it has a note itself.
+
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 
 /**

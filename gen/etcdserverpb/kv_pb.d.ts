@@ -2,6 +2,13 @@
 // @generated from file etcdserverpb/kv.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// The key-value store: reads, writes, transactions and compaction.
+//
+// Ranges of keys look the same everywhere in this API. `key` alone names one key. With `range_end`, the keys from
+// `key` up to but without `range_end` are meant. A `range_end` of a single zero byte means every key from `key`
+// onwards, and all keys there are when `key` is a single zero byte too. The keys that start with a prefix are those
+// from the prefix to the prefix with its last byte raised by one.
+
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ResponseHeader } from "./header_pb.js";
@@ -13,70 +20,105 @@ import type { KeyValue } from "../mvccpb/kv_pb.js";
 export declare const file_etcdserverpb_kv: GenFile;
 
 /**
+ * Which keys to read, and how.
+ *
  * @generated from message etcdserverpb.RangeRequest
  */
 export declare type RangeRequest = Message<"etcdserverpb.RangeRequest"> & {
   /**
+   * The key to read, or the first one of the range.
+   *
    * @generated from field: bytes key = 1;
    */
   key: Uint8Array;
 
   /**
+   * Where the range ends, excluding this key. Empty: just `key`. A single zero byte: no end.
+   *
    * @generated from field: bytes range_end = 2;
    */
   rangeEnd: Uint8Array;
 
   /**
+   * The most keys to return; 0 for all of them. RangeResponse.more tells when there would have been more.
+   *
    * @generated from field: int64 limit = 3;
    */
   limit: bigint;
 
   /**
+   * Read the store as it was at this revision; 0 or less for now. One that has been compacted, or has not been
+   * reached, fails with OUT_OF_RANGE.
+   *
    * @generated from field: int64 revision = 4;
    */
   revision: bigint;
 
   /**
+   * The direction of sorting. Sorting comes before the limit.
+   *
    * @generated from field: etcdserverpb.RangeRequest.SortOrder sort_order = 5;
    */
   sortOrder: RangeRequest_SortOrder;
 
   /**
+   * What to sort by.
+   *
    * @generated from field: etcdserverpb.RangeRequest.SortTarget sort_target = 6;
    */
   sortTarget: RangeRequest_SortTarget;
 
   /**
+   * Let the member answer from what it has, without asking the others. That is faster, and works without a quorum,
+   * but the answer may be stale. Otherwise the read is linearizable: it sees every write acknowledged before it
+   * began.
+   *
    * @generated from field: bool serializable = 7;
    */
   serializable: boolean;
 
   /**
+   * Leave the values out.
+   *
    * @generated from field: bool keys_only = 8;
    */
   keysOnly: boolean;
 
   /**
+   * Leave the keys out altogether and return just their number.
+   *
    * @generated from field: bool count_only = 9;
    */
   countOnly: boolean;
 
   /**
+   * Drop keys last written before this revision; 0 for no such bound.
+   * Since etcd 3.1.
+   *
    * @generated from field: int64 min_mod_revision = 10;
    */
   minModRevision: bigint;
 
   /**
+   * Drop keys last written after this revision; 0 for no such bound.
+   * Since etcd 3.1.
+   *
    * @generated from field: int64 max_mod_revision = 11;
    */
   maxModRevision: bigint;
 
   /**
+   * Drop keys created before this revision; 0 for no such bound.
+   * Since etcd 3.1.
+   *
    * @generated from field: int64 min_create_revision = 12;
    */
   minCreateRevision: bigint;
 
   /**
+   * Drop keys created after this revision; 0 for no such bound.
+   * Since etcd 3.1.
+   *
    * @generated from field: int64 max_create_revision = 13;
    */
   maxCreateRevision: bigint;
@@ -89,20 +131,28 @@ export declare type RangeRequest = Message<"etcdserverpb.RangeRequest"> & {
 export declare const RangeRequestSchema: GenMessage<RangeRequest>;
 
 /**
+ * Directions of sorting.
+ *
  * @generated from enum etcdserverpb.RangeRequest.SortOrder
  */
 export enum RangeRequest_SortOrder {
   /**
+   * Unsorted, which comes out as ascending keys.
+   *
    * @generated from enum value: NONE = 0;
    */
   NONE = 0,
 
   /**
+   * Smallest first.
+   *
    * @generated from enum value: ASCEND = 1;
    */
   ASCEND = 1,
 
   /**
+   * Largest first.
+   *
    * @generated from enum value: DESCEND = 2;
    */
   DESCEND = 2,
@@ -114,30 +164,42 @@ export enum RangeRequest_SortOrder {
 export declare const RangeRequest_SortOrderSchema: GenEnum<RangeRequest_SortOrder>;
 
 /**
+ * What to sort by.
+ *
  * @generated from enum etcdserverpb.RangeRequest.SortTarget
  */
 export enum RangeRequest_SortTarget {
   /**
+   * The key.
+   *
    * @generated from enum value: KEY = 0;
    */
   KEY = 0,
 
   /**
+   * The number of puts since the key was created.
+   *
    * @generated from enum value: VERSION = 1;
    */
   VERSION = 1,
 
   /**
+   * The revision at which the key was created.
+   *
    * @generated from enum value: CREATE = 2;
    */
   CREATE = 2,
 
   /**
+   * The revision at which the key was last written.
+   *
    * @generated from enum value: MOD = 3;
    */
   MOD = 3,
 
   /**
+   * The value, byte by byte.
+   *
    * @generated from enum value: VALUE = 4;
    */
   VALUE = 4,
@@ -149,25 +211,35 @@ export enum RangeRequest_SortTarget {
 export declare const RangeRequest_SortTargetSchema: GenEnum<RangeRequest_SortTarget>;
 
 /**
+ * The keys that were read.
+ *
  * @generated from message etcdserverpb.RangeResponse
  */
 export declare type RangeResponse = Message<"etcdserverpb.RangeResponse"> & {
   /**
+   * Who answered, and the revision of the store at that time, which is not the revision asked for.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The keys in the order asked for. Empty with `count_only`, and no error when there are none.
+   *
    * @generated from field: repeated mvccpb.KeyValue kvs = 2;
    */
   kvs: KeyValue[];
 
   /**
+   * The limit kept some keys out.
+   *
    * @generated from field: bool more = 3;
    */
   more: boolean;
 
   /**
+   * The number of keys in the range, whatever the limit and the bounds on revisions left of them.
+   *
    * @generated from field: int64 count = 4;
    */
   count: bigint;
@@ -180,35 +252,74 @@ export declare type RangeResponse = Message<"etcdserverpb.RangeResponse"> & {
 export declare const RangeResponseSchema: GenMessage<RangeResponse>;
 
 /**
+ * A piece of the answer to RangeStream.
+ * Since etcd 3.7.
+ *
+ * @generated from message etcdserverpb.RangeStreamResponse
+ */
+export declare type RangeStreamResponse = Message<"etcdserverpb.RangeStreamResponse"> & {
+  /**
+   * The pieces of a stream, merged in order by the rules of protobuf, are what Range would have answered. Which
+   * piece carries which field is up to the server: the header, for one, comes with the last piece.
+   *
+   * @generated from field: etcdserverpb.RangeResponse range_response = 1;
+   */
+  rangeResponse?: RangeResponse | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.RangeStreamResponse.
+ * Use `create(RangeStreamResponseSchema)` to create a new message.
+ */
+export declare const RangeStreamResponseSchema: GenMessage<RangeStreamResponse>;
+
+/**
+ * What to write.
+ *
  * @generated from message etcdserverpb.PutRequest
  */
 export declare type PutRequest = Message<"etcdserverpb.PutRequest"> & {
   /**
+   * The key to write.
+   *
    * @generated from field: bytes key = 1;
    */
   key: Uint8Array;
 
   /**
+   * Its new value.
+   *
    * @generated from field: bytes value = 2;
    */
   value: Uint8Array;
 
   /**
+   * The lease to attach the key to, in place of the one it had; 0 for none.
+   *
    * @generated from field: int64 lease = 3;
    */
   lease: bigint;
 
   /**
+   * Return what the key was before.
+   * Since etcd 3.1.
+   *
    * @generated from field: bool prev_kv = 4;
    */
   prevKv: boolean;
 
   /**
+   * Keep the value the key has, which must exist, and change only its lease. `value` must be empty.
+   * Since etcd 3.2.
+   *
    * @generated from field: bool ignore_value = 5;
    */
   ignoreValue: boolean;
 
   /**
+   * Keep the lease the key has, which must exist, and change only its value. `lease` must be 0.
+   * Since etcd 3.2.
+   *
    * @generated from field: bool ignore_lease = 6;
    */
   ignoreLease: boolean;
@@ -221,15 +332,22 @@ export declare type PutRequest = Message<"etcdserverpb.PutRequest"> & {
 export declare const PutRequestSchema: GenMessage<PutRequest>;
 
 /**
+ * The key was written.
+ *
  * @generated from message etcdserverpb.PutResponse
  */
 export declare type PutResponse = Message<"etcdserverpb.PutResponse"> & {
   /**
+   * Who answered, and the revision of this write.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * What the key was before, if that was asked for and there was such a key.
+   * Since etcd 3.1.
+   *
    * @generated from field: mvccpb.KeyValue prev_kv = 2;
    */
   prevKv?: KeyValue | undefined;
@@ -242,20 +360,29 @@ export declare type PutResponse = Message<"etcdserverpb.PutResponse"> & {
 export declare const PutResponseSchema: GenMessage<PutResponse>;
 
 /**
+ * What to delete.
+ *
  * @generated from message etcdserverpb.DeleteRangeRequest
  */
 export declare type DeleteRangeRequest = Message<"etcdserverpb.DeleteRangeRequest"> & {
   /**
+   * The key to delete, or the first one of the range.
+   *
    * @generated from field: bytes key = 1;
    */
   key: Uint8Array;
 
   /**
+   * Where the range ends, excluding this key. Empty: just `key`. A single zero byte: no end.
+   *
    * @generated from field: bytes range_end = 2;
    */
   rangeEnd: Uint8Array;
 
   /**
+   * Return the deleted keys as they were.
+   * Since etcd 3.1.
+   *
    * @generated from field: bool prev_kv = 3;
    */
   prevKv: boolean;
@@ -268,20 +395,29 @@ export declare type DeleteRangeRequest = Message<"etcdserverpb.DeleteRangeReques
 export declare const DeleteRangeRequestSchema: GenMessage<DeleteRangeRequest>;
 
 /**
+ * The range is empty now.
+ *
  * @generated from message etcdserverpb.DeleteRangeResponse
  */
 export declare type DeleteRangeResponse = Message<"etcdserverpb.DeleteRangeResponse"> & {
   /**
+   * Who answered, and the revision of the deletion, if anything was deleted.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The number of keys deleted.
+   *
    * @generated from field: int64 deleted = 2;
    */
   deleted: bigint;
 
   /**
+   * The deleted keys as they were, if that was asked for.
+   * Since etcd 3.1.
+   *
    * @generated from field: repeated mvccpb.KeyValue prev_kvs = 3;
    */
   prevKvs: KeyValue[];
@@ -294,32 +430,45 @@ export declare type DeleteRangeResponse = Message<"etcdserverpb.DeleteRangeRespo
 export declare const DeleteRangeResponseSchema: GenMessage<DeleteRangeResponse>;
 
 /**
+ * One operation of a transaction.
+ *
  * @generated from message etcdserverpb.RequestOp
  */
 export declare type RequestOp = Message<"etcdserverpb.RequestOp"> & {
   /**
+   * The operation. One that is missing is refused.
+   *
    * @generated from oneof etcdserverpb.RequestOp.request
    */
   request: {
     /**
+     * Read keys.
+     *
      * @generated from field: etcdserverpb.RangeRequest request_range = 1;
      */
     value: RangeRequest;
     case: "requestRange";
   } | {
     /**
+     * Write a key.
+     *
      * @generated from field: etcdserverpb.PutRequest request_put = 2;
      */
     value: PutRequest;
     case: "requestPut";
   } | {
     /**
+     * Delete keys.
+     *
      * @generated from field: etcdserverpb.DeleteRangeRequest request_delete_range = 3;
      */
     value: DeleteRangeRequest;
     case: "requestDeleteRange";
   } | {
     /**
+     * Carry out a transaction inside this one.
+     * Since etcd 3.3.
+     *
      * @generated from field: etcdserverpb.TxnRequest request_txn = 4;
      */
     value: TxnRequest;
@@ -334,32 +483,45 @@ export declare type RequestOp = Message<"etcdserverpb.RequestOp"> & {
 export declare const RequestOpSchema: GenMessage<RequestOp>;
 
 /**
+ * The outcome of one operation of a transaction. Of the headers inside, only the revision is filled in.
+ *
  * @generated from message etcdserverpb.ResponseOp
  */
 export declare type ResponseOp = Message<"etcdserverpb.ResponseOp"> & {
   /**
+   * The outcome, of the same kind as the operation.
+   *
    * @generated from oneof etcdserverpb.ResponseOp.response
    */
   response: {
     /**
+     * The keys that were read.
+     *
      * @generated from field: etcdserverpb.RangeResponse response_range = 1;
      */
     value: RangeResponse;
     case: "responseRange";
   } | {
     /**
+     * The key that was written.
+     *
      * @generated from field: etcdserverpb.PutResponse response_put = 2;
      */
     value: PutResponse;
     case: "responsePut";
   } | {
     /**
+     * The keys that were deleted.
+     *
      * @generated from field: etcdserverpb.DeleteRangeResponse response_delete_range = 3;
      */
     value: DeleteRangeResponse;
     case: "responseDeleteRange";
   } | {
     /**
+     * What the transaction inside did.
+     * Since etcd 3.3.
+     *
      * @generated from field: etcdserverpb.TxnResponse response_txn = 4;
      */
     value: TxnResponse;
@@ -374,53 +536,74 @@ export declare type ResponseOp = Message<"etcdserverpb.ResponseOp"> & {
 export declare const ResponseOpSchema: GenMessage<ResponseOp>;
 
 /**
+ * A condition on one key, or on every key of a range: `<target of the key> <result> <value given here>`.
+ *
  * @generated from message etcdserverpb.Compare
  */
 export declare type Compare = Message<"etcdserverpb.Compare"> & {
   /**
+   * How to compare.
+   *
    * @generated from field: etcdserverpb.Compare.CompareResult result = 1;
    */
   result: Compare_CompareResult;
 
   /**
+   * What to compare.
+   *
    * @generated from field: etcdserverpb.Compare.CompareTarget target = 2;
    */
   target: Compare_CompareTarget;
 
   /**
+   * The key to compare, or the first one of the range.
+   *
    * @generated from field: bytes key = 3;
    */
   key: Uint8Array;
 
   /**
+   * What to compare with. Set the one that goes with `target`.
+   *
    * @generated from oneof etcdserverpb.Compare.target_union
    */
   targetUnion: {
     /**
+     * For VERSION.
+     *
      * @generated from field: int64 version = 4;
      */
     value: bigint;
     case: "version";
   } | {
     /**
+     * For CREATE. Comparing it with 0 asks whether the key exists.
+     *
      * @generated from field: int64 create_revision = 5;
      */
     value: bigint;
     case: "createRevision";
   } | {
     /**
+     * For MOD.
+     *
      * @generated from field: int64 mod_revision = 6;
      */
     value: bigint;
     case: "modRevision";
   } | {
     /**
+     * For VALUE.
+     *
      * @generated from field: bytes value = 7;
      */
     value: Uint8Array;
     case: "value";
   } | {
     /**
+     * For LEASE.
+     * Since etcd 3.3.
+     *
      * @generated from field: int64 lease = 8;
      */
     value: bigint;
@@ -428,6 +611,10 @@ export declare type Compare = Message<"etcdserverpb.Compare"> & {
   } | { case: undefined; value?: undefined };
 
   /**
+   * Where the range ends, excluding this key: the condition must hold for each key in it. Empty: just `key`. A
+   * single zero byte: no end.
+   * Since etcd 3.3.
+   *
    * @generated from field: bytes range_end = 64;
    */
   rangeEnd: Uint8Array;
@@ -440,25 +627,36 @@ export declare type Compare = Message<"etcdserverpb.Compare"> & {
 export declare const CompareSchema: GenMessage<Compare>;
 
 /**
+ * The comparisons to choose from.
+ *
  * @generated from enum etcdserverpb.Compare.CompareResult
  */
 export enum Compare_CompareResult {
   /**
+   * The same.
+   *
    * @generated from enum value: EQUAL = 0;
    */
   EQUAL = 0,
 
   /**
+   * What the key has is greater than what is given.
+   *
    * @generated from enum value: GREATER = 1;
    */
   GREATER = 1,
 
   /**
+   * What the key has is less than what is given.
+   *
    * @generated from enum value: LESS = 2;
    */
   LESS = 2,
 
   /**
+   * Different.
+   * Since etcd 3.1.
+   *
    * @generated from enum value: NOT_EQUAL = 3;
    */
   NOT_EQUAL = 3,
@@ -470,30 +668,43 @@ export enum Compare_CompareResult {
 export declare const Compare_CompareResultSchema: GenEnum<Compare_CompareResult>;
 
 /**
+ * What can be compared.
+ *
  * @generated from enum etcdserverpb.Compare.CompareTarget
  */
 export enum Compare_CompareTarget {
   /**
+   * The number of puts since the key was created; 0 for a missing key.
+   *
    * @generated from enum value: VERSION = 0;
    */
   VERSION = 0,
 
   /**
+   * The revision at which the key was created; 0 for a missing key.
+   *
    * @generated from enum value: CREATE = 1;
    */
   CREATE = 1,
 
   /**
+   * The revision at which the key was last written; 0 for a missing key.
+   *
    * @generated from enum value: MOD = 2;
    */
   MOD = 2,
 
   /**
+   * The value, byte by byte. For a missing key, no comparison with a value holds.
+   *
    * @generated from enum value: VALUE = 3;
    */
   VALUE = 3,
 
   /**
+   * The lease of the key; 0 for none.
+   * Since etcd 3.3.
+   *
    * @generated from enum value: LEASE = 4;
    */
   LEASE = 4,
@@ -505,20 +716,28 @@ export enum Compare_CompareTarget {
 export declare const Compare_CompareTargetSchema: GenEnum<Compare_CompareTarget>;
 
 /**
+ * If all of `compare` holds then `success`, else `failure`.
+ *
  * @generated from message etcdserverpb.TxnRequest
  */
 export declare type TxnRequest = Message<"etcdserverpb.TxnRequest"> & {
   /**
+   * The conditions. None at all hold.
+   *
    * @generated from field: repeated etcdserverpb.Compare compare = 1;
    */
   compare: Compare[];
 
   /**
+   * What to do, in this order, if every condition holds.
+   *
    * @generated from field: repeated etcdserverpb.RequestOp success = 2;
    */
   success: RequestOp[];
 
   /**
+   * What to do, in this order, if a condition does not hold.
+   *
    * @generated from field: repeated etcdserverpb.RequestOp failure = 3;
    */
   failure: RequestOp[];
@@ -531,20 +750,28 @@ export declare type TxnRequest = Message<"etcdserverpb.TxnRequest"> & {
 export declare const TxnRequestSchema: GenMessage<TxnRequest>;
 
 /**
+ * What the transaction did.
+ *
  * @generated from message etcdserverpb.TxnResponse
  */
 export declare type TxnResponse = Message<"etcdserverpb.TxnResponse"> & {
   /**
+   * Who answered, and the revision of the transaction.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * Every condition held, so the operations of `success` were carried out.
+   *
    * @generated from field: bool succeeded = 2;
    */
   succeeded: boolean;
 
   /**
+   * One outcome for each operation of the list that was carried out, in the same order.
+   *
    * @generated from field: repeated etcdserverpb.ResponseOp responses = 3;
    */
   responses: ResponseOp[];
@@ -557,15 +784,21 @@ export declare type TxnResponse = Message<"etcdserverpb.TxnResponse"> & {
 export declare const TxnResponseSchema: GenMessage<TxnResponse>;
 
 /**
+ * How much history to forget.
+ *
  * @generated from message etcdserverpb.CompactionRequest
  */
 export declare type CompactionRequest = Message<"etcdserverpb.CompactionRequest"> & {
   /**
+   * Everything needed only to answer about revisions before this one goes.
+   *
    * @generated from field: int64 revision = 1;
    */
   revision: bigint;
 
   /**
+   * Answer when the member has freed the space in its database, and not as soon as the compaction is agreed on.
+   *
    * @generated from field: bool physical = 2;
    */
   physical: boolean;
@@ -578,10 +811,14 @@ export declare type CompactionRequest = Message<"etcdserverpb.CompactionRequest"
 export declare const CompactionRequestSchema: GenMessage<CompactionRequest>;
 
 /**
+ * The history is gone.
+ *
  * @generated from message etcdserverpb.CompactionResponse
  */
 export declare type CompactionResponse = Message<"etcdserverpb.CompactionResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -594,26 +831,15 @@ export declare type CompactionResponse = Message<"etcdserverpb.CompactionRespons
 export declare const CompactionResponseSchema: GenMessage<CompactionResponse>;
 
 /**
- * @generated from message etcdserverpb.RangeStreamResponse
- */
-export declare type RangeStreamResponse = Message<"etcdserverpb.RangeStreamResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.RangeResponse range_response = 1;
-   */
-  rangeResponse?: RangeResponse | undefined;
-};
-
-/**
- * Describes the message etcdserverpb.RangeStreamResponse.
- * Use `create(RangeStreamResponseSchema)` to create a new message.
- */
-export declare const RangeStreamResponseSchema: GenMessage<RangeStreamResponse>;
-
-/**
+ * Reads and changes keys.
+ *
  * @generated from service etcdserverpb.KV
  */
 export declare const KV: GenService<{
   /**
+   * Reads the keys of a range at one revision.
+   * JSON: `POST /v3/kv/range`.
+   *
    * @generated from rpc etcdserverpb.KV.Range
    */
   range: {
@@ -622,6 +848,10 @@ export declare const KV: GenService<{
     output: typeof RangeResponseSchema;
   },
   /**
+   * Reads the keys of a range at one revision, like Range, but answers piece by piece, so that nobody needs to hold
+   * a large result in one message. It is meant for the order of ascending keys, and has no JSON path.
+   * Since etcd 3.7.
+   *
    * @generated from rpc etcdserverpb.KV.RangeStream
    */
   rangeStream: {
@@ -630,6 +860,9 @@ export declare const KV: GenService<{
     output: typeof RangeStreamResponseSchema;
   },
   /**
+   * Writes one key, whether it exists or not, at the cost of one revision and one event.
+   * JSON: `POST /v3/kv/put`.
+   *
    * @generated from rpc etcdserverpb.KV.Put
    */
   put: {
@@ -638,6 +871,10 @@ export declare const KV: GenService<{
     output: typeof PutResponseSchema;
   },
   /**
+   * Deletes the keys of a range at one revision, with one event for each key that was there. If there was none, the
+   * revision stays as it is.
+   * JSON: `POST /v3/kv/deleterange`.
+   *
    * @generated from rpc etcdserverpb.KV.DeleteRange
    */
   deleteRange: {
@@ -646,6 +883,10 @@ export declare const KV: GenService<{
     output: typeof DeleteRangeResponseSchema;
   },
   /**
+   * Compares keys and then carries out one of two lists of operations, all at one revision and in one step for
+   * everybody else. A list may neither put a key twice nor put one that it also deletes.
+   * JSON: `POST /v3/kv/txn`.
+   *
    * @generated from rpc etcdserverpb.KV.Txn
    */
   txn: {
@@ -654,6 +895,10 @@ export declare const KV: GenService<{
     output: typeof TxnResponseSchema;
   },
   /**
+   * Forgets history: reading or watching at revisions before the given one fails afterwards. Without it the
+   * database grows with every write.
+   * JSON: `POST /v3/kv/compaction`.
+   *
    * @generated from rpc etcdserverpb.KV.Compact
    */
   compact: {

@@ -2,6 +2,13 @@
 // @generated from file etcdserverpb/kv.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// The key-value store: reads, writes, transactions and compaction.
+//
+// Ranges of keys look the same everywhere in this API. `key` alone names one key. With `range_end`, the keys from
+// `key` up to but without `range_end` are meant. A `range_end` of a single zero byte means every key from `key`
+// onwards, and all keys there are when `key` is a single zero byte too. The keys that start with a prefix are those
+// from the prefix to the prefix with its last byte raised by one.
+
 import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_etcdserverpb_header } from "./header_pb.js";
 import { file_mvccpb_kv } from "../mvccpb/kv_pb.js";
@@ -10,7 +17,7 @@ import { file_mvccpb_kv } from "../mvccpb/kv_pb.js";
  * Describes the file etcdserverpb/kv.proto.
  */
 export const file_etcdserverpb_kv = /*@__PURE__*/
-  fileDesc("ChVldGNkc2VydmVycGIva3YucHJvdG8SDGV0Y2RzZXJ2ZXJwYiLkAwoMUmFuZ2VSZXF1ZXN0EgsKA2tleRgBIAEoDBIRCglyYW5nZV9lbmQYAiABKAwSDQoFbGltaXQYAyABKAMSEAoIcmV2aXNpb24YBCABKAMSOAoKc29ydF9vcmRlchgFIAEoDjIkLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlcXVlc3QuU29ydE9yZGVyEjoKC3NvcnRfdGFyZ2V0GAYgASgOMiUuZXRjZHNlcnZlcnBiLlJhbmdlUmVxdWVzdC5Tb3J0VGFyZ2V0EhQKDHNlcmlhbGl6YWJsZRgHIAEoCBIRCglrZXlzX29ubHkYCCABKAgSEgoKY291bnRfb25seRgJIAEoCBIYChBtaW5fbW9kX3JldmlzaW9uGAogASgDEhgKEG1heF9tb2RfcmV2aXNpb24YCyABKAMSGwoTbWluX2NyZWF0ZV9yZXZpc2lvbhgMIAEoAxIbChNtYXhfY3JlYXRlX3JldmlzaW9uGA0gASgDIi4KCVNvcnRPcmRlchIICgROT05FEAASCgoGQVNDRU5EEAESCwoHREVTQ0VORBACIkIKClNvcnRUYXJnZXQSBwoDS0VZEAASCwoHVkVSU0lPThABEgoKBkNSRUFURRACEgcKA01PRBADEgkKBVZBTFVFEAQieQoNUmFuZ2VSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISHQoDa3ZzGAIgAygLMhAubXZjY3BiLktleVZhbHVlEgwKBG1vcmUYAyABKAgSDQoFY291bnQYBCABKAMidAoKUHV0UmVxdWVzdBILCgNrZXkYASABKAwSDQoFdmFsdWUYAiABKAwSDQoFbGVhc2UYAyABKAMSDwoHcHJldl9rdhgEIAEoCBIUCgxpZ25vcmVfdmFsdWUYBSABKAgSFAoMaWdub3JlX2xlYXNlGAYgASgIIl4KC1B1dFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIhCgdwcmV2X2t2GAIgASgLMhAubXZjY3BiLktleVZhbHVlIkUKEkRlbGV0ZVJhbmdlUmVxdWVzdBILCgNrZXkYASABKAwSEQoJcmFuZ2VfZW5kGAIgASgMEg8KB3ByZXZfa3YYAyABKAgieAoTRGVsZXRlUmFuZ2VSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDwoHZGVsZXRlZBgCIAEoAxIiCghwcmV2X2t2cxgDIAMoCzIQLm12Y2NwYi5LZXlWYWx1ZSLvAQoJUmVxdWVzdE9wEjMKDXJlcXVlc3RfcmFuZ2UYASABKAsyGi5ldGNkc2VydmVycGIuUmFuZ2VSZXF1ZXN0SAASLwoLcmVxdWVzdF9wdXQYAiABKAsyGC5ldGNkc2VydmVycGIuUHV0UmVxdWVzdEgAEkAKFHJlcXVlc3RfZGVsZXRlX3JhbmdlGAMgASgLMiAuZXRjZHNlcnZlcnBiLkRlbGV0ZVJhbmdlUmVxdWVzdEgAEi8KC3JlcXVlc3RfdHhuGAQgASgLMhguZXRjZHNlcnZlcnBiLlR4blJlcXVlc3RIAEIJCgdyZXF1ZXN0IvkBCgpSZXNwb25zZU9wEjUKDnJlc3BvbnNlX3JhbmdlGAEgASgLMhsuZXRjZHNlcnZlcnBiLlJhbmdlUmVzcG9uc2VIABIxCgxyZXNwb25zZV9wdXQYAiABKAsyGS5ldGNkc2VydmVycGIuUHV0UmVzcG9uc2VIABJCChVyZXNwb25zZV9kZWxldGVfcmFuZ2UYAyABKAsyIS5ldGNkc2VydmVycGIuRGVsZXRlUmFuZ2VSZXNwb25zZUgAEjEKDHJlc3BvbnNlX3R4bhgEIAEoCzIZLmV0Y2RzZXJ2ZXJwYi5UeG5SZXNwb25zZUgAQgoKCHJlc3BvbnNlIpYDCgdDb21wYXJlEjMKBnJlc3VsdBgBIAEoDjIjLmV0Y2RzZXJ2ZXJwYi5Db21wYXJlLkNvbXBhcmVSZXN1bHQSMwoGdGFyZ2V0GAIgASgOMiMuZXRjZHNlcnZlcnBiLkNvbXBhcmUuQ29tcGFyZVRhcmdldBILCgNrZXkYAyABKAwSEQoHdmVyc2lvbhgEIAEoA0gAEhkKD2NyZWF0ZV9yZXZpc2lvbhgFIAEoA0gAEhYKDG1vZF9yZXZpc2lvbhgGIAEoA0gAEg8KBXZhbHVlGAcgASgMSAASDwoFbGVhc2UYCCABKANIABIRCglyYW5nZV9lbmQYQCABKAwiQAoNQ29tcGFyZVJlc3VsdBIJCgVFUVVBTBAAEgsKB0dSRUFURVIQARIICgRMRVNTEAISDQoJTk9UX0VRVUFMEAMiRwoNQ29tcGFyZVRhcmdldBILCgdWRVJTSU9OEAASCgoGQ1JFQVRFEAESBwoDTU9EEAISCQoFVkFMVUUQAxIJCgVMRUFTRRAEQg4KDHRhcmdldF91bmlvbiKIAQoKVHhuUmVxdWVzdBImCgdjb21wYXJlGAEgAygLMhUuZXRjZHNlcnZlcnBiLkNvbXBhcmUSKAoHc3VjY2VzcxgCIAMoCzIXLmV0Y2RzZXJ2ZXJwYi5SZXF1ZXN0T3ASKAoHZmFpbHVyZRgDIAMoCzIXLmV0Y2RzZXJ2ZXJwYi5SZXF1ZXN0T3AiewoLVHhuUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEhEKCXN1Y2NlZWRlZBgCIAEoCBIrCglyZXNwb25zZXMYAyADKAsyGC5ldGNkc2VydmVycGIuUmVzcG9uc2VPcCI3ChFDb21wYWN0aW9uUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoAxIQCghwaHlzaWNhbBgCIAEoCCJCChJDb21wYWN0aW9uUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIkoKE1JhbmdlU3RyZWFtUmVzcG9uc2USMwoOcmFuZ2VfcmVzcG9uc2UYASABKAsyGy5ldGNkc2VydmVycGIuUmFuZ2VSZXNwb25zZTKwAwoCS1YSQAoFUmFuZ2USGi5ldGNkc2VydmVycGIuUmFuZ2VSZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLlJhbmdlUmVzcG9uc2USTgoLUmFuZ2VTdHJlYW0SGi5ldGNkc2VydmVycGIuUmFuZ2VSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLlJhbmdlU3RyZWFtUmVzcG9uc2UwARI6CgNQdXQSGC5ldGNkc2VydmVycGIuUHV0UmVxdWVzdBoZLmV0Y2RzZXJ2ZXJwYi5QdXRSZXNwb25zZRJSCgtEZWxldGVSYW5nZRIgLmV0Y2RzZXJ2ZXJwYi5EZWxldGVSYW5nZVJlcXVlc3QaIS5ldGNkc2VydmVycGIuRGVsZXRlUmFuZ2VSZXNwb25zZRI6CgNUeG4SGC5ldGNkc2VydmVycGIuVHhuUmVxdWVzdBoZLmV0Y2RzZXJ2ZXJwYi5UeG5SZXNwb25zZRJMCgdDb21wYWN0Eh8uZXRjZHNlcnZlcnBiLkNvbXBhY3Rpb25SZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkNvbXBhY3Rpb25SZXNwb25zZWIGcHJvdG8z", [file_etcdserverpb_header, file_mvccpb_kv]);
+  fileDesc("ChVldGNkc2VydmVycGIva3YucHJvdG8SDGV0Y2RzZXJ2ZXJwYiLkAwoMUmFuZ2VSZXF1ZXN0EgsKA2tleRgBIAEoDBIRCglyYW5nZV9lbmQYAiABKAwSDQoFbGltaXQYAyABKAMSEAoIcmV2aXNpb24YBCABKAMSOAoKc29ydF9vcmRlchgFIAEoDjIkLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlcXVlc3QuU29ydE9yZGVyEjoKC3NvcnRfdGFyZ2V0GAYgASgOMiUuZXRjZHNlcnZlcnBiLlJhbmdlUmVxdWVzdC5Tb3J0VGFyZ2V0EhQKDHNlcmlhbGl6YWJsZRgHIAEoCBIRCglrZXlzX29ubHkYCCABKAgSEgoKY291bnRfb25seRgJIAEoCBIYChBtaW5fbW9kX3JldmlzaW9uGAogASgDEhgKEG1heF9tb2RfcmV2aXNpb24YCyABKAMSGwoTbWluX2NyZWF0ZV9yZXZpc2lvbhgMIAEoAxIbChNtYXhfY3JlYXRlX3JldmlzaW9uGA0gASgDIi4KCVNvcnRPcmRlchIICgROT05FEAASCgoGQVNDRU5EEAESCwoHREVTQ0VORBACIkIKClNvcnRUYXJnZXQSBwoDS0VZEAASCwoHVkVSU0lPThABEgoKBkNSRUFURRACEgcKA01PRBADEgkKBVZBTFVFEAQieQoNUmFuZ2VSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISHQoDa3ZzGAIgAygLMhAubXZjY3BiLktleVZhbHVlEgwKBG1vcmUYAyABKAgSDQoFY291bnQYBCABKAMiSgoTUmFuZ2VTdHJlYW1SZXNwb25zZRIzCg5yYW5nZV9yZXNwb25zZRgBIAEoCzIbLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlc3BvbnNlInQKClB1dFJlcXVlc3QSCwoDa2V5GAEgASgMEg0KBXZhbHVlGAIgASgMEg0KBWxlYXNlGAMgASgDEg8KB3ByZXZfa3YYBCABKAgSFAoMaWdub3JlX3ZhbHVlGAUgASgIEhQKDGlnbm9yZV9sZWFzZRgGIAEoCCJeCgtQdXRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISIQoHcHJldl9rdhgCIAEoCzIQLm12Y2NwYi5LZXlWYWx1ZSJFChJEZWxldGVSYW5nZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBIPCgdwcmV2X2t2GAMgASgIIngKE0RlbGV0ZVJhbmdlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg8KB2RlbGV0ZWQYAiABKAMSIgoIcHJldl9rdnMYAyADKAsyEC5tdmNjcGIuS2V5VmFsdWUi7wEKCVJlcXVlc3RPcBIzCg1yZXF1ZXN0X3JhbmdlGAEgASgLMhouZXRjZHNlcnZlcnBiLlJhbmdlUmVxdWVzdEgAEi8KC3JlcXVlc3RfcHV0GAIgASgLMhguZXRjZHNlcnZlcnBiLlB1dFJlcXVlc3RIABJAChRyZXF1ZXN0X2RlbGV0ZV9yYW5nZRgDIAEoCzIgLmV0Y2RzZXJ2ZXJwYi5EZWxldGVSYW5nZVJlcXVlc3RIABIvCgtyZXF1ZXN0X3R4bhgEIAEoCzIYLmV0Y2RzZXJ2ZXJwYi5UeG5SZXF1ZXN0SABCCQoHcmVxdWVzdCL5AQoKUmVzcG9uc2VPcBI1Cg5yZXNwb25zZV9yYW5nZRgBIAEoCzIbLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlc3BvbnNlSAASMQoMcmVzcG9uc2VfcHV0GAIgASgLMhkuZXRjZHNlcnZlcnBiLlB1dFJlc3BvbnNlSAASQgoVcmVzcG9uc2VfZGVsZXRlX3JhbmdlGAMgASgLMiEuZXRjZHNlcnZlcnBiLkRlbGV0ZVJhbmdlUmVzcG9uc2VIABIxCgxyZXNwb25zZV90eG4YBCABKAsyGS5ldGNkc2VydmVycGIuVHhuUmVzcG9uc2VIAEIKCghyZXNwb25zZSKWAwoHQ29tcGFyZRIzCgZyZXN1bHQYASABKA4yIy5ldGNkc2VydmVycGIuQ29tcGFyZS5Db21wYXJlUmVzdWx0EjMKBnRhcmdldBgCIAEoDjIjLmV0Y2RzZXJ2ZXJwYi5Db21wYXJlLkNvbXBhcmVUYXJnZXQSCwoDa2V5GAMgASgMEhEKB3ZlcnNpb24YBCABKANIABIZCg9jcmVhdGVfcmV2aXNpb24YBSABKANIABIWCgxtb2RfcmV2aXNpb24YBiABKANIABIPCgV2YWx1ZRgHIAEoDEgAEg8KBWxlYXNlGAggASgDSAASEQoJcmFuZ2VfZW5kGEAgASgMIkAKDUNvbXBhcmVSZXN1bHQSCQoFRVFVQUwQABILCgdHUkVBVEVSEAESCAoETEVTUxACEg0KCU5PVF9FUVVBTBADIkcKDUNvbXBhcmVUYXJnZXQSCwoHVkVSU0lPThAAEgoKBkNSRUFURRABEgcKA01PRBACEgkKBVZBTFVFEAMSCQoFTEVBU0UQBEIOCgx0YXJnZXRfdW5pb24iiAEKClR4blJlcXVlc3QSJgoHY29tcGFyZRgBIAMoCzIVLmV0Y2RzZXJ2ZXJwYi5Db21wYXJlEigKB3N1Y2Nlc3MYAiADKAsyFy5ldGNkc2VydmVycGIuUmVxdWVzdE9wEigKB2ZhaWx1cmUYAyADKAsyFy5ldGNkc2VydmVycGIuUmVxdWVzdE9wInsKC1R4blJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIRCglzdWNjZWVkZWQYAiABKAgSKwoJcmVzcG9uc2VzGAMgAygLMhguZXRjZHNlcnZlcnBiLlJlc3BvbnNlT3AiNwoRQ29tcGFjdGlvblJlcXVlc3QSEAoIcmV2aXNpb24YASABKAMSEAoIcGh5c2ljYWwYAiABKAgiQgoSQ29tcGFjdGlvblJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlcjK1AwoCS1YSRQoFUmFuZ2USGi5ldGNkc2VydmVycGIuUmFuZ2VSZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLlJhbmdlUmVzcG9uc2UiA5ACARJOCgtSYW5nZVN0cmVhbRIaLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlcXVlc3QaIS5ldGNkc2VydmVycGIuUmFuZ2VTdHJlYW1SZXNwb25zZTABEjoKA1B1dBIYLmV0Y2RzZXJ2ZXJwYi5QdXRSZXF1ZXN0GhkuZXRjZHNlcnZlcnBiLlB1dFJlc3BvbnNlElIKC0RlbGV0ZVJhbmdlEiAuZXRjZHNlcnZlcnBiLkRlbGV0ZVJhbmdlUmVxdWVzdBohLmV0Y2RzZXJ2ZXJwYi5EZWxldGVSYW5nZVJlc3BvbnNlEjoKA1R4bhIYLmV0Y2RzZXJ2ZXJwYi5UeG5SZXF1ZXN0GhkuZXRjZHNlcnZlcnBiLlR4blJlc3BvbnNlEkwKB0NvbXBhY3QSHy5ldGNkc2VydmVycGIuQ29tcGFjdGlvblJlcXVlc3QaIC5ldGNkc2VydmVycGIuQ29tcGFjdGlvblJlc3BvbnNlYgZwcm90bzM", [file_etcdserverpb_header, file_mvccpb_kv]);
 
 /**
  * Describes the message etcdserverpb.RangeRequest.
@@ -26,6 +33,8 @@ export const RangeRequest_SortOrderSchema = /*@__PURE__*/
   enumDesc(file_etcdserverpb_kv, 0, 0);
 
 /**
+ * Directions of sorting.
+ *
  * @generated from enum etcdserverpb.RangeRequest.SortOrder
  */
 export const RangeRequest_SortOrder = /*@__PURE__*/
@@ -38,6 +47,8 @@ export const RangeRequest_SortTargetSchema = /*@__PURE__*/
   enumDesc(file_etcdserverpb_kv, 0, 1);
 
 /**
+ * What to sort by.
+ *
  * @generated from enum etcdserverpb.RangeRequest.SortTarget
  */
 export const RangeRequest_SortTarget = /*@__PURE__*/
@@ -51,61 +62,70 @@ export const RangeResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_kv, 1);
 
 /**
+ * Describes the message etcdserverpb.RangeStreamResponse.
+ * Use `create(RangeStreamResponseSchema)` to create a new message.
+ */
+export const RangeStreamResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_kv, 2);
+
+/**
  * Describes the message etcdserverpb.PutRequest.
  * Use `create(PutRequestSchema)` to create a new message.
  */
 export const PutRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 2);
+  messageDesc(file_etcdserverpb_kv, 3);
 
 /**
  * Describes the message etcdserverpb.PutResponse.
  * Use `create(PutResponseSchema)` to create a new message.
  */
 export const PutResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 3);
+  messageDesc(file_etcdserverpb_kv, 4);
 
 /**
  * Describes the message etcdserverpb.DeleteRangeRequest.
  * Use `create(DeleteRangeRequestSchema)` to create a new message.
  */
 export const DeleteRangeRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 4);
+  messageDesc(file_etcdserverpb_kv, 5);
 
 /**
  * Describes the message etcdserverpb.DeleteRangeResponse.
  * Use `create(DeleteRangeResponseSchema)` to create a new message.
  */
 export const DeleteRangeResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 5);
+  messageDesc(file_etcdserverpb_kv, 6);
 
 /**
  * Describes the message etcdserverpb.RequestOp.
  * Use `create(RequestOpSchema)` to create a new message.
  */
 export const RequestOpSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 6);
+  messageDesc(file_etcdserverpb_kv, 7);
 
 /**
  * Describes the message etcdserverpb.ResponseOp.
  * Use `create(ResponseOpSchema)` to create a new message.
  */
 export const ResponseOpSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 7);
+  messageDesc(file_etcdserverpb_kv, 8);
 
 /**
  * Describes the message etcdserverpb.Compare.
  * Use `create(CompareSchema)` to create a new message.
  */
 export const CompareSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 8);
+  messageDesc(file_etcdserverpb_kv, 9);
 
 /**
  * Describes the enum etcdserverpb.Compare.CompareResult.
  */
 export const Compare_CompareResultSchema = /*@__PURE__*/
-  enumDesc(file_etcdserverpb_kv, 8, 0);
+  enumDesc(file_etcdserverpb_kv, 9, 0);
 
 /**
+ * The comparisons to choose from.
+ *
  * @generated from enum etcdserverpb.Compare.CompareResult
  */
 export const Compare_CompareResult = /*@__PURE__*/
@@ -115,9 +135,11 @@ export const Compare_CompareResult = /*@__PURE__*/
  * Describes the enum etcdserverpb.Compare.CompareTarget.
  */
 export const Compare_CompareTargetSchema = /*@__PURE__*/
-  enumDesc(file_etcdserverpb_kv, 8, 1);
+  enumDesc(file_etcdserverpb_kv, 9, 1);
 
 /**
+ * What can be compared.
+ *
  * @generated from enum etcdserverpb.Compare.CompareTarget
  */
 export const Compare_CompareTarget = /*@__PURE__*/
@@ -128,37 +150,32 @@ export const Compare_CompareTarget = /*@__PURE__*/
  * Use `create(TxnRequestSchema)` to create a new message.
  */
 export const TxnRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 9);
+  messageDesc(file_etcdserverpb_kv, 10);
 
 /**
  * Describes the message etcdserverpb.TxnResponse.
  * Use `create(TxnResponseSchema)` to create a new message.
  */
 export const TxnResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 10);
+  messageDesc(file_etcdserverpb_kv, 11);
 
 /**
  * Describes the message etcdserverpb.CompactionRequest.
  * Use `create(CompactionRequestSchema)` to create a new message.
  */
 export const CompactionRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 11);
+  messageDesc(file_etcdserverpb_kv, 12);
 
 /**
  * Describes the message etcdserverpb.CompactionResponse.
  * Use `create(CompactionResponseSchema)` to create a new message.
  */
 export const CompactionResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_kv, 12);
-
-/**
- * Describes the message etcdserverpb.RangeStreamResponse.
- * Use `create(RangeStreamResponseSchema)` to create a new message.
- */
-export const RangeStreamResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_kv, 13);
 
 /**
+ * Reads and changes keys.
+ *
  * @generated from service etcdserverpb.KV
  */
 export const KV = /*@__PURE__*/

@@ -2,6 +2,8 @@
 // @generated from file etcdserverpb/lease.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// Leases: keys that go away when nobody cares for them any more.
+
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ResponseHeader } from "./header_pb.js";
@@ -12,15 +14,21 @@ import type { ResponseHeader } from "./header_pb.js";
 export declare const file_etcdserverpb_lease: GenFile;
 
 /**
+ * The lease wanted.
+ *
  * @generated from message etcdserverpb.LeaseGrantRequest
  */
 export declare type LeaseGrantRequest = Message<"etcdserverpb.LeaseGrantRequest"> & {
   /**
+   * How long the lease shall live without renewal, in seconds. The server raises one that is too short for it.
+   *
    * @generated from field: int64 TTL = 1;
    */
   TTL: bigint;
 
   /**
+   * The number the lease shall have; 0 lets the server choose. One in use fails with FAILED_PRECONDITION.
+   *
    * @generated from field: int64 ID = 2;
    */
   ID: bigint;
@@ -33,25 +41,35 @@ export declare type LeaseGrantRequest = Message<"etcdserverpb.LeaseGrantRequest"
 export declare const LeaseGrantRequestSchema: GenMessage<LeaseGrantRequest>;
 
 /**
+ * The lease granted.
+ *
  * @generated from message etcdserverpb.LeaseGrantResponse
  */
 export declare type LeaseGrantResponse = Message<"etcdserverpb.LeaseGrantResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The number of the lease.
+   *
    * @generated from field: int64 ID = 2;
    */
   ID: bigint;
 
   /**
+   * How long the lease lives without renewal, in seconds. May be more than was asked for.
+   *
    * @generated from field: int64 TTL = 3;
    */
   TTL: bigint;
 
   /**
+   * Not in use: failures come as the status of the call.
+   *
    * @generated from field: string error = 4;
    */
   error: string;
@@ -64,10 +82,14 @@ export declare type LeaseGrantResponse = Message<"etcdserverpb.LeaseGrantRespons
 export declare const LeaseGrantResponseSchema: GenMessage<LeaseGrantResponse>;
 
 /**
+ * The lease to end.
+ *
  * @generated from message etcdserverpb.LeaseRevokeRequest
  */
 export declare type LeaseRevokeRequest = Message<"etcdserverpb.LeaseRevokeRequest"> & {
   /**
+   * The number of the lease.
+   *
    * @generated from field: int64 ID = 1;
    */
   ID: bigint;
@@ -80,10 +102,14 @@ export declare type LeaseRevokeRequest = Message<"etcdserverpb.LeaseRevokeReques
 export declare const LeaseRevokeRequestSchema: GenMessage<LeaseRevokeRequest>;
 
 /**
+ * The lease is gone, and its keys with it.
+ *
  * @generated from message etcdserverpb.LeaseRevokeResponse
  */
 export declare type LeaseRevokeResponse = Message<"etcdserverpb.LeaseRevokeResponse"> & {
   /**
+   * Who answered, and the revision of the store after its keys were deleted.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -96,15 +122,23 @@ export declare type LeaseRevokeResponse = Message<"etcdserverpb.LeaseRevokeRespo
 export declare const LeaseRevokeResponseSchema: GenMessage<LeaseRevokeResponse>;
 
 /**
+ * What is left of one lease. The leader tells the other members about long leases from time to time, so that a new
+ * leader need not give them their whole time again. No RPC here carries this message.
+ * Since etcd 3.4.
+ *
  * @generated from message etcdserverpb.LeaseCheckpoint
  */
 export declare type LeaseCheckpoint = Message<"etcdserverpb.LeaseCheckpoint"> & {
   /**
+   * The number of the lease.
+   *
    * @generated from field: int64 ID = 1;
    */
   ID: bigint;
 
   /**
+   * How long the lease still had, in seconds.
+   *
    * @generated from field: int64 remaining_TTL = 2;
    */
   remainingTTL: bigint;
@@ -117,10 +151,15 @@ export declare type LeaseCheckpoint = Message<"etcdserverpb.LeaseCheckpoint"> & 
 export declare const LeaseCheckpointSchema: GenMessage<LeaseCheckpoint>;
 
 /**
+ * What the leader tells the other members about leases. No RPC here carries this message.
+ * Since etcd 3.4.
+ *
  * @generated from message etcdserverpb.LeaseCheckpointRequest
  */
 export declare type LeaseCheckpointRequest = Message<"etcdserverpb.LeaseCheckpointRequest"> & {
   /**
+   * The leases.
+   *
    * @generated from field: repeated etcdserverpb.LeaseCheckpoint checkpoints = 1;
    */
   checkpoints: LeaseCheckpoint[];
@@ -133,10 +172,15 @@ export declare type LeaseCheckpointRequest = Message<"etcdserverpb.LeaseCheckpoi
 export declare const LeaseCheckpointRequestSchema: GenMessage<LeaseCheckpointRequest>;
 
 /**
+ * The answer to LeaseCheckpointRequest. No RPC here carries this message.
+ * Since etcd 3.4.
+ *
  * @generated from message etcdserverpb.LeaseCheckpointResponse
  */
 export declare type LeaseCheckpointResponse = Message<"etcdserverpb.LeaseCheckpointResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -149,10 +193,14 @@ export declare type LeaseCheckpointResponse = Message<"etcdserverpb.LeaseCheckpo
 export declare const LeaseCheckpointResponseSchema: GenMessage<LeaseCheckpointResponse>;
 
 /**
+ * The lease to renew.
+ *
  * @generated from message etcdserverpb.LeaseKeepAliveRequest
  */
 export declare type LeaseKeepAliveRequest = Message<"etcdserverpb.LeaseKeepAliveRequest"> & {
   /**
+   * The number of the lease.
+   *
    * @generated from field: int64 ID = 1;
    */
   ID: bigint;
@@ -165,20 +213,29 @@ export declare type LeaseKeepAliveRequest = Message<"etcdserverpb.LeaseKeepAlive
 export declare const LeaseKeepAliveRequestSchema: GenMessage<LeaseKeepAliveRequest>;
 
 /**
+ * The lease renewed, or not.
+ *
  * @generated from message etcdserverpb.LeaseKeepAliveResponse
  */
 export declare type LeaseKeepAliveResponse = Message<"etcdserverpb.LeaseKeepAliveResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The number of the lease.
+   *
    * @generated from field: int64 ID = 2;
    */
   ID: bigint;
 
   /**
+   * How long the lease has from now on, in seconds. 0 or less: there is no such lease, or no longer, and the stream
+   * goes on for others.
+   *
    * @generated from field: int64 TTL = 3;
    */
   TTL: bigint;
@@ -191,15 +248,22 @@ export declare type LeaseKeepAliveResponse = Message<"etcdserverpb.LeaseKeepAliv
 export declare const LeaseKeepAliveResponseSchema: GenMessage<LeaseKeepAliveResponse>;
 
 /**
+ * The lease to tell about.
+ * Since etcd 3.1.
+ *
  * @generated from message etcdserverpb.LeaseTimeToLiveRequest
  */
 export declare type LeaseTimeToLiveRequest = Message<"etcdserverpb.LeaseTimeToLiveRequest"> & {
   /**
+   * The number of the lease.
+   *
    * @generated from field: int64 ID = 1;
    */
   ID: bigint;
 
   /**
+   * List the keys attached to the lease.
+   *
    * @generated from field: bool keys = 2;
    */
   keys: boolean;
@@ -212,30 +276,43 @@ export declare type LeaseTimeToLiveRequest = Message<"etcdserverpb.LeaseTimeToLi
 export declare const LeaseTimeToLiveRequestSchema: GenMessage<LeaseTimeToLiveRequest>;
 
 /**
+ * How a lease is doing.
+ * Since etcd 3.1.
+ *
  * @generated from message etcdserverpb.LeaseTimeToLiveResponse
  */
 export declare type LeaseTimeToLiveResponse = Message<"etcdserverpb.LeaseTimeToLiveResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The number of the lease.
+   *
    * @generated from field: int64 ID = 2;
    */
   ID: bigint;
 
   /**
+   * How long the lease still has, in seconds; -1 if there is no such lease, which is not an error.
+   *
    * @generated from field: int64 TTL = 3;
    */
   TTL: bigint;
 
   /**
+   * The time it was granted, and gets with each renewal, in seconds; 0 if there is no such lease.
+   *
    * @generated from field: int64 grantedTTL = 4;
    */
   grantedTTL: bigint;
 
   /**
+   * The keys attached to the lease, if they were asked for.
+   *
    * @generated from field: repeated bytes keys = 5;
    */
   keys: Uint8Array[];
@@ -248,6 +325,9 @@ export declare type LeaseTimeToLiveResponse = Message<"etcdserverpb.LeaseTimeToL
 export declare const LeaseTimeToLiveResponseSchema: GenMessage<LeaseTimeToLiveResponse>;
 
 /**
+ * Asks for all leases.
+ * Since etcd 3.3.
+ *
  * @generated from message etcdserverpb.LeaseLeasesRequest
  */
 export declare type LeaseLeasesRequest = Message<"etcdserverpb.LeaseLeasesRequest"> & {
@@ -260,10 +340,15 @@ export declare type LeaseLeasesRequest = Message<"etcdserverpb.LeaseLeasesReques
 export declare const LeaseLeasesRequestSchema: GenMessage<LeaseLeasesRequest>;
 
 /**
+ * One of the leases there are.
+ * Since etcd 3.3.
+ *
  * @generated from message etcdserverpb.LeaseStatus
  */
 export declare type LeaseStatus = Message<"etcdserverpb.LeaseStatus"> & {
   /**
+   * The number of the lease.
+   *
    * @generated from field: int64 ID = 1;
    */
   ID: bigint;
@@ -276,15 +361,22 @@ export declare type LeaseStatus = Message<"etcdserverpb.LeaseStatus"> & {
 export declare const LeaseStatusSchema: GenMessage<LeaseStatus>;
 
 /**
+ * All leases.
+ * Since etcd 3.3.
+ *
  * @generated from message etcdserverpb.LeaseLeasesResponse
  */
 export declare type LeaseLeasesResponse = Message<"etcdserverpb.LeaseLeasesResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The leases, in no order to rely on.
+   *
    * @generated from field: repeated etcdserverpb.LeaseStatus leases = 2;
    */
   leases: LeaseStatus[];
@@ -297,10 +389,15 @@ export declare type LeaseLeasesResponse = Message<"etcdserverpb.LeaseLeasesRespo
 export declare const LeaseLeasesResponseSchema: GenMessage<LeaseLeasesResponse>;
 
 /**
+ * Grants, renews and ends leases. Keys are attached to a lease by PutRequest.lease.
+ *
  * @generated from service etcdserverpb.Lease
  */
 export declare const Lease: GenService<{
   /**
+   * Makes a lease that ends by itself, and takes its keys along, unless it is renewed in time.
+   * JSON: `POST /v3/lease/grant`.
+   *
    * @generated from rpc etcdserverpb.Lease.LeaseGrant
    */
   leaseGrant: {
@@ -309,6 +406,9 @@ export declare const Lease: GenService<{
     output: typeof LeaseGrantResponseSchema;
   },
   /**
+   * Ends a lease and deletes the keys attached to it. An unknown lease fails with NOT_FOUND.
+   * JSON: `POST /v3/lease/revoke` or, as older clients do, `POST /v3/kv/lease/revoke`.
+   *
    * @generated from rpc etcdserverpb.Lease.LeaseRevoke
    */
   leaseRevoke: {
@@ -317,6 +417,10 @@ export declare const Lease: GenService<{
     output: typeof LeaseRevokeResponseSchema;
   },
   /**
+   * Renews leases: each request starts the time to live of one lease over and is answered by one response. One
+   * stream serves any number of leases.
+   * JSON: `POST /v3/lease/keepalive`.
+   *
    * @generated from rpc etcdserverpb.Lease.LeaseKeepAlive
    */
   leaseKeepAlive: {
@@ -325,6 +429,10 @@ export declare const Lease: GenService<{
     output: typeof LeaseKeepAliveResponseSchema;
   },
   /**
+   * Tells how long a lease still has and, if wanted, its keys. Does not renew it.
+   * JSON: `POST /v3/lease/timetolive` or, as older clients do, `POST /v3/kv/lease/timetolive`.
+   * Since etcd 3.1.
+   *
    * @generated from rpc etcdserverpb.Lease.LeaseTimeToLive
    */
   leaseTimeToLive: {
@@ -333,6 +441,10 @@ export declare const Lease: GenService<{
     output: typeof LeaseTimeToLiveResponseSchema;
   },
   /**
+   * Lists all leases.
+   * JSON: `POST /v3/lease/leases` or, as older clients do, `POST /v3/kv/lease/leases`.
+   * Since etcd 3.3.
+   *
    * @generated from rpc etcdserverpb.Lease.LeaseLeases
    */
   leaseLeases: {

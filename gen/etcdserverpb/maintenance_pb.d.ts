@@ -2,6 +2,8 @@
 // @generated from file etcdserverpb/maintenance.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// Upkeep: health, backup and repair of single members.
+
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ResponseHeader } from "./header_pb.js";
@@ -12,203 +14,28 @@ import type { ResponseHeader } from "./header_pb.js";
 export declare const file_etcdserverpb_maintenance: GenFile;
 
 /**
- * @generated from message etcdserverpb.HashRequest
- */
-export declare type HashRequest = Message<"etcdserverpb.HashRequest"> & {
-};
-
-/**
- * Describes the message etcdserverpb.HashRequest.
- * Use `create(HashRequestSchema)` to create a new message.
- */
-export declare const HashRequestSchema: GenMessage<HashRequest>;
-
-/**
- * @generated from message etcdserverpb.HashKVRequest
- */
-export declare type HashKVRequest = Message<"etcdserverpb.HashKVRequest"> & {
-  /**
-   * @generated from field: int64 revision = 1;
-   */
-  revision: bigint;
-};
-
-/**
- * Describes the message etcdserverpb.HashKVRequest.
- * Use `create(HashKVRequestSchema)` to create a new message.
- */
-export declare const HashKVRequestSchema: GenMessage<HashKVRequest>;
-
-/**
- * @generated from message etcdserverpb.HashKVResponse
- */
-export declare type HashKVResponse = Message<"etcdserverpb.HashKVResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-
-  /**
-   * @generated from field: uint32 hash = 2;
-   */
-  hash: number;
-
-  /**
-   * @generated from field: int64 compact_revision = 3;
-   */
-  compactRevision: bigint;
-
-  /**
-   * @generated from field: int64 hash_revision = 4;
-   */
-  hashRevision: bigint;
-};
-
-/**
- * Describes the message etcdserverpb.HashKVResponse.
- * Use `create(HashKVResponseSchema)` to create a new message.
- */
-export declare const HashKVResponseSchema: GenMessage<HashKVResponse>;
-
-/**
- * @generated from message etcdserverpb.HashResponse
- */
-export declare type HashResponse = Message<"etcdserverpb.HashResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-
-  /**
-   * @generated from field: uint32 hash = 2;
-   */
-  hash: number;
-};
-
-/**
- * Describes the message etcdserverpb.HashResponse.
- * Use `create(HashResponseSchema)` to create a new message.
- */
-export declare const HashResponseSchema: GenMessage<HashResponse>;
-
-/**
- * @generated from message etcdserverpb.SnapshotRequest
- */
-export declare type SnapshotRequest = Message<"etcdserverpb.SnapshotRequest"> & {
-};
-
-/**
- * Describes the message etcdserverpb.SnapshotRequest.
- * Use `create(SnapshotRequestSchema)` to create a new message.
- */
-export declare const SnapshotRequestSchema: GenMessage<SnapshotRequest>;
-
-/**
- * @generated from message etcdserverpb.SnapshotResponse
- */
-export declare type SnapshotResponse = Message<"etcdserverpb.SnapshotResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-
-  /**
-   * @generated from field: uint64 remaining_bytes = 2;
-   */
-  remainingBytes: bigint;
-
-  /**
-   * @generated from field: bytes blob = 3;
-   */
-  blob: Uint8Array;
-
-  /**
-   * @generated from field: string version = 4;
-   */
-  version: string;
-};
-
-/**
- * Describes the message etcdserverpb.SnapshotResponse.
- * Use `create(SnapshotResponseSchema)` to create a new message.
- */
-export declare const SnapshotResponseSchema: GenMessage<SnapshotResponse>;
-
-/**
- * @generated from message etcdserverpb.DefragmentRequest
- */
-export declare type DefragmentRequest = Message<"etcdserverpb.DefragmentRequest"> & {
-};
-
-/**
- * Describes the message etcdserverpb.DefragmentRequest.
- * Use `create(DefragmentRequestSchema)` to create a new message.
- */
-export declare const DefragmentRequestSchema: GenMessage<DefragmentRequest>;
-
-/**
- * @generated from message etcdserverpb.DefragmentResponse
- */
-export declare type DefragmentResponse = Message<"etcdserverpb.DefragmentResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-};
-
-/**
- * Describes the message etcdserverpb.DefragmentResponse.
- * Use `create(DefragmentResponseSchema)` to create a new message.
- */
-export declare const DefragmentResponseSchema: GenMessage<DefragmentResponse>;
-
-/**
- * @generated from message etcdserverpb.MoveLeaderRequest
- */
-export declare type MoveLeaderRequest = Message<"etcdserverpb.MoveLeaderRequest"> & {
-  /**
-   * @generated from field: uint64 targetID = 1;
-   */
-  targetID: bigint;
-};
-
-/**
- * Describes the message etcdserverpb.MoveLeaderRequest.
- * Use `create(MoveLeaderRequestSchema)` to create a new message.
- */
-export declare const MoveLeaderRequestSchema: GenMessage<MoveLeaderRequest>;
-
-/**
- * @generated from message etcdserverpb.MoveLeaderResponse
- */
-export declare type MoveLeaderResponse = Message<"etcdserverpb.MoveLeaderResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-};
-
-/**
- * Describes the message etcdserverpb.MoveLeaderResponse.
- * Use `create(MoveLeaderResponseSchema)` to create a new message.
- */
-export declare const MoveLeaderResponseSchema: GenMessage<MoveLeaderResponse>;
-
-/**
+ * What to do about alarms.
+ *
  * @generated from message etcdserverpb.AlarmRequest
  */
 export declare type AlarmRequest = Message<"etcdserverpb.AlarmRequest"> & {
   /**
+   * What to do.
+   *
    * @generated from field: etcdserverpb.AlarmRequest.AlarmAction action = 1;
    */
   action: AlarmRequest_AlarmAction;
 
   /**
+   * The member concerned. When listing, 0 means all of them.
+   *
    * @generated from field: uint64 memberID = 2;
    */
   memberID: bigint;
 
   /**
+   * The alarm concerned.
+   *
    * @generated from field: etcdserverpb.AlarmType alarm = 3;
    */
   alarm: AlarmType;
@@ -221,20 +48,28 @@ export declare type AlarmRequest = Message<"etcdserverpb.AlarmRequest"> & {
 export declare const AlarmRequestSchema: GenMessage<AlarmRequest>;
 
 /**
+ * The things to do.
+ *
  * @generated from enum etcdserverpb.AlarmRequest.AlarmAction
  */
 export enum AlarmRequest_AlarmAction {
   /**
+   * List alarms.
+   *
    * @generated from enum value: GET = 0;
    */
   GET = 0,
 
   /**
+   * Raise an alarm.
+   *
    * @generated from enum value: ACTIVATE = 1;
    */
   ACTIVATE = 1,
 
   /**
+   * Clear an alarm. That does not remove its cause.
+   *
    * @generated from enum value: DEACTIVATE = 2;
    */
   DEACTIVATE = 2,
@@ -246,15 +81,21 @@ export enum AlarmRequest_AlarmAction {
 export declare const AlarmRequest_AlarmActionSchema: GenEnum<AlarmRequest_AlarmAction>;
 
 /**
+ * An alarm of a member.
+ *
  * @generated from message etcdserverpb.AlarmMember
  */
 export declare type AlarmMember = Message<"etcdserverpb.AlarmMember"> & {
   /**
+   * The member that has the alarm.
+   *
    * @generated from field: uint64 memberID = 1;
    */
   memberID: bigint;
 
   /**
+   * The alarm.
+   *
    * @generated from field: etcdserverpb.AlarmType alarm = 2;
    */
   alarm: AlarmType;
@@ -267,15 +108,21 @@ export declare type AlarmMember = Message<"etcdserverpb.AlarmMember"> & {
 export declare const AlarmMemberSchema: GenMessage<AlarmMember>;
 
 /**
+ * The alarms concerned.
+ *
  * @generated from message etcdserverpb.AlarmResponse
  */
 export declare type AlarmResponse = Message<"etcdserverpb.AlarmResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The alarms that were found, raised or cleared.
+   *
    * @generated from field: repeated etcdserverpb.AlarmMember alarms = 2;
    */
   alarms: AlarmMember[];
@@ -288,89 +135,8 @@ export declare type AlarmResponse = Message<"etcdserverpb.AlarmResponse"> & {
 export declare const AlarmResponseSchema: GenMessage<AlarmResponse>;
 
 /**
- * @generated from message etcdserverpb.DowngradeRequest
- */
-export declare type DowngradeRequest = Message<"etcdserverpb.DowngradeRequest"> & {
-  /**
-   * @generated from field: etcdserverpb.DowngradeRequest.DowngradeAction action = 1;
-   */
-  action: DowngradeRequest_DowngradeAction;
-
-  /**
-   * @generated from field: string version = 2;
-   */
-  version: string;
-};
-
-/**
- * Describes the message etcdserverpb.DowngradeRequest.
- * Use `create(DowngradeRequestSchema)` to create a new message.
- */
-export declare const DowngradeRequestSchema: GenMessage<DowngradeRequest>;
-
-/**
- * @generated from enum etcdserverpb.DowngradeRequest.DowngradeAction
- */
-export enum DowngradeRequest_DowngradeAction {
-  /**
-   * @generated from enum value: VALIDATE = 0;
-   */
-  VALIDATE = 0,
-
-  /**
-   * @generated from enum value: ENABLE = 1;
-   */
-  ENABLE = 1,
-
-  /**
-   * @generated from enum value: CANCEL = 2;
-   */
-  CANCEL = 2,
-}
-
-/**
- * Describes the enum etcdserverpb.DowngradeRequest.DowngradeAction.
- */
-export declare const DowngradeRequest_DowngradeActionSchema: GenEnum<DowngradeRequest_DowngradeAction>;
-
-/**
- * @generated from message etcdserverpb.DowngradeResponse
- */
-export declare type DowngradeResponse = Message<"etcdserverpb.DowngradeResponse"> & {
-  /**
-   * @generated from field: etcdserverpb.ResponseHeader header = 1;
-   */
-  header?: ResponseHeader | undefined;
-
-  /**
-   * @generated from field: string version = 2;
-   */
-  version: string;
-};
-
-/**
- * Describes the message etcdserverpb.DowngradeResponse.
- * Use `create(DowngradeResponseSchema)` to create a new message.
- */
-export declare const DowngradeResponseSchema: GenMessage<DowngradeResponse>;
-
-/**
- * @generated from message etcdserverpb.DowngradeVersionTestRequest
- */
-export declare type DowngradeVersionTestRequest = Message<"etcdserverpb.DowngradeVersionTestRequest"> & {
-  /**
-   * @generated from field: string ver = 1;
-   */
-  ver: string;
-};
-
-/**
- * Describes the message etcdserverpb.DowngradeVersionTestRequest.
- * Use `create(DowngradeVersionTestRequestSchema)` to create a new message.
- */
-export declare const DowngradeVersionTestRequestSchema: GenMessage<DowngradeVersionTestRequest>;
-
-/**
+ * Asks how the member is doing.
+ *
  * @generated from message etcdserverpb.StatusRequest
  */
 export declare type StatusRequest = Message<"etcdserverpb.StatusRequest"> & {
@@ -383,70 +149,105 @@ export declare type StatusRequest = Message<"etcdserverpb.StatusRequest"> & {
 export declare const StatusRequestSchema: GenMessage<StatusRequest>;
 
 /**
+ * How the member is doing.
+ *
  * @generated from message etcdserverpb.StatusResponse
  */
 export declare type StatusResponse = Message<"etcdserverpb.StatusResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The release of etcd that the member runs.
+   *
    * @generated from field: string version = 2;
    */
   version: string;
 
   /**
+   * The size of its database file, in bytes.
+   *
    * @generated from field: int64 dbSize = 3;
    */
   dbSize: bigint;
 
   /**
+   * The member it takes for the leader; 0 if it knows of none.
+   *
    * @generated from field: uint64 leader = 4;
    */
   leader: bigint;
 
   /**
+   * The last entry of the Raft log that it knows to be agreed on.
+   *
    * @generated from field: uint64 raftIndex = 5;
    */
   raftIndex: bigint;
 
   /**
+   * Its Raft term.
+   *
    * @generated from field: uint64 raftTerm = 6;
    */
   raftTerm: bigint;
 
   /**
+   * The last entry of the Raft log that it has carried out.
+   * Since etcd 3.4.
+   *
    * @generated from field: uint64 raftAppliedIndex = 7;
    */
   raftAppliedIndex: bigint;
 
   /**
+   * What is wrong with it, such as a missing leader or an alarm. Empty when all is well.
+   * Since etcd 3.4.
+   *
    * @generated from field: repeated string errors = 8;
    */
   errors: string[];
 
   /**
+   * How much of its database file is in use, in bytes. The rest can be had back by Defragment.
+   * Since etcd 3.4.
+   *
    * @generated from field: int64 dbSizeInUse = 9;
    */
   dbSizeInUse: bigint;
 
   /**
+   * The member has no vote.
+   * Since etcd 3.4.
+   *
    * @generated from field: bool isLearner = 10;
    */
   isLearner: boolean;
 
   /**
+   * The version of the format of its data. Empty if it does not know.
+   * Since etcd 3.6.
+   *
    * @generated from field: string storageVersion = 11;
    */
   storageVersion: string;
 
   /**
+   * How large its database may become, in bytes.
+   * Since etcd 3.6.
+   *
    * @generated from field: int64 dbSizeQuota = 12;
    */
   dbSizeQuota: bigint;
 
   /**
+   * Whether the cluster is being downgraded, and to what.
+   * Since etcd 3.6.
+   *
    * @generated from field: etcdserverpb.DowngradeInfo downgradeInfo = 13;
    */
   downgradeInfo?: DowngradeInfo | undefined;
@@ -459,15 +260,21 @@ export declare type StatusResponse = Message<"etcdserverpb.StatusResponse"> & {
 export declare const StatusResponseSchema: GenMessage<StatusResponse>;
 
 /**
+ * A downgrade that is going on, or none.
+ *
  * @generated from message etcdserverpb.DowngradeInfo
  */
 export declare type DowngradeInfo = Message<"etcdserverpb.DowngradeInfo"> & {
   /**
+   * The cluster is being downgraded.
+   *
    * @generated from field: bool enabled = 1;
    */
   enabled: boolean;
 
   /**
+   * The version it is being downgraded to.
+   *
    * @generated from field: string targetVersion = 2;
    */
   targetVersion: string;
@@ -480,20 +287,379 @@ export declare type DowngradeInfo = Message<"etcdserverpb.DowngradeInfo"> & {
 export declare const DowngradeInfoSchema: GenMessage<DowngradeInfo>;
 
 /**
+ * Asks the member to defragment its database.
+ *
+ * @generated from message etcdserverpb.DefragmentRequest
+ */
+export declare type DefragmentRequest = Message<"etcdserverpb.DefragmentRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.DefragmentRequest.
+ * Use `create(DefragmentRequestSchema)` to create a new message.
+ */
+export declare const DefragmentRequestSchema: GenMessage<DefragmentRequest>;
+
+/**
+ * The database has been rewritten.
+ *
+ * @generated from message etcdserverpb.DefragmentResponse
+ */
+export declare type DefragmentResponse = Message<"etcdserverpb.DefragmentResponse"> & {
+  /**
+   * Who answered. May be missing.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.DefragmentResponse.
+ * Use `create(DefragmentResponseSchema)` to create a new message.
+ */
+export declare const DefragmentResponseSchema: GenMessage<DefragmentResponse>;
+
+/**
+ * Asks for a hash of the database.
+ *
+ * @generated from message etcdserverpb.HashRequest
+ */
+export declare type HashRequest = Message<"etcdserverpb.HashRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.HashRequest.
+ * Use `create(HashRequestSchema)` to create a new message.
+ */
+export declare const HashRequestSchema: GenMessage<HashRequest>;
+
+/**
+ * A hash of the database.
+ *
+ * @generated from message etcdserverpb.HashResponse
+ */
+export declare type HashResponse = Message<"etcdserverpb.HashResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * The hash.
+   *
+   * @generated from field: uint32 hash = 2;
+   */
+  hash: number;
+};
+
+/**
+ * Describes the message etcdserverpb.HashResponse.
+ * Use `create(HashResponseSchema)` to create a new message.
+ */
+export declare const HashResponseSchema: GenMessage<HashResponse>;
+
+/**
+ * Asks for a hash of the keys.
+ * Since etcd 3.3.
+ *
+ * @generated from message etcdserverpb.HashKVRequest
+ */
+export declare type HashKVRequest = Message<"etcdserverpb.HashKVRequest"> & {
+  /**
+   * The last revision to take into account; 0 for now.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message etcdserverpb.HashKVRequest.
+ * Use `create(HashKVRequestSchema)` to create a new message.
+ */
+export declare const HashKVRequestSchema: GenMessage<HashKVRequest>;
+
+/**
+ * A hash of the keys.
+ * Since etcd 3.3.
+ *
+ * @generated from message etcdserverpb.HashKVResponse
+ */
+export declare type HashKVResponse = Message<"etcdserverpb.HashKVResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * The hash.
+   *
+   * @generated from field: uint32 hash = 2;
+   */
+  hash: number;
+
+  /**
+   * Where the history taken into account begins: the revision last compacted at.
+   *
+   * @generated from field: int64 compact_revision = 3;
+   */
+  compactRevision: bigint;
+
+  /**
+   * Where it ends.
+   * Since etcd 3.6.
+   *
+   * @generated from field: int64 hash_revision = 4;
+   */
+  hashRevision: bigint;
+};
+
+/**
+ * Describes the message etcdserverpb.HashKVResponse.
+ * Use `create(HashKVResponseSchema)` to create a new message.
+ */
+export declare const HashKVResponseSchema: GenMessage<HashKVResponse>;
+
+/**
+ * Asks for a copy of the database.
+ * Since etcd 3.3.
+ *
+ * @generated from message etcdserverpb.SnapshotRequest
+ */
+export declare type SnapshotRequest = Message<"etcdserverpb.SnapshotRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.SnapshotRequest.
+ * Use `create(SnapshotRequestSchema)` to create a new message.
+ */
+export declare const SnapshotRequestSchema: GenMessage<SnapshotRequest>;
+
+/**
+ * A piece of the copy.
+ * Since etcd 3.3.
+ *
+ * @generated from message etcdserverpb.SnapshotResponse
+ */
+export declare type SnapshotResponse = Message<"etcdserverpb.SnapshotResponse"> & {
+  /**
+   * Who answered. May be missing.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * How many bytes of the database are still to come after this piece.
+   *
+   * @generated from field: uint64 remaining_bytes = 2;
+   */
+  remainingBytes: bigint;
+
+  /**
+   * The bytes. Joined in order they make up the database file, followed by the SHA-256 of it.
+   *
+   * @generated from field: bytes blob = 3;
+   */
+  blob: Uint8Array;
+
+  /**
+   * The release of etcd that made the copy, and that should be used to restore it.
+   * Since etcd 3.6.
+   *
+   * @generated from field: string version = 4;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message etcdserverpb.SnapshotResponse.
+ * Use `create(SnapshotResponseSchema)` to create a new message.
+ */
+export declare const SnapshotResponseSchema: GenMessage<SnapshotResponse>;
+
+/**
+ * The leader wanted.
+ * Since etcd 3.3.
+ *
+ * @generated from message etcdserverpb.MoveLeaderRequest
+ */
+export declare type MoveLeaderRequest = Message<"etcdserverpb.MoveLeaderRequest"> & {
+  /**
+   * The member that shall lead.
+   *
+   * @generated from field: uint64 targetID = 1;
+   */
+  targetID: bigint;
+};
+
+/**
+ * Describes the message etcdserverpb.MoveLeaderRequest.
+ * Use `create(MoveLeaderRequestSchema)` to create a new message.
+ */
+export declare const MoveLeaderRequestSchema: GenMessage<MoveLeaderRequest>;
+
+/**
+ * The other member leads.
+ * Since etcd 3.3.
+ *
+ * @generated from message etcdserverpb.MoveLeaderResponse
+ */
+export declare type MoveLeaderResponse = Message<"etcdserverpb.MoveLeaderResponse"> & {
+  /**
+   * Who answered. May be missing.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.MoveLeaderResponse.
+ * Use `create(MoveLeaderResponseSchema)` to create a new message.
+ */
+export declare const MoveLeaderResponseSchema: GenMessage<MoveLeaderResponse>;
+
+/**
+ * What to do about a downgrade.
+ * Since etcd 3.5.
+ *
+ * @generated from message etcdserverpb.DowngradeRequest
+ */
+export declare type DowngradeRequest = Message<"etcdserverpb.DowngradeRequest"> & {
+  /**
+   * What to do.
+   *
+   * @generated from field: etcdserverpb.DowngradeRequest.DowngradeAction action = 1;
+   */
+  action: DowngradeRequest_DowngradeAction;
+
+  /**
+   * The version to go back to, such as `3.5`: one minor release before that of the cluster.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message etcdserverpb.DowngradeRequest.
+ * Use `create(DowngradeRequestSchema)` to create a new message.
+ */
+export declare const DowngradeRequestSchema: GenMessage<DowngradeRequest>;
+
+/**
+ * The things to do.
+ * Since etcd 3.5.
+ *
+ * @generated from enum etcdserverpb.DowngradeRequest.DowngradeAction
+ */
+export enum DowngradeRequest_DowngradeAction {
+  /**
+   * Tell whether a downgrade would be allowed.
+   *
+   * @generated from enum value: VALIDATE = 0;
+   */
+  VALIDATE = 0,
+
+  /**
+   * Begin: members of the older release may join from now on.
+   *
+   * @generated from enum value: ENABLE = 1;
+   */
+  ENABLE = 1,
+
+  /**
+   * Call the downgrade off.
+   *
+   * @generated from enum value: CANCEL = 2;
+   */
+  CANCEL = 2,
+}
+
+/**
+ * Describes the enum etcdserverpb.DowngradeRequest.DowngradeAction.
+ */
+export declare const DowngradeRequest_DowngradeActionSchema: GenEnum<DowngradeRequest_DowngradeAction>;
+
+/**
+ * What became of it.
+ * Since etcd 3.5.
+ *
+ * @generated from message etcdserverpb.DowngradeResponse
+ */
+export declare type DowngradeResponse = Message<"etcdserverpb.DowngradeResponse"> & {
+  /**
+   * Who answered, and the revision of the store.
+   *
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * The version of the cluster at this time.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message etcdserverpb.DowngradeResponse.
+ * Use `create(DowngradeResponseSchema)` to create a new message.
+ */
+export declare const DowngradeResponseSchema: GenMessage<DowngradeResponse>;
+
+/**
+ * A message that etcd uses to test its own downgrades. No RPC here carries it.
+ * Since etcd 3.6.
+ *
+ * @generated from message etcdserverpb.DowngradeVersionTestRequest
+ */
+export declare type DowngradeVersionTestRequest = Message<"etcdserverpb.DowngradeVersionTestRequest"> & {
+  /**
+   * A version.
+   *
+   * @generated from field: string ver = 1;
+   */
+  ver: string;
+};
+
+/**
+ * Describes the message etcdserverpb.DowngradeVersionTestRequest.
+ * Use `create(DowngradeVersionTestRequestSchema)` to create a new message.
+ */
+export declare const DowngradeVersionTestRequestSchema: GenMessage<DowngradeVersionTestRequest>;
+
+/**
+ * What can be so wrong that etcd refuses work.
+ *
  * @generated from enum etcdserverpb.AlarmType
  */
 export enum AlarmType {
   /**
+   * Nothing. In a request: any alarm.
+   *
    * @generated from enum value: NONE = 0;
    */
   NONE = 0,
 
   /**
+   * The database has reached its quota, so that requests which need space are refused.
+   *
    * @generated from enum value: NOSPACE = 1;
    */
   NOSPACE = 1,
 
   /**
+   * The data of a member differs from that of the others.
+   * Since etcd 3.3.
+   *
    * @generated from enum value: CORRUPT = 2;
    */
   CORRUPT = 2,
@@ -505,10 +671,16 @@ export enum AlarmType {
 export declare const AlarmTypeSchema: GenEnum<AlarmType>;
 
 /**
+ * Looks after members. Most of these calls are about the very member that gets them, so they should be sent to it
+ * and not to whichever member comes first.
+ *
  * @generated from service etcdserverpb.Maintenance
  */
 export declare const Maintenance: GenService<{
   /**
+   * Lists, raises or clears alarms.
+   * JSON: `POST /v3/maintenance/alarm`.
+   *
    * @generated from rpc etcdserverpb.Maintenance.Alarm
    */
   alarm: {
@@ -517,6 +689,9 @@ export declare const Maintenance: GenService<{
     output: typeof AlarmResponseSchema;
   },
   /**
+   * Tells how the member is doing.
+   * JSON: `POST /v3/maintenance/status`.
+   *
    * @generated from rpc etcdserverpb.Maintenance.Status
    */
   status: {
@@ -525,6 +700,10 @@ export declare const Maintenance: GenService<{
     output: typeof StatusResponseSchema;
   },
   /**
+   * Gives the space that compaction freed in the member's database back to its file system. The member serves
+   * nothing else meanwhile.
+   * JSON: `POST /v3/maintenance/defragment`.
+   *
    * @generated from rpc etcdserverpb.Maintenance.Defragment
    */
   defragment: {
@@ -533,6 +712,10 @@ export declare const Maintenance: GenService<{
     output: typeof DefragmentResponseSchema;
   },
   /**
+   * Computes a hash of the member's whole database, as a help in testing. It differs between healthy members that
+   * have not come equally far, so compare HashKV instead.
+   * JSON: `POST /v3/maintenance/hash`.
+   *
    * @generated from rpc etcdserverpb.Maintenance.Hash
    */
   hash: {
@@ -541,6 +724,11 @@ export declare const Maintenance: GenService<{
     output: typeof HashResponseSchema;
   },
   /**
+   * Computes a hash of the member's keys up to a revision. Two members that have compacted at the same revision
+   * and answer differently for the same one disagree about the data.
+   * JSON: `POST /v3/maintenance/hashkv`.
+   * Since etcd 3.3.
+   *
    * @generated from rpc etcdserverpb.Maintenance.HashKV
    */
   hashKV: {
@@ -549,6 +737,9 @@ export declare const Maintenance: GenService<{
     output: typeof HashKVResponseSchema;
   },
   /**
+   * Sends a copy of the member's database, for a backup.
+   * JSON: `POST /v3/maintenance/snapshot`.
+   *
    * @generated from rpc etcdserverpb.Maintenance.Snapshot
    */
   snapshot: {
@@ -557,6 +748,10 @@ export declare const Maintenance: GenService<{
     output: typeof SnapshotResponseSchema;
   },
   /**
+   * Makes another member the leader. Only the leader can do it; others fail with FAILED_PRECONDITION.
+   * JSON: `POST /v3/maintenance/transfer-leadership`.
+   * Since etcd 3.3.
+   *
    * @generated from rpc etcdserverpb.Maintenance.MoveLeader
    */
   moveLeader: {
@@ -565,6 +760,10 @@ export declare const Maintenance: GenService<{
     output: typeof MoveLeaderResponseSchema;
   },
   /**
+   * Prepares the cluster for servers of the minor release before its own, or stops doing so.
+   * JSON: `POST /v3/maintenance/downgrade`.
+   * Since etcd 3.5.
+   *
    * @generated from rpc etcdserverpb.Maintenance.Downgrade
    */
   downgrade: {

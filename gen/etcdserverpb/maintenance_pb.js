@@ -2,6 +2,8 @@
 // @generated from file etcdserverpb/maintenance.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// Upkeep: health, backup and repair of single members.
+
 import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_etcdserverpb_header } from "./header_pb.js";
 
@@ -9,48 +11,62 @@ import { file_etcdserverpb_header } from "./header_pb.js";
  * Describes the file etcdserverpb/maintenance.proto.
  */
 export const file_etcdserverpb_maintenance = /*@__PURE__*/
-  fileDesc("Ch5ldGNkc2VydmVycGIvbWFpbnRlbmFuY2UucHJvdG8SDGV0Y2RzZXJ2ZXJwYiINCgtIYXNoUmVxdWVzdCIhCg1IYXNoS1ZSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgDIn0KDkhhc2hLVlJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIMCgRoYXNoGAIgASgNEhgKEGNvbXBhY3RfcmV2aXNpb24YAyABKAMSFQoNaGFzaF9yZXZpc2lvbhgEIAEoAyJKCgxIYXNoUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEgwKBGhhc2gYAiABKA0iEQoPU25hcHNob3RSZXF1ZXN0IngKEFNuYXBzaG90UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEhcKD3JlbWFpbmluZ19ieXRlcxgCIAEoBBIMCgRibG9iGAMgASgMEg8KB3ZlcnNpb24YBCABKAkiEwoRRGVmcmFnbWVudFJlcXVlc3QiQgoSRGVmcmFnbWVudFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciIlChFNb3ZlTGVhZGVyUmVxdWVzdBIQCgh0YXJnZXRJRBgBIAEoBCJCChJNb3ZlTGVhZGVyUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIrYBCgxBbGFybVJlcXVlc3QSNgoGYWN0aW9uGAEgASgOMiYuZXRjZHNlcnZlcnBiLkFsYXJtUmVxdWVzdC5BbGFybUFjdGlvbhIQCghtZW1iZXJJRBgCIAEoBBImCgVhbGFybRgDIAEoDjIXLmV0Y2RzZXJ2ZXJwYi5BbGFybVR5cGUiNAoLQWxhcm1BY3Rpb24SBwoDR0VUEAASDAoIQUNUSVZBVEUQARIOCgpERUFDVElWQVRFEAIiRwoLQWxhcm1NZW1iZXISEAoIbWVtYmVySUQYASABKAQSJgoFYWxhcm0YAiABKA4yFy5ldGNkc2VydmVycGIuQWxhcm1UeXBlImgKDUFsYXJtUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEikKBmFsYXJtcxgCIAMoCzIZLmV0Y2RzZXJ2ZXJwYi5BbGFybU1lbWJlciKcAQoQRG93bmdyYWRlUmVxdWVzdBI+CgZhY3Rpb24YASABKA4yLi5ldGNkc2VydmVycGIuRG93bmdyYWRlUmVxdWVzdC5Eb3duZ3JhZGVBY3Rpb24SDwoHdmVyc2lvbhgCIAEoCSI3Cg9Eb3duZ3JhZGVBY3Rpb24SDAoIVkFMSURBVEUQABIKCgZFTkFCTEUQARIKCgZDQU5DRUwQAiJSChFEb3duZ3JhZGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDwoHdmVyc2lvbhgCIAEoCSIqChtEb3duZ3JhZGVWZXJzaW9uVGVzdFJlcXVlc3QSCwoDdmVyGAEgASgJIg8KDVN0YXR1c1JlcXVlc3QixwIKDlN0YXR1c1Jlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIPCgd2ZXJzaW9uGAIgASgJEg4KBmRiU2l6ZRgDIAEoAxIOCgZsZWFkZXIYBCABKAQSEQoJcmFmdEluZGV4GAUgASgEEhAKCHJhZnRUZXJtGAYgASgEEhgKEHJhZnRBcHBsaWVkSW5kZXgYByABKAQSDgoGZXJyb3JzGAggAygJEhMKC2RiU2l6ZUluVXNlGAkgASgDEhEKCWlzTGVhcm5lchgKIAEoCBIWCg5zdG9yYWdlVmVyc2lvbhgLIAEoCRITCgtkYlNpemVRdW90YRgMIAEoAxIyCg1kb3duZ3JhZGVJbmZvGA0gASgLMhsuZXRjZHNlcnZlcnBiLkRvd25ncmFkZUluZm8iNwoNRG93bmdyYWRlSW5mbxIPCgdlbmFibGVkGAEgASgIEhUKDXRhcmdldFZlcnNpb24YAiABKAkqLwoJQWxhcm1UeXBlEggKBE5PTkUQABILCgdOT1NQQUNFEAESCwoHQ09SUlVQVBACMtUECgtNYWludGVuYW5jZRJACgVBbGFybRIaLmV0Y2RzZXJ2ZXJwYi5BbGFybVJlcXVlc3QaGy5ldGNkc2VydmVycGIuQWxhcm1SZXNwb25zZRJDCgZTdGF0dXMSGy5ldGNkc2VydmVycGIuU3RhdHVzUmVxdWVzdBocLmV0Y2RzZXJ2ZXJwYi5TdGF0dXNSZXNwb25zZRJPCgpEZWZyYWdtZW50Eh8uZXRjZHNlcnZlcnBiLkRlZnJhZ21lbnRSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkRlZnJhZ21lbnRSZXNwb25zZRI9CgRIYXNoEhkuZXRjZHNlcnZlcnBiLkhhc2hSZXF1ZXN0GhouZXRjZHNlcnZlcnBiLkhhc2hSZXNwb25zZRJDCgZIYXNoS1YSGy5ldGNkc2VydmVycGIuSGFzaEtWUmVxdWVzdBocLmV0Y2RzZXJ2ZXJwYi5IYXNoS1ZSZXNwb25zZRJLCghTbmFwc2hvdBIdLmV0Y2RzZXJ2ZXJwYi5TbmFwc2hvdFJlcXVlc3QaHi5ldGNkc2VydmVycGIuU25hcHNob3RSZXNwb25zZTABEk8KCk1vdmVMZWFkZXISHy5ldGNkc2VydmVycGIuTW92ZUxlYWRlclJlcXVlc3QaIC5ldGNkc2VydmVycGIuTW92ZUxlYWRlclJlc3BvbnNlEkwKCURvd25ncmFkZRIeLmV0Y2RzZXJ2ZXJwYi5Eb3duZ3JhZGVSZXF1ZXN0Gh8uZXRjZHNlcnZlcnBiLkRvd25ncmFkZVJlc3BvbnNlYgZwcm90bzM", [file_etcdserverpb_header]);
+  fileDesc("Ch5ldGNkc2VydmVycGIvbWFpbnRlbmFuY2UucHJvdG8SDGV0Y2RzZXJ2ZXJwYiK2AQoMQWxhcm1SZXF1ZXN0EjYKBmFjdGlvbhgBIAEoDjImLmV0Y2RzZXJ2ZXJwYi5BbGFybVJlcXVlc3QuQWxhcm1BY3Rpb24SEAoIbWVtYmVySUQYAiABKAQSJgoFYWxhcm0YAyABKA4yFy5ldGNkc2VydmVycGIuQWxhcm1UeXBlIjQKC0FsYXJtQWN0aW9uEgcKA0dFVBAAEgwKCEFDVElWQVRFEAESDgoKREVBQ1RJVkFURRACIkcKC0FsYXJtTWVtYmVyEhAKCG1lbWJlcklEGAEgASgEEiYKBWFsYXJtGAIgASgOMhcuZXRjZHNlcnZlcnBiLkFsYXJtVHlwZSJoCg1BbGFybVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIpCgZhbGFybXMYAiADKAsyGS5ldGNkc2VydmVycGIuQWxhcm1NZW1iZXIiDwoNU3RhdHVzUmVxdWVzdCLHAgoOU3RhdHVzUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg8KB3ZlcnNpb24YAiABKAkSDgoGZGJTaXplGAMgASgDEg4KBmxlYWRlchgEIAEoBBIRCglyYWZ0SW5kZXgYBSABKAQSEAoIcmFmdFRlcm0YBiABKAQSGAoQcmFmdEFwcGxpZWRJbmRleBgHIAEoBBIOCgZlcnJvcnMYCCADKAkSEwoLZGJTaXplSW5Vc2UYCSABKAMSEQoJaXNMZWFybmVyGAogASgIEhYKDnN0b3JhZ2VWZXJzaW9uGAsgASgJEhMKC2RiU2l6ZVF1b3RhGAwgASgDEjIKDWRvd25ncmFkZUluZm8YDSABKAsyGy5ldGNkc2VydmVycGIuRG93bmdyYWRlSW5mbyI3Cg1Eb3duZ3JhZGVJbmZvEg8KB2VuYWJsZWQYASABKAgSFQoNdGFyZ2V0VmVyc2lvbhgCIAEoCSITChFEZWZyYWdtZW50UmVxdWVzdCJCChJEZWZyYWdtZW50UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIg0KC0hhc2hSZXF1ZXN0IkoKDEhhc2hSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDAoEaGFzaBgCIAEoDSIhCg1IYXNoS1ZSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgDIn0KDkhhc2hLVlJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIMCgRoYXNoGAIgASgNEhgKEGNvbXBhY3RfcmV2aXNpb24YAyABKAMSFQoNaGFzaF9yZXZpc2lvbhgEIAEoAyIRCg9TbmFwc2hvdFJlcXVlc3QieAoQU25hcHNob3RSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISFwoPcmVtYWluaW5nX2J5dGVzGAIgASgEEgwKBGJsb2IYAyABKAwSDwoHdmVyc2lvbhgEIAEoCSIlChFNb3ZlTGVhZGVyUmVxdWVzdBIQCgh0YXJnZXRJRBgBIAEoBCJCChJNb3ZlTGVhZGVyUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIpwBChBEb3duZ3JhZGVSZXF1ZXN0Ej4KBmFjdGlvbhgBIAEoDjIuLmV0Y2RzZXJ2ZXJwYi5Eb3duZ3JhZGVSZXF1ZXN0LkRvd25ncmFkZUFjdGlvbhIPCgd2ZXJzaW9uGAIgASgJIjcKD0Rvd25ncmFkZUFjdGlvbhIMCghWQUxJREFURRAAEgoKBkVOQUJMRRABEgoKBkNBTkNFTBACIlIKEURvd25ncmFkZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIPCgd2ZXJzaW9uGAIgASgJIioKG0Rvd25ncmFkZVZlcnNpb25UZXN0UmVxdWVzdBILCgN2ZXIYASABKAkqLwoJQWxhcm1UeXBlEggKBE5PTkUQABILCgdOT1NQQUNFEAESCwoHQ09SUlVQVBACMuQECgtNYWludGVuYW5jZRJACgVBbGFybRIaLmV0Y2RzZXJ2ZXJwYi5BbGFybVJlcXVlc3QaGy5ldGNkc2VydmVycGIuQWxhcm1SZXNwb25zZRJICgZTdGF0dXMSGy5ldGNkc2VydmVycGIuU3RhdHVzUmVxdWVzdBocLmV0Y2RzZXJ2ZXJwYi5TdGF0dXNSZXNwb25zZSIDkAIBEk8KCkRlZnJhZ21lbnQSHy5ldGNkc2VydmVycGIuRGVmcmFnbWVudFJlcXVlc3QaIC5ldGNkc2VydmVycGIuRGVmcmFnbWVudFJlc3BvbnNlEkIKBEhhc2gSGS5ldGNkc2VydmVycGIuSGFzaFJlcXVlc3QaGi5ldGNkc2VydmVycGIuSGFzaFJlc3BvbnNlIgOQAgESSAoGSGFzaEtWEhsuZXRjZHNlcnZlcnBiLkhhc2hLVlJlcXVlc3QaHC5ldGNkc2VydmVycGIuSGFzaEtWUmVzcG9uc2UiA5ACARJLCghTbmFwc2hvdBIdLmV0Y2RzZXJ2ZXJwYi5TbmFwc2hvdFJlcXVlc3QaHi5ldGNkc2VydmVycGIuU25hcHNob3RSZXNwb25zZTABEk8KCk1vdmVMZWFkZXISHy5ldGNkc2VydmVycGIuTW92ZUxlYWRlclJlcXVlc3QaIC5ldGNkc2VydmVycGIuTW92ZUxlYWRlclJlc3BvbnNlEkwKCURvd25ncmFkZRIeLmV0Y2RzZXJ2ZXJwYi5Eb3duZ3JhZGVSZXF1ZXN0Gh8uZXRjZHNlcnZlcnBiLkRvd25ncmFkZVJlc3BvbnNlYgZwcm90bzM", [file_etcdserverpb_header]);
 
 /**
- * Describes the message etcdserverpb.HashRequest.
- * Use `create(HashRequestSchema)` to create a new message.
+ * Describes the message etcdserverpb.AlarmRequest.
+ * Use `create(AlarmRequestSchema)` to create a new message.
  */
-export const HashRequestSchema = /*@__PURE__*/
+export const AlarmRequestSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_maintenance, 0);
 
 /**
- * Describes the message etcdserverpb.HashKVRequest.
- * Use `create(HashKVRequestSchema)` to create a new message.
+ * Describes the enum etcdserverpb.AlarmRequest.AlarmAction.
  */
-export const HashKVRequestSchema = /*@__PURE__*/
+export const AlarmRequest_AlarmActionSchema = /*@__PURE__*/
+  enumDesc(file_etcdserverpb_maintenance, 0, 0);
+
+/**
+ * The things to do.
+ *
+ * @generated from enum etcdserverpb.AlarmRequest.AlarmAction
+ */
+export const AlarmRequest_AlarmAction = /*@__PURE__*/
+  tsEnum(AlarmRequest_AlarmActionSchema);
+
+/**
+ * Describes the message etcdserverpb.AlarmMember.
+ * Use `create(AlarmMemberSchema)` to create a new message.
+ */
+export const AlarmMemberSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_maintenance, 1);
 
 /**
- * Describes the message etcdserverpb.HashKVResponse.
- * Use `create(HashKVResponseSchema)` to create a new message.
+ * Describes the message etcdserverpb.AlarmResponse.
+ * Use `create(AlarmResponseSchema)` to create a new message.
  */
-export const HashKVResponseSchema = /*@__PURE__*/
+export const AlarmResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_maintenance, 2);
 
 /**
- * Describes the message etcdserverpb.HashResponse.
- * Use `create(HashResponseSchema)` to create a new message.
+ * Describes the message etcdserverpb.StatusRequest.
+ * Use `create(StatusRequestSchema)` to create a new message.
  */
-export const HashResponseSchema = /*@__PURE__*/
+export const StatusRequestSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_maintenance, 3);
 
 /**
- * Describes the message etcdserverpb.SnapshotRequest.
- * Use `create(SnapshotRequestSchema)` to create a new message.
+ * Describes the message etcdserverpb.StatusResponse.
+ * Use `create(StatusResponseSchema)` to create a new message.
  */
-export const SnapshotRequestSchema = /*@__PURE__*/
+export const StatusResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_maintenance, 4);
 
 /**
- * Describes the message etcdserverpb.SnapshotResponse.
- * Use `create(SnapshotResponseSchema)` to create a new message.
+ * Describes the message etcdserverpb.DowngradeInfo.
+ * Use `create(DowngradeInfoSchema)` to create a new message.
  */
-export const SnapshotResponseSchema = /*@__PURE__*/
+export const DowngradeInfoSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_maintenance, 5);
 
 /**
@@ -68,66 +84,78 @@ export const DefragmentResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_maintenance, 7);
 
 /**
+ * Describes the message etcdserverpb.HashRequest.
+ * Use `create(HashRequestSchema)` to create a new message.
+ */
+export const HashRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_maintenance, 8);
+
+/**
+ * Describes the message etcdserverpb.HashResponse.
+ * Use `create(HashResponseSchema)` to create a new message.
+ */
+export const HashResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_maintenance, 9);
+
+/**
+ * Describes the message etcdserverpb.HashKVRequest.
+ * Use `create(HashKVRequestSchema)` to create a new message.
+ */
+export const HashKVRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_maintenance, 10);
+
+/**
+ * Describes the message etcdserverpb.HashKVResponse.
+ * Use `create(HashKVResponseSchema)` to create a new message.
+ */
+export const HashKVResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_maintenance, 11);
+
+/**
+ * Describes the message etcdserverpb.SnapshotRequest.
+ * Use `create(SnapshotRequestSchema)` to create a new message.
+ */
+export const SnapshotRequestSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_maintenance, 12);
+
+/**
+ * Describes the message etcdserverpb.SnapshotResponse.
+ * Use `create(SnapshotResponseSchema)` to create a new message.
+ */
+export const SnapshotResponseSchema = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_maintenance, 13);
+
+/**
  * Describes the message etcdserverpb.MoveLeaderRequest.
  * Use `create(MoveLeaderRequestSchema)` to create a new message.
  */
 export const MoveLeaderRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 8);
+  messageDesc(file_etcdserverpb_maintenance, 14);
 
 /**
  * Describes the message etcdserverpb.MoveLeaderResponse.
  * Use `create(MoveLeaderResponseSchema)` to create a new message.
  */
 export const MoveLeaderResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 9);
-
-/**
- * Describes the message etcdserverpb.AlarmRequest.
- * Use `create(AlarmRequestSchema)` to create a new message.
- */
-export const AlarmRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 10);
-
-/**
- * Describes the enum etcdserverpb.AlarmRequest.AlarmAction.
- */
-export const AlarmRequest_AlarmActionSchema = /*@__PURE__*/
-  enumDesc(file_etcdserverpb_maintenance, 10, 0);
-
-/**
- * @generated from enum etcdserverpb.AlarmRequest.AlarmAction
- */
-export const AlarmRequest_AlarmAction = /*@__PURE__*/
-  tsEnum(AlarmRequest_AlarmActionSchema);
-
-/**
- * Describes the message etcdserverpb.AlarmMember.
- * Use `create(AlarmMemberSchema)` to create a new message.
- */
-export const AlarmMemberSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 11);
-
-/**
- * Describes the message etcdserverpb.AlarmResponse.
- * Use `create(AlarmResponseSchema)` to create a new message.
- */
-export const AlarmResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 12);
+  messageDesc(file_etcdserverpb_maintenance, 15);
 
 /**
  * Describes the message etcdserverpb.DowngradeRequest.
  * Use `create(DowngradeRequestSchema)` to create a new message.
  */
 export const DowngradeRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 13);
+  messageDesc(file_etcdserverpb_maintenance, 16);
 
 /**
  * Describes the enum etcdserverpb.DowngradeRequest.DowngradeAction.
  */
 export const DowngradeRequest_DowngradeActionSchema = /*@__PURE__*/
-  enumDesc(file_etcdserverpb_maintenance, 13, 0);
+  enumDesc(file_etcdserverpb_maintenance, 16, 0);
 
 /**
+ * The things to do.
+ * Since etcd 3.5.
+ *
  * @generated from enum etcdserverpb.DowngradeRequest.DowngradeAction
  */
 export const DowngradeRequest_DowngradeAction = /*@__PURE__*/
@@ -138,34 +166,13 @@ export const DowngradeRequest_DowngradeAction = /*@__PURE__*/
  * Use `create(DowngradeResponseSchema)` to create a new message.
  */
 export const DowngradeResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 14);
+  messageDesc(file_etcdserverpb_maintenance, 17);
 
 /**
  * Describes the message etcdserverpb.DowngradeVersionTestRequest.
  * Use `create(DowngradeVersionTestRequestSchema)` to create a new message.
  */
 export const DowngradeVersionTestRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 15);
-
-/**
- * Describes the message etcdserverpb.StatusRequest.
- * Use `create(StatusRequestSchema)` to create a new message.
- */
-export const StatusRequestSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 16);
-
-/**
- * Describes the message etcdserverpb.StatusResponse.
- * Use `create(StatusResponseSchema)` to create a new message.
- */
-export const StatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_maintenance, 17);
-
-/**
- * Describes the message etcdserverpb.DowngradeInfo.
- * Use `create(DowngradeInfoSchema)` to create a new message.
- */
-export const DowngradeInfoSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_maintenance, 18);
 
 /**
@@ -175,12 +182,17 @@ export const AlarmTypeSchema = /*@__PURE__*/
   enumDesc(file_etcdserverpb_maintenance, 0);
 
 /**
+ * What can be so wrong that etcd refuses work.
+ *
  * @generated from enum etcdserverpb.AlarmType
  */
 export const AlarmType = /*@__PURE__*/
   tsEnum(AlarmTypeSchema);
 
 /**
+ * Looks after members. Most of these calls are about the very member that gets them, so they should be sent to it
+ * and not to whichever member comes first.
+ *
  * @generated from service etcdserverpb.Maintenance
  */
 export const Maintenance = /*@__PURE__*/

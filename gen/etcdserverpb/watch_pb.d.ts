@@ -2,6 +2,8 @@
 // @generated from file etcdserverpb/watch.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// Watches: the changes of keys, as they happen or from some point in the past.
+
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ResponseHeader } from "./header_pb.js";
@@ -13,26 +15,37 @@ import type { Event } from "../mvccpb/kv_pb.js";
 export declare const file_etcdserverpb_watch: GenFile;
 
 /**
+ * Something a client wants from its watch stream.
+ *
  * @generated from message etcdserverpb.WatchRequest
  */
 export declare type WatchRequest = Message<"etcdserverpb.WatchRequest"> & {
   /**
+   * The wish.
+   *
    * @generated from oneof etcdserverpb.WatchRequest.request_union
    */
   requestUnion: {
     /**
+     * Start a watch. Responses to these come in the order of the requests.
+     *
      * @generated from field: etcdserverpb.WatchCreateRequest create_request = 1;
      */
     value: WatchCreateRequest;
     case: "createRequest";
   } | {
     /**
+     * End a watch.
+     *
      * @generated from field: etcdserverpb.WatchCancelRequest cancel_request = 2;
      */
     value: WatchCancelRequest;
     case: "cancelRequest";
   } | {
     /**
+     * Tell how far the watches have come.
+     * Since etcd 3.4.
+     *
      * @generated from field: etcdserverpb.WatchProgressRequest progress_request = 3;
      */
     value: WatchProgressRequest;
@@ -47,45 +60,68 @@ export declare type WatchRequest = Message<"etcdserverpb.WatchRequest"> & {
 export declare const WatchRequestSchema: GenMessage<WatchRequest>;
 
 /**
+ * What to watch. The answer has `created` set, and `canceled` as well if the watch was refused.
+ *
  * @generated from message etcdserverpb.WatchCreateRequest
  */
 export declare type WatchCreateRequest = Message<"etcdserverpb.WatchCreateRequest"> & {
   /**
+   * The key to watch, or the first one of the range.
+   *
    * @generated from field: bytes key = 1;
    */
   key: Uint8Array;
 
   /**
+   * Where the range ends, excluding this key. Empty: just `key`. A single zero byte: no end.
+   *
    * @generated from field: bytes range_end = 2;
    */
   rangeEnd: Uint8Array;
 
   /**
+   * The first revision whose events are wanted, past or future; 0 for the one that comes next.
+   *
    * @generated from field: int64 start_revision = 3;
    */
   startRevision: bigint;
 
   /**
+   * Send a response without events now and then while nothing happens, so that a client that has to start over
+   * finds a recent revision to start from.
+   *
    * @generated from field: bool progress_notify = 4;
    */
   progressNotify: boolean;
 
   /**
+   * The events to leave out.
+   * Since etcd 3.1.
+   *
    * @generated from field: repeated etcdserverpb.WatchCreateRequest.FilterType filters = 5;
    */
   filters: WatchCreateRequest_FilterType[];
 
   /**
+   * Have every event carry the key as it was before.
+   * Since etcd 3.1.
+   *
    * @generated from field: bool prev_kv = 6;
    */
   prevKv: boolean;
 
   /**
+   * The number the watch shall have on this stream; 0 lets the server choose. One in use is refused.
+   * Since etcd 3.4.
+   *
    * @generated from field: int64 watch_id = 7;
    */
   watchId: bigint;
 
   /**
+   * The client can put together responses that were split because they were too large to send at once.
+   * Since etcd 3.4.
+   *
    * @generated from field: bool fragment = 8;
    */
   fragment: boolean;
@@ -98,15 +134,22 @@ export declare type WatchCreateRequest = Message<"etcdserverpb.WatchCreateReques
 export declare const WatchCreateRequestSchema: GenMessage<WatchCreateRequest>;
 
 /**
+ * Kinds of events to leave out.
+ * Since etcd 3.1.
+ *
  * @generated from enum etcdserverpb.WatchCreateRequest.FilterType
  */
 export enum WatchCreateRequest_FilterType {
   /**
+   * Leave out puts.
+   *
    * @generated from enum value: NOPUT = 0;
    */
   NOPUT = 0,
 
   /**
+   * Leave out deletions.
+   *
    * @generated from enum value: NODELETE = 1;
    */
   NODELETE = 1,
@@ -118,10 +161,16 @@ export enum WatchCreateRequest_FilterType {
 export declare const WatchCreateRequest_FilterTypeSchema: GenEnum<WatchCreateRequest_FilterType>;
 
 /**
+ * Which watch to end. The answer has `canceled` set; there is none for a watch that does not exist.
+ * Since etcd 3.1.
+ *
  * @generated from message etcdserverpb.WatchCancelRequest
  */
 export declare type WatchCancelRequest = Message<"etcdserverpb.WatchCancelRequest"> & {
   /**
+   * The number of the watch.
+   * Since etcd 3.1.
+   *
    * @generated from field: int64 watch_id = 1;
    */
   watchId: bigint;
@@ -134,6 +183,10 @@ export declare type WatchCancelRequest = Message<"etcdserverpb.WatchCancelReques
 export declare const WatchCancelRequestSchema: GenMessage<WatchCancelRequest>;
 
 /**
+ * Asks for a progress response: one with watch_id -1 and no events, whose header has a revision that all watches of
+ * the stream have reached. A server whose watches are still catching up may leave the question unanswered.
+ * Since etcd 3.4.
+ *
  * @generated from message etcdserverpb.WatchProgressRequest
  */
 export declare type WatchProgressRequest = Message<"etcdserverpb.WatchProgressRequest"> & {
@@ -146,45 +199,68 @@ export declare type WatchProgressRequest = Message<"etcdserverpb.WatchProgressRe
 export declare const WatchProgressRequestSchema: GenMessage<WatchProgressRequest>;
 
 /**
+ * News about a watch.
+ *
  * @generated from message etcdserverpb.WatchResponse
  */
 export declare type WatchResponse = Message<"etcdserverpb.WatchResponse"> & {
   /**
+   * Who answered, and the revision of the store. In a progress response, one without events that neither creates
+   * nor ends a watch, the revision promises that everything up to it has been sent. With events it promises nothing:
+   * while a watch catches up, it is ahead of events still to come. It is 0 when a compaction ends the watch.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The watch meant. -1 for a watch that was refused, and in an answer to WatchProgressRequest.
+   *
    * @generated from field: int64 watch_id = 2;
    */
   watchId: bigint;
 
   /**
+   * The watch exists from now on, unless `canceled` is set too. Its events follow.
+   *
    * @generated from field: bool created = 3;
    */
   created: boolean;
 
   /**
+   * The watch is over, or never came to be. Nothing more about it follows.
+   *
    * @generated from field: bool canceled = 4;
    */
   canceled: boolean;
 
   /**
+   * Set when the watch ended because revisions that it still needed had been compacted: the first revision that a
+   * new watch could start from. What happened before that must be read in another way.
+   *
    * @generated from field: int64 compact_revision = 5;
    */
   compactRevision: bigint;
 
   /**
+   * Why the server ended or refused the watch. Empty when the client ended it.
+   * Since etcd 3.4.
+   *
    * @generated from field: string cancel_reason = 6;
    */
   cancelReason: string;
 
   /**
+   * This response is not complete: the next one for this watch carries on with the same revisions.
+   * Since etcd 3.4.
+   *
    * @generated from field: bool fragment = 7;
    */
   fragment: boolean;
 
   /**
+   * What happened, in order.
+   *
    * @generated from field: repeated mvccpb.Event events = 11;
    */
   events: Event[];
@@ -197,10 +273,17 @@ export declare type WatchResponse = Message<"etcdserverpb.WatchResponse"> & {
 export declare const WatchResponseSchema: GenMessage<WatchResponse>;
 
 /**
+ * Tells clients about changes.
+ *
  * @generated from service etcdserverpb.Watch
  */
 export declare const Watch: GenService<{
   /**
+   * Carries any number of watches on one stream. The client creates and cancels them as it likes, and the server
+   * sends what happens to each. A watch sees every change to its range once and in the order of revisions, with the
+   * changes of one revision together. A client that closes its side of the stream keeps getting events.
+   * JSON: `POST /v3/watch`.
+   *
    * @generated from rpc etcdserverpb.Watch.Watch
    */
   watch: {

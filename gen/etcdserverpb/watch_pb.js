@@ -2,6 +2,8 @@
 // @generated from file etcdserverpb/watch.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
+// Watches: the changes of keys, as they happen or from some point in the past.
+
 import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_etcdserverpb_header } from "./header_pb.js";
 import { file_mvccpb_kv } from "../mvccpb/kv_pb.js";
@@ -33,6 +35,9 @@ export const WatchCreateRequest_FilterTypeSchema = /*@__PURE__*/
   enumDesc(file_etcdserverpb_watch, 1, 0);
 
 /**
+ * Kinds of events to leave out.
+ * Since etcd 3.1.
+ *
  * @generated from enum etcdserverpb.WatchCreateRequest.FilterType
  */
 export const WatchCreateRequest_FilterType = /*@__PURE__*/
@@ -60,6 +65,8 @@ export const WatchResponseSchema = /*@__PURE__*/
   messageDesc(file_etcdserverpb_watch, 4);
 
 /**
+ * Tells clients about changes.
+ *
  * @generated from service etcdserverpb.Watch
  */
 export const Watch = /*@__PURE__*/

@@ -2,6 +2,10 @@
 // @generated from file mvccpb/kv.proto (package mvccpb, syntax proto3)
 /* eslint-disable */
 
+// What etcd stores: keys with all their versions, and the events that change them.
+//
+// Everything here has been in etcd since 3.0.
+
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -11,35 +15,49 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_mvccpb_kv: GenFile;
 
 /**
+ * One key with one of its values, as it was at some revision.
+ *
  * @generated from message mvccpb.KeyValue
  */
 export declare type KeyValue = Message<"mvccpb.KeyValue"> & {
   /**
+   * The key. Any bytes but never empty; keys are ordered byte by byte.
+   *
    * @generated from field: bytes key = 1;
    */
   key: Uint8Array;
 
   /**
+   * The store revision at which the key was created: its first put, or its first after it had been deleted.
+   *
    * @generated from field: int64 create_revision = 2;
    */
   createRevision: bigint;
 
   /**
+   * The store revision of the put that wrote this value. In a DELETE event, the revision of the deletion.
+   *
    * @generated from field: int64 mod_revision = 3;
    */
   modRevision: bigint;
 
   /**
+   * How many puts the key has had since it was created: 1 right after creation. A deletion starts it over.
+   *
    * @generated from field: int64 version = 4;
    */
   version: bigint;
 
   /**
+   * The value. Any bytes, possibly none.
+   *
    * @generated from field: bytes value = 5;
    */
   value: Uint8Array;
 
   /**
+   * The lease whose end deletes this key, or 0 when the key stays until someone deletes it.
+   *
    * @generated from field: int64 lease = 6;
    */
   lease: bigint;
@@ -52,20 +70,30 @@ export declare type KeyValue = Message<"mvccpb.KeyValue"> & {
 export declare const KeyValueSchema: GenMessage<KeyValue>;
 
 /**
+ * One change of one key, as watchers see it.
+ *
  * @generated from message mvccpb.Event
  */
 export declare type Event = Message<"mvccpb.Event"> & {
   /**
+   * What happened to the key.
+   *
    * @generated from field: mvccpb.Event.EventType type = 1;
    */
   type: Event_EventType;
 
   /**
+   * The key after the event. A DELETE carries no more than the key and, as mod_revision, the revision at which it
+   * was deleted. A PUT with create_revision equal to mod_revision created the key.
+   *
    * @generated from field: mvccpb.KeyValue kv = 2;
    */
   kv?: KeyValue | undefined;
 
   /**
+   * The key just before the event. Only there when the watcher asked for it, the key existed, and that revision has
+   * not been compacted.
+   *
    * @generated from field: mvccpb.KeyValue prev_kv = 3;
    */
   prevKv?: KeyValue | undefined;
@@ -78,15 +106,21 @@ export declare type Event = Message<"mvccpb.Event"> & {
 export declare const EventSchema: GenMessage<Event>;
 
 /**
+ * The ways in which a key can change.
+ *
  * @generated from enum mvccpb.Event.EventType
  */
 export enum Event_EventType {
   /**
+   * The key was created or got another value or lease.
+   *
    * @generated from enum value: PUT = 0;
    */
   PUT = 0,
 
   /**
+   * The key went away, by request or because its lease ended.
+   *
    * @generated from enum value: DELETE = 1;
    */
   DELETE = 1,

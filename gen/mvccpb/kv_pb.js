@@ -2,6 +2,10 @@
 // @generated from file mvccpb/kv.proto (package mvccpb, syntax proto3)
 /* eslint-disable */
 
+// What etcd stores: keys with all their versions, and the events that change them.
+//
+// Everything here has been in etcd since 3.0.
+
 import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 
 /**
@@ -31,6 +35,8 @@ export const Event_EventTypeSchema = /*@__PURE__*/
   enumDesc(file_mvccpb_kv, 1, 0);
 
 /**
+ * The ways in which a key can change.
+ *
  * @generated from enum mvccpb.Event.EventType
  */
 export const Event_EventType = /*@__PURE__*/

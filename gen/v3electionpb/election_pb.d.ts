@@ -2,6 +2,8 @@
 // @generated from file v3electionpb/election.proto (package v3electionpb, syntax proto3)
 /* eslint-disable */
 
+// Elections that the server holds for clients which do not build their own from keys and leases.
+
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ResponseHeader } from "../etcdserverpb/header_pb.js";
@@ -13,20 +15,28 @@ import type { KeyValue } from "../mvccpb/kv_pb.js";
 export declare const file_v3electionpb_election: GenFile;
 
 /**
+ * A candidate.
+ *
  * @generated from message v3electionpb.CampaignRequest
  */
 export declare type CampaignRequest = Message<"v3electionpb.CampaignRequest"> & {
   /**
+   * The name of the election.
+   *
    * @generated from field: bytes name = 1;
    */
   name: Uint8Array;
 
   /**
+   * The lease of the candidate. With 0 the server makes one, which lives about a minute.
+   *
    * @generated from field: int64 lease = 2;
    */
   lease: bigint;
 
   /**
+   * What the candidate will have to say as leader, such as its address.
+   *
    * @generated from field: bytes value = 3;
    */
   value: Uint8Array;
@@ -39,15 +49,21 @@ export declare type CampaignRequest = Message<"v3electionpb.CampaignRequest"> & 
 export declare const CampaignRequestSchema: GenMessage<CampaignRequest>;
 
 /**
+ * The candidate leads.
+ *
  * @generated from message v3electionpb.CampaignResponse
  */
 export declare type CampaignResponse = Message<"v3electionpb.CampaignResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * What the leader needs for Proclaim and Resign.
+   *
    * @generated from field: v3electionpb.LeaderKey leader = 2;
    */
   leader?: LeaderKey | undefined;
@@ -60,25 +76,36 @@ export declare type CampaignResponse = Message<"v3electionpb.CampaignResponse"> 
 export declare const CampaignResponseSchema: GenMessage<CampaignResponse>;
 
 /**
+ * The proof of leading an election.
+ *
  * @generated from message v3electionpb.LeaderKey
  */
 export declare type LeaderKey = Message<"v3electionpb.LeaderKey"> & {
   /**
+   * The name of the election.
+   *
    * @generated from field: bytes name = 1;
    */
   name: Uint8Array;
 
   /**
+   * The key of the leader. It leads as long as this key exists.
+   *
    * @generated from field: bytes key = 2;
    */
   key: Uint8Array;
 
   /**
+   * The revision at which the key was created. A transaction can make it a condition, so that nothing is written
+   * after somebody else came to lead.
+   *
    * @generated from field: int64 rev = 3;
    */
   rev: bigint;
 
   /**
+   * The lease of the leader.
+   *
    * @generated from field: int64 lease = 4;
    */
   lease: bigint;
@@ -91,10 +118,14 @@ export declare type LeaderKey = Message<"v3electionpb.LeaderKey"> & {
 export declare const LeaderKeySchema: GenMessage<LeaderKey>;
 
 /**
+ * The election to tell about.
+ *
  * @generated from message v3electionpb.LeaderRequest
  */
 export declare type LeaderRequest = Message<"v3electionpb.LeaderRequest"> & {
   /**
+   * The name of the election.
+   *
    * @generated from field: bytes name = 1;
    */
   name: Uint8Array;
@@ -107,15 +138,21 @@ export declare type LeaderRequest = Message<"v3electionpb.LeaderRequest"> & {
 export declare const LeaderRequestSchema: GenMessage<LeaderRequest>;
 
 /**
+ * Who leads.
+ *
  * @generated from message v3electionpb.LeaderResponse
  */
 export declare type LeaderResponse = Message<"v3electionpb.LeaderResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * The key of the leader. Its value is what the leader has to say.
+   *
    * @generated from field: mvccpb.KeyValue kv = 2;
    */
   kv?: KeyValue | undefined;
@@ -128,10 +165,14 @@ export declare type LeaderResponse = Message<"v3electionpb.LeaderResponse"> & {
 export declare const LeaderResponseSchema: GenMessage<LeaderResponse>;
 
 /**
+ * The leader that resigns.
+ *
  * @generated from message v3electionpb.ResignRequest
  */
 export declare type ResignRequest = Message<"v3electionpb.ResignRequest"> & {
   /**
+   * What the leader got from Campaign.
+   *
    * @generated from field: v3electionpb.LeaderKey leader = 1;
    */
   leader?: LeaderKey | undefined;
@@ -144,10 +185,14 @@ export declare type ResignRequest = Message<"v3electionpb.ResignRequest"> & {
 export declare const ResignRequestSchema: GenMessage<ResignRequest>;
 
 /**
+ * The leader has resigned.
+ *
  * @generated from message v3electionpb.ResignResponse
  */
 export declare type ResignResponse = Message<"v3electionpb.ResignResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -160,15 +205,21 @@ export declare type ResignResponse = Message<"v3electionpb.ResignResponse"> & {
 export declare const ResignResponseSchema: GenMessage<ResignResponse>;
 
 /**
+ * What the leader has to say.
+ *
  * @generated from message v3electionpb.ProclaimRequest
  */
 export declare type ProclaimRequest = Message<"v3electionpb.ProclaimRequest"> & {
   /**
+   * What the leader got from Campaign.
+   *
    * @generated from field: v3electionpb.LeaderKey leader = 1;
    */
   leader?: LeaderKey | undefined;
 
   /**
+   * The new value of the leader's key.
+   *
    * @generated from field: bytes value = 2;
    */
   value: Uint8Array;
@@ -181,10 +232,14 @@ export declare type ProclaimRequest = Message<"v3electionpb.ProclaimRequest"> & 
 export declare const ProclaimRequestSchema: GenMessage<ProclaimRequest>;
 
 /**
+ * The leader has said it.
+ *
  * @generated from message v3electionpb.ProclaimResponse
  */
 export declare type ProclaimResponse = Message<"v3electionpb.ProclaimResponse"> & {
   /**
+   * Who answered, and the revision of the store.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -197,10 +252,16 @@ export declare type ProclaimResponse = Message<"v3electionpb.ProclaimResponse"> 
 export declare const ProclaimResponseSchema: GenMessage<ProclaimResponse>;
 
 /**
+ * Has candidates take turns as leader.
+ *
  * @generated from service v3electionpb.Election
  */
 export declare const Election: GenService<{
   /**
+   * Waits until the candidate leads. It does so until it resigns, or until its lease ends. Hanging up while waiting
+   * gives up.
+   * JSON: `POST /v3/election/campaign`.
+   *
    * @generated from rpc v3electionpb.Election.Campaign
    */
   campaign: {
@@ -209,6 +270,9 @@ export declare const Election: GenService<{
     output: typeof CampaignResponseSchema;
   },
   /**
+   * Changes what the leader has to say, without a new election.
+   * JSON: `POST /v3/election/proclaim`.
+   *
    * @generated from rpc v3electionpb.Election.Proclaim
    */
   proclaim: {
@@ -217,6 +281,9 @@ export declare const Election: GenService<{
     output: typeof ProclaimResponseSchema;
   },
   /**
+   * Tells who leads. Fails if nobody does.
+   * JSON: `POST /v3/election/leader`.
+   *
    * @generated from rpc v3electionpb.Election.Leader
    */
   leader: {
@@ -225,6 +292,10 @@ export declare const Election: GenService<{
     output: typeof LeaderResponseSchema;
   },
   /**
+   * Tells who leads, now and whenever there is another leader or the leader proclaims something. Those who led only
+   * for a short time may be missed.
+   * JSON: `POST /v3/election/observe`.
+   *
    * @generated from rpc v3electionpb.Election.Observe
    */
   observe: {
@@ -233,6 +304,9 @@ export declare const Election: GenService<{
     output: typeof LeaderResponseSchema;
   },
   /**
+   * Leads no longer, so that the next candidate can.
+   * JSON: `POST /v3/election/resign`.
+   *
    * @generated from rpc v3electionpb.Election.Resign
    */
   resign: {

@@ -2,6 +2,8 @@
 // @generated from file v3lockpb/lock.proto (package v3lockpb, syntax proto3)
 /* eslint-disable */
 
+// Locks that the server keeps for clients which do not build their own from keys and leases.
+
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ResponseHeader } from "../etcdserverpb/header_pb.js";
@@ -12,15 +14,21 @@ import type { ResponseHeader } from "../etcdserverpb/header_pb.js";
 export declare const file_v3lockpb_lock: GenFile;
 
 /**
+ * The lock wanted.
+ *
  * @generated from message v3lockpb.LockRequest
  */
 export declare type LockRequest = Message<"v3lockpb.LockRequest"> & {
   /**
+   * The name of the lock.
+   *
    * @generated from field: bytes name = 1;
    */
   name: Uint8Array;
 
   /**
+   * The lease of the one who wants it. With 0 the server makes one, which lives about a minute.
+   *
    * @generated from field: int64 lease = 2;
    */
   lease: bigint;
@@ -33,15 +41,22 @@ export declare type LockRequest = Message<"v3lockpb.LockRequest"> & {
 export declare const LockRequestSchema: GenMessage<LockRequest>;
 
 /**
+ * The lock taken.
+ *
  * @generated from message v3lockpb.LockResponse
  */
 export declare type LockResponse = Message<"v3lockpb.LockResponse"> & {
   /**
+   * Who answered, and the revision at which the lock was taken.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
 
   /**
+   * A key that exists as long as the lock is held. Unlock wants it back, and a transaction can make its existence a
+   * condition, so that nothing is written after the lock was lost.
+   *
    * @generated from field: bytes key = 2;
    */
   key: Uint8Array;
@@ -54,10 +69,14 @@ export declare type LockResponse = Message<"v3lockpb.LockResponse"> & {
 export declare const LockResponseSchema: GenMessage<LockResponse>;
 
 /**
+ * The lock to give back.
+ *
  * @generated from message v3lockpb.UnlockRequest
  */
 export declare type UnlockRequest = Message<"v3lockpb.UnlockRequest"> & {
   /**
+   * The key that Lock returned.
+   *
    * @generated from field: bytes key = 1;
    */
   key: Uint8Array;
@@ -70,10 +89,14 @@ export declare type UnlockRequest = Message<"v3lockpb.UnlockRequest"> & {
 export declare const UnlockRequestSchema: GenMessage<UnlockRequest>;
 
 /**
+ * The lock is free, or somebody else's.
+ *
  * @generated from message v3lockpb.UnlockResponse
  */
 export declare type UnlockResponse = Message<"v3lockpb.UnlockResponse"> & {
   /**
+   * Who answered, and the revision at which the lock was given back.
+   *
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
   header?: ResponseHeader | undefined;
@@ -86,10 +109,16 @@ export declare type UnlockResponse = Message<"v3lockpb.UnlockResponse"> & {
 export declare const UnlockResponseSchema: GenMessage<UnlockResponse>;
 
 /**
+ * Takes and gives back locks.
+ *
  * @generated from service v3lockpb.Lock
  */
 export declare const Lock: GenService<{
   /**
+   * Waits until the lock is free, and takes it. It is held until Unlock, or until the lease of its holder ends.
+   * Hanging up while waiting gives up.
+   * JSON: `POST /v3/lock/lock`.
+   *
    * @generated from rpc v3lockpb.Lock.Lock
    */
   lock: {
@@ -98,6 +127,9 @@ export declare const Lock: GenService<{
     output: typeof LockResponseSchema;
   },
   /**
+   * Gives a lock back.
+   * JSON: `POST /v3/lock/unlock`.
+   *
    * @generated from rpc v3lockpb.Lock.Unlock
    */
   unlock: {

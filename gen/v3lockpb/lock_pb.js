@@ -2,6 +2,8 @@
 // @generated from file v3lockpb/lock.proto (package v3lockpb, syntax proto3)
 /* eslint-disable */
 
+// Locks that the server keeps for clients which do not build their own from keys and leases.
+
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_etcdserverpb_header } from "../etcdserverpb/header_pb.js";
 
@@ -40,6 +42,8 @@ export const UnlockResponseSchema = /*@__PURE__*/
   messageDesc(file_v3lockpb_lock, 3);
 
 /**
+ * Takes and gives back locks.
+ *
  * @generated from service v3lockpb.Lock
  */
 export const Lock = /*@__PURE__*/
