@@ -12,7 +12,7 @@ const LAUNCHER = `${import.meta.dirname}/../bin/etcd-connect-proxy`;
 
 async function main(args: readonly string[]): Promise<void> {
   const ownCluster =
-    args.some((arg) => /^--?endpoints(=|$)/.test(arg)) || process.env['ETCD_PROXY_ENDPOINTS'] !== undefined;
+    args.some((arg) => /^--?endpoints(=|$)/.test(arg)) || process.env.ETCD_PROXY_ENDPOINTS !== undefined;
   const etcd = ownCluster ? undefined : await provideEtcd();
   const endpoints = etcd ? [`--endpoints=${etcd.endpoints.join(',')}`] : [];
   try {

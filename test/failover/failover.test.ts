@@ -1,0 +1,131 @@
+/**
+ * An endpoint dies under load: clients do not notice. All endpoints die: clients are told within their deadline,
+ * and everything works again when etcd does.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { startProxy } from '../support/proxy.ts';
+import { bytes, connectTo, readLoop, type Watched, watchLoop, writeLoop } from './load.ts';
+
+type Proxy = Awaited<ReturnType<typeof startProxy>>;
+
+/** The member that the proxy is connected to, from its log. */
+function memberInUse(cluster: EtcdCluster, proxy: Proxy) {
+  const [endpoint] =
+    [...proxy.process.stderr.matchAll(/"endpoint":"([^"]+)","msg":"connected to etcd"/g)].at(-1)?.slice(1) ??
+    [];
+  const member = cluster.members.find((candidate) => candidate.address === endpoint);
+  assert.ok(member, `the log names the endpoint in use: ${endpoint}`);
+  return member;
+}
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let i = 0; !condition(); i++) {
+    if (i > 600) assert.fail(`never happened: ${what}`);
+    await sleep(50);
+  }
+}
+
+test('kill -9 of the endpoint in use, three times, under load', async () => {
+  await using cluster = await startEtcd({ members: 3 });
+  const proxy = await startProxy({ endpoints: cluster.endpoints });
+  try {
+    const clients = connectTo(proxy.url);
+    await clients.kv.put({ key: bytes('read'), value: bytes('x') });
+    const stop = new AbortController();
+    const readFailures: ConnectError[] = [];
+    const seen: Watched = { keys: [], endings: [] };
+    const readers = Array.from({ length: 8 }, () => readLoop(clients.kv, 'read', stop.signal, readFailures));
+    const watcher = watchLoop(clients, 'w/', stop.signal, seen);
+    const stopWriting = new AbortController();
+    const writers = Array.from({ length: 4 }, (_, i) => writeLoop(clients.kv, `w/${i}/`, stopWriting.signal));
+    for (let round = 0; round < 3; round++) {
+      await sleep(700);
+      const member = memberInUse(cluster, proxy);
+      await member.kill('SIGKILL');
+      await until(() => memberInUse(cluster, proxy) !== member, 'another endpoint is in use');
+      await sleep(700);
+      await member.start();
+      await member.waitHealthy();
+    }
+    stopWriting.abort();
+    const writes = (await Promise.all(writers)).flat();
+    const stored = await storedKeys(cluster);
+    await until(() => stored.size <= new Set(seen.keys).size, 'the watch has seen every write');
+    stop.abort();
+    const reads = (await Promise.all(readers)).reduce((sum, count) => sum + count, 0);
+    await watcher;
+
+    assert.deepEqual(readFailures.map(String), [], `no read failed (of ${reads})`);
+    assert.ok(reads > 100, `${reads} reads`);
+    for (const { key, failure } of writes) {
+      if (failure === undefined)
+        assert.equal(stored.get(key), 1n, `${key} was acknowledged and is there once`);
+      else assert.match(failure.rawMessage, UNKNOWN_OR_REFUSED, key);
+    }
+    for (const [key, version] of stored) assert.equal(version, 1n, `${key} was written once`);
+    assert.deepEqual(
+      seen.keys.toSorted(),
+      [...stored.keys()].toSorted(),
+      'the watch lost and repeated nothing',
+    );
+    for (const ending of seen.endings) assert.equal(ending.code, Code.Unavailable, String(ending));
+  } finally {
+    await proxy.stop();
+  }
+});
+
+/** How a write may fail while members die: of unknown fate by the proxy, or refused by etcd without a leader. */
+const UNKNOWN_OR_REFUSED = /may or may not have taken effect|^etcdserver: /;
+
+async function storedKeys(cluster: EtcdCluster): Promise<Map<string, bigint>> {
+  const { kv } = connectTo(cluster.first.url);
+  const { kvs } = await kv.range({ key: bytes('w/'), rangeEnd: bytes('w0') });
+  return new Map(kvs.map((pair) => [new TextDecoder().decode(pair.key), pair.version]));
+}
+
+test('all endpoints down: UNAVAILABLE within the deadline, recovery by itself', async () => {
+  await using cluster = await startEtcd();
+  const proxy = await startProxy({ endpoints: cluster.endpoints });
+  try {
+    const { kv, watch } = connectTo(proxy.url);
+    await kv.put({ key: bytes('k'), value: bytes('v') });
+    await cluster.first.kill('SIGKILL');
+    for (const timeoutMs of [300, 1000, 5000]) {
+      for (const call of [
+        () => kv.range({ key: bytes('k') }, { timeoutMs }),
+        () => kv.put({ key: bytes('k') }, { timeoutMs }),
+      ]) {
+        const failure = await call().then(
+          () => assert.fail('answered without etcd'),
+          (error: unknown) => ConnectError.from(error),
+        );
+        assert.equal(failure.code, Code.Unavailable, String(failure));
+        assert.match(failure.rawMessage, /no connection to etcd: .*(ECONNREFUSED|ECONNRESET|closed)/);
+      }
+    }
+    const stream = watch.watch(oneRequest(), { timeoutMs: 10_000 });
+    const ended = await stream[Symbol.asyncIterator]()
+      .next()
+      .catch((error: unknown) => ConnectError.from(error));
+    assert.ok(ended instanceof ConnectError && ended.code === Code.Unavailable, String(ended));
+
+    await cluster.first.start();
+    await cluster.first.waitHealthy();
+    for (let i = 0; ; i++) {
+      const answer = await kv.range({ key: bytes('k') }).catch((error: unknown) => ConnectError.from(error));
+      if (!(answer instanceof ConnectError)) break;
+      assert.ok(i < 100, `still failing: ${answer.message}`);
+      await sleep(100);
+    }
+  } finally {
+    await proxy.stop();
+  }
+});
+
+async function* oneRequest() {
+  yield { requestUnion: { case: 'createRequest' as const, value: { key: bytes('k') } } };
+}
