@@ -141,7 +141,7 @@ export const FLAGS: readonly Flag[] = [
     'Limits',
     'max-concurrent-streams',
     'integer',
-    '4294967295',
+    '10000',
     'streams that one client connection may have open',
   ),
   flag(

@@ -2,13 +2,7 @@
  * What all calls of gRPC clients have in common: the deadline, cancellation, and the forms in which a call can
  * end. One object is the call, its HTTP/2 stream's listener and (for streams) the client's side of it.
  */
-import {
-  ErrorCode,
-  encodeHeaders,
-  type HeaderList,
-  type Http2Stream,
-  type StreamListener,
-} from '../http2/index.ts';
+import { encodeHeaders, type HeaderList, type Http2Stream, type StreamListener } from '../http2/index.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
@@ -96,13 +90,13 @@ export abstract class ServerCall implements Call, StreamListener {
   /** Sends the final status, after whatever was sent before. */
   protected sendStatus(status: Status): void {
     if (this.ended) return;
-    if (this.headersSent) this.stream.sendTrailers(this.#trailers(status));
-    else if (status.code !== Code.OK && this.responseHeaders === NO_METADATA) this.#sendTrailersOnly(status);
-    else {
-      this.writeHeaders();
-      this.stream.sendTrailers(this.#trailers(status));
-    }
     this.finish(status.code);
+    if (!this.headersSent && status.code !== Code.OK && this.responseHeaders === NO_METADATA) {
+      this.#sendTrailersOnly(status);
+      return;
+    }
+    if (!this.headersSent) this.writeHeaders();
+    this.stream.sendTrailers(this.#trailers(status));
   }
 
   protected writeHeaders(): void {
@@ -115,7 +109,7 @@ export abstract class ServerCall implements Call, StreamListener {
     return own === NO_METADATA ? RESPONSE_BLOCK : encodeHeaders(RESPONSE_FIELDS.concat(own.fields));
   }
 
-  /** Marks the call as over and accounts for it. */
+  /** Marks the call as over and accounts for it, before its last frame is sent: that frame closes the stream. */
   protected finish(code: number): void {
     this.ended = true;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
@@ -158,7 +152,6 @@ export function refuse(stream: Http2Stream, httpStatus: string, error: RpcError)
   if (error.code === Code.UNIMPLEMENTED) fields.push('grpc-accept-encoding', 'identity,gzip');
   stream.listener = REFUSED;
   stream.sendHeaders(encodeHeaders(fields.concat(statusFields(error, NO_METADATA))), true);
-  if (!stream.endStreamReceived) stream.reset(ErrorCode.NO_ERROR);
 }
 
 const ignore = (): void => {};

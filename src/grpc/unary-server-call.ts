@@ -79,8 +79,8 @@ export class UnaryServerCall extends ServerCall {
     this.options.observer.sent(this.method);
     const envelope = smallEnvelope(message);
     if (envelope && this.responseTrailers === NO_METADATA) {
-      this.stream.sendReply(this.headersBlock(), envelope, OK_TRAILERS_BLOCK);
       this.finish(Code.OK);
+      this.stream.sendReply(this.headersBlock(), envelope, OK_TRAILERS_BLOCK);
       return;
     }
     this.writeHeaders();
