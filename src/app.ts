@@ -19,7 +19,7 @@ import type { Services } from './rpc/contract.ts';
 import { browserService } from './services/browser.ts';
 import { healthService } from './services/health.ts';
 import { HealthProbe } from './services/probe.ts';
-import { ServiceTable } from './services/services.ts';
+import { type OwnMethod, ServiceTable } from './services/services.ts';
 import { Cluster } from './upstream/cluster.ts';
 import { bridge } from './web/http2-bridge.ts';
 import { createWebServer, type WebServer } from './web/server.ts';
@@ -49,10 +49,10 @@ export class App {
     });
 
     // Services: what the proxy does with each method, whichever door it came through.
-    const own = [
+    const own: OwnMethod[] = [
       ...browserService(
         (): Services => services,
-        (path) => services.method(path),
+        (path: string) => services.method(path),
       ),
       ...healthService(async () => (await probe.check()).health),
     ];
@@ -125,6 +125,5 @@ export class App {
   #acceptHttp1(socket: Socket, head: Buffer): void {
     socket.unshift(head);
     this.#web.http.emit('connection', socket);
-    socket.resume();
   }
 }

@@ -15,7 +15,9 @@ const limitMs = 300_000;
 /** The mirrors that this machine gets its own packages from, most likely first. */
 async function mirrors(): Promise<string[]> {
   const format = '$(CREATED_BY) $(COMPONENT) $(RELEASE) $(REPO_URI)';
-  const output = await run('apt-get', ['indextargets', '--format', format], { limitMs });
+  // without release information also a machine that never ran apt-get update answers
+  const args = ['indextargets', '--no-release-info', '--format', format];
+  const output = await run('apt-get', args, { limitMs });
   const found = output.split('\n').flatMap((line) => {
     const [kind, component, release, uri] = line.split(' ');
     const whole = kind === 'Packages' && component === 'main' && uri !== undefined;

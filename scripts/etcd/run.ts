@@ -12,7 +12,7 @@ export interface RunOptions {
   readonly limitMs: number;
 }
 
-/** The program is not installed. */
+/** The program is not installed, or not for this user. */
 export class MissingProgram extends Error {}
 
 function lastWords(text: string): string {
@@ -33,7 +33,8 @@ export function run(program: string, args: readonly string[], options: RunOption
   return new Promise((resolve, reject) => {
     execFile(program, args, settings, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
-      else if (error.code === 'ENOENT') reject(new MissingProgram(`${program} is not installed`));
+      else if (error.code === 'ENOENT' || error.code === 'EACCES')
+        reject(new MissingProgram(`${program} is not installed`));
       else if (error.killed === true) reject(new Error(`${program} took over ${options.limitMs / 1000} s`));
       else reject(new Error(lastWords(stderr) || lastWords(stdout) || error.message, { cause: error }));
     });

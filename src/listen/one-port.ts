@@ -80,6 +80,7 @@ export class OnePort {
       leave();
       socket.pause();
       this.#options.protocols[same ? 'http2' : 'http1'](socket, head);
+      socket.resume();
     };
     const leave = (): void => {
       clearTimeout(timer);

@@ -20,6 +20,9 @@ export interface CallEnvironment {
   readonly maxAttempts: number;
 }
 
+/** etcd's answer to a linearizable read that an election interrupted: nothing was done, asking again is right. */
+const LEADER_CHANGED = 'etcdserver: leader changed';
+
 export class UnaryUpstreamCall implements Waiter, Cancellable {
   readonly deadline: number;
   readonly #environment: CallEnvironment;
@@ -117,9 +120,10 @@ export class UnaryUpstreamCall implements Waiter, Cancellable {
   }
 
   #mayRetry(ending: Ending): boolean {
-    if (ending.answered || this.#call.cancelled || this.#attempts >= this.#environment.maxAttempts)
-      return false;
-    return ending.unprocessed || (this.#call.method.idempotent && ending.status.code === Code.UNAVAILABLE);
+    if (this.#call.cancelled || this.#attempts >= this.#environment.maxAttempts) return false;
+    const { idempotent } = this.#call.method;
+    if (ending.answered) return idempotent && ending.status.message === LEADER_CHANGED;
+    return ending.unprocessed || (idempotent && ending.status.code === Code.UNAVAILABLE);
   }
 
   #unknownFate(ending: Ending): RpcError {

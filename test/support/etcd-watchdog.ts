@@ -84,17 +84,18 @@ export function tempDir(key: string): Promise<string> {
   return mkdtemp(join(guard().folder, `${key}-`));
 }
 
-/** Starts a program in a process group of its own that ends with this process. */
+/** Starts a program in a process group of its own that ends with this process; `stdio` is piped by default. */
 export async function spawnGuarded(
   program: string,
   args: readonly string[],
-  options: Pick<SpawnOptions, 'cwd' | 'env'>,
+  options: Pick<SpawnOptions, 'cwd' | 'env'> & { readonly stdio?: 'pipe' | 'inherit' },
 ): Promise<ChildProcess> {
   guard();
+  const stdio = options.stdio ?? 'pipe';
   const child = spawn('/bin/sh', ['-c', guardedStart, 'sh', program, ...args], {
     ...options,
     detached: true,
-    stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+    stdio: [stdio, stdio, stdio, 'pipe'],
   });
   const group = child.pid;
   if (group === undefined) {
@@ -107,8 +108,22 @@ export async function spawnGuarded(
     void tell('forget', group);
   });
   child.unref();
-  for (const stream of child.stdio) (stream as Socket).unref();
+  for (const stream of child.stdio) (stream as Socket | null)?.unref();
   await tell('guard', group);
   (child.stdio[3] as Socket).end('go\n');
   return child;
+}
+
+/**
+ * Runs a program to its end on this process's own input and output, such as one step of a longer run: however
+ * this process is interrupted, the program ends with it.
+ */
+export async function runGuarded(
+  program: string,
+  args: readonly string[],
+): Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }> {
+  const child = await spawnGuarded(program, args, { stdio: 'inherit' });
+  child.ref();
+  const [code, signal] = await once(child, 'exit');
+  return { code, signal };
 }

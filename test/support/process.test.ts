@@ -4,9 +4,22 @@
 import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { returnPort, takePort } from './ports.ts';
 import { runProcess, startProcess, tempDir } from './process.ts';
+
+/** Waits until a process does nothing any more. */
+async function ended(pid: number): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  const state = (): Promise<string> => readFile(`/proc/${pid}/stat`, 'latin1').catch(() => 'gone) Z');
+  while (!/\) [ZX]/.test(await state())) {
+    assert.ok(Date.now() < deadline, `process ${pid} lives on`);
+    await sleep(20);
+  }
+}
 
 test('a program that ends tells its output and how it ended', async () => {
   const script = 'cat; echo "$GREETING" >&2; exit 3';
@@ -36,8 +49,7 @@ test('a program that takes too long is ended with all that it started, and the e
   const child = Number(await running.waitForLine(/^\d+$/));
   await assert.rejects(running.waitForExit(50), new RegExp(`no end within 50 ms\n${child}`));
   await running.stop();
-  const state = await readFile(`/proc/${child}/stat`, 'latin1').catch(() => 'gone) Z');
-  assert.match(state, /\) [ZX]/);
+  await ended(child);
 });
 
 test('a program deaf to the polite signal is ended by force', async () => {
@@ -63,6 +75,22 @@ test('of a long output the end is kept', async () => {
   await running.waitForExit();
   assert.ok(running.stdout.length <= 70_000);
   assert.match(running.stdout, /line 1999\n$/);
+});
+
+test('a step of a longer run ends with the run, even where that is killed', async () => {
+  const watchdog = pathToFileURL(join(import.meta.dirname, 'etcd-watchdog.ts'));
+  const step = (script: string): string[] => [
+    '-e',
+    `import('${watchdog}').then(async ({ runGuarded }) => {
+      process.exitCode = (await runGuarded('sh', ['-c', '${script}'])).code;
+    })`,
+  ];
+  const { code, stdout } = await runProcess(process.execPath, step('echo done; exit 4'));
+  assert.deepEqual([code, stdout], [4, 'done\n']);
+  await using run = await startProcess(process.execPath, step('echo $$; exec sleep 60'));
+  const pid = Number(await run.waitForLine(/^\d+$/));
+  process.kill(run.pid, 'SIGKILL');
+  await ended(pid);
 });
 
 test('ports are free and handed out once', async () => {

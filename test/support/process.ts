@@ -6,7 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { signalGroup, spawnGuarded } from './etcd-watchdog.ts';
 
-export { tempDir } from './etcd-watchdog.ts';
+export { runGuarded, tempDir } from './etcd-watchdog.ts';
 
 /** How a program ended. */
 export interface Exit {

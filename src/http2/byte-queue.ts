@@ -1,0 +1,54 @@
+/** A queue of byte chunks that are kept by reference and taken out in pieces of any size. */
+
+/** Where taken bytes go; implemented by the output of the connection. */
+export interface ByteSink {
+  bytes(part: Uint8Array): void;
+}
+
+const TAKEN = new Uint8Array(0);
+
+/** First in, first out, by octets. */
+export class ByteQueue {
+  /** Octets in the queue. */
+  length = 0;
+  private chunks: Uint8Array[] = [];
+  private head = 0;
+  private offset = 0;
+
+  /** Adds a chunk without copying it; it must not change any more. */
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.chunks.push(chunk);
+    this.length += chunk.length;
+  }
+
+  /** Moves the first `count` octets (at most `length`) into the sink. */
+  take(count: number, sink: ByteSink): void {
+    let left = count;
+    this.length -= count;
+    while (left > 0) {
+      const chunk = this.chunks[this.head] as Uint8Array;
+      const end = Math.min(chunk.length, this.offset + left);
+      sink.bytes(this.offset === 0 && end === chunk.length ? chunk : chunk.subarray(this.offset, end));
+      left -= end - this.offset;
+      this.offset = end;
+      if (end === chunk.length) this.next();
+    }
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.chunks = [];
+    this.head = 0;
+    this.offset = 0;
+    this.length = 0;
+  }
+
+  private next(): void {
+    this.chunks[this.head++] = TAKEN;
+    this.offset = 0;
+    if (this.head < this.chunks.length && this.head < 256) return;
+    this.chunks = this.chunks.slice(this.head);
+    this.head = 0;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The calls to a stream's listener. Whatever a listener throws stays here: its stream is reset, the
+ * failure is reported, and the connection goes on.
+ */
+import { ErrorCode } from './errors.ts';
+import type { HeaderList } from './hpack/header-block.ts';
+import type { Http2Stream } from './stream.ts';
+
+/** Delivers the final response's header fields. */
+export function callHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
+  try {
+    stream.headers = list;
+    stream.listener.onHeaders(stream, list, endStream);
+  } catch (failure) {
+    abandon(stream, failure);
+  }
+}
+
+/** Delivers content. */
+export function callData(stream: Http2Stream, chunk: Buffer): void {
+  try {
+    stream.listener.onData(stream, chunk);
+  } catch (failure) {
+    abandon(stream, failure);
+  }
+}
+
+/** Delivers trailers. */
+export function callTrailers(stream: Http2Stream, list: HeaderList): void {
+  try {
+    stream.listener.onTrailers(stream, list);
+  } catch (failure) {
+    abandon(stream, failure);
+  }
+}
+
+/** Tells that the peer is done. */
+export function callEnd(stream: Http2Stream): void {
+  try {
+    stream.listener.onEnd(stream);
+  } catch (failure) {
+    abandon(stream, failure);
+  }
+}
+
+/** Tells that the queue has room again. */
+export function callDrain(stream: Http2Stream): void {
+  try {
+    stream.listener.onDrain(stream);
+  } catch (failure) {
+    abandon(stream, failure);
+  }
+}
+
+/** The last call a listener gets. */
+export function callClose(stream: Http2Stream, code: number, local: boolean): void {
+  try {
+    stream.listener.onClose(stream, code, local);
+  } catch (failure) {
+    stream.connection.report(failure);
+  }
+}
+
+function abandon(stream: Http2Stream, failure: unknown): void {
+  stream.connection.report(failure);
+  stream.reset(ErrorCode.INTERNAL_ERROR);
+}

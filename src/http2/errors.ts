@@ -1,0 +1,47 @@
+/**
+ * The error codes of HTTP/2 and the one error class of this library. An `Http2Error` thrown while bytes
+ * are parsed is a connection error (RFC 9113 section 5.4.1): it never leaves the connection, which turns
+ * it into a GOAWAY frame.
+ */
+
+/** The error codes of RFC 9113 section 7, as carried by RST_STREAM and GOAWAY frames. */
+export const ErrorCode = {
+  NO_ERROR: 0x0,
+  PROTOCOL_ERROR: 0x1,
+  INTERNAL_ERROR: 0x2,
+  FLOW_CONTROL_ERROR: 0x3,
+  SETTINGS_TIMEOUT: 0x4,
+  STREAM_CLOSED: 0x5,
+  FRAME_SIZE_ERROR: 0x6,
+  REFUSED_STREAM: 0x7,
+  CANCEL: 0x8,
+  COMPRESSION_ERROR: 0x9,
+  CONNECT_ERROR: 0xa,
+  ENHANCE_YOUR_CALM: 0xb,
+  INADEQUATE_SECURITY: 0xc,
+  HTTP_1_1_REQUIRED: 0xd,
+} as const;
+
+const names = new Map<number, string>(Object.entries(ErrorCode).map(([name, code]) => [code, name]));
+
+/** The RFC's name of an error code, or its number in hexadecimal when the RFC does not know it. */
+export function errorName(code: number): string {
+  return names.get(code) ?? `0x${code.toString(16)}`;
+}
+
+/** A failure of a connection or of a call on it; `code` is one of {@link ErrorCode} (or what the peer sent). */
+export class Http2Error extends Error {
+  override readonly name = 'Http2Error';
+  /** The error code of RFC 9113 section 7. */
+  readonly code: number;
+
+  constructor(code: number, message: string, options?: ErrorOptions) {
+    super(`${errorName(code)}: ${message}`, options);
+    this.code = code;
+  }
+}
+
+/** A connection error of type PROTOCOL_ERROR, the most frequent one while parsing. */
+export function protocolError(message: string): Http2Error {
+  return new Http2Error(ErrorCode.PROTOCOL_ERROR, message);
+}

@@ -1,0 +1,240 @@
+/**
+ * Meets each incoming frame (RFC 9113 section 6): checks what the RFC demands of it, and hands it to the
+ * part of the connection it is for. Whatever is wrong with the connection as a whole is thrown.
+ */
+import type { Http2Connection } from './connection.ts';
+import { ErrorCode, Http2Error, protocolError } from './errors.ts';
+import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
+import type { FrameSink } from './frame-reader.ts';
+import { HeaderInput } from './header-input.ts';
+import { answerPing } from './pings.ts';
+import type { Http2Stream } from './stream.ts';
+import { Past } from './stream-table.ts';
+
+/** The frames of one connection's input. */
+export class FrameHandler implements FrameSink {
+  private readonly connection: Http2Connection;
+  private readonly headerInput: HeaderInput;
+  /** Frames so far. */
+  frames = 0;
+  private greeted = false;
+  private emptyFrames = 0;
+
+  constructor(connection: Http2Connection) {
+    this.connection = connection;
+    this.headerInput = new HeaderInput(connection);
+  }
+
+  get stopped(): boolean {
+    return this.connection.closed;
+  }
+
+  /** True while a field block is incomplete. */
+  get midBlock(): boolean {
+    return this.headerInput.open;
+  }
+
+  frame(type: number, flags: number, id: number, source: Buffer, start: number, end: number): void {
+    if (this.headerInput.open && type !== FrameType.CONTINUATION)
+      throw protocolError('field block interrupted');
+    if (!this.greeted) this.greet(type, flags);
+    this.frames++;
+    switch (type) {
+      case FrameType.DATA:
+        this.data(flags, id, source, start, end);
+        break;
+      case FrameType.HEADERS:
+        this.headerInput.headers(flags, id, source, start, end);
+        break;
+      case FrameType.CONTINUATION:
+        this.headerInput.continuation(flags, id, source, start, end);
+        break;
+      case FrameType.WINDOW_UPDATE:
+        this.windowUpdate(id, source, start, end);
+        break;
+      default:
+        this.rareFrame(type, flags, id, source, start, end);
+    }
+  }
+
+  private rareFrame(
+    type: number,
+    flags: number,
+    id: number,
+    source: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    switch (type) {
+      case FrameType.PRIORITY:
+        this.priority(id, source, start, end);
+        break;
+      case FrameType.RST_STREAM:
+        this.rstStream(id, source, start, end);
+        break;
+      case FrameType.SETTINGS:
+        this.settings(flags, id, source, start, end);
+        break;
+      case FrameType.PUSH_PROMISE:
+        throw protocolError('PUSH_PROMISE although push is off');
+      case FrameType.PING:
+        this.ping(flags, id, source, start, end);
+        break;
+      case FrameType.GOAWAY:
+        this.goaway(id, source, start, end);
+        break;
+      default: // RFC 9113 section 5.5: unknown frame types are ignored.
+    }
+  }
+
+  /** RFC 9113 section 3.4: a SETTINGS frame comes first. */
+  private greet(type: number, flags: number): void {
+    if (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)
+      throw protocolError('SETTINGS must come first');
+    this.greeted = true;
+  }
+
+  private data(flags: number, id: number, source: Buffer, start: number, end: number): void {
+    if (id === 0) throw protocolError('DATA on stream 0');
+    const { connection } = this;
+    const length = end - start;
+    let from = start;
+    let to = end;
+    if ((flags & Flag.PADDED) !== 0) {
+      if (length === 0) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'DATA without pad length');
+      to -= source[from++] as number;
+      if (from > to) throw protocolError('padding longer than its frame');
+    }
+    if (length > 0) connection.receiver.take(length, connection.output);
+    const endStream = (flags & Flag.END_STREAM) !== 0;
+    if (from < to || endStream) this.emptyFrames = 0;
+    else if (++this.emptyFrames > connection.settings.maxEmptyFrames) {
+      throw connection.guard.over('maxEmptyFrames', 'too many empty DATA frames');
+    }
+    const stream = connection.table.get(id);
+    if (stream === undefined) this.lateData(id);
+    else this.content(stream, length, endStream, source, from, to);
+  }
+
+  private content(
+    s: Http2Stream,
+    length: number,
+    ends: boolean,
+    source: Buffer,
+    from: number,
+    to: number,
+  ): void {
+    const { connection } = this;
+    if (s.endStreamReceived || !(s.answered || connection.isServer)) {
+      connection.streamError(s, s.endStreamReceived ? ErrorCode.STREAM_CLOSED : ErrorCode.PROTOCOL_ERROR);
+      return;
+    }
+    s.receiveWindow -= length;
+    s.received += to - from;
+    if (s.receiveWindow < 0) {
+      connection.streamError(s, ErrorCode.FLOW_CONTROL_ERROR);
+    } else if (s.expected >= 0 && (s.received > s.expected || (ends && !s.lengthHolds()))) {
+      connection.streamError(s, ErrorCode.PROTOCOL_ERROR);
+    } else {
+      if (ends) s.endStreamReceived = true;
+      if (length > to - from) s.giveBack(length - (to - from));
+      if (from < to) s.receiveData(source.subarray(from, to));
+      if (ends) s.receiveEnd();
+    }
+  }
+
+  private lateData(id: number): void {
+    const { connection } = this;
+    const past = connection.pastOf(id);
+    if (past === Past.IDLE) throw protocolError('DATA on an idle stream');
+    if (past === Past.SKIPPED || past === Past.ENDED) {
+      throw new Http2Error(ErrorCode.STREAM_CLOSED, 'DATA after END_STREAM');
+    }
+    if (past === Past.RESET_BY_PEER) connection.refuse(id, ErrorCode.STREAM_CLOSED);
+  }
+
+  private priority(id: number, source: Buffer, start: number, end: number): void {
+    if (id === 0) throw protocolError('PRIORITY on stream 0');
+    const { connection } = this;
+    const stream = connection.table.get(id);
+    const code = end - start !== 5 ? ErrorCode.FRAME_SIZE_ERROR : ErrorCode.PROTOCOL_ERROR;
+    if (end - start === 5 && (source.readUInt32BE(start) & 0x7fffffff) !== id) return;
+    if (stream !== undefined) connection.streamError(stream, code);
+    else if (connection.pastOf(id) === Past.IDLE) throw new Http2Error(code, 'bad PRIORITY');
+    else connection.refuse(id, code);
+  }
+
+  private rstStream(id: number, source: Buffer, start: number, end: number): void {
+    if (id === 0) throw protocolError('RST_STREAM on stream 0');
+    fixedSize(end - start, 4);
+    const { connection } = this;
+    const stream = connection.table.get(id);
+    if (stream !== undefined) connection.resetByPeer(stream, source.readUInt32BE(start));
+    else if (connection.pastOf(id) === Past.IDLE) throw protocolError('RST_STREAM on an idle stream');
+  }
+
+  private settings(flags: number, id: number, source: Buffer, start: number, end: number): void {
+    if (id !== 0) throw protocolError('SETTINGS on a stream');
+    const { connection } = this;
+    const length = end - start;
+    if ((flags & Flag.ACK) !== 0) {
+      fixedSize(length, 0);
+      if (connection.settingsAcknowledged())
+        this.headerInput.decoder.acknowledge(connection.settings.headerTableSize);
+      return;
+    }
+    if (length % 6 !== 0) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'SETTINGS of a broken size');
+    connection.guard.countControl();
+    connection.applySettings(source, start, end);
+  }
+
+  private ping(flags: number, id: number, source: Buffer, start: number, end: number): void {
+    if (id !== 0) throw protocolError('PING on a stream');
+    fixedSize(end - start, 8);
+    const { connection } = this;
+    if ((flags & Flag.ACK) !== 0) {
+      connection.pings.answered(source, start);
+      return;
+    }
+    connection.guard.countControl();
+    connection.guard.countPing();
+    answerPing(connection.output, source, start);
+    connection.wake();
+  }
+
+  private goaway(id: number, source: Buffer, start: number, end: number): void {
+    if (id !== 0) throw protocolError('GOAWAY on a stream');
+    if (end - start < 8) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'GOAWAY too short');
+    const last = source.readUInt32BE(start) & MAX_31_BITS;
+    this.connection.away.receive(last, source.readUInt32BE(start + 4), source.subarray(start + 8, end));
+  }
+
+  private windowUpdate(id: number, source: Buffer, start: number, end: number): void {
+    fixedSize(end - start, 4);
+    const { connection } = this;
+    const increment = source.readUInt32BE(start) & MAX_31_BITS;
+    if (id === 0) {
+      if (increment === 0) throw protocolError('WINDOW_UPDATE of 0');
+      if (!connection.scheduler.credit(increment)) {
+        throw new Http2Error(ErrorCode.FLOW_CONTROL_ERROR, 'connection window over 2^31 - 1');
+      }
+      connection.wake();
+      return;
+    }
+    const stream = connection.table.get(id);
+    if (stream !== undefined) this.streamWindow(stream, increment);
+    else if (connection.pastOf(id) === Past.IDLE) throw protocolError('WINDOW_UPDATE on an idle stream');
+  }
+
+  private streamWindow(stream: Http2Stream, increment: number): void {
+    const { connection } = this;
+    if (increment === 0) connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    else if (!stream.moveSendWindow(increment)) connection.streamError(stream, ErrorCode.FLOW_CONTROL_ERROR);
+    else if (stream.inRing) connection.wake();
+  }
+}
+
+function fixedSize(length: number, expected: number): void {
+  if (length !== expected)
+    throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, `${length} octets instead of ${expected}`);
+}

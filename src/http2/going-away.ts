@@ -1,0 +1,85 @@
+/**
+ * The graceful end of a connection (RFC 9113 section 6.8). A server that drains first announces it with
+ * the highest identifier there is, so that no request under way is lost, and names the real last stream
+ * after a PING round trip. Either side closes when the last stream has ended.
+ */
+import type { Http2Connection } from './connection.ts';
+import { ErrorCode, Http2Error } from './errors.ts';
+import { MAX_31_BITS } from './frame.ts';
+import { Deadline, type Watchdog } from './watchdog.ts';
+
+/** What is known about the end of one connection. */
+export class GoingAway {
+  /** We are draining. */
+  started = false;
+  /** Why the peer goes away, when it said so with an error code. */
+  reason: Http2Error | undefined;
+  private readonly connection: Http2Connection;
+  private readonly watchdog: Watchdog;
+  private final = false;
+  private peerLast = MAX_31_BITS;
+  private received = false;
+
+  constructor(connection: Http2Connection, watchdog: Watchdog) {
+    this.connection = connection;
+    this.watchdog = watchdog;
+  }
+
+  /** True once either side has sent GOAWAY. */
+  get draining(): boolean {
+    return this.started || this.received;
+  }
+
+  /** True once streams that the peer opens are behind our last GOAWAY, and to be ignored. */
+  get ignoresNewStreams(): boolean {
+    return this.final;
+  }
+
+  /** True when nothing is left to wait for. */
+  get finished(): boolean {
+    return (this.final || this.received) && this.connection.openStreams === 0;
+  }
+
+  /** Begins to drain. */
+  start(): void {
+    if (this.started) return;
+    this.started = true;
+    const { connection } = this;
+    if (!connection.isServer) {
+      this.sendFinal();
+      return;
+    }
+    connection.output.goaway(MAX_31_BITS, ErrorCode.NO_ERROR, '');
+    this.watchdog.arm(Deadline.DRAIN, connection.settings.keepaliveTimeoutMs, performance.now());
+    connection.ping((error) => {
+      if (error === undefined) this.sendFinal();
+    });
+  }
+
+  /** Names the last stream we serve. */
+  sendFinal(): void {
+    if (this.final) return;
+    this.final = true;
+    const { connection } = this;
+    this.watchdog.disarm(Deadline.DRAIN);
+    connection.output.goaway(connection.isServer ? connection.table.lastPeerId : 0, ErrorCode.NO_ERROR, '');
+    connection.wake();
+  }
+
+  /** The peer sent GOAWAY: streams of ours above its last one were not processed. */
+  receive(last: number, code: number, debug: Buffer): void {
+    const { connection } = this;
+    this.received = true;
+    if (code !== ErrorCode.NO_ERROR)
+      this.reason = new Http2Error(code, `GOAWAY from the peer ${debug.toString()}`);
+    this.peerLast = Math.min(this.peerLast, last);
+    connection.wake();
+    connection.tell(() => connection.listener.onGoaway(connection, last, code, debug));
+    if (connection.isServer) return;
+    for (const stream of connection.table.values()) {
+      if (stream.id <= this.peerLast) continue;
+      stream.unprocessed = true;
+      stream.close(ErrorCode.REFUSED_STREAM, false);
+    }
+  }
+}

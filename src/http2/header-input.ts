@@ -1,0 +1,177 @@
+/**
+ * Field blocks as they arrive: puts HEADERS and CONTINUATION frames together (RFC 9113 section 6.10), keeps
+ * the HPACK decoder in step, and opens streams, answers them or ends them with trailers.
+ */
+import type { Http2Connection } from './connection.ts';
+import { ErrorCode, Http2Error, protocolError } from './errors.ts';
+import { Flag } from './frame.ts';
+import { isRequest, isResponse, isTrailers } from './header-rules.ts';
+import { HpackDecoder } from './hpack/decoder.ts';
+import { encodeHeaders } from './hpack/encoder.ts';
+import type { HeaderBlock } from './hpack/header-block.ts';
+import { Http2Stream } from './stream.ts';
+import { Past } from './stream-table.ts';
+
+/** RFC 6585 section 5: the answer to a field section over the limit. */
+const TOO_LARGE = encodeHeaders([':status', '431', 'content-length', '0']);
+
+/** The field blocks of one connection's input. */
+export class HeaderInput {
+  readonly decoder: HpackDecoder;
+  private readonly connection: Http2Connection;
+  private fragments: Buffer[] = [];
+  private collected = 0;
+  private id = 0;
+  private endStream = false;
+  /** The HEADERS frame made its stream depend on itself. */
+  private dependsOnItself = false;
+
+  constructor(connection: Http2Connection) {
+    const { headerTableSize, maxHeaderListSize } = connection.settings;
+    this.connection = connection;
+    this.decoder = new HpackDecoder(headerTableSize, maxHeaderListSize);
+  }
+
+  /** True between a HEADERS frame and the last of its CONTINUATION frames. */
+  get open(): boolean {
+    return this.fragments.length > 0;
+  }
+
+  /** A HEADERS frame. */
+  headers(flags: number, id: number, source: Buffer, start: number, end: number): void {
+    if (id % 2 === 0) throw protocolError('HEADERS on a stream no client can open');
+    let from = start;
+    let to = end;
+    if ((flags & Flag.PADDED) !== 0) {
+      if (start === end) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'HEADERS without pad length');
+      to -= source[from++] as number;
+    }
+    this.id = id;
+    this.endStream = (flags & Flag.END_STREAM) !== 0;
+    this.dependsOnItself = false;
+    if ((flags & Flag.PRIORITY) !== 0) {
+      if (from + 5 > end) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'HEADERS without priority');
+      this.dependsOnItself = (source.readUInt32BE(from) & 0x7fffffff) === id;
+      from += 5;
+    }
+    if (from > to) throw protocolError('padding longer than its frame');
+    if ((flags & Flag.END_HEADERS) !== 0) this.decoded(this.decoder.decode(source, from, to));
+    else this.collect(source, from, to);
+  }
+
+  /** A CONTINUATION frame. */
+  continuation(flags: number, id: number, source: Buffer, start: number, end: number): void {
+    if (!this.open || id !== this.id) throw protocolError('CONTINUATION without HEADERS');
+    this.collect(source, start, end);
+    if ((flags & Flag.END_HEADERS) === 0) return;
+    const whole = Buffer.concat(this.fragments, this.collected);
+    this.fragments = [];
+    this.collected = 0;
+    this.decoded(this.decoder.decode(whole, 0, whole.length));
+  }
+
+  private collect(source: Buffer, start: number, end: number): void {
+    const { connection } = this;
+    this.fragments.push(Buffer.from(source.subarray(start, end)));
+    this.collected += end - start;
+    if (this.fragments.length - 1 > connection.settings.maxContinuationFrames) {
+      throw connection.guard.over('maxContinuationFrames', 'too many CONTINUATION frames');
+    }
+    // An encoder hardly makes a list longer than it is, so this is over the limit once decoded too.
+    if (this.collected > 2 * connection.settings.maxHeaderListSize) {
+      throw connection.guard.over('maxHeaderListSize', 'field block far over the limit');
+    }
+  }
+
+  private decoded(block: HeaderBlock): void {
+    const { connection, id } = this;
+    if (block.tooLarge) connection.guard.reached('maxHeaderListSize');
+    const stream = connection.table.get(id);
+    if (stream !== undefined && this.dependsOnItself)
+      connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    else if (stream === undefined) this.unknown(block);
+    else if (stream.endStreamReceived) connection.streamError(stream, ErrorCode.STREAM_CLOSED);
+    else if (connection.isServer || stream.answered) this.trailers(stream, block);
+    else this.response(stream, block);
+  }
+
+  /** Field block of a stream that is not in the table: new, or no longer there. */
+  private unknown(block: HeaderBlock): void {
+    const { connection, id } = this;
+    const { table } = connection;
+    if (connection.isServer && id > table.lastPeerId) {
+      table.usePeerId(id);
+      this.request(block);
+      return;
+    }
+    const past = connection.pastOf(id);
+    if (past === Past.IDLE || past === Past.SKIPPED)
+      throw protocolError('HEADERS on a stream that cannot be opened');
+    if (past === Past.ENDED) throw new Http2Error(ErrorCode.STREAM_CLOSED, 'HEADERS after END_STREAM');
+    if (past === Past.RESET_BY_PEER) connection.refuse(id, ErrorCode.STREAM_CLOSED);
+  }
+
+  private request(block: HeaderBlock): void {
+    const { connection, id } = this;
+    if (connection.away.ignoresNewStreams) return;
+    if (connection.table.size >= connection.settings.maxConcurrentStreams) {
+      connection.guard.reached('maxConcurrentStreams');
+      connection.refuse(id, ErrorCode.REFUSED_STREAM);
+    } else if (this.dependsOnItself) {
+      connection.refuse(id, ErrorCode.PROTOCOL_ERROR);
+    } else if (block.tooLarge) {
+      connection.output.headers(id, TOO_LARGE, true);
+      if (!this.endStream) connection.refuse(id, ErrorCode.NO_ERROR);
+    } else if (!isRequest(block) || (this.endStream && block.contentLength > 0)) {
+      connection.refuse(id, ErrorCode.PROTOCOL_ERROR);
+    } else {
+      this.openStream(block);
+    }
+  }
+
+  private openStream(block: HeaderBlock): void {
+    const { connection } = this;
+    const stream = new Http2Stream(
+      connection,
+      this.id,
+      block.list,
+      connection.peer.initialWindowSize,
+      connection.receiveWindowSize,
+    );
+    const { endStream } = this;
+    stream.expected = block.contentLength;
+    stream.endStreamReceived = endStream;
+    connection.table.add(stream);
+    connection.accept(stream);
+    if (endStream) stream.receiveEnd();
+  }
+
+  private response(stream: Http2Stream, block: HeaderBlock): void {
+    const { connection, endStream } = this;
+    if (block.tooLarge) {
+      connection.streamError(stream, ErrorCode.ENHANCE_YOUR_CALM);
+    } else if (!isResponse(block) || (block.status < 200 && (endStream || block.status === 101))) {
+      connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    } else if (block.status < 200) {
+      connection.guard.countControl();
+    } else {
+      stream.answered = true;
+      stream.expected = block.contentLength;
+      stream.endStreamReceived = endStream;
+      stream.receiveHeaders(block.list, false, endStream);
+      if (endStream) stream.receiveEnd();
+    }
+  }
+
+  private trailers(stream: Http2Stream, block: HeaderBlock): void {
+    const { connection } = this;
+    if (block.tooLarge) connection.streamError(stream, ErrorCode.ENHANCE_YOUR_CALM);
+    else if (!this.endStream || !isTrailers(block)) connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    else if (!stream.lengthHolds()) connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    else {
+      stream.endStreamReceived = true;
+      stream.receiveHeaders(block.list, true, true);
+      stream.receiveEnd();
+    }
+  }
+}

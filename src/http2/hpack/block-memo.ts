@@ -1,0 +1,61 @@
+/**
+ * Remembers decoded field blocks by their bytes. Clients repeat the same block for every call, so most
+ * blocks need no decoding at all.
+ *
+ * A block is remembered only when decoding it left the dynamic table alone. If it refers to the dynamic
+ * table it is valid for one generation of that table; any insertion, eviction or resize makes it stale.
+ * A block without such a reference stays valid for ever.
+ */
+import type { HeaderBlock } from './header-block.ts';
+
+const SLOTS = 32;
+/** Longer blocks, and blocks of more fields, are not remembered: this bounds the memory of a connection. */
+const MAX_OCTETS = 512;
+const MAX_FIELDS = 64;
+/** The generation of blocks that do not refer to the dynamic table. */
+const ANY_GENERATION = -1;
+
+class Entry {
+  readonly octets: Uint8Array;
+  readonly generation: number;
+  readonly block: HeaderBlock;
+
+  constructor(octets: Uint8Array, generation: number, block: HeaderBlock) {
+    this.octets = octets;
+    this.generation = generation;
+    this.block = block;
+  }
+}
+
+/** A small direct-mapped cache from the bytes of a field block to its {@link HeaderBlock}. */
+export class BlockMemo {
+  private readonly slots: (Entry | undefined)[] = [];
+
+  /** The block these octets decoded to before, if it is still valid at this generation of the table. */
+  find(source: Buffer, start: number, end: number, generation: number): HeaderBlock | undefined {
+    if (end - start > MAX_OCTETS) return undefined;
+    const entry = this.slots[slotOf(source, start, end)];
+    if (entry === undefined) return undefined;
+    if (entry.generation !== generation && entry.generation !== ANY_GENERATION) return undefined;
+    const { octets } = entry;
+    if (octets.length !== end - start) return undefined;
+    for (let i = 0; i < octets.length; i++) {
+      if (octets[i] !== source[start + i]) return undefined;
+    }
+    return entry.block;
+  }
+
+  /** Remembers a block that did not change the dynamic table; `indexed` says that it refers to it. */
+  store(source: Buffer, start: number, end: number, block: HeaderBlock, indexed: boolean, gen: number): void {
+    if (end - start > MAX_OCTETS || block.list.length > 2 * MAX_FIELDS) return;
+    while (this.slots.length < SLOTS) this.slots.push(undefined);
+    const octets = Uint8Array.prototype.slice.call(source, start, end);
+    this.slots[slotOf(source, start, end)] = new Entry(octets, indexed ? gen : ANY_GENERATION, block);
+  }
+}
+
+function slotOf(source: Buffer, start: number, end: number): number {
+  let hash = end - start;
+  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + (source[i] as number)) | 0;
+  return (hash ^ (hash >>> 15)) & (SLOTS - 1);
+}

@@ -1,0 +1,139 @@
+/**
+ * Every limit and size of a connection, by name, with its defaults for the two roles. The ones that have
+ * a counterpart in a SETTINGS frame name it.
+ */
+
+/** What one end of a connection offers and tolerates. Times are milliseconds, sizes octets; 0 switches a time off. */
+export interface Http2Settings {
+  /** SETTINGS_INITIAL_WINDOW_SIZE: what a stream may receive before it is read. Default 1 MiB client, 256 KiB server. */
+  readonly initialWindowSize: number;
+  /** Receive window of the whole connection. Default 16 MiB client, 4 MiB server; at least 65 535. */
+  readonly connectionWindowSize: number;
+  /** Octets kept for paused streams of a connection before its receive window stays shut. Default 64 MiB. */
+  readonly maxHeldBytes: number;
+  /** SETTINGS_MAX_FRAME_SIZE, largest frame payload accepted. Default 16 384. */
+  readonly maxFrameSize: number;
+  /** SETTINGS_MAX_CONCURRENT_STREAMS of a server, more are refused; Infinity is not announced. Default 10 000. */
+  readonly maxConcurrentStreams: number;
+  /** Streams a client opens before it knows the peer's SETTINGS_MAX_CONCURRENT_STREAMS. Default 100. */
+  readonly initialStreamLimit: number;
+  /** SETTINGS_MAX_HEADER_LIST_SIZE, RFC 7541 section 4.1 size of a decoded field section. Default 64 KiB. */
+  readonly maxHeaderListSize: number;
+  /** CONTINUATION frames in one field block (CVE-2024-27316). Default 64. */
+  readonly maxContinuationFrames: number;
+  /** SETTINGS_HEADER_TABLE_SIZE, dynamic table the peer's encoder may use. Default 4 096. */
+  readonly headerTableSize: number;
+  /**
+   * Streams reset per second by the peer before an answer began, or by us for the peer's mistakes
+   * (CVE-2023-44487, CVE-2025-8671). Default 500.
+   */
+  readonly maxResetsPerSecond: number;
+  /** How many resets may come at once. Default 2 000. */
+  readonly maxResetsBurst: number;
+  /** SETTINGS and PING frames (and interim responses) per second, also the burst. Default 10 000. */
+  readonly maxControlFramesPerSecond: number;
+  /** DATA frames in a row that carry nothing and end nothing. Default 1 000. */
+  readonly maxEmptyFrames: number;
+  /** Frames handed to the socket that it could not write: a peer that does not read. Default 8 MiB. */
+  readonly maxUnreadBytes: number;
+  /** Data of all streams queued on the connection. Default 256 MiB. */
+  readonly maxQueuedBytes: number;
+  /** Octets queued on a stream above which `sendData` answers false. Default 256 KiB. */
+  readonly streamHighWaterMark: number;
+  /** Octets queued on a stream below which `onDrain` follows. Default 64 KiB. */
+  readonly streamLowWaterMark: number;
+  /** Time for the peer's connection preface, with its SETTINGS frame (RFC 9113 section 3.4). Default 10 s. */
+  readonly prefaceTimeoutMs: number;
+  /** Time for the acknowledgement of our SETTINGS (RFC 9113 section 6.5.3). Default 20 s. */
+  readonly settingsTimeoutMs: number;
+  /** Time a field block, or any frame, may stay incomplete. Default 20 s. */
+  readonly headersTimeoutMs: number;
+  /** Time the socket may take no octet while some wait. Default 60 s. */
+  readonly writeTimeoutMs: number;
+  /** Silence of the peer after which it is sent a PING. Default off. */
+  readonly keepaliveIntervalMs: number;
+  /** Time for an answer to that PING. Default 20 s. */
+  readonly keepaliveTimeoutMs: number;
+  /** Client: send keepalive PINGs also without open streams. Server: tolerate them. Default false. */
+  readonly permitWithoutStream: boolean;
+  /** Server: a PING sooner than this after the last one, with nothing sent between them, is a strike; 0 tolerates all. Default off. */
+  readonly minPingIntervalMs: number;
+  /** The same without open streams, unless `permitWithoutStream`. Default 2 h. */
+  readonly minIdlePingIntervalMs: number;
+  /** Strikes that are forgiven before GOAWAY ENHANCE_YOUR_CALM "too_many_pings". Default 2. */
+  readonly maxPingStrikes: number;
+  /** Time without open streams (up to twice as long) after which the connection is drained. Default off. */
+  readonly idleTimeoutMs: number;
+  /** Time a closing connection waits for the peer to take the last frames. Default 1 s. */
+  readonly lingerTimeoutMs: number;
+}
+
+/** The name of a bound, as reported when it was reached. */
+export type LimitName = keyof Http2Settings;
+
+/** The end of a connection this side plays. */
+export type Role = 'server' | 'client';
+
+const common = {
+  maxHeldBytes: 64 << 20,
+  maxFrameSize: 16_384,
+  maxConcurrentStreams: 10_000,
+  initialStreamLimit: 100,
+  maxHeaderListSize: 64 << 10,
+  maxContinuationFrames: 64,
+  headerTableSize: 4096,
+  maxResetsPerSecond: 500,
+  maxResetsBurst: 2000,
+  maxControlFramesPerSecond: 10_000,
+  maxEmptyFrames: 1000,
+  maxUnreadBytes: 8 << 20,
+  maxQueuedBytes: 256 << 20,
+  streamHighWaterMark: 256 << 10,
+  streamLowWaterMark: 64 << 10,
+  prefaceTimeoutMs: 10_000,
+  settingsTimeoutMs: 20_000,
+  headersTimeoutMs: 20_000,
+  writeTimeoutMs: 60_000,
+  keepaliveIntervalMs: 0,
+  keepaliveTimeoutMs: 20_000,
+  permitWithoutStream: false,
+  minPingIntervalMs: 0,
+  minIdlePingIntervalMs: 2 * 60 * 60 * 1000,
+  maxPingStrikes: 2,
+  idleTimeoutMs: 0,
+  lingerTimeoutMs: 1000,
+} as const;
+
+/** Defaults of the server role. */
+export const serverDefaults: Http2Settings = {
+  ...common,
+  initialWindowSize: 256 << 10,
+  connectionWindowSize: 4 << 20,
+};
+
+/** Defaults of the client role. */
+export const clientDefaults: Http2Settings = {
+  ...common,
+  initialWindowSize: 1 << 20,
+  connectionWindowSize: 16 << 20,
+};
+
+/**
+ * Fills `given` up with the defaults of the role.
+ * @throws RangeError for a value that RFC 9113 section 6.5.2 does not allow
+ */
+export function completeSettings(role: Role, given: Partial<Http2Settings>): Http2Settings {
+  const settings = { ...(role === 'server' ? serverDefaults : clientDefaults), ...given };
+  range('initialWindowSize', settings.initialWindowSize, 0, 0x7fffffff);
+  range('connectionWindowSize', settings.connectionWindowSize, 65_535, 0x7fffffff);
+  range('maxFrameSize', settings.maxFrameSize, 16_384, 0xffffff);
+  range('headerTableSize', settings.headerTableSize, 0, 0xffffffff);
+  range('maxHeaderListSize', settings.maxHeaderListSize, 1, 0xffffffff);
+  range('maxConcurrentStreams', settings.maxConcurrentStreams, 0, Number.POSITIVE_INFINITY);
+  return settings;
+}
+
+function range(name: LimitName, value: number, least: number, most: number): void {
+  if (value >= least && value <= most) return;
+  throw new RangeError(`${name} must be between ${least} and ${most}, not ${value}`);
+}

@@ -1,0 +1,85 @@
+/**
+ * The socket of one connection: passes on what it reads, tells once when it is gone, and closes it so that
+ * the last frames still reach the peer.
+ */
+import type { Socket } from 'node:net';
+
+/** Is told what happens on the socket. */
+export interface SocketOwner {
+  /** The first call: the connection is ready to go. */
+  started(): void;
+  /** Octets were read. */
+  received(chunk: Buffer): void;
+  /** The socket has failed, was closed, or the peer sent its end; only once. */
+  gone(failure: Error | undefined): void;
+}
+
+/** Ties a socket to its connection. No call to the owner comes before the constructor returned. */
+export class SocketLink {
+  /** True once the socket was connected (with TLS: the handshake was done). */
+  connected: boolean;
+  private readonly socket: Socket;
+  private readonly owner: SocketOwner;
+  private failure: Error | undefined;
+  private over = false;
+
+  constructor(socket: Socket, owner: SocketOwner, head: Buffer | undefined) {
+    this.socket = socket;
+    this.owner = owner;
+    const secure = 'encrypted' in socket;
+    this.connected =
+      !socket.connecting && !(secure && 'secureConnecting' in socket && socket.secureConnecting === true);
+    if (!this.connected) {
+      socket.once(secure ? 'secureConnect' : 'connect', () => {
+        this.connected = true;
+      });
+    }
+    socket.on('error', (error) => {
+      this.failure ??= error;
+    });
+    socket.on('close', () => this.finish());
+    socket.setNoDelay(true);
+    process.nextTick(() => this.start(head));
+  }
+
+  /**
+   * Ends the socket after what was written to it, and destroys it when the peer does not take that in
+   * `lingerMs`. Input is read and dropped meanwhile: unread input would make the kernel reset the
+   * connection, and the peer lose our last frames.
+   */
+  close(lingerMs: number): void {
+    this.over = true;
+    const { socket } = this;
+    if (socket.destroyed) return;
+    if (!this.connected) {
+      socket.destroy();
+      return;
+    }
+    socket.end();
+    const timer = setTimeout(() => socket.destroy(), lingerMs);
+    timer.unref();
+    socket.once('close', () => clearTimeout(timer));
+    socket.resume();
+  }
+
+  private start(head: Buffer | undefined): void {
+    const { socket } = this;
+    if (this.over) return;
+    if (socket.destroyed) {
+      this.finish();
+      return;
+    }
+    this.owner.started();
+    if (head !== undefined && head.length > 0) this.owner.received(head);
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.over) this.owner.received(chunk);
+    });
+    socket.on('end', () => this.finish());
+  }
+
+  private finish(): void {
+    if (this.over) return;
+    this.over = true;
+    this.owner.gone(this.failure);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The streams of one connection by identifier, and what must be known about those that are no more
+ * (RFC 9113 section 5.1.1).
+ */
+import type { Http2Stream } from './stream.ts';
+
+/** How a stream that is not in the table came to its end. */
+export const Past = {
+  /** Not used yet. */
+  IDLE: 0,
+  /** Skipped by its opener: closed without ever being open. */
+  SKIPPED: 1,
+  /** Both sides ended it, not long ago. */
+  ENDED: 2,
+  /** The peer reset it, not long ago. */
+  RESET_BY_PEER: 3,
+  /** We reset it, or it is long ago: frames may still be under way and are ignored. */
+  IGNORED: 4,
+} as const;
+
+/** Streams that ended lately are remembered, to tell a peer's mistakes from frames that crossed a reset. */
+const RECENT = 64;
+const MAX_GAPS = 32;
+
+/** Open streams, and the identifiers used so far. */
+export class StreamTable {
+  /** Highest identifier the peer has opened a stream with. */
+  lastPeerId = 0;
+  /** Identifier of the next stream we open. */
+  nextId = 1;
+  /** Streams opened so far, by either side. */
+  opened = 0;
+  private readonly streams = new Map<number, Http2Stream>();
+  private readonly gaps: number[] = [];
+  // Packed as 8 * id + Past; ids have 31 bits, so doubles are needed.
+  private readonly recent = new Float64Array(RECENT);
+  private recentAt = 0;
+
+  /** Number of open streams. */
+  get size(): number {
+    return this.streams.size;
+  }
+
+  get(id: number): Http2Stream | undefined {
+    return this.streams.get(id);
+  }
+
+  /** The open streams; may be changed while iterating. */
+  values(): MapIterator<Http2Stream> {
+    return this.streams.values();
+  }
+
+  /** Notes an identifier the peer used, even if its stream is refused. */
+  usePeerId(id: number): void {
+    const expected = this.lastPeerId === 0 ? 1 : this.lastPeerId + 2;
+    if (id > expected && this.gaps.length < 2 * MAX_GAPS) this.gaps.push(expected, id);
+    this.lastPeerId = id;
+  }
+
+  /** Adds a stream that was just opened. */
+  add(stream: Http2Stream): void {
+    this.opened++;
+    this.streams.set(stream.id, stream);
+  }
+
+  /** Removes a stream; `past` says how it ended. */
+  remove(id: number, past: number): void {
+    this.streams.delete(id);
+    if (past !== Past.IGNORED) this.note(id, past);
+  }
+
+  /** Remembers for a while how a stream ended. */
+  note(id: number, past: number): void {
+    this.recent[this.recentAt] = 8 * id + past;
+    this.recentAt = (this.recentAt + 1) % RECENT;
+  }
+
+  /** What became of a stream that is not in the table; `limit` is the first identifier not used yet. */
+  past(id: number, limit: number): number {
+    if (id >= limit) return Past.IDLE;
+    for (let i = 0; i < RECENT; i++) {
+      const entry = this.recent[i] as number;
+      if (Math.floor(entry / 8) === id && entry > 0) return entry % 8;
+    }
+    for (let i = 0; i < this.gaps.length; i += 2) {
+      if (id >= (this.gaps[i] as number) && id < (this.gaps[i + 1] as number)) return Past.SKIPPED;
+    }
+    return Past.IGNORED;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What the web door needs from the rest of the proxy, and the bounds it keeps.
+ */
+import type { Services } from '../rpc/contract.ts';
+import type { Method } from '../rpc/method.ts';
+
+/** Is told of every call, for metrics and the log; the same observer as the gRPC door's. */
+export interface CallObserver {
+  started(method: Method): void;
+  received(method: Method): void;
+  sent(method: Method): void;
+  /** The call is over, with this gRPC status code. */
+  handled(method: Method, code: number): void;
+  /** A fault of the program surfaced; the client gets INTERNAL. */
+  fault(error: unknown): void;
+}
+
+/** The answer to a health check. */
+export interface HealthReport {
+  readonly health: boolean;
+  /** Empty when healthy. */
+  readonly reason: string;
+}
+
+/** The checks behind `/health` and `/proxy/health`. */
+export interface HealthChecks {
+  check(): Promise<HealthReport>;
+  checkProxy(): Promise<HealthReport>;
+}
+
+/** The page behind `/metrics`. */
+export interface MetricsPage {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Bounds on HTTP/1.1 connections and on what waits in memory. Times in milliseconds. */
+export interface WebLimits {
+  /** In which the headers of a request have to arrive. */
+  readonly headersTimeout: number;
+  /** In which a whole request has to arrive; the response may take as long as it likes. */
+  readonly requestTimeout: number;
+  /** How long a connection may wait for its next request. */
+  readonly keepAliveTimeout: number;
+  /** Size of a request's line and headers. */
+  readonly maxHeaderBytes: number;
+  /** Bytes of a server stream that may wait for a slow client before its service is told to pause. */
+  readonly maxUnreadBytes: number;
+  /** Smaller responses are never compressed, whatever the client accepts. */
+  readonly compressMinBytes: number;
+}
+
+/** The bounds that hold unless told otherwise. */
+export const DEFAULT_LIMITS: WebLimits = {
+  headersTimeout: 15_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: 75_000,
+  maxHeaderBytes: 32 * 1024,
+  maxUnreadBytes: 256 * 1024,
+  compressMinBytes: 32 * 1024,
+};
+
+/** What the web door needs. */
+export interface WebServerOptions {
+  readonly services: Services;
+  /** The method at a path. */
+  readonly method: (path: string) => Method;
+  /** The largest request message, after decompression. */
+  readonly maxRequestBytes: number;
+  /** Origins whose pages may call; none: same origin only; `*`: any. */
+  readonly corsAllowedOrigins: readonly string[];
+  readonly health: HealthChecks;
+  readonly metrics: () => Promise<MetricsPage>;
+  readonly observer: CallObserver;
+  /** Bounds that differ from {@link DEFAULT_LIMITS}. */
+  readonly limits?: Partial<WebLimits>;
+}

@@ -1,0 +1,52 @@
+/**
+ * Answers to requests that no RPC and no page takes, in a form that the asking client understands.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+const GRPC_WEB = /^application\/grpc-web(?:[-+;]|$)/i;
+const GRPC = /^application\/grpc(?:[+;]|$)/i;
+const CONNECT = /^application\/(?:json|proto|connect\+(?:json|proto))(?:;|$)/i;
+
+/** Whether a request speaks gRPC itself, which needs HTTP/2. */
+export function isGrpc(request: FastifyRequest): boolean {
+  return GRPC.test(contentType(request));
+}
+
+/** gRPC came over HTTP/1.1. Refused with Go's words. */
+export function refuseGrpc(reply: FastifyReply): FastifyReply {
+  return reply.code(505).type('text/plain; charset=utf-8').send('gRPC requires HTTP/2\n');
+}
+
+/** An RPC on whose stream both sides talk: neither gRPC-Web nor Connect over HTTP/1.1 can carry it. */
+export function refuseBidi(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const message = 'bidirectional streaming needs gRPC; see etcdconnect.v1.Browser';
+  if (request.method !== 'POST') return reply.code(405).header('allow', 'POST').send();
+  if (GRPC_WEB.test(contentType(request))) return grpcWebUnimplemented(request, reply, message);
+  // A client that goes on sending waits for no answer; closing the connection ends its wait.
+  return reply.code(505).header('connection', 'close').send({ code: 'unimplemented', message });
+}
+
+/** There is nothing at this path. */
+export function refuseUnknown(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const type = contentType(request);
+  const path = request.url.split('?', 1)[0] as string;
+  if (GRPC_WEB.test(type)) return grpcWebUnimplemented(request, reply, `unknown method ${path}`);
+  if (CONNECT.test(type)) {
+    return reply.code(404).send({ code: 'unimplemented', message: `unknown method ${path}` });
+  }
+  return reply.code(404).send({ code: 'not_found', message: 'no such path' });
+}
+
+/** A response of nothing but trailers, which gRPC-Web sends as headers. */
+function grpcWebUnimplemented(request: FastifyRequest, reply: FastifyReply, message: string): FastifyReply {
+  return reply
+    .code(200)
+    .type(contentType(request))
+    .header('grpc-status', '12')
+    .header('grpc-message', encodeURIComponent(message.toWellFormed()))
+    .send();
+}
+
+function contentType(request: FastifyRequest): string {
+  return request.headers['content-type'] ?? '';
+}

@@ -1,0 +1,155 @@
+/**
+ * Puts every RPC that gRPC-Web and Connect can carry on a route of Fastify: Connect reads the protocols, the
+ * services answer.
+ */
+import { Readable } from 'node:stream';
+import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bufbuild/protobuf';
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createConnectRouter,
+  createContextValues,
+} from '@connectrpc/connect';
+import { compressionGzip } from '@connectrpc/connect-node';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
+import { Health } from '#gen/grpc/health/v1/health_pb.js';
+import { ETCD_SERVICES, methodOf } from '../services/methods.ts';
+import { clientMetadata } from './client-headers.ts';
+import type { WebLimits, WebServerOptions } from './options.ts';
+import { refuseBidi } from './refusals.ts';
+import { serveStream, serveUnary } from './serve-rpc.ts';
+import { CALL, callOf, WebCall } from './web-call.ts';
+
+type UniversalHandler = ConnectRouter['handlers'][number];
+type UniversalRequest = Parameters<UniversalHandler>[0];
+type UniversalResponse = Awaited<ReturnType<UniversalHandler>>;
+
+/** Adds the routes. */
+export function addRpcRoutes(app: FastifyInstance, options: WebServerOptions, limits: WebLimits): void {
+  const { services } = options;
+  const router = createConnectRouter({
+    grpc: false,
+    readMaxBytes: options.maxRequestBytes,
+    acceptCompression: [compressionGzip],
+    compressMinBytes: limits.compressMinBytes,
+    requestGate: (context) => callOf(context).begin(context),
+  });
+  for (const method of [...ETCD_SERVICES, Browser, Health].flatMap((service) => service.methods)) {
+    if (isUnary(method)) {
+      router.rpc(method, (request, context) => serveUnary(method, services, request, context));
+    } else if (isServerStream(method)) {
+      router.rpc(method, (request, context) =>
+        serveStream(method, services, limits.maxUnreadBytes, request, context),
+      );
+    } else app.all(methodOf(method).path, refuseBidi);
+  }
+  for (const handler of router.handlers) {
+    app.all(handler.requestPath, (request, reply) => serve(handler, options, request, reply));
+  }
+}
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === 'unary';
+}
+
+function isServerStream(method: DescMethod): method is DescMethodServerStreaming {
+  return method.methodKind === 'server_streaming';
+}
+
+async function serve(
+  handler: UniversalHandler,
+  options: WebServerOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const metadata = clientMetadata(request.raw.rawHeaders);
+  const call = new WebCall(options.method(handler.requestPath), metadata, options.observer);
+  const response = await answer(handler, universalRequest(handler, request, reply, call), call);
+  reply.code(response.status);
+  response.header?.forEach((value, name) => {
+    reply.header(name, value);
+  });
+  if (response.status === 405) reply.header('allow', handler.allowedMethods.join(', '));
+  if (response.status === 415) reply.type('text/plain; charset=utf-8').send(SUPPORTED_TYPES);
+  else if (response.body) reply.send(Readable.from(reported(response.body, options), { objectMode: false }));
+  else reply.send();
+  return reply;
+}
+
+const SUPPORTED_TYPES =
+  'supported content types: application/json, application/proto, application/connect+json, ' +
+  'application/connect+proto, application/grpc-web, application/grpc-web+proto, application/grpc-web+json\n';
+
+/**
+ * Lets Connect answer. A request that it could not read is answered in a second go, in which the gate throws
+ * what is wrong with it: Connect itself calls bytes that are no message an internal error.
+ */
+async function answer(
+  handler: UniversalHandler,
+  request: UniversalRequest,
+  call: WebCall,
+): Promise<UniversalResponse> {
+  try {
+    const response = await handler(request);
+    if (!call.refusal) return response;
+  } catch (error) {
+    if (!call.refusal) throw error;
+  }
+  return handler(request);
+}
+
+function universalRequest(
+  handler: UniversalHandler,
+  { raw }: FastifyRequest,
+  reply: FastifyReply,
+  call: WebCall,
+): UniversalRequest {
+  const gone = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) gone.abort(new ConnectError('client is gone', Code.Canceled));
+  });
+  const url = raw.url ?? '';
+  const query = url.includes('?') ? url.slice(url.indexOf('?')) : '';
+  return {
+    httpVersion: raw.httpVersion,
+    method: raw.method ?? '',
+    url: `http://localhost${handler.requestPath}${query}`,
+    header: requestHeaders(raw.headers),
+    // Left alone when it is not read to the end: destroying it would close the connection before the answer.
+    body: raw.iterator({ destroyOnReturn: false }),
+    signal: gone.signal,
+    contextValues: createContextValues().set(CALL, call),
+  };
+}
+
+/** Milliseconds that a timer of Node.js can wait; Connect would take a longer deadline for one that has passed. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000 };
+
+function requestHeaders(fields: FastifyRequest['raw']['headers']): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(fields)) {
+    for (const one of Array.isArray(value) ? value : [value ?? '']) headers.append(name, one);
+  }
+  if (Number(headers.get('connect-timeout-ms')) > MAX_TIMER_MS) headers.delete('connect-timeout-ms');
+  const timeout = /^(\d{1,8})([HMS])$/.exec(headers.get('grpc-timeout') ?? '');
+  if (timeout && Number(timeout[1]) * (UNIT_MS[timeout[2] as string] as number) > MAX_TIMER_MS) {
+    headers.delete('grpc-timeout');
+  }
+  return headers;
+}
+
+/** The body of a response; a fault within it can only break off the response, so it is reported here. */
+async function* reported(
+  body: AsyncIterable<Uint8Array>,
+  { observer }: WebServerOptions,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    observer.fault(error);
+    throw error;
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The implementations that Connect calls: they hand the encoded request to the service of the method, the same
+ * that serves gRPC, and give Connect the decoded answer. Fields that the descriptors do not know survive in
+ * protobuf formats; JSON has no place for them.
+ */
+import {
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  fromBinary,
+  type Message,
+  toBinary,
+} from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import type { Services } from '../rpc/contract.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+import { connectError } from './connect-error.ts';
+import { callOf, type WebCall } from './web-call.ts';
+import { WebStream } from './web-stream.ts';
+
+/** Serves one unary call. */
+export async function serveUnary(
+  method: DescMethodUnary,
+  services: Services,
+  request: Message,
+  context: HandlerContext,
+): Promise<Message> {
+  const call = callOf(context);
+  const cancelled = Promise.withResolvers<never>();
+  call.run(cancelled.reject);
+  try {
+    const handler = services.unary(call.method.path);
+    if (!handler) throw new RpcError(Code.UNIMPLEMENTED, `unknown method ${call.method.name}`);
+    const reply = await Promise.race([cancelled.promise, handler(toBinary(method.input, request), call)]);
+    const message = fromBinary(method.output, reply);
+    call.sent();
+    call.finish(Code.OK);
+    return message;
+  } catch (thrown) {
+    throw connectError(call.fail(thrown), context);
+  } finally {
+    relayHeaders(call, context);
+    relayTrailers(call, context);
+  }
+}
+
+/** Serves one server stream. */
+export async function* serveStream(
+  method: DescMethodServerStreaming,
+  services: Services,
+  maxUnreadBytes: number,
+  request: Message,
+  context: HandlerContext,
+): AsyncGenerator<Message> {
+  const call = callOf(context);
+  const stream = new WebStream(call, maxUnreadBytes);
+  call.run((error) => stream.cancel(error));
+  let begun = false;
+  try {
+    services.stream(call.method.path)(stream, call);
+    stream.request(toBinary(method.input, request));
+    for (let reply = await stream.next(); reply; reply = await stream.next()) {
+      if (!begun) relayHeaders(call, context);
+      begun = true;
+      yield fromBinary(method.output, reply);
+    }
+  } catch (thrown) {
+    const error = call.fail(thrown);
+    stream.cancel(error);
+    throw connectError(error, context);
+  } finally {
+    if (!begun) relayHeaders(call, context);
+    relayTrailers(call, context);
+  }
+}
+
+function relayHeaders(call: WebCall, context: HandlerContext): void {
+  const { fields } = call.responseHeaders;
+  for (let i = 0; i < fields.length; i += 2) {
+    context.responseHeader.append(fields[i] as string, fields[i + 1] as string);
+  }
+}
+
+function relayTrailers(call: WebCall, context: HandlerContext): void {
+  const { fields } = call.responseTrailers;
+  for (let i = 0; i < fields.length; i += 2) {
+    context.responseTrailer.append(fields[i] as string, fields[i + 1] as string);
+  }
+}

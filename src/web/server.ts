@@ -1,0 +1,110 @@
+/**
+ * The web door: one Fastify instance for gRPC-Web and Connect, health and metrics. HTTP/1.1 connections come to
+ * it through `http`, HTTP/2 streams that are not gRPC through the bridge.
+ */
+import type { Server } from 'node:http';
+import { cors } from '@connectrpc/connect';
+import fastifyCors from '@fastify/cors';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { Connections, createHttp1Server } from './http1.ts';
+import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
+import { addPages } from './pages.ts';
+import { isGrpc, refuseGrpc, refuseUnknown } from './refusals.ts';
+import { addRpcRoutes } from './rpc-routes.ts';
+
+export type {
+  CallObserver,
+  HealthChecks,
+  HealthReport,
+  MetricsPage,
+  WebLimits,
+  WebServerOptions,
+} from './options.ts';
+export { DEFAULT_LIMITS } from './options.ts';
+
+/** The web door. `await app.ready()` before its first connection. */
+export class WebServer {
+  readonly app: FastifyInstance;
+  /** Serves the sockets that are given to it as `connection` events. */
+  readonly http: Server;
+  readonly #connections: Connections;
+  #draining = false;
+
+  constructor(options: WebServerOptions) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.app = Fastify({
+      logger: false,
+      exposeHeadRoutes: false,
+      serverFactory: (handler) => createHttp1Server(handler, limits),
+    });
+    this.http = this.app.server;
+    this.#connections = new Connections(this.http);
+    addGround(this.app, options);
+    this.#addDraining();
+    addPages(this.app, options);
+    addRpcRoutes(this.app, options, limits);
+  }
+
+  /**
+   * Ends the connections that wait for a request, and the others when they have answered theirs. Settles when
+   * all are closed; after `ms` milliseconds whatever still runs is broken off.
+   */
+  async drain(ms: number): Promise<void> {
+    this.#draining = true;
+    this.#connections.closeIdle();
+    await this.#connections.closed(ms);
+    this.close();
+  }
+
+  /** Closes every connection at once. */
+  close(): void {
+    this.#connections.close();
+  }
+
+  #addDraining(): void {
+    this.app.addHook('onRequest', (_request, reply, done) => {
+      if (this.#draining) reply.header('connection', 'close');
+      done();
+    });
+    this.app.addHook('onResponse', (_request, _reply, done) => {
+      if (this.#draining) this.#connections.closeIdle();
+      done();
+    });
+  }
+}
+
+/** Makes the web door. */
+export function createWebServer(options: WebServerOptions): WebServer {
+  return new WebServer(options);
+}
+
+/** What is common to all routes. */
+function addGround(app: FastifyInstance, options: WebServerOptions): void {
+  // Bodies are left to whoever serves the route.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  if (options.corsAllowedOrigins.length > 0) addCors(app, options.corsAllowedOrigins);
+  app.addHook('onRequest', (request, reply, done) => {
+    if (isGrpc(request)) refuseGrpc(reply);
+    else done();
+  });
+  app.setNotFoundHandler(refuseUnknown);
+  app.setErrorHandler((error, _request, reply) => {
+    const status = (error as { statusCode?: number }).statusCode ?? 500;
+    if (status >= 500) options.observer.fault(error);
+    return reply.code(status).send({ code: status >= 500 ? 'internal' : 'invalid_argument' });
+  });
+}
+
+/**
+ * Lets pages of other origins call. They may send any header, so that every metadata key can be sent, and see
+ * every header of the answer; the wildcard does both only without credentials, which are not allowed.
+ */
+function addCors(app: FastifyInstance, origins: readonly string[]): void {
+  app.register(fastifyCors, {
+    origin: origins.includes('*') ? '*' : [...origins],
+    methods: [...cors.allowedMethods],
+    exposedHeaders: [...cors.exposedHeaders, '*'],
+    maxAge: 7200,
+  });
+}

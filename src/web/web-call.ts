@@ -1,0 +1,127 @@
+/**
+ * One call of a Connect or gRPC-Web client, from the head of its request to its end. Connect tells of its
+ * progress in two ways: the request gate runs when the head is known, and the context's signal is aborted when
+ * the deadline passes, when the client goes, when the request cannot be read, and after every normal end too.
+ */
+import {
+  Code as ConnectCode,
+  ConnectError,
+  createContextKey,
+  type HandlerContext,
+} from '@connectrpc/connect';
+import type { Call, Cancellable } from '../rpc/contract.ts';
+import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+import type { CallObserver } from './options.ts';
+
+/** Under which Connect's context holds the call. */
+export const CALL = createContextKey<WebCall | undefined>(undefined, { description: 'the call' });
+
+export class WebCall implements Call {
+  readonly method: Method;
+  readonly metadata: Metadata;
+  deadline = Number.POSITIVE_INFINITY;
+  cancelled = false;
+  work: Cancellable | undefined;
+  responseHeaders: Metadata = NO_METADATA;
+  responseTrailers: Metadata = NO_METADATA;
+  /** Why the request did not reach its service, once that is known. */
+  refusal: ConnectError | undefined;
+
+  readonly #observer: CallObserver;
+  #phase: 'new' | 'reading' | 'running' | 'over' = 'new';
+  #onCancel: (error: RpcError) => void = () => {};
+
+  constructor(method: Method, metadata: Metadata, observer: CallObserver) {
+    this.method = method;
+    this.metadata = metadata;
+    this.#observer = observer;
+  }
+
+  /**
+   * The head of the request is known; its message is read next.
+   * @throws ConnectError when the call is refused, which Connect then answers
+   */
+  begin(context: HandlerContext): void {
+    if (this.refusal) throw this.refusal;
+    const timeout = context.timeoutMs();
+    if (timeout !== undefined) this.deadline = performance.now() + timeout;
+    this.#phase = 'reading';
+    this.#observer.started(this.method);
+    const { signal } = context;
+    if (signal.aborted) this.#aborted(signal.reason);
+    else signal.addEventListener('abort', () => this.#aborted(signal.reason), { once: true });
+    if (this.refusal) throw this.refusal;
+  }
+
+  /**
+   * The request was read and goes to its service. `onCancel` is told when nobody waits for the answer any more.
+   * @throws ConnectError when that was so before
+   */
+  run(onCancel: (error: RpcError) => void): void {
+    if (this.refusal) throw this.refusal;
+    this.#phase = 'running';
+    this.#onCancel = onCancel;
+    this.#observer.received(this.method);
+  }
+
+  /** One message of the answer is on its way. */
+  sent(): void {
+    this.#observer.sent(this.method);
+  }
+
+  /** The service is done with the call. */
+  finish(code: number): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    this.work = undefined;
+    this.#observer.handled(this.method, code);
+  }
+
+  /** The status for whatever a service threw. The program's own faults are reported, their text is kept back. */
+  fail(thrown: unknown): RpcError {
+    // What is thrown after the client has gone, Connect throws to stop a stream that nobody reads.
+    if (!(thrown instanceof RpcError) && !this.cancelled) this.#observer.fault(thrown);
+    const error = RpcError.from(thrown);
+    this.finish(error.code);
+    return error;
+  }
+
+  #aborted(reason: unknown): void {
+    if (this.#phase === 'over') return;
+    if (this.#phase === 'reading') {
+      this.refusal = refusalFor(reason);
+      this.finish(this.refusal.code);
+      return;
+    }
+    this.cancelled = true;
+    const { work } = this;
+    this.work = undefined;
+    work?.cancel();
+    const error = isDeadline(reason)
+      ? new RpcError(Code.DEADLINE_EXCEEDED, 'context deadline exceeded')
+      : new RpcError(Code.CANCELLED, 'context canceled');
+    this.#onCancel(error);
+    this.finish(error.code);
+  }
+}
+
+/** The call that a context belongs to. */
+export function callOf(context: HandlerContext): WebCall {
+  const call = context.values.get(CALL);
+  if (call === undefined) throw new Error('a context without its call');
+  return call;
+}
+
+function isDeadline(reason: unknown): boolean {
+  return reason instanceof ConnectError && reason.code === ConnectCode.DeadlineExceeded;
+}
+
+/** What Connect calls an internal error while it reads a request is the client's mistake. */
+function refusalFor(reason: unknown): ConnectError {
+  if (isDeadline(reason)) return new ConnectError('context deadline exceeded', ConnectCode.DeadlineExceeded);
+  const error = ConnectError.from(reason, ConnectCode.InvalidArgument);
+  const code = error.code === ConnectCode.Internal ? ConnectCode.InvalidArgument : error.code;
+  return new ConnectError(error.rawMessage.toWellFormed(), code, error.metadata);
+}

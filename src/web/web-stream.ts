@@ -1,0 +1,109 @@
+/**
+ * The client's side of a server stream. The service pushes, Connect pulls: what was not pulled yet waits here,
+ * and when more than a bounded number of bytes wait the service is told to pause until all were pulled.
+ */
+import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
+import type { WebCall } from './web-call.ts';
+
+const ignore = (): void => {};
+
+/** Listens when there is nothing to hear any more. */
+const NOBODY: ServerStreamListener = {
+  onMessage: ignore,
+  onHalfClose: ignore,
+  onDrain: ignore,
+  onCancel: ignore,
+};
+
+export class WebStream implements ServerStream {
+  listener: ServerStreamListener = NOBODY;
+  readonly #call: WebCall;
+  readonly #maxUnreadBytes: number;
+  #unread: Uint8Array[] = [];
+  #unreadBytes = 0;
+  #full = false;
+  #status: Status | undefined;
+  #wake: () => void = ignore;
+
+  constructor(call: WebCall, maxUnreadBytes: number) {
+    this.#call = call;
+    this.#maxUnreadBytes = maxUnreadBytes;
+  }
+
+  sendHeaders(): void {
+    // Connect sends the headers with the first message, or with the end when there is none.
+  }
+
+  send(message: Uint8Array): boolean {
+    if (this.#status) return true;
+    this.#call.sent();
+    this.#unread.push(message);
+    this.#unreadBytes += message.length;
+    this.#full ||= this.#unreadBytes > this.#maxUnreadBytes;
+    this.#wake();
+    return !this.#full;
+  }
+
+  end(status: Status): void {
+    if (this.#status) return;
+    this.#close(status);
+    this.#call.finish(status.code);
+  }
+
+  pause(): void {
+    // The client's only message was read before the service saw it.
+  }
+
+  resume(): void {
+    // See pause.
+  }
+
+  /** Gives the service the only message of the client. */
+  request(message: Uint8Array): void {
+    this.listener.onMessage(message);
+    if (!this.#status) this.listener.onHalfClose();
+  }
+
+  /** Nobody reads any more: drops what waits and tells the service. */
+  cancel(error: RpcError): void {
+    if (this.#status) return;
+    const { listener } = this;
+    this.#unread = [];
+    this.#close(error);
+    listener.onCancel();
+  }
+
+  /**
+   * The next message, or `undefined` at the end of a stream that succeeded.
+   * @throws RpcError (rejects) at the end of one that failed
+   */
+  async next(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const message = this.#take();
+      if (message) return message;
+      const status = this.#status;
+      if (status?.code === Code.OK) return undefined;
+      if (status) throw new RpcError(status.code, status.message, status.details);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #take(): Uint8Array | undefined {
+    const message = this.#unread.shift();
+    if (message) this.#unreadBytes -= message.length;
+    if (this.#unread.length === 0 && this.#full) {
+      this.#full = false;
+      this.listener.onDrain();
+    }
+    return message;
+  }
+
+  #close(status: Status): void {
+    this.#status = status;
+    this.listener = NOBODY;
+    this.#wake();
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * The scenarios of watches. Most start at a revision, so that nothing depends on when etcd takes notice of them.
+ */
+import assert from 'node:assert/strict';
+import { until } from '../wait.ts';
+import type { Side, Started } from './side.ts';
+
+/** The revision of the last write, as every etcdctl prints it. */
+async function put(side: Side, key: string, value: string): Promise<number> {
+  const revision = /"revision":(\d+)/.exec(await side.ok(['put', key, value, '-w', 'json']))?.[1];
+  assert.ok(revision, 'put prints its revision');
+  return Number(revision);
+}
+
+async function seen(started: Started, pattern: RegExp): Promise<void> {
+  await started.process.waitForLine(pattern, 30_000);
+}
+
+/** Watches on one key, on a range and on everything, from the past and into the future. */
+export async function watches(side: Side): Promise<void> {
+  const first = await put(side, 'w/1', 'one');
+  await put(side, 'w/1', 'two');
+  await side.ok(['del', 'w/1']);
+  const past = await side.start(['watch', 'w/1', `--rev=${first}`]);
+  await seen(past, /^DELETE$/);
+  await side.end(past, 'SIGINT');
+
+  const json = await side.start(['watch', 'w/', '--prefix', `--rev=${first}`, '-w', 'json']);
+  await seen(json, /"type":1/);
+  await side.end(json, 'SIGINT');
+
+  const last = await put(side, 'w/2', 'before');
+  const range = await side.start(['watch', 'w/', 'w0', '--prev-kv', `--rev=${last + 1}`]);
+  const all = await side.start(['watch', '', '--prefix', `--rev=${last + 1}`, '-w', 'fields']);
+  await side.ok(['put', 'w/2', 'after']);
+  await side.ok(['put', 'elsewhere', 'not in range']);
+  await side.ok(['del', 'w/', '--prefix']);
+  await seen(range, /^DELETE$/);
+  await seen(all, /"Key" : "elsewhere"/);
+  await seen(all, /"Type" : "DELETE"|"Type" : DELETE/);
+  await side.end(range, 'SIGINT');
+  await side.end(all, 'SIGTERM');
+}
+
+/** A watch that runs a command for each event. */
+export async function watchExec(side: Side): Promise<void> {
+  const revision = await put(side, 'exec', 'it');
+  const script = 'echo "$ETCD_WATCH_KEY $ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_VALUE"';
+  const started = await side.start(['watch', 'exec', `--rev=${revision}`, '--', 'sh', '-c', script]);
+  await seen(started, /^"exec" "PUT" "it"$/);
+  await side.end(started, 'SIGINT');
+}
+
+/** A watch on revisions that are gone, and watches on what is no range. */
+export async function watchErrors(side: Side): Promise<void> {
+  const revision = await put(side, 'gone', '1');
+  await put(side, 'gone', '2');
+  await side.ok(['compaction', `${revision + 1}`]);
+  const compacted = await side.start(['watch', 'gone', `--rev=${revision}`]);
+  await side.end(compacted);
+  const empty = await side.start(['watch', 'b', 'a']);
+  await side.end(empty);
+  const none = await side.start(['watch']);
+  await side.end(none);
+}
+
+/** Watches typed into etcdctl, and the question how far they are. */
+export async function watchInteractive(side: Side): Promise<void> {
+  const revision = await put(side, 'i/1', 'first');
+  const started = await side.start(['watch', '--interactive']);
+  started.process.write(`watch --rev=${revision} i/1\n`);
+  await seen(started, /^first$/);
+  started.process.write(`watch --rev=${revision + 1} --prefix --prev-kv i/\n`);
+  await side.ok(['put', 'i/2', 'second']);
+  await side.ok(['put', 'i/2', 'third']);
+  await seen(started, /^third$/);
+  started.process.write('progress\n');
+  await seen(started, /^progress notify: \d+$/);
+  started.process.write('nonsense\n');
+  started.process.endInput();
+  await side.end(started);
+}
+
+/** A watch from now on; how many writes it takes until it is there is not part of the comparison. */
+export async function watchNow(side: Side): Promise<void> {
+  const started = await side.start(['watch', 'now']);
+  const writer = side.aside();
+  await until('an event', async () => {
+    await writer.ok(['put', 'now', 'sync']);
+    return started.process.stdout.includes('sync\n');
+  });
+  await writer.ok(['put', 'now', 'end']);
+  await seen(started, /^end$/);
+  await side.end(started, 'SIGINT', /(PUT\nnow\nsync\n)+/g);
+}
+
+/** Keys copied under another prefix, first those that are there and then those that come. */
+export async function mirror(side: Side): Promise<void> {
+  for (const key of ['m/1', 'm/2', 'm/3']) await side.ok(['put', key, `of ${key}`]);
+  const args = ['make-mirror', '--prefix=m/', '--dest-prefix=copy/', side.address];
+  const started = await side.start(args);
+  await side.untilCount('copy/', 3);
+  await side.ok(['put', 'm/4', 'late']);
+  await side.untilCount('copy/', 4);
+  await side.ok(['get', 'copy/', '--prefix']);
+  await side.end(started, 'SIGINT');
+}

@@ -1,0 +1,89 @@
+/**
+ * What a session with etcdctl looked like, step by step, in a form in which two sessions can be compared: what
+ * differs between any two etcds or any two moments (addresses, ids, times) gives way to a placeholder, and an id
+ * that comes back gets the placeholder it had before.
+ */
+import assert from 'node:assert/strict';
+import type { Exit } from '../../support/process.ts';
+
+/** One command and what came of it. */
+export interface Step extends Exit {
+  readonly command: string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const VOLATILE: readonly (readonly [pattern: RegExp, placeholder: string])[] = [
+  [/"ts":("[^"]*"|[\d.]+)/g, '"ts":<time>'],
+  [/(etcd-endpoints:\/\/)0x[0-9a-f]+/g, '$1<pointer>'],
+  [/(LocalAddr: ')[^']*/g, '$1<address>'],
+  [/client-[0-9a-f]{8}-[0-9a-f-]{27}/g, 'client-<uuid>'],
+  [/(\btook\W+)[\d.]+(ns|us|µs|ms|s)\b/g, '$1<duration>'],
+  [/("took":)("[^"]*"|[\d.]+)/g, '$1<duration>'],
+  [/(\bTook" : |\| +true \| +|│ +true │ +)[\d.]+(ns|us|µs|ms|s)\b *([|│])?/g, '$1<duration>$3'],
+  [/^([┌├└+].*)$/gm, '<rule>'],
+  [/^(([|│]).*TOOK.*)$/gm, '<head>'],
+  [/remaining\(\d+s\)/g, 'remaining(<seconds>)'],
+];
+
+const ADDRESS = /127\.0\.0\.1:\d+/g;
+const ID = /\b(?:[0-9a-f]{14,16}|\d{17,20})\b/g;
+
+/** Replaces what is volatile. Two ids are told apart only where they come from different etcds. */
+class Normalizer {
+  readonly #ids = new Map<string, string>();
+  readonly #address: string;
+  readonly #sameEtcd: boolean;
+
+  constructor(address: string, sameEtcd: boolean) {
+    this.#address = address;
+    this.#sameEtcd = sameEtcd;
+  }
+
+  text(text: string): string {
+    let result = text;
+    for (const [pattern, placeholder] of VOLATILE) result = result.replace(pattern, placeholder);
+    if (this.#sameEtcd) return result.replaceAll(this.#address, '<address>');
+    return result.replace(ADDRESS, '<address>').replace(ID, (id) => this.#id(id));
+  }
+
+  step({ command, code, signal, stdout, stderr }: Step): Step {
+    const [normalCommand, normalStdout, normalStderr] = [command, stdout, stderr].map((text) =>
+      this.text(text),
+    );
+    return {
+      command: normalCommand ?? '',
+      code,
+      signal,
+      stdout: normalStdout ?? '',
+      stderr: normalStderr ?? '',
+    };
+  }
+
+  #id(id: string): string {
+    const known = this.#ids.get(id) ?? `<id ${this.#ids.size + 1}>`;
+    this.#ids.set(id, known);
+    return known;
+  }
+}
+
+/** A session of one client at one address. */
+export interface Transcript {
+  readonly address: string;
+  readonly steps: readonly Step[];
+}
+
+/**
+ * Fails where two sessions differ in more than what is volatile.
+ * @param sameEtcd whether both had the same etcd, so that even ids must be equal
+ */
+export function assertSame(direct: Transcript, proxied: Transcript, sameEtcd: boolean): void {
+  const ofDirect = new Normalizer(direct.address, sameEtcd);
+  const ofProxied = new Normalizer(proxied.address, sameEtcd);
+  for (const [at, step] of direct.steps.entries()) {
+    const other = proxied.steps[at];
+    assert.ok(other, `through the proxy nothing came of: ${step.command}`);
+    assert.deepEqual(ofProxied.step(other), ofDirect.step(step), `etcdctl ${step.command}`);
+  }
+  assert.equal(proxied.steps.length, direct.steps.length);
+}

@@ -1,0 +1,91 @@
+/**
+ * Lanes: the same script runs once on each, each lane having a fresh etcd of its own. On the direct lane the
+ * script talks to etcd; on every other there is a proxy in between and one protocol in which it is spoken to.
+ */
+
+import { fromBinary } from '@bufbuild/protobuf';
+import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
+import { type EtcdCluster, type EtcdOptions, startEtcd } from '../support/etcd.ts';
+import { startProxy } from '../support/proxy.ts';
+import { type OpenCall, RawGrpcClient } from '../support/raw-grpc.ts';
+import { Names } from './names.ts';
+import { pathOf, type Rpc } from './rpc.ts';
+import { type HttpVersion, WebClient, type WebProtocol } from './web-client.ts';
+
+/** How a lane's script reaches its etcd. */
+export interface LaneKind {
+  readonly name: string;
+  readonly through: 'direct' | 'proxy';
+  /** The protocol of calls that take one message; streams of messages are always gRPC. */
+  readonly web?: { readonly protocol: WebProtocol; readonly http: HttpVersion };
+}
+
+export const direct: LaneKind = { name: 'direct', through: 'direct' };
+export const grpc: LaneKind = { name: 'grpc', through: 'proxy' };
+export const web = (protocol: WebProtocol, http: HttpVersion): LaneKind => ({
+  name: `${protocol} over HTTP/${http}`,
+  through: 'proxy',
+  web: { protocol, http },
+});
+
+/** An etcd and the way to it. */
+export interface Lane extends AsyncDisposable {
+  readonly kind: LaneKind;
+  readonly etcd: EtcdCluster;
+  /** gRPC along the lane. */
+  readonly grpc: RawGrpcClient;
+  /** gRPC past the proxy, to look after things. */
+  readonly behind: RawGrpcClient;
+  /** What is volatile of this etcd. */
+  readonly names: Names;
+  /** Makes a call in the lane's protocol. */
+  open(rpc: Rpc): OpenCall;
+}
+
+/** Learns the ids and addresses of an etcd's members. */
+export async function namesOf(client: RawGrpcClient): Promise<Names> {
+  const { memberList } = Cluster.method;
+  const { code, message, messages } = await client.call(pathOf(memberList), [new Uint8Array()]);
+  if (code !== 0 || messages[0] === undefined) throw new Error(`MemberList: ${code} ${message}`);
+  const { header, members } = fromBinary(memberList.output, messages[0]);
+  const names = new Names();
+  names.learnId('cluster', header?.clusterId ?? 0n);
+  for (const member of members.toSorted((one, two) => (one.name < two.name ? -1 : 1))) {
+    names.learnId('member', member.ID);
+    for (const url of member.clientURLs) names.learnText('client address', new URL(url).host);
+    for (const url of member.peerURLs) names.learnText('peer address', new URL(url).host);
+  }
+  return names;
+}
+
+/** The way to an etcd that already runs; the etcd is not the lane's to stop. */
+export async function laneTo(kind: LaneKind, etcd: EtcdCluster, endpoints = etcd.endpoints): Promise<Lane> {
+  await using held = new AsyncDisposableStack();
+  const proxy = kind.through === 'direct' ? undefined : held.use(await startProxy({ endpoints }));
+  const client = held.use(new RawGrpcClient(proxy?.address ?? endpoints[0] ?? ''));
+  const behind = held.use(new RawGrpcClient(endpoints[0] ?? ''));
+  const webClient =
+    kind.web === undefined || proxy === undefined
+      ? undefined
+      : held.use(new WebClient(proxy.url, kind.web.protocol, kind.web.http));
+  const names = await namesOf(behind);
+  const open = (rpc: Rpc): OpenCall => {
+    if (webClient !== undefined && rpc.options.grpcOnly !== true) return webClient.open(rpc);
+    const call = client.open(rpc.path, rpc.options);
+    call.send(rpc.request);
+    call.halfClose();
+    return call;
+  };
+  const all = held.move();
+  const dispose = (): Promise<void> => all.disposeAsync();
+  return { kind, etcd, grpc: client, behind, names, open, [Symbol.asyncDispose]: dispose };
+}
+
+/** Starts a fresh etcd and the way to it. */
+export async function startLane(kind: LaneKind, options: EtcdOptions): Promise<Lane> {
+  await using held = new AsyncDisposableStack();
+  const etcd = held.use(await startEtcd(options));
+  const lane = held.use(await laneTo(kind, etcd));
+  const all = held.move();
+  return { ...lane, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}

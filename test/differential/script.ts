@@ -1,0 +1,195 @@
+/**
+ * What a case does on one lane, written down step by step so that it can be compared with what the same case did
+ * on another.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type DescMessage,
+  type DescMethodBiDiStreaming,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+} from '@bufbuild/protobuf';
+import {
+  type CallOptions,
+  collect,
+  type GrpcOutcome,
+  type OpenCall,
+  type RawCall,
+} from '../support/raw-grpc.ts';
+import type { Lane } from './lane.ts';
+import { learn } from './learn.ts';
+import { Names } from './names.ts';
+import { type Plain, plainMessage } from './plain.ts';
+import { message, type OneRequestMethod, pathOf, type Rpc, type RpcOptions, rpc } from './rpc.ts';
+
+/** One step as it is compared. */
+export interface Step {
+  /** What was done. */
+  readonly step: string;
+  readonly result: Plain;
+}
+
+const shortPath = (path: string): string => path.replace(/^\/([A-Za-z0-9]+\.)*/, '').replace('/', '.');
+
+/** A call within a script that goes on; each message taken becomes part of the record. */
+export class ScriptCall<O extends DescMessage> {
+  protected readonly script: Script;
+  protected readonly name: string;
+  private readonly output: O;
+  private readonly open: OpenCall;
+
+  constructor(script: Script, path: string, output: O, open: OpenCall) {
+    this.script = script;
+    this.name = shortPath(path);
+    this.output = output;
+    this.open = open;
+  }
+
+  /** Takes messages without recording them. */
+  async read(count = 1): Promise<MessageShape<O>[]> {
+    const messages: MessageShape<O>[] = [];
+    for (let at = 0; at < count; at++) messages.push(fromBinary(this.output, await this.bytes()));
+    return messages;
+  }
+
+  private async bytes(): Promise<Uint8Array> {
+    const next = await this.open.next();
+    if (next !== undefined) return next;
+    const { code, message: text } = await this.open.end;
+    throw new Error(`${this.name} ended early: ${code} ${text}`);
+  }
+
+  /** Takes and records the next messages. */
+  async take(count = 1): Promise<MessageShape<O>[]> {
+    const all: Uint8Array[] = [];
+    for (let at = 0; at < count; at++) all.push(await this.bytes());
+    const plain = all.map((bytes) => plainMessage(this.output, bytes, this.script.names));
+    this.script.note(this.name, plain);
+    return all.map((bytes) => fromBinary(this.output, bytes));
+  }
+
+  /** Records all that still comes until the other side ends the call, and how it ends it. */
+  async untilEnd(options: RpcOptions = {}): Promise<void> {
+    this.script.noteOutcome(this.name, this.output, await collect(this.open), options);
+  }
+
+  /** Ends the call from the client's side. */
+  cancel(): void {
+    this.open.cancel();
+  }
+}
+
+/** A bidirectional stream within a script. */
+export class ScriptStream<I extends DescMessage, O extends DescMessage> extends ScriptCall<O> {
+  private readonly method: DescMethodBiDiStreaming<I, O>;
+  private readonly call: RawCall;
+
+  constructor(script: Script, method: DescMethodBiDiStreaming<I, O>, call: RawCall) {
+    super(script, pathOf(method), method.output, call);
+    this.method = method;
+    this.call = call;
+  }
+
+  send(request: MessageInitShape<I>): void {
+    this.call.send(message(this.method, request));
+  }
+
+  /** Sends bytes that need not be a message. */
+  sendRaw(bytes: Uint8Array): void {
+    this.call.send(bytes);
+  }
+
+  halfClose(): void {
+    this.call.halfClose();
+  }
+
+  override cancel(): void {
+    this.script.note(`${this.name}: messages nobody expected`, this.call.unread);
+    super.cancel();
+  }
+}
+
+/** One run of one case on one lane. */
+export class Script {
+  readonly lane: Lane;
+  readonly names: Names;
+  readonly steps: Step[] = [];
+  private readonly exact: boolean;
+
+  /** With `exact`, nothing counts as volatile: for calls to the very same store. */
+  constructor(lane: Lane, exact = false) {
+    this.lane = lane;
+    this.names = exact ? new Names() : new Names(lane.names);
+    this.exact = exact;
+  }
+
+  /** Records anything. */
+  note(step: string, result: Plain): void {
+    this.steps.push({ step: `${this.steps.length + 1} ${step}`, result });
+  }
+
+  /** Records a whole call. */
+  noteOutcome(step: string, output: DescMessage, outcome: GrpcOutcome, options: RpcOptions = {}): void {
+    const { code, message: text, details, headers, trailers } = outcome;
+    const messages = outcome.messages.map((bytes) => plainMessage(output, bytes, this.names, this.exact));
+    const expected = options.documented?.[this.lane.kind.through];
+    if (expected !== undefined && expected.code === code && expected.message === text)
+      this.note(step, 'as documented');
+    else if (options.codeOnly === true) this.note(step, { messages, code });
+    else this.note(step, { messages, code, message: this.names.text(text), details, headers, trailers });
+  }
+
+  /** Makes a call in the lane's protocol and records its outcome. */
+  async run(call: Rpc): Promise<GrpcOutcome> {
+    const outcome = await collect(this.lane.open(call));
+    if (!this.exact) learn(call, outcome.messages, this.names);
+    this.noteOutcome(shortPath(call.path), call.output, outcome, call.options);
+    return outcome;
+  }
+
+  /** Makes calls one after the other and records their outcomes. */
+  async runAll(calls: Iterable<Rpc>): Promise<void> {
+    for (const call of calls) await this.run(call);
+  }
+
+  /** Makes a call that must succeed, and returns its reply. */
+  async ask<I extends DescMessage, O extends DescMessage>(
+    method: OneRequestMethod<I, O>,
+    request?: MessageInitShape<I>,
+    options: RpcOptions = {},
+  ): Promise<MessageShape<O>> {
+    const { messages, code, message: text } = await this.run(rpc(method, request, options));
+    const [reply] = messages;
+    if (code !== 0 || reply === undefined) throw new Error(`${pathOf(method)}: ${code} ${text}`);
+    return fromBinary(method.output, reply);
+  }
+
+  /** Opens a call in the lane's protocol, such as a server stream without end. */
+  open<I extends DescMessage, O extends DescMessage>(
+    method: OneRequestMethod<I, O>,
+    request?: MessageInitShape<I>,
+    options: RpcOptions = {},
+  ): ScriptCall<O> {
+    const call = rpc(method, request, options);
+    return new ScriptCall(this, call.path, method.output, this.lane.open(call));
+  }
+
+  /** Opens a bidirectional stream, over gRPC on every lane. */
+  stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodBiDiStreaming<I, O>,
+    options: CallOptions = {},
+  ): ScriptStream<I, O> {
+    return new ScriptStream(this, method, this.lane.grpc.open(pathOf(method), options));
+  }
+
+  /** Waits until something holds. */
+  async until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + 20_000;
+    while (!(await holds())) {
+      if (Date.now() > deadline) throw new Error(`not so within 20 s: ${what}`);
+      await sleep(20);
+    }
+    this.note('until', what);
+  }
+}
