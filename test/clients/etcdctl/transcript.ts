@@ -23,6 +23,7 @@ const VOLATILE: readonly (readonly [pattern: RegExp, placeholder: string])[] = [
   [/(\bTook" : |\| +true \| +|│ +true │ +)[\d.]+(ns|us|µs|ms|s)\b *([|│])?/g, '$1<duration>$3'],
   [/^([┌├└+].*)$/gm, '<rule>'],
   [/^(([|│]).*TOOK.*)$/gm, '<head>'],
+  [/(ETCD_INITIAL_CLUSTER=).*/g, '$1<members in no order>'],
   [/remaining\(\d+s\)/g, 'remaining(<seconds>)'],
 ];
 
