@@ -1,8 +1,8 @@
 /**
  * `npm test`: everything that must hold, in the order in which it fails fastest. Each step is a command of its
- * own that can be run alone; the first one that fails ends the run.
+ * own that can be run alone; the first one that fails ends the run. A run that is interrupted leaves nothing behind.
  */
-import { spawnSync } from 'node:child_process';
+import { runGuarded } from '../test/support/process.ts';
 
 /** The steps, by what they prove. */
 const STEPS: readonly (readonly [name: string, command: string, ...args: string[]])[] = [
@@ -17,11 +17,10 @@ const STEPS: readonly (readonly [name: string, command: string, ...args: string[
 for (const [name, command, ...args] of STEPS) {
   const started = performance.now();
   process.stdout.write(`\n== ${name}: ${command} ${args.join(' ')}\n`);
-  const { status, signal, error } = spawnSync(command, args, { stdio: 'inherit' });
-  if (error) throw error;
+  const { code, signal } = await runGuarded(command, args);
   process.stdout.write(`== ${name}: ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
-  if (status !== 0) {
-    process.stderr.write(`== ${name} failed (${signal ?? `exit code ${status}`})\n`);
+  if (code !== 0) {
+    process.stderr.write(`== ${name} failed (${signal ?? `exit code ${code}`})\n`);
     process.exit(1);
   }
 }

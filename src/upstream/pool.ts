@@ -148,10 +148,9 @@ export class Pool {
 
   /** Opens one more connection to the endpoint in use, if the bound allows. */
   #grow(): void {
-    const endpoint = this.#routes[0]?.endpoint;
-    if (endpoint === undefined || this.#dialing || this.#routes.length >= this.#options.maxConnections)
-      return;
-    this.#dial(endpoint);
+    const route = this.#routes.find(({ connection }) => !connection.closed && !connection.draining);
+    if (route === undefined || this.#dialing || this.#routes.length >= this.#options.maxConnections) return;
+    this.#dial(route.endpoint);
   }
 
   #dialNext(): void {
@@ -208,8 +207,7 @@ export class Pool {
     this.#routes = this.#routes.filter((candidate) => candidate !== route);
     this.#cause = `${route.endpoint.name}: ${cause}`;
     this.#options.observer.lost(route.endpoint, cause);
-    if (this.#routes.length > 0 || this.#dialing) return;
-    this.#startRound(route.endpoint);
+    if (this.#routes.length === 0) this.#startRound(route.endpoint);
   }
 
   /** Tries every endpoint, the one that just failed last. */
@@ -218,7 +216,8 @@ export class Pool {
     if (settled) this.#backoff.reset();
     this.#downSince = performance.now();
     this.#untried = [...shuffled(this.#options.endpoints.filter((endpoint) => endpoint !== failed)), failed];
-    if (settled || this.#untried.length > 1) this.#dialNext();
+    if (this.#dialing) return; // its end decides how the round goes on
+    if (settled) this.#dialNext();
     else this.#retryLater();
   }
 

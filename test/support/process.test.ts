@@ -78,7 +78,7 @@ test('of a long output the end is kept', async () => {
 });
 
 test('a step of a longer run ends with the run, even where that is killed', async () => {
-  const watchdog = pathToFileURL(join(import.meta.dirname, 'etcd-watchdog.ts'));
+  const watchdog = pathToFileURL(join(import.meta.dirname, 'watchdog.ts'));
   const step = (script: string): string[] => [
     '-e',
     `import('${watchdog}').then(async ({ runGuarded }) => {

@@ -4,9 +4,9 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { signalGroup, spawnGuarded } from './etcd-watchdog.ts';
+import { signalGroup, spawnGuarded } from './watchdog.ts';
 
-export { runGuarded, tempDir } from './etcd-watchdog.ts';
+export { runGuarded, tempDir } from './watchdog.ts';
 
 /** How a program ended. */
 export interface Exit {
