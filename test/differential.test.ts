@@ -1,15 +1,40 @@
 /** The differential suite: every case direct and through the proxy, on every etcd at hand. */
-
+import { authCases, authEndCases } from './differential/cases/auth.ts';
+import { authUseCases } from './differential/cases/auth-use.ts';
+import { browserCases } from './differential/cases/browser.ts';
+import { clusterCases } from './differential/cases/cluster.ts';
 import { leaseCases } from './differential/cases/lease.ts';
+import { lockCases } from './differential/cases/lock-election.ts';
+import { oddCases } from './differential/cases/odd.ts';
 import { rangeCases } from './differential/cases/range.ts';
 import { txnCases } from './differential/cases/txn.ts';
+import { watchCases } from './differential/cases/watch.ts';
+import { watchStreamCases } from './differential/cases/watch-stream.ts';
 import { compactCases, writeCases } from './differential/cases/write.ts';
 import { direct, type LaneKind } from './differential/lane.ts';
 import { plainSettings } from './differential/settings.ts';
 import { compareLanes } from './differential/suite.ts';
 import { availableEtcds } from './support/etcd.ts';
 
-const cases = [...rangeCases, ...writeCases, ...txnCases, ...leaseCases, ...compactCases];
+/** In this order on each etcd: what looks at the past comes before compactions, auth is last. */
+const cases = [
+  ...rangeCases,
+  ...writeCases,
+  ...txnCases,
+  ...leaseCases,
+  ...compactCases,
+  ...watchCases,
+  ...watchStreamCases,
+  ...browserCases,
+  ...oddCases,
+  ...clusterCases,
+  ...lockCases,
+  ...authCases,
+  ...authUseCases,
+  ...authEndCases,
+];
+
 const lanes: readonly LaneKind[] = [direct, direct];
+
 for (const install of await availableEtcds())
   compareLanes('differential', install, lanes, plainSettings, cases);

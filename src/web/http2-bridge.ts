@@ -1,2 +1,158 @@
-/** placeholder */
-export {};
+/**
+ * Hands HTTP/2 requests that are not gRPC to the web door. Each travels as an HTTP/1.1 request over a connection
+ * in memory, so that Node.js itself keeps what holds on a socket: streamed bodies and back-pressure both ways, and
+ * a client that goes is noticed at once, before and after the headers of the response.
+ */
+import { type ClientRequest, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
+import { type Duplex, duplexPair } from 'node:stream';
+import {
+  ErrorCode,
+  encodeHeaders,
+  type HeaderList,
+  type Http2Stream,
+  type StreamListener,
+} from '../http2/index.ts';
+
+/** Takes the streams of HTTP/2 connections to the HTTP server of a Fastify instance. */
+export function bridge(app: { readonly server: Server }): (stream: Http2Stream) => void {
+  return (stream) => {
+    try {
+      stream.listener = new BridgedStream(stream, app.server);
+    } catch (error) {
+      // Node.js refuses to write what is no HTTP/1.1: an odd path, say, or an unknown method.
+      if (!(error instanceof TypeError)) throw error;
+      stream.sendHeaders(encodeHeaders([':status', '400', 'content-length', '0']), true);
+    }
+  };
+}
+
+const NOTHING = new Uint8Array(0);
+
+class BridgedStream implements StreamListener {
+  readonly #stream: Http2Stream;
+  readonly #request: ClientRequest;
+  #response: IncomingMessage | undefined;
+
+  constructor(stream: Http2Stream, server: Server) {
+    this.#stream = stream;
+    const [near, far] = duplexPair();
+    near.once('close', () => far.destroy());
+    far.once('close', () => near.destroy());
+    this.#request = requestOver(near, stream);
+    this.#request.on('drain', () => stream.resume());
+    this.#request.on('error', () => this.#breakOff());
+    this.#request.on('response', (response) => this.#answer(response));
+    server.emit('connection', far);
+    if (stream.endStreamReceived) this.#request.end();
+    else this.#request.flushHeaders();
+  }
+
+  onHeaders(): void {
+    // The headers of the request were there before the listener.
+  }
+
+  onData(stream: Http2Stream, chunk: Buffer): void {
+    if (!this.#request.write(chunk)) stream.pause();
+  }
+
+  onTrailers(): void {
+    // Neither gRPC-Web nor Connect sends any.
+  }
+
+  onEnd(): void {
+    this.#request.end();
+  }
+
+  onDrain(): void {
+    this.#response?.resume();
+  }
+
+  onClose(): void {
+    this.#request.destroy();
+  }
+
+  #answer(response: IncomingMessage): void {
+    const stream = this.#stream;
+    if (stream.closed) return;
+    this.#response = response;
+    stream.sendHeaders(encodeHeaders(responseHeaders(response)));
+    response.on('data', (chunk: Buffer) => {
+      if (!stream.sendData(chunk)) response.pause();
+    });
+    response.on('end', () => this.#finish(response.rawTrailers));
+    response.on('error', () => this.#breakOff());
+  }
+
+  #finish(rawTrailers: HeaderList): void {
+    const stream = this.#stream;
+    if (stream.closed) return;
+    if (rawTrailers.length > 0) stream.sendTrailers(encodeHeaders(lowerCaseNames(rawTrailers)));
+    else stream.sendData(NOTHING, true);
+  }
+
+  /** The connection in memory broke: the web door could not go on with a response it had begun. */
+  #breakOff(): void {
+    if (!this.#stream.closed) this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+  }
+}
+
+/**
+ * Fields of one HTTP/1.1 connection, which HTTP/2 has no use for. The length of a body goes too: frames delimit
+ * it, and a wrong one would let a request run into the next.
+ */
+const REQUEST_ONLY: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+]);
+const RESPONSE_ONLY: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** @throws TypeError for what cannot be written as HTTP/1.1 */
+function requestOver(connection: Duplex, { headers: list, endStreamReceived }: Http2Stream): ClientRequest {
+  const headers: Record<string, string | string[]> = Object.create(null);
+  const pseudo: Record<string, string> = {};
+  for (let i = 0; i < list.length; i += 2) {
+    const name = list[i] as string;
+    const value = list[i + 1] as string;
+    if (name.startsWith(':')) pseudo[name] = value;
+    else if (!REQUEST_ONLY.has(name)) headers[name] = ([] as string[]).concat(headers[name] ?? [], value);
+  }
+  headers.host = pseudo[':authority'] ?? '';
+  if (!endStreamReceived) headers['transfer-encoding'] = 'chunked';
+  const method = pseudo[':method'] ?? 'GET';
+  if (method === 'CONNECT') throw new TypeError('this is no tunnel');
+  return httpRequest({
+    createConnection: () => connection,
+    method,
+    path: pseudo[':path'] ?? '/',
+    headers,
+    setHost: false,
+  });
+}
+
+function responseHeaders(response: IncomingMessage): string[] {
+  const kept = [':status', String(response.statusCode)];
+  const fields = lowerCaseNames(response.rawHeaders);
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (!RESPONSE_ONLY.has(name)) kept.push(name, fields[i + 1] as string);
+  }
+  return kept;
+}
+
+function lowerCaseNames(fields: HeaderList): string[] {
+  return fields.map((text, index) => (index % 2 === 0 ? text.toLowerCase() : text));
+}

@@ -71,6 +71,8 @@ async function serve(
   response.header?.forEach((value, name) => {
     reply.header(name, value);
   });
+  // A read by GET shows the moment; no cache on the way may show it again.
+  if (request.method === 'GET') reply.header('cache-control', 'no-store');
   if (response.status === 405) reply.header('allow', handler.allowedMethods.join(', '));
   if (response.status === 415) reply.type('text/plain; charset=utf-8').send(SUPPORTED_TYPES);
   else if (response.body) reply.send(Readable.from(reported(response.body, options), { objectMode: false }));

@@ -91,7 +91,8 @@ function addGround(app: FastifyInstance, options: WebServerOptions): void {
   app.setNotFoundHandler(refuseUnknown);
   app.setErrorHandler((error, _request, reply) => {
     const status = (error as { statusCode?: number }).statusCode ?? 500;
-    if (status >= 500) options.observer.fault(error);
+    // A response that breaks off because its client has gone is no fault.
+    if (status >= 500 && !reply.raw.destroyed) options.observer.fault(error);
     return reply.code(status).send({ code: status >= 500 ? 'internal' : 'invalid_argument' });
   });
 }

@@ -40,6 +40,8 @@ export interface Lane extends AsyncDisposable {
   readonly names: Names;
   /** Makes a call in the lane's protocol. */
   open(rpc: Rpc): OpenCall;
+  /** Fails where etcd or the proxy has ended: two dead ones answer alike, which proves nothing. */
+  assertAlive(): void;
 }
 
 /** Learns the ids and addresses of an etcd's members. */
@@ -76,9 +78,15 @@ export async function laneTo(kind: LaneKind, etcd: EtcdCluster, endpoints = etcd
     call.halfClose();
     return call;
   };
+  const assertAlive = (): void => {
+    if (etcd.members.every(({ pid }) => pid === undefined))
+      throw new Error(`etcd ended\n${etcd.first.log.slice(-2000)}`);
+    if (proxy?.process.exit !== undefined)
+      throw new Error(`the proxy ended\n${proxy.process.stderr.slice(-4000)}`);
+  };
   const all = held.move();
   const dispose = (): Promise<void> => all.disposeAsync();
-  return { kind, etcd, grpc: client, behind, names, open, [Symbol.asyncDispose]: dispose };
+  return { kind, etcd, grpc: client, behind, names, open, assertAlive, [Symbol.asyncDispose]: dispose };
 }
 
 /** Starts a fresh etcd and the way to it. */

@@ -37,6 +37,9 @@ const volatileFields: ReadonlySet<string> = new Set([
   'etcdserverpb.SnapshotResponse.blob',
 ]);
 
+/** Lists that etcd answers in no order. */
+const unordered: ReadonlySet<string> = new Set(['etcdserverpb.LeaseTimeToLiveResponse.keys']);
+
 const longest = 160;
 
 /** Bytes as text where they are text, else in hexadecimal; long ones by length and hash. */
@@ -68,7 +71,8 @@ function fieldPlain(message: ReflectMessage, field: DescField, names: Names, exa
     const items = [...message.get(field)];
     if (field.listKind === 'message')
       return items.map((item) => messagePlain(item as ReflectMessage, names, exact));
-    return items.map((item) => scalar(item, names));
+    const plain = items.map((item) => scalar(item, names));
+    return unordered.has(`${field.parent.typeName}.${field.name}`) ? plain.sort() : plain;
   }
   if (field.fieldKind === 'map') throw new Error(`${field}: etcd's API has no maps`);
   const value: unknown = message.get(field);

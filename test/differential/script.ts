@@ -74,6 +74,11 @@ export class ScriptCall<O extends DescMessage> {
     this.script.noteOutcome(this.name, this.output, await collect(this.open), options);
   }
 
+  /** All that still comes until the other side ends the call, without recording it. */
+  rest(): Promise<GrpcOutcome> {
+    return collect(this.open);
+  }
+
   /** Ends the call from the client's side. */
   cancel(): void {
     this.open.cancel();

@@ -25,6 +25,7 @@ export async function record(one: Case, lane: Lane, exact = false): Promise<Reco
   let failure: unknown;
   try {
     await one.run(script);
+    lane.assertAlive();
   } catch (error) {
     failure = error;
     script.note('the script failed', String(error));

@@ -65,7 +65,7 @@ export async function members(side: Side): Promise<void> {
   const added = await side.ok(['member', 'add', 'm2', '--learner', '--peer-urls=http://127.0.0.1:1']);
   const id = /Member +([0-9a-f]+) added/.exec(added)?.[1];
   if (id === undefined) throw new Error(`no member id in ${added}`);
-  await side.ok(['member', 'list']);
+  await side.lines(['member', 'list']);
   await side.fails(['member', 'promote', id], /learner/);
   await side.ok(['member', 'update', id, '--peer-urls=http://127.0.0.1:2']);
   await side.fails(['member', 'add', 'm3', '--learner', '--peer-urls=http://127.0.0.1:2']);

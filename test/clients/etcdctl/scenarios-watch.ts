@@ -88,7 +88,8 @@ export async function watchInteractive(side: Side): Promise<void> {
   await seen(started, /^progress notify: \d+$/);
   started.process.write('nonsense\n');
   started.process.endInput();
-  await side.end(started);
+  // There are two watches to tell, and one may be told after the end.
+  await side.end(started, undefined, /(progress notify: \d+\n)+/);
 }
 
 /** A watch from now on; how many writes it takes until it is there is not part of the comparison. */

@@ -75,8 +75,8 @@ export async function transactions(side: Side): Promise<void> {
 export async function leases(side: Side): Promise<void> {
   const id = leaseId(await side.ok(['lease', 'grant', '100']));
   await side.ok(['put', 'lease/1', 'x', `--lease=${id}`]);
-  await side.ok(['put', 'lease/2', 'y', `--lease=${id}`]);
   await side.ok(['lease', 'timetolive', id, '--keys']);
+  await side.ok(['put', 'lease/2', 'y', `--lease=${id}`]);
   await side.ok(['lease', 'timetolive', id]);
   await side.ok(['lease', 'list']);
   await side.ok(['lease', 'keep-alive', '--once', id]);

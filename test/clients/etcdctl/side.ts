@@ -44,6 +44,14 @@ export class Side implements Transcript {
     return done.stdout;
   }
 
+  /** Runs a command whose lines come in the order of their ids, which is another in every etcd. */
+  async lines(args: readonly string[]): Promise<void> {
+    const done = await etcdctl(this.ctl, this.address, [...PATIENT, ...args]);
+    const withoutId = (line: string) => line.slice(line.indexOf(','));
+    const lines = done.stdout.split('\n').sort((a, b) => withoutId(a).localeCompare(withoutId(b)));
+    this.steps.push({ command: args.join(' '), ...done, stdout: lines.join('\n') });
+  }
+
   /** Runs a command that must fail. */
   async fails(args: readonly string[], reason?: RegExp): Promise<void> {
     const done = await this.run(args);

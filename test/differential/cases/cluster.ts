@@ -1,0 +1,151 @@
+/** Members of the cluster and its maintenance, as far as one member goes. */
+import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
+import {
+  AlarmRequest_AlarmAction as Action,
+  AlarmType,
+  DowngradeRequest_DowngradeAction as Downgrade,
+  Maintenance,
+} from '#gen/etcdserverpb/maintenance_pb.js';
+import { type Case, calls, script } from '../case.ts';
+import { at, b, rpc } from '../rpc.ts';
+
+const { memberAdd, memberRemove, memberUpdate, memberList, memberPromote } = Cluster.method;
+const { alarm, status, defragment, hash, hashKV, snapshot, moveLeader, downgrade } = Maintenance.method;
+const { put, range } = KV.method;
+
+const learner = { peerURLs: ['http://127.0.0.1:1'], isLearner: true };
+
+const members: readonly Case[] = [
+  calls('members: list', rpc(memberList), rpc(memberList, { linearizable: true })),
+  calls(
+    'members: add with bad addresses',
+    rpc(memberAdd, { peerURLs: ['no address'] }),
+    rpc(memberAdd, { peerURLs: ['ftp://127.0.0.1:1'] }),
+    rpc(memberAdd),
+  ),
+  calls(
+    'members: remove, update and promote one that is not there',
+    rpc(memberRemove, { ID: 404n }),
+    rpc(memberUpdate, { ID: 404n, peerURLs: ['http://127.0.0.1:1'] }),
+    rpc(memberPromote, { ID: 404n }),
+    rpc(memberRemove),
+    rpc(memberPromote),
+  ),
+  script('members: update with bad addresses, with its own, promote a voter', async (script) => {
+    const { members } = await script.ask(memberList);
+    const ID = members[0]?.ID ?? 0n;
+    await script.runAll([
+      rpc(memberUpdate, { ID, peerURLs: ['no address'] }),
+      rpc(memberUpdate, { ID, peerURLs: members[0]?.peerURLs ?? [] }),
+      rpc(memberPromote, { ID }),
+      rpc(memberAdd, { peerURLs: members[0]?.peerURLs ?? [], isLearner: true }),
+    ]);
+  }),
+  script('members: a learner comes, cannot be promoted, and goes', async (script) => {
+    const { member } = await script.ask(memberAdd, learner);
+    const ID = member?.ID ?? 0n;
+    await script.runAll([
+      rpc(memberAdd, learner),
+      rpc(memberAdd, { ...learner, peerURLs: ['http://127.0.0.1:2'] }),
+      rpc(memberPromote, { ID }),
+      rpc(memberList),
+      rpc(memberRemove, { ID }),
+      rpc(memberRemove, { ID }),
+      rpc(memberList),
+    ]);
+  }),
+];
+
+const get = { action: Action.GET };
+
+const alarms: readonly Case[] = [
+  calls('alarm: none', rpc(alarm), rpc(alarm, { ...get, alarm: AlarmType.NOSPACE })),
+  script('alarm: no space, no more writing', async (script) => {
+    const memberID = (await script.ask(memberList)).members[0]?.ID ?? 0n;
+    const noSpace = { memberID, alarm: AlarmType.NOSPACE };
+    await script.runAll([
+      rpc(alarm, { ...noSpace, action: Action.ACTIVATE }),
+      rpc(alarm),
+      rpc(status),
+      rpc(put, { ...at('alarm/a'), value: b('1') }),
+      rpc(KV.method.txn, { success: [{ request: { case: 'requestPut', value: at('alarm/a') } }] }),
+      rpc(range, at('alarm/a')),
+      rpc(alarm, { ...noSpace, action: Action.DEACTIVATE }),
+      rpc(put, { ...at('alarm/a'), value: b('1') }),
+    ]);
+  }),
+  script('alarm: corrupt', async (script) => {
+    const memberID = (await script.ask(memberList)).members[0]?.ID ?? 0n;
+    const corrupt = { memberID, alarm: AlarmType.CORRUPT };
+    await script.runAll([
+      rpc(alarm, { ...corrupt, action: Action.ACTIVATE }),
+      rpc(alarm, { ...get, alarm: AlarmType.CORRUPT }),
+      rpc(put, { ...at('alarm/b'), value: b('1') }),
+      rpc(range, at('alarm/b')),
+      rpc(alarm, { ...corrupt, action: Action.DEACTIVATE }),
+      rpc(put, { ...at('alarm/b'), value: b('1') }),
+    ]);
+  }),
+];
+
+const upkeep: readonly Case[] = [
+  calls('maintenance: status', rpc(status)),
+  calls('maintenance: defragment', rpc(defragment)),
+  calls('maintenance: hash', rpc(hash), rpc(hashKV), rpc(hashKV, { revision: 1n << 40n })),
+  script('maintenance: hash of revisions', async (script) => {
+    const revision = (await script.ask(range, at('none'))).header?.revision ?? 0n;
+    await script.runAll([
+      rpc(hashKV, { revision }),
+      rpc(hashKV, { revision: -1n }),
+      rpc(hashKV, { revision: 1n }),
+    ]);
+  }),
+  script('maintenance: move the leader to who is not there, and to itself', async (script) => {
+    const targetID = (await script.ask(memberList)).members[0]?.ID ?? 0n;
+    await script.runAll([
+      rpc(moveLeader, { targetID: 404n }),
+      rpc(moveLeader),
+      rpc(moveLeader, { targetID }),
+    ]);
+  }),
+  calls(
+    'maintenance: downgrade',
+    ...[Downgrade.VALIDATE, Downgrade.ENABLE].flatMap((action) =>
+      ['', 'nonsense', '3', '3.0.0', '2.3.0', '3.9.0', '4.0'].map((version) =>
+        rpc(downgrade, { action, version }),
+      ),
+    ),
+    rpc(downgrade, { action: Downgrade.CANCEL }),
+    rpc(downgrade, { action: 9 as Downgrade }),
+  ),
+  script('maintenance: snapshot', async (script) => {
+    const stream = script.open(snapshot);
+    let size = 0n;
+    let remaining = -1n;
+    const sizes: boolean[] = [];
+    let first: Uint8Array | undefined;
+    while (remaining !== 0n) {
+      const [part] = await stream.read();
+      first ??= part?.blob;
+      if (remaining >= 0n) sizes.push(remaining - BigInt(part?.blob.length ?? 0) === part?.remainingBytes);
+      size += BigInt(part?.blob.length ?? 0);
+      remaining = part?.remainingBytes ?? 0n;
+    }
+    script.note(
+      'what remains goes down by what came',
+      sizes.every((right) => right),
+    );
+    // a page of bbolt has its magic number after the header of 16 bytes
+    script.note(
+      'a database',
+      Buffer.from(first ?? [])
+        .subarray(16, 20)
+        .toString('hex'),
+    );
+    script.note('of some size', size > 16_384n);
+    await stream.untilEnd({ codeOnly: true });
+  }),
+];
+
+export const clusterCases: readonly Case[] = [...members, ...alarms, ...upkeep];

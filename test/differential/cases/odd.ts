@@ -1,0 +1,149 @@
+/** Requests that no proper client sends, methods that nobody knows, and metadata of all kinds. */
+import { Auth } from '#gen/etcdserverpb/auth_pb.js';
+import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
+import { Lease } from '#gen/etcdserverpb/lease_pb.js';
+import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
+import { Watch } from '#gen/etcdserverpb/watch_pb.js';
+import { Election } from '#gen/v3electionpb/election_pb.js';
+import { Lock } from '#gen/v3lockpb/lock_pb.js';
+import { type Case, calls, script } from '../case.ts';
+import { at, b, rawRpc, rpc, unknownRpc } from '../rpc.ts';
+import type { Script } from '../script.ts';
+import { wish } from './watch.ts';
+
+const services = [KV, Watch, Lease, Cluster, Maintenance, Auth, Lock, Election];
+const everyMethod = services.flatMap((service) => service.methods);
+
+const { range, put, txn } = KV.method;
+const grpcOnly = true;
+
+/** Bytes that are no message of any type. */
+const garbage: readonly (readonly [name: string, bytes: Uint8Array])[] = [
+  ['a field longer than the message', Uint8Array.of(0x0a, 0x7f, 1)],
+  ['a field number of zero', Uint8Array.of(0x02, 1, 1)],
+  ['a number without an end', new Uint8Array(12).fill(0xff)],
+  ['a group that never ends', Uint8Array.of(0x0b)],
+  ['the end of a group that never began', Uint8Array.of(0x0c)],
+  ['an unknown wire type', Uint8Array.of(0x0f, 1)],
+  ['text', b('this is no message')],
+];
+
+const malformed: readonly Case[] = [
+  ...garbage.map(([name, bytes]) =>
+    calls(
+      `malformed: ${name}, to every method`,
+      ...everyMethod.map((method) => rawRpc(method, bytes, { grpcOnly })),
+    ),
+  ),
+  calls(
+    'malformed: a field of another type',
+    rawRpc(range, Uint8Array.of(0x08, 1), { grpcOnly }),
+    rawRpc(put, Uint8Array.of(0x08, 1), { grpcOnly }),
+  ),
+  calls(
+    'malformed: text that is not UTF-8',
+    rawRpc(Auth.method.userAdd, Uint8Array.of(0x0a, 2, 0xff, 0xfe), { grpcOnly }),
+  ),
+  calls(
+    'malformed: a field that nobody knows',
+    rawRpc(range, Uint8Array.of(0x0a, 1, 0x6f, 0xc0, 0x3e, 1), { grpcOnly }),
+  ),
+  calls(
+    'malformed: a field twice, the last one counts',
+    rawRpc(range, Uint8Array.of(0x0a, 1, 0x6f, 0x0a, 1, 0x70), { grpcOnly }),
+  ),
+  calls(
+    'malformed: operations within a transaction',
+    ...[
+      Uint8Array.of(0x12, 0),
+      Uint8Array.of(0x1a, 0),
+      Uint8Array.of(0x12, 2, 0x22, 0),
+      Uint8Array.of(0x12, 3, 0x0a, 9, 1),
+    ].map((bytes) => rawRpc(txn, bytes, { grpcOnly })),
+  ),
+  calls(
+    'unknown: methods and services',
+    ...[
+      '/etcdserverpb.KV/Nothing',
+      '/no.Such/Method',
+      '/Watch',
+      '/',
+      '/etcdserverpb.KV/',
+      '/etcdserverpb.KV/Range/More',
+      '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+    ].map((path) => unknownRpc(path, Uint8Array.of(0x0a, 1, 1))),
+  ),
+];
+
+const metadataKinds: readonly (readonly [name: string, metadata: Readonly<Record<string, string>>])[] = [
+  ['a leader wanted', { hasleader: 'true' }],
+  ['a leader wanted, oddly', { hasleader: 'maybe' }],
+  ['a version of the API', { 'client-api-version': '3.5.0' }],
+  ['an odd version of the API', { 'client-api-version': 'seven' }],
+  ['a token while auth is off', { token: 'wrong.1' }],
+  ['authorization while auth is off', { authorization: 'Basic d3Jvbmc6d3Jvbmc=' }],
+  ['keys of the client', { 'x-custom': 'value', 'x-binary-bin': 'AAEC/w==' }],
+  ['a trace', { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }],
+];
+
+const metadata: readonly Case[] = metadataKinds.map(([name, metadata]) =>
+  script(`metadata: ${name}`, async (script) => {
+    await script.runAll([
+      rpc(range, at('metadata'), { metadata }),
+      rpc(range, { ...at('metadata'), serializable: true }, { metadata }),
+      rpc(put, { ...at('metadata'), value: b('1') }, { metadata }),
+      rpc(range, { ...at('metadata'), revision: 1n << 40n }, { metadata }),
+    ]);
+    const watch = script.stream(Watch.method.watch, { metadata });
+    watch.send(wish.create(at('metadata')));
+    await watch.take();
+    watch.cancel();
+    const beats = script.stream(Lease.method.leaseKeepAlive, { metadata });
+    beats.send({ ID: 404n });
+    beats.halfClose();
+    await beats.untilEnd();
+  }),
+);
+
+/** The number of watches that etcd has. */
+async function watchers({ lane }: Script): Promise<number> {
+  const text = await (await fetch(`${lane.etcd.first.metricsUrl}/metrics`)).text();
+  return Number(/^etcd_debugging_mvcc_watcher_total (\d+)/m.exec(text)?.[1] ?? Number.NaN);
+}
+
+const cancels: readonly Case[] = [
+  script('cancel: a cancelled stream leaves no watches behind', async (script) => {
+    await script.until('no watches left of earlier cases', async () => (await watchers(script)) === 0);
+    const stream = script.stream(Watch.method.watch);
+    for (let index = 0; index < 5; index++) stream.send(wish.create(at(`cancel/${index}`)));
+    await stream.take(5);
+    await script.until('five watches', async () => (await watchers(script)) === 5);
+    stream.cancel();
+    await script.until('no watches', async () => (await watchers(script)) === 0);
+  }),
+  script('cancel: neither does one whose time is over', async (script) => {
+    const stream = script.stream(Watch.method.watch, { timeoutMs: 500 });
+    stream.send(wish.create(at('cancel/late')));
+    await stream.take();
+    await stream.untilEnd({ codeOnly: true });
+    await script.until('no watches', async () => (await watchers(script)) === 0);
+  }),
+  script('cancel: nor one of Browser or Observe', async (script) => {
+    const observe = script.open(Election.method.observe, { name: b('cancel/observe') });
+    await script.until('a watch', async () => (await watchers(script)) === 1);
+    observe.cancel();
+    await script.until('no watches', async () => (await watchers(script)) === 0);
+  }),
+  script('deadline: long enough', async (script) => {
+    await script.run(rpc(range, at('deadline'), { timeoutMs: 60_000 }));
+  }),
+  script('deadline: told by the server, where the client does not look', async (script) => {
+    const stream = script.stream(Watch.method.watch, { metadata: { 'grpc-timeout': '400m' } });
+    stream.send(wish.create(at('deadline/watch')));
+    await stream.take();
+    await stream.untilEnd({ codeOnly: true });
+  }),
+];
+
+export const oddCases: readonly Case[] = [...malformed, ...metadata, ...cancels];

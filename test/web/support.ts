@@ -1,0 +1,177 @@
+/** A web door on a free port, in front of services that a test makes up. */
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import type { Transport } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
+import { Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
+import type { StreamHandler, UnaryHandler } from '../../src/rpc/contract.ts';
+import type { Method } from '../../src/rpc/method.ts';
+import { ETCD_SERVICES, methodOf, unknownMethod } from '../../src/services/methods.ts';
+import { bridge } from '../../src/web/http2-bridge.ts';
+import {
+  type CallObserver,
+  createWebServer,
+  type WebServer,
+  type WebServerOptions,
+} from '../../src/web/server.ts';
+
+/** Waits until something holds; fails after five seconds. */
+export async function until(holds: () => boolean, what = 'condition'): Promise<void> {
+  const limit = performance.now() + 5000;
+  while (!holds()) {
+    if (performance.now() > limit) throw new Error(`${what} never came to hold`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Notes what the door reports. */
+export class Recorder implements CallObserver {
+  readonly events: string[] = [];
+  readonly faults: unknown[] = [];
+  started(method: Method): void {
+    this.events.push(`started ${method.name}`);
+  }
+  received(method: Method): void {
+    this.events.push(`received ${method.name}`);
+  }
+  sent(method: Method): void {
+    this.events.push(`sent ${method.name}`);
+  }
+  handled(method: Method, code: number): void {
+    this.events.push(`handled ${method.name} ${code}`);
+  }
+  fault(error: unknown): void {
+    this.faults.push(error);
+  }
+}
+
+const METHODS = new Map(
+  [...ETCD_SERVICES, Browser].flatMap((service) =>
+    service.methods.map((descriptor) => {
+      const method = methodOf(descriptor);
+      return [method.path, method] as const;
+    }),
+  ),
+);
+
+/** The handlers a test made up, by path. */
+export interface FakeServices {
+  readonly unary?: Record<string, UnaryHandler>;
+  readonly stream?: Record<string, StreamHandler>;
+}
+
+/** The door, listening for HTTP/1.1 and, on a port of its own, for HTTP/2. */
+export class Door implements AsyncDisposable {
+  readonly web: WebServer;
+  readonly observer = new Recorder();
+  readonly #http1: Server;
+  readonly #http2: Server;
+  readonly #connections = new Set<Http2Connection>();
+
+  constructor(fakes: FakeServices, options: Partial<WebServerOptions> & { http2?: Partial<Http2Settings> }) {
+    this.web = createWebServer({
+      services: {
+        unary: (path) => fakes.unary?.[path],
+        stream: (path) => {
+          const handler = fakes.stream?.[path];
+          if (!handler) throw new Error(`no stream handler for ${path}`);
+          return handler;
+        },
+      },
+      method: (path) => METHODS.get(path) ?? unknownMethod(path),
+      maxRequestBytes: 64 * 1024,
+      corsAllowedOrigins: [],
+      health: {
+        check: async () => ({ health: true, reason: '' }),
+        checkProxy: async () => ({ health: false, reason: 'WATCH TIMEOUT' }),
+      },
+      metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: 'up 1\n' }),
+      observer: this.observer,
+      ...options,
+    });
+    // As the listener does it: the first bytes were read and are put back.
+    this.#http1 = createServer({ noDelay: true }, (socket) => {
+      socket.on('error', () => {});
+      socket.once('data', (head) => {
+        socket.pause();
+        socket.unshift(head);
+        this.web.http.emit('connection', socket);
+        socket.resume();
+      });
+    });
+    const onStream = bridge(this.web.app);
+    const ignore = (): void => {};
+    this.#http2 = createServer({ noDelay: true }, (socket) => {
+      const connection = new Http2Connection(
+        socket,
+        'server',
+        {
+          onStream,
+          onReady: ignore,
+          onGoaway: ignore,
+          onStreamSlots: ignore,
+          onClose: () => this.#connections.delete(connection),
+          onFailure: (_, failure) => this.observer.fault(failure),
+        },
+        options.http2 ?? {},
+      );
+      this.#connections.add(connection);
+    });
+  }
+
+  static async open(
+    fakes: FakeServices = {},
+    options: Partial<WebServerOptions> & { http2?: Partial<Http2Settings> } = {},
+  ): Promise<Door> {
+    const door = new Door(fakes, options);
+    await door.web.app.ready();
+    for (const server of [door.#http1, door.#http2]) {
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    }
+    return door;
+  }
+
+  get port(): number {
+    return (this.#http1.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get http2Url(): string {
+    return `http://127.0.0.1:${(this.#http2.address() as AddressInfo).port}`;
+  }
+
+  /** The protocols of the door, each as a client speaks it over HTTP/1.1 and HTTP/2. */
+  transports(): [name: string, transport: Transport][] {
+    const h1 = { baseUrl: this.url, httpVersion: '1.1' } as const;
+    const h2 = { baseUrl: this.http2Url, httpVersion: '2' } as const;
+    return [h1, h2].flatMap((base): [string, Transport][] => [
+      [`Connect JSON, HTTP/${base.httpVersion}`, createConnectTransport({ ...base, useBinaryFormat: false })],
+      [`Connect proto, HTTP/${base.httpVersion}`, createConnectTransport({ ...base, useBinaryFormat: true })],
+      [`gRPC-Web, HTTP/${base.httpVersion}`, createGrpcWebTransport({ ...base, useBinaryFormat: true })],
+      [
+        `gRPC-Web JSON, HTTP/${base.httpVersion}`,
+        createGrpcWebTransport({ ...base, useBinaryFormat: false }),
+      ],
+    ]);
+  }
+
+  /** Posts a JSON body as Connect sends it. */
+  postJson(path: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
+    return fetch(`${this.url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.web.close();
+    for (const connection of this.#connections) connection.destroy();
+    for (const server of [this.#http1, this.#http2]) {
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
+  }
+}
