@@ -36,7 +36,7 @@ export class App {
     this.#config = config;
     this.#log = log;
     const registry = new Registry();
-    const metrics = new ProxyMetrics(registry);
+    const metrics = new ProxyMetrics(registry, log);
 
     // Upstream: the one place that knows connections to etcd.
     this.#cluster = new Cluster({
@@ -44,7 +44,11 @@ export class App {
       dialTimeout: config.get('duration', 'dial-timeout'),
       maxWaiting: config.get('integer', 'max-waiting-calls'),
       maxReceiveBytes: config.get('bytes', 'max-recv-bytes'),
-      http2: {},
+      http2: {
+        keepaliveIntervalMs: config.get('duration', 'dial-keepalive-time'),
+        keepaliveTimeoutMs: config.get('duration', 'dial-keepalive-timeout'),
+        permitWithoutStream: config.get('boolean', 'permit-without-stream'),
+      },
       observer: new UpstreamMetrics(registry, log),
     });
 
@@ -85,8 +89,13 @@ export class App {
     this.#http2 = new Http2Door({
       grpc,
       fallback: bridge(this.#web.app),
-      settings: { maxConcurrentStreams: config.get('integer', 'max-concurrent-streams') },
-      metrics,
+      settings: {
+        maxConcurrentStreams: config.get('integer', 'max-concurrent-streams'),
+        minPingIntervalMs: config.get('duration', 'grpc-keepalive-min-time'),
+        keepaliveIntervalMs: config.get('duration', 'grpc-keepalive-interval'),
+        keepaliveTimeoutMs: config.get('duration', 'grpc-keepalive-timeout'),
+      },
+      observer: metrics,
     });
     this.#port = new OnePort({
       firstByteTimeout: config.get('duration', 'first-byte-timeout'),

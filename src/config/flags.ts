@@ -85,7 +85,6 @@ export const FLAGS: readonly Flag[] = [
     'duration',
     '0s',
     'ping etcd after this long without traffic; 0s: never',
-    'ignored',
   ),
   flag(
     'Upstream',
@@ -93,16 +92,8 @@ export const FLAGS: readonly Flag[] = [
     'duration',
     '20s',
     'close the connection when a ping is not answered in this time',
-    'ignored',
   ),
-  flag(
-    'Upstream',
-    'permit-without-stream',
-    'boolean',
-    'false',
-    'ping etcd also while no call is open',
-    'ignored',
-  ),
+  flag('Upstream', 'permit-without-stream', 'boolean', 'false', 'ping etcd also while no call is open'),
   flag(
     'Upstream',
     'endpoints-auto-sync-interval',
@@ -158,21 +149,13 @@ export const FLAGS: readonly Flag[] = [
     '10s',
     'close a connection that sends nothing for this long after it opened',
   ),
-  flag(
-    'Limits',
-    'grpc-keepalive-min-time',
-    'duration',
-    '5s',
-    'shortest interval at which a client may ping',
-    'ignored',
-  ),
+  flag('Limits', 'grpc-keepalive-min-time', 'duration', '5s', 'shortest interval at which a client may ping'),
   flag(
     'Limits',
     'grpc-keepalive-interval',
     'duration',
     '2h',
     'ping a client after this long without traffic',
-    'ignored',
   ),
   flag(
     'Limits',
@@ -180,7 +163,6 @@ export const FLAGS: readonly Flag[] = [
     'duration',
     '20s',
     'close the connection when a client does not answer a ping in this time',
-    'ignored',
   ),
 
   flag('TLS', 'cert', 'string', '', 'client certificate for etcd', 'refused'),

@@ -7,26 +7,24 @@
  */
 import type { Socket } from 'node:net';
 import { ErrorCode, Http2Error } from './errors.ts';
-import { DEFAULT_WINDOW, Flag, FrameType, MAX_31_BITS, PREFACE } from './frame.ts';
+import { MAX_31_BITS } from './frame.ts';
 import { FrameHandler } from './frame-handler.ts';
 import { FrameReader } from './frame-reader.ts';
 import { GoingAway } from './going-away.ts';
 import { Guard } from './guard.ts';
-import { Keepalive } from './keepalive.ts';
-import { type ConnectionListener, NO_LISTENER, type StreamListener } from './listener.ts';
+import type { ConnectionListener, StreamListener } from './listener.ts';
 import { Output } from './output.ts';
 import { type PingDone, Pings } from './pings.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { SendScheduler } from './send-scheduler.ts';
 import { completeSettings, type Http2Settings, type LimitName, type Role } from './settings.ts';
-import { encodeSettings, PeerSettings } from './settings-frame.ts';
+import { SettingsExchange } from './settings-exchange.ts';
 import { SocketLink } from './socket-link.ts';
 import { Http2Stream } from './stream.ts';
-import { Past, StreamTable } from './stream-table.ts';
+import { StreamTable } from './stream-table.ts';
+import { Timeouts } from './timeouts.ts';
 import { atEndOfTurn } from './turn.ts';
-import { Deadline, Watchdog } from './watchdog.ts';
 
-const NOTHING = new Uint8Array(0);
 /** Data that may be in the socket beside what the peer's own frames made us send. */
 const PUMPED = 2 << 20;
 
@@ -41,26 +39,18 @@ export class Http2Connection {
   /** @internal */ readonly scheduler = new SendScheduler();
   /** @internal */ readonly receiver: ReceiveWindow;
   /** @internal */ readonly table = new StreamTable();
-  /** @internal */ readonly peer = new PeerSettings();
   /** @internal */ readonly pings = new Pings();
+  /** @internal */ readonly exchange: SettingsExchange;
   /** @internal */ readonly guard: Guard;
+  /** @internal */ readonly timeouts: Timeouts;
   /** @internal */ readonly away: GoingAway;
-  /** @internal Receive window of a new stream, in octets. */
-  receiveWindowSize: number;
   /** @internal The time of the last input, as of `performance.now()`. */
   now: number = performance.now();
 
   private readonly reader: FrameReader;
   private readonly handler: FrameHandler;
-  private readonly watchdog: Watchdog;
-  private readonly keepalive: Keepalive;
   private readonly link: SocketLink;
-  private ready = false;
-  private acknowledged = false;
   private outOfSlots = false;
-  private noTable = false;
-  private framesBefore = 0;
-  private openedBefore = -1;
   /** Inside `received` or `endOfTurn`, which flush when they are done. */
   private inTurn = false;
   private waking = false;
@@ -81,17 +71,15 @@ export class Http2Connection {
     this.isServer = role === 'server';
     this.listener = listener;
     this.settings = completeSettings(role, settings);
-    // Until the peer has seen our settings it may rely on the RFC's window.
-    this.receiveWindowSize = Math.max(this.settings.initialWindowSize, DEFAULT_WINDOW);
     this.receiver = new ReceiveWindow(this.settings.connectionWindowSize, this.settings.maxHeldBytes);
     this.output = new Output(socket, this);
-    this.watchdog = new Watchdog((kind) => this.expired(kind));
+    this.timeouts = new Timeouts(this);
+    this.exchange = new SettingsExchange(this);
     this.guard = new Guard(this);
-    this.away = new GoingAway(this, this.watchdog);
-    this.keepalive = new Keepalive(this, this.watchdog);
+    this.away = new GoingAway(this, this.timeouts);
     this.handler = new FrameHandler(this);
     this.reader = new FrameReader(this.handler, this.settings.maxFrameSize, this.isServer);
-    this.sendPreface();
+    this.exchange.sendPreface();
     this.link = new SocketLink(socket, this, head);
   }
 
@@ -108,7 +96,10 @@ export class Http2Connection {
   /** Client role: `request` will not throw. */
   get canOpenStream(): boolean {
     if (this.closed || this.isServer || this.away.draining || this.table.nextId > MAX_31_BITS) return false;
-    return this.table.size < (this.ready ? this.peer.maxConcurrentStreams : this.settings.initialStreamLimit);
+    return (
+      this.table.size <
+      (this.exchange.ready ? this.exchange.peer.maxConcurrentStreams : this.settings.initialStreamLimit)
+    );
   }
 
   /**
@@ -117,13 +108,13 @@ export class Http2Connection {
    */
   request(block: Uint8Array, listener: StreamListener, endStream: boolean): Http2Stream {
     if (!this.canOpenStream) throw new Http2Error(ErrorCode.REFUSED_STREAM, 'no stream can be opened');
-    const { table } = this;
+    const { table, exchange } = this;
     const stream = new Http2Stream(
       this,
       table.nextId,
       [],
-      this.peer.initialWindowSize,
-      this.receiveWindowSize,
+      exchange.peer.initialWindowSize,
+      exchange.receiveWindow,
     );
     table.nextId += 2;
     table.add(stream);
@@ -172,7 +163,7 @@ export class Http2Connection {
     const { resuming } = this;
     if (resuming.length > 0) {
       this.resuming = [];
-      for (const stream of resuming) stream.deliverHeld();
+      for (const stream of resuming) stream.input.deliverHeld();
     }
     this.flush();
   }
@@ -185,12 +176,8 @@ export class Http2Connection {
 
   /** @internal SocketOwner: the connection may begin. */
   started(): void {
-    const { settings, watchdog } = this;
     this.now = performance.now();
-    watchdog.arm(Deadline.PREFACE, settings.prefaceTimeoutMs, this.now);
-    watchdog.arm(Deadline.SETTINGS_ACK, settings.settingsTimeoutMs, this.now);
-    watchdog.arm(Deadline.IDLE, settings.idleTimeoutMs, this.now);
-    this.keepalive.start(this.now);
+    this.timeouts.start(this.now);
     this.wake();
   }
 
@@ -204,7 +191,7 @@ export class Http2Connection {
       this.broken(error);
     }
     if (this.closed) return;
-    this.watchInput();
+    this.timeouts.inputSeen(this.reader.incomplete, this.handler.midBlock, this.handler.frames, this.now);
     this.flush();
   }
 
@@ -223,29 +210,8 @@ export class Http2Connection {
   /** @internal OutputOwner: the socket has written. */
   outputWritten(): void {
     if (this.closed) return;
-    const { watchdog } = this;
-    if (watchdog.armed(Deadline.WRITE)) {
-      if (this.output.busy) watchdog.arm(Deadline.WRITE, this.settings.writeTimeoutMs, performance.now());
-      else watchdog.disarm(Deadline.WRITE);
-    }
+    this.timeouts.outputMoved(this.output.busy);
     if (this.scheduler.waiting) this.wake();
-  }
-
-  /** @internal Server role: a new stream goes to the owner. */
-  accept(stream: Http2Stream): void {
-    try {
-      this.listener.onStream(stream);
-    } catch (failure) {
-      this.report(failure);
-      stream.reset(ErrorCode.INTERNAL_ERROR);
-    }
-    if (stream.listener === NO_LISTENER) stream.reset(ErrorCode.INTERNAL_ERROR);
-  }
-
-  /** @internal The stream is closed and leaves the table. */
-  leave(stream: Http2Stream, local: boolean): void {
-    if (stream.endStreamReceived && !local) this.table.remove(stream.id, Past.ENDED);
-    else this.table.remove(stream.id, local ? Past.IGNORED : Past.RESET_BY_PEER);
   }
 
   /** @internal The listener of a closed stream was told. */
@@ -253,103 +219,25 @@ export class Http2Connection {
     if (this.closed) return;
     if (this.outOfSlots && this.canOpenStream) {
       this.outOfSlots = false;
-      this.tell(() => this.listener.onStreamSlots(this));
+      this.guard.tell(() => this.listener.onStreamSlots(this));
     }
     if (this.away.draining) this.wake();
   }
 
-  /** @internal The peer's mistake concerns one stream only (RFC 9113 section 5.4.2). */
-  streamError(stream: Http2Stream, code: number): void {
-    stream.reset(code);
-    this.guard.countReset();
-  }
-
-  /** @internal Resets a stream that is not in the table. */
-  refuse(id: number, code: number): void {
-    this.output.number(FrameType.RST_STREAM, id, code);
-    this.guard.countReset();
-  }
-
-  /** @internal RST_STREAM has arrived. */
-  resetByPeer(stream: Http2Stream, code: number): void {
-    const wasted = this.isServer && !stream.answered;
-    if (code === ErrorCode.REFUSED_STREAM && !this.isServer && !stream.answered) stream.unprocessed = true;
-    stream.deliverComplete();
-    stream.close(code, false);
-    if (wasted) this.guard.countReset();
-  }
-
-  /** @internal What became of a stream that is not in the table. */
-  pastOf(id: number): number {
-    const { table } = this;
-    if (id % 2 === 0) return Past.IDLE;
-    return table.past(id, this.isServer ? table.lastPeerId + 1 : table.nextId);
-  }
-
-  /** @internal The peer knows our settings now; false if it said so before. */
-  settingsAcknowledged(): boolean {
-    if (this.acknowledged) return false;
-    this.acknowledged = true;
-    this.watchdog.disarm(Deadline.SETTINGS_ACK);
-    const excess = this.receiveWindowSize - this.settings.initialWindowSize;
-    this.receiveWindowSize -= excess;
-    if (excess > 0) for (const stream of this.table.values()) stream.receiveWindow -= excess;
-    return true;
-  }
-
-  /** @internal The peer's SETTINGS have arrived (RFC 9113 section 6.5.3). */
-  applySettings(source: Buffer, start: number, end: number): void {
-    const { peer, output } = this;
-    const before = peer.initialWindowSize;
-    peer.apply(source, start, end, this.isServer ? 'server' : 'client');
-    output.maxFrame = Math.min(peer.maxFrameSize, 65_536);
-    if (peer.lowestTableSize < 4096 && !this.noTable) {
-      this.noTable = true;
-      output.announceNoTable = true;
-    }
-    const delta = peer.initialWindowSize - before;
-    if (delta !== 0) this.moveWindows(delta);
-    output.frame(FrameType.SETTINGS, Flag.ACK, 0, NOTHING);
+  /** @internal The peer's SETTINGS were applied. */
+  settingsChanged(first: boolean): void {
     this.outOfSlots ||= !this.canOpenStream;
-    if (!this.ready) {
-      this.ready = true;
-      this.watchdog.disarm(Deadline.PREFACE);
-      this.tell(() => this.listener.onReady(this));
+    if (first) {
+      this.timeouts.prefaceSeen();
+      this.guard.tell(() => this.listener.onReady(this));
     }
     this.left();
   }
 
-  /** @internal Calls a listener; what it throws is reported. */
-  tell(call: () => void): void {
-    try {
-      call();
-    } catch (failure) {
-      this.report(failure);
-    }
-  }
-
-  /** @internal A listener has thrown. */
-  report(failure: unknown): void {
-    try {
-      this.listener.onFailure?.(this, failure);
-    } catch {
-      // A listener that throws while it is told of a failure cannot be told.
-    }
-  }
-
-  private moveWindows(delta: number): void {
-    for (const stream of this.table.values()) {
-      if (stream.moveSendWindow(delta)) continue;
-      throw new Http2Error(ErrorCode.FLOW_CONTROL_ERROR, 'stream window over 2^31 - 1');
-    }
-  }
-
-  private sendPreface(): void {
-    const { output, settings } = this;
-    if (!this.isServer) output.bytes(PREFACE);
-    output.frame(FrameType.SETTINGS, 0, 0, encodeSettings(this.isServer ? 'server' : 'client', settings));
-    const more = settings.connectionWindowSize - DEFAULT_WINDOW;
-    if (more > 0) output.number(FrameType.WINDOW_UPDATE, 0, more);
+  /** @internal A time has passed that a setting sets. */
+  timedOut(limit: LimitName, code: number): void {
+    this.guard.reached(limit);
+    this.shut(new Http2Error(code, `${limit} passed`), code, limit);
   }
 
   /** Sends what can be sent; ends the turn. */
@@ -363,9 +251,7 @@ export class Http2Connection {
     else if (output.unread > this.settings.maxUnreadBytes + PUMPED) this.overrun('maxUnreadBytes');
     else if (scheduler.queued > this.settings.maxQueuedBytes) this.overrun('maxQueuedBytes');
     else {
-      if (output.busy && output.unread > 0 && !this.watchdog.armed(Deadline.WRITE)) {
-        this.watchdog.arm(Deadline.WRITE, this.settings.writeTimeoutMs, performance.now());
-      }
+      if (output.unread > 0) this.timeouts.outputWaits();
       if (more || this.resuming.length > 0 || (scheduler.waiting && scheduler.window > 0 && !output.full))
         this.wake();
     }
@@ -376,49 +262,11 @@ export class Http2Connection {
     this.shut(error, error.code, error.message);
   }
 
-  /** A frame, or a field block, must not stay incomplete for long. */
-  private watchInput(): void {
-    const { watchdog, handler, reader } = this;
-    const progress = handler.frames !== this.framesBefore && !handler.midBlock;
-    this.framesBefore = handler.frames;
-    if (!reader.incomplete && !handler.midBlock) watchdog.disarm(Deadline.INCOMPLETE);
-    else if (progress || !watchdog.armed(Deadline.INCOMPLETE)) {
-      watchdog.arm(Deadline.INCOMPLETE, this.settings.headersTimeoutMs, this.now);
-    }
-  }
-
-  private expired(kind: number): void {
-    const now = performance.now();
-    if (kind === Deadline.PREFACE) this.timedOut('prefaceTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
-    else if (kind === Deadline.SETTINGS_ACK) this.timedOut('settingsTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
-    else if (kind === Deadline.INCOMPLETE) this.timedOut('headersTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
-    else if (kind === Deadline.WRITE) this.timedOut('writeTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
-    else if (kind === Deadline.KEEPALIVE) this.keepalive.intervalOver(this.now, now);
-    else if (kind === Deadline.DRAIN) this.away.sendFinal();
-    else if (kind === Deadline.IDLE) this.checkIdle(now);
-    else if (this.keepalive.isDead(this.now, now)) this.timedOut('keepaliveTimeoutMs', ErrorCode.NO_ERROR);
-  }
-
-  private timedOut(limit: LimitName, code: number): void {
-    this.guard.reached(limit);
-    this.shut(new Http2Error(code, `${limit} passed`), code, limit);
-  }
-
-  private checkIdle(now: number): void {
-    if (this.openStreams === 0 && this.table.opened === this.openedBefore) {
-      this.guard.reached('idleTimeoutMs');
-      this.drain();
-    } else {
-      this.openedBefore = this.openStreams === 0 ? this.table.opened : -1;
-      this.watchdog.arm(Deadline.IDLE, this.settings.idleTimeoutMs, now);
-    }
-  }
-
   private broken(error: unknown): void {
     if (error instanceof Http2Error) {
       this.shut(error, error.code, error.message);
     } else {
-      this.report(error);
+      this.guard.report(error);
       this.shut(
         new Http2Error(ErrorCode.INTERNAL_ERROR, 'internal', { cause: error }),
         ErrorCode.INTERNAL_ERROR,
@@ -431,7 +279,7 @@ export class Http2Connection {
   private shut(error: Http2Error | undefined, goaway: number | undefined, debug: string): void {
     if (this.closed) return;
     this.closed = true;
-    this.watchdog.stop();
+    this.timeouts.stop();
     if (goaway !== undefined) {
       this.output.goaway(this.isServer ? this.table.lastPeerId : 0, goaway, debug);
       this.output.flush();
@@ -441,11 +289,11 @@ export class Http2Connection {
       // What was never written cannot have been processed.
       if (!this.isServer && (!this.link.connected || stream.epoch === this.output.epoch))
         stream.unprocessed = true;
-      stream.deliverComplete();
+      stream.input.deliverComplete();
       stream.close(code, goaway !== undefined);
     }
     this.link.close(this.settings.lingerTimeoutMs);
     this.pings.fail(error ?? new Http2Error(ErrorCode.CANCEL, 'the connection is closed'));
-    this.tell(() => this.listener.onClose(this, error));
+    this.guard.tell(() => this.listener.onClose(this, error));
   }
 }

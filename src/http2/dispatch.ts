@@ -57,11 +57,11 @@ export function callClose(stream: Http2Stream, code: number, local: boolean): vo
   try {
     stream.listener.onClose(stream, code, local);
   } catch (failure) {
-    stream.connection.report(failure);
+    stream.connection.guard.report(failure);
   }
 }
 
 function abandon(stream: Http2Stream, failure: unknown): void {
-  stream.connection.report(failure);
+  stream.connection.guard.report(failure);
   stream.reset(ErrorCode.INTERNAL_ERROR);
 }

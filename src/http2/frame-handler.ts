@@ -124,33 +124,29 @@ export class FrameHandler implements FrameSink {
     from: number,
     to: number,
   ): void {
-    const { connection } = this;
-    if (s.endStreamReceived || !(s.answered || connection.isServer)) {
-      connection.streamError(s, s.endStreamReceived ? ErrorCode.STREAM_CLOSED : ErrorCode.PROTOCOL_ERROR);
+    const { guard, isServer } = this.connection;
+    if (s.input.ended) {
+      guard.streamError(s, ErrorCode.STREAM_CLOSED);
       return;
     }
-    s.receiveWindow -= length;
-    s.received += to - from;
-    if (s.receiveWindow < 0) {
-      connection.streamError(s, ErrorCode.FLOW_CONTROL_ERROR);
-    } else if (s.expected >= 0 && (s.received > s.expected || (ends && !s.lengthHolds()))) {
-      connection.streamError(s, ErrorCode.PROTOCOL_ERROR);
-    } else {
-      if (ends) s.endStreamReceived = true;
-      if (length > to - from) s.giveBack(length - (to - from));
-      if (from < to) s.receiveData(source.subarray(from, to));
-      if (ends) s.receiveEnd();
+    const mistake =
+      s.answered || isServer ? s.input.count(length, to - from, ends) : ErrorCode.PROTOCOL_ERROR;
+    if (mistake !== ErrorCode.NO_ERROR) {
+      guard.streamError(s, mistake);
+      return;
     }
+    if (from < to) s.input.data(source.subarray(from, to));
+    if (ends) s.input.end();
   }
 
   private lateData(id: number): void {
     const { connection } = this;
-    const past = connection.pastOf(id);
+    const past = connection.table.past(id);
     if (past === Past.IDLE) throw protocolError('DATA on an idle stream');
     if (past === Past.SKIPPED || past === Past.ENDED) {
       throw new Http2Error(ErrorCode.STREAM_CLOSED, 'DATA after END_STREAM');
     }
-    if (past === Past.RESET_BY_PEER) connection.refuse(id, ErrorCode.STREAM_CLOSED);
+    if (past === Past.RESET_BY_PEER) connection.guard.refuse(id, ErrorCode.STREAM_CLOSED);
   }
 
   private priority(id: number, source: Buffer, start: number, end: number): void {
@@ -159,9 +155,9 @@ export class FrameHandler implements FrameSink {
     const stream = connection.table.get(id);
     const code = end - start !== 5 ? ErrorCode.FRAME_SIZE_ERROR : ErrorCode.PROTOCOL_ERROR;
     if (end - start === 5 && (source.readUInt32BE(start) & 0x7fffffff) !== id) return;
-    if (stream !== undefined) connection.streamError(stream, code);
-    else if (connection.pastOf(id) === Past.IDLE) throw new Http2Error(code, 'bad PRIORITY');
-    else connection.refuse(id, code);
+    if (stream !== undefined) connection.guard.streamError(stream, code);
+    else if (connection.table.past(id) === Past.IDLE) throw new Http2Error(code, 'bad PRIORITY');
+    else connection.guard.refuse(id, code);
   }
 
   private rstStream(id: number, source: Buffer, start: number, end: number): void {
@@ -169,8 +165,8 @@ export class FrameHandler implements FrameSink {
     fixedSize(end - start, 4);
     const { connection } = this;
     const stream = connection.table.get(id);
-    if (stream !== undefined) connection.resetByPeer(stream, source.readUInt32BE(start));
-    else if (connection.pastOf(id) === Past.IDLE) throw protocolError('RST_STREAM on an idle stream');
+    if (stream !== undefined) connection.guard.resetByPeer(stream, source.readUInt32BE(start));
+    else if (connection.table.past(id) === Past.IDLE) throw protocolError('RST_STREAM on an idle stream');
   }
 
   private settings(flags: number, id: number, source: Buffer, start: number, end: number): void {
@@ -179,13 +175,13 @@ export class FrameHandler implements FrameSink {
     const length = end - start;
     if ((flags & Flag.ACK) !== 0) {
       fixedSize(length, 0);
-      if (connection.settingsAcknowledged())
+      if (connection.exchange.acknowledged())
         this.headerInput.decoder.acknowledge(connection.settings.headerTableSize);
       return;
     }
     if (length % 6 !== 0) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'SETTINGS of a broken size');
     connection.guard.countControl();
-    connection.applySettings(source, start, end);
+    connection.exchange.apply(source, start, end);
   }
 
   private ping(flags: number, id: number, source: Buffer, start: number, end: number): void {
@@ -223,13 +219,14 @@ export class FrameHandler implements FrameSink {
     }
     const stream = connection.table.get(id);
     if (stream !== undefined) this.streamWindow(stream, increment);
-    else if (connection.pastOf(id) === Past.IDLE) throw protocolError('WINDOW_UPDATE on an idle stream');
+    else if (connection.table.past(id) === Past.IDLE) throw protocolError('WINDOW_UPDATE on an idle stream');
   }
 
   private streamWindow(stream: Http2Stream, increment: number): void {
     const { connection } = this;
-    if (increment === 0) connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
-    else if (!stream.moveSendWindow(increment)) connection.streamError(stream, ErrorCode.FLOW_CONTROL_ERROR);
+    if (increment === 0) connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    else if (!stream.moveSendWindow(increment))
+      connection.guard.streamError(stream, ErrorCode.FLOW_CONTROL_ERROR);
     else if (stream.inRing) connection.wake();
   }
 }

@@ -6,7 +6,7 @@
 import type { Http2Connection } from './connection.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
 import { MAX_31_BITS } from './frame.ts';
-import { Deadline, type Watchdog } from './watchdog.ts';
+import type { Timeouts } from './timeouts.ts';
 
 /** What is known about the end of one connection. */
 export class GoingAway {
@@ -15,14 +15,14 @@ export class GoingAway {
   /** Why the peer goes away, when it said so with an error code. */
   reason: Http2Error | undefined;
   private readonly connection: Http2Connection;
-  private readonly watchdog: Watchdog;
+  private readonly timeouts: Timeouts;
   private final = false;
   private peerLast = MAX_31_BITS;
   private received = false;
 
-  constructor(connection: Http2Connection, watchdog: Watchdog) {
+  constructor(connection: Http2Connection, timeouts: Timeouts) {
     this.connection = connection;
-    this.watchdog = watchdog;
+    this.timeouts = timeouts;
   }
 
   /** True once either side has sent GOAWAY. */
@@ -50,7 +50,7 @@ export class GoingAway {
       return;
     }
     connection.output.goaway(MAX_31_BITS, ErrorCode.NO_ERROR, '');
-    this.watchdog.arm(Deadline.DRAIN, connection.settings.keepaliveTimeoutMs, performance.now());
+    this.timeouts.draining();
     connection.ping((error) => {
       if (error === undefined) this.sendFinal();
     });
@@ -61,7 +61,6 @@ export class GoingAway {
     if (this.final) return;
     this.final = true;
     const { connection } = this;
-    this.watchdog.disarm(Deadline.DRAIN);
     connection.output.goaway(connection.isServer ? connection.table.lastPeerId : 0, ErrorCode.NO_ERROR, '');
     connection.wake();
   }
@@ -74,7 +73,7 @@ export class GoingAway {
       this.reason = new Http2Error(code, `GOAWAY from the peer ${debug.toString()}`);
     this.peerLast = Math.min(this.peerLast, last);
     connection.wake();
-    connection.tell(() => connection.listener.onGoaway(connection, last, code, debug));
+    connection.guard.tell(() => connection.listener.onGoaway(connection, last, code, debug));
     if (connection.isServer) return;
     for (const stream of connection.table.values()) {
       if (stream.id <= this.peerLast) continue;

@@ -1,9 +1,11 @@
 /** The rates a peer must keep to, and the reporting of every bound that is reached. */
 import type { Http2Connection } from './connection.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
+import { FrameType } from './frame.ts';
 import { PingPolicy } from './pings.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { LimitName } from './settings.ts';
+import type { Http2Stream } from './stream.ts';
 
 /** Watches one connection's peer. */
 export class Guard {
@@ -20,14 +22,32 @@ export class Guard {
     this.pingPolicy = new PingPolicy(settings);
   }
 
+  /** Calls a listener; what it throws is reported. */
+  tell(call: () => void): void {
+    try {
+      call();
+    } catch (failure) {
+      this.report(failure);
+    }
+  }
+
+  /** A listener has thrown. Nobody to tell, or that throws too: it becomes an uncaught exception. */
+  report(failure: unknown): void {
+    const { connection } = this;
+    try {
+      if (connection.listener.onFailure === undefined) throw failure;
+      connection.listener.onFailure(connection, failure);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
   /** Reports that a bound was reached. */
   reached(limit: LimitName): void {
     const { connection } = this;
-    try {
-      connection.listener.onLimit?.(connection, limit);
-    } catch (failure) {
-      connection.report(failure);
-    }
+    this.tell(() => connection.listener.onLimit?.(connection, limit));
   }
 
   /** Reports a bound; the result is the error that ends the connection for it. */
@@ -56,5 +76,27 @@ export class Guard {
     if (!this.pingPolicy.allow(connection.now, connection.openStreams, connection.output.messages)) {
       throw this.over('minPingIntervalMs', 'too_many_pings');
     }
+  }
+
+  /** The peer's mistake concerns one stream only (RFC 9113 section 5.4.2). */
+  streamError(stream: Http2Stream, code: number): void {
+    stream.reset(code);
+    this.countReset();
+  }
+
+  /** Resets a stream that is not in the table. */
+  refuse(id: number, code: number): void {
+    this.connection.output.number(FrameType.RST_STREAM, id, code);
+    this.countReset();
+  }
+
+  /** RST_STREAM has arrived; it counts when it comes before an answer (CVE-2023-44487). */
+  resetByPeer(stream: Http2Stream, code: number): void {
+    const { isServer } = this.connection;
+    const wasted = isServer && !stream.answered;
+    if (code === ErrorCode.REFUSED_STREAM && !isServer && !stream.answered) stream.unprocessed = true;
+    stream.input.deliverComplete();
+    stream.close(code, false);
+    if (wasted) this.countReset();
   }
 }

@@ -9,6 +9,7 @@ import { isRequest, isResponse, isTrailers } from './header-rules.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
 import type { HeaderBlock } from './hpack/header-block.ts';
+import { NO_LISTENER } from './listener.ts';
 import { Http2Stream } from './stream.ts';
 import { Past } from './stream-table.ts';
 
@@ -88,9 +89,9 @@ export class HeaderInput {
     if (block.tooLarge) connection.guard.reached('maxHeaderListSize');
     const stream = connection.table.get(id);
     if (stream !== undefined && this.dependsOnItself)
-      connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+      connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
     else if (stream === undefined) this.unknown(block);
-    else if (stream.endStreamReceived) connection.streamError(stream, ErrorCode.STREAM_CLOSED);
+    else if (stream.input.ended) connection.guard.streamError(stream, ErrorCode.STREAM_CLOSED);
     else if (connection.isServer || stream.answered) this.trailers(stream, block);
     else this.response(stream, block);
   }
@@ -104,11 +105,11 @@ export class HeaderInput {
       this.request(block);
       return;
     }
-    const past = connection.pastOf(id);
+    const past = connection.table.past(id);
     if (past === Past.IDLE || past === Past.SKIPPED)
       throw protocolError('HEADERS on a stream that cannot be opened');
     if (past === Past.ENDED) throw new Http2Error(ErrorCode.STREAM_CLOSED, 'HEADERS after END_STREAM');
-    if (past === Past.RESET_BY_PEER) connection.refuse(id, ErrorCode.STREAM_CLOSED);
+    if (past === Past.RESET_BY_PEER) connection.guard.refuse(id, ErrorCode.STREAM_CLOSED);
   }
 
   private request(block: HeaderBlock): void {
@@ -116,14 +117,14 @@ export class HeaderInput {
     if (connection.away.ignoresNewStreams) return;
     if (connection.table.size >= connection.settings.maxConcurrentStreams) {
       connection.guard.reached('maxConcurrentStreams');
-      connection.refuse(id, ErrorCode.REFUSED_STREAM);
+      connection.guard.refuse(id, ErrorCode.REFUSED_STREAM);
     } else if (this.dependsOnItself) {
-      connection.refuse(id, ErrorCode.PROTOCOL_ERROR);
+      connection.guard.refuse(id, ErrorCode.PROTOCOL_ERROR);
     } else if (block.tooLarge) {
       connection.output.headers(id, TOO_LARGE, true);
-      if (!this.endStream) connection.refuse(id, ErrorCode.NO_ERROR);
+      if (!this.endStream) connection.guard.refuse(id, ErrorCode.NO_ERROR);
     } else if (!isRequest(block) || (this.endStream && block.contentLength > 0)) {
-      connection.refuse(id, ErrorCode.PROTOCOL_ERROR);
+      connection.guard.refuse(id, ErrorCode.PROTOCOL_ERROR);
     } else {
       this.openStream(block);
     }
@@ -135,43 +136,55 @@ export class HeaderInput {
       connection,
       this.id,
       block.list,
-      connection.peer.initialWindowSize,
-      connection.receiveWindowSize,
+      connection.exchange.peer.initialWindowSize,
+      connection.exchange.receiveWindow,
     );
     const { endStream } = this;
-    stream.expected = block.contentLength;
-    stream.endStreamReceived = endStream;
+    stream.input.expected = block.contentLength;
+    stream.input.ended = endStream;
     connection.table.add(stream);
-    connection.accept(stream);
-    if (endStream) stream.receiveEnd();
+    this.accept(stream);
+    if (endStream) stream.input.end();
+  }
+
+  private accept(stream: Http2Stream): void {
+    const { connection } = this;
+    try {
+      connection.listener.onStream(stream);
+    } catch (failure) {
+      connection.guard.report(failure);
+      stream.reset(ErrorCode.INTERNAL_ERROR);
+    }
+    if (stream.listener === NO_LISTENER) stream.reset(ErrorCode.INTERNAL_ERROR);
   }
 
   private response(stream: Http2Stream, block: HeaderBlock): void {
     const { connection, endStream } = this;
     if (block.tooLarge) {
-      connection.streamError(stream, ErrorCode.ENHANCE_YOUR_CALM);
+      connection.guard.streamError(stream, ErrorCode.ENHANCE_YOUR_CALM);
     } else if (!isResponse(block) || (block.status < 200 && (endStream || block.status === 101))) {
-      connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+      connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
     } else if (block.status < 200) {
       connection.guard.countControl();
     } else {
       stream.answered = true;
-      stream.expected = block.contentLength;
-      stream.endStreamReceived = endStream;
-      stream.receiveHeaders(block.list, false, endStream);
-      if (endStream) stream.receiveEnd();
+      stream.input.expected = block.contentLength;
+      stream.input.ended = endStream;
+      stream.input.headers(block.list, false, endStream);
+      if (endStream) stream.input.end();
     }
   }
 
   private trailers(stream: Http2Stream, block: HeaderBlock): void {
     const { connection } = this;
-    if (block.tooLarge) connection.streamError(stream, ErrorCode.ENHANCE_YOUR_CALM);
-    else if (!this.endStream || !isTrailers(block)) connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
-    else if (!stream.lengthHolds()) connection.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    if (block.tooLarge) connection.guard.streamError(stream, ErrorCode.ENHANCE_YOUR_CALM);
+    else if (!this.endStream || !isTrailers(block))
+      connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    else if (!stream.input.lengthHolds()) connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
     else {
-      stream.endStreamReceived = true;
-      stream.receiveHeaders(block.list, true, true);
-      stream.receiveEnd();
+      stream.input.ended = true;
+      stream.input.headers(block.list, true, true);
+      stream.input.end();
     }
   }
 }

@@ -42,7 +42,7 @@ export interface ConnectionListener {
   onClose(connection: Http2Connection, error: Http2Error | undefined): void;
   /** A bound was reached; what follows (a refused stream, a closed connection) depends on the bound. */
   onLimit?(connection: Http2Connection, limit: LimitName): void;
-  /** A listener threw. */
+  /** A listener threw; without this method it becomes an uncaught exception. */
   onFailure?(connection: Http2Connection, failure: unknown): void;
 }
 

@@ -63,21 +63,17 @@ export class StreamTable {
     this.streams.set(stream.id, stream);
   }
 
-  /** Removes a stream; `past` says how it ended. */
-  remove(id: number, past: number): void {
-    this.streams.delete(id);
-    if (past !== Past.IGNORED) this.note(id, past);
-  }
-
-  /** Remembers for a while how a stream ended. */
-  note(id: number, past: number): void {
-    this.recent[this.recentAt] = 8 * id + past;
+  /** Removes a stream that is closed; `local` says that we reset it. */
+  remove(stream: Http2Stream, local: boolean): void {
+    this.streams.delete(stream.id);
+    if (local) return;
+    this.recent[this.recentAt] = 8 * stream.id + (stream.endStreamReceived ? Past.ENDED : Past.RESET_BY_PEER);
     this.recentAt = (this.recentAt + 1) % RECENT;
   }
 
-  /** What became of a stream that is not in the table; `limit` is the first identifier not used yet. */
-  past(id: number, limit: number): number {
-    if (id >= limit) return Past.IDLE;
+  /** What became of a stream that is not in the table. */
+  past(id: number): number {
+    if (id % 2 === 0 || id > Math.max(this.lastPeerId, this.nextId - 2)) return Past.IDLE;
     for (let i = 0; i < RECENT; i++) {
       const entry = this.recent[i] as number;
       if (Math.floor(entry / 8) === id && entry > 0) return entry % 8;

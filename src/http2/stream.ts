@@ -4,12 +4,12 @@
  */
 import { ByteQueue } from './byte-queue.ts';
 import type { Http2Connection } from './connection.ts';
-import { callClose, callData, callDrain, callEnd, callHeaders, callTrailers } from './dispatch.ts';
+import { callClose, callDrain } from './dispatch.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
 import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
-import { HeldHeaders, HeldInput } from './held-input.ts';
 import type { HeaderList } from './hpack/header-block.ts';
 import { NO_LISTENER, type StreamListener } from './listener.ts';
+import { StreamInput } from './stream-input.ts';
 
 /** Data up to this length may skip the queue. */
 const SHORT = 16_384;
@@ -27,17 +27,11 @@ export class Http2Stream {
   unprocessed = false;
   /** True from just before `onClose`. */
   closed = false;
-  /** True once END_STREAM has arrived, delivered or not. */
-  endStreamReceived = false;
 
   /** @internal Octets the peer lets us send. */
   sendWindow: number;
-  /** @internal Octets the peer may still send. */
-  receiveWindow: number;
-  /** @internal content-length announced by the peer, or -1. */
-  expected = -1;
-  /** @internal Octets of content received. */
-  received = 0;
+  /** @internal The receiving half. */
+  readonly input: StreamInput;
   /** @internal What waits for a window or the socket. */
   queue: ByteQueue | undefined = undefined;
   /** @internal END_STREAM goes on the last queued DATA frame. */
@@ -53,12 +47,8 @@ export class Http2Stream {
 
   private ending = false;
   private localEnded = false;
-  private endDelivered = false;
   private needDrain = false;
-  private paused = false;
-  private delivered = 0;
   private trailers: Uint8Array | undefined = undefined;
-  private held: HeldInput | undefined = undefined;
 
   /** @internal */
   constructor(connection: Http2Connection, id: number, headers: HeaderList, send: number, receive: number) {
@@ -66,8 +56,13 @@ export class Http2Stream {
     this.id = id;
     this.headers = headers;
     this.sendWindow = send;
-    this.receiveWindow = receive;
+    this.input = new StreamInput(this, receive);
     this.epoch = connection.output.epoch;
+  }
+
+  /** True once END_STREAM has arrived, delivered or not. */
+  get endStreamReceived(): boolean {
+    return this.input.ended;
   }
 
   /** Octets given to `sendData` that wait for a window or the socket. */
@@ -132,56 +127,12 @@ export class Http2Stream {
 
   /** Stops delivery; what arrives is kept, and no window is given back, so that the peer stops too. */
   pause(): void {
-    this.paused = true;
+    this.input.pause();
   }
 
   /** Goes on with delivery, at the end of this turn of the event loop if something was kept. */
   resume(): void {
-    if (!this.paused) return;
-    this.paused = false;
-    if (this.held !== undefined || (this.endStreamReceived && !this.endDelivered))
-      this.connection.resumed(this);
-  }
-
-  /** @internal Final response header fields, or trailers, have arrived. */
-  receiveHeaders(list: HeaderList, trailers: boolean, endStream: boolean): void {
-    if (this.mustHold()) this.hold().headers(new HeldHeaders(list, trailers, endStream));
-    else if (trailers) callTrailers(this, list);
-    else callHeaders(this, list, endStream);
-  }
-
-  /** @internal Content has arrived. */
-  receiveData(chunk: Buffer): void {
-    if (this.mustHold()) {
-      this.hold().data(chunk);
-      this.connection.receiver.hold(chunk.length);
-      return;
-    }
-    callData(this, chunk);
-    this.giveBack(chunk.length);
-  }
-
-  /** @internal END_STREAM has arrived. */
-  receiveEnd(): void {
-    this.endStreamReceived = true;
-    if (!this.closed && !this.mustHold()) this.deliverEnd();
-  }
-
-  /** @internal Octets of content are done with: gives the window back in halves. */
-  giveBack(octets: number): void {
-    this.delivered += octets;
-    if (this.closed || this.endStreamReceived) return;
-    if (this.delivered * 2 < this.connection.settings.initialWindowSize) return;
-    this.connection.output.number(FrameType.WINDOW_UPDATE, this.id, this.delivered);
-    this.connection.wake();
-    this.receiveWindow += this.delivered;
-    this.delivered = 0;
-  }
-
-  /** @internal At the end of a message: it is as long as it said; a response may have no content at all (HEAD, 304). */
-  lengthHolds(): boolean {
-    if (this.expected < 0 || this.received === this.expected) return true;
-    return this.received === 0 && !this.connection.isServer;
+    if (this.input.resume()) this.connection.resumed(this);
   }
 
   /** @internal The peer moved our window; false when it overflows (RFC 9113 section 6.9.1). */
@@ -193,34 +144,9 @@ export class Http2Stream {
     return this.sendWindow <= MAX_31_BITS;
   }
 
-  /** @internal Delivers what was kept while paused. */
-  deliverHeld(): void {
-    const { held } = this;
-    if (held !== undefined) {
-      while (!this.paused && !this.closed) {
-        const item = held.next();
-        if (item === undefined) {
-          this.held = undefined;
-          break;
-        }
-        if (item instanceof HeldHeaders) {
-          if (item.trailers) callTrailers(this, item.list);
-          else callHeaders(this, item.list, item.endStream);
-        } else {
-          this.connection.receiver.release(item.length, this.connection.output);
-          callData(this, item);
-          this.giveBack(item.length);
-        }
-      }
-    }
-    if (this.endStreamReceived && !this.closed && !this.mustHold()) this.deliverEnd();
-  }
-
-  /** @internal The connection ends: a message that is complete is delivered whether paused or not. */
-  deliverComplete(): void {
-    if (!this.endStreamReceived || this.endDelivered) return;
-    this.paused = false;
-    this.deliverHeld();
+  /** @internal `onEnd` was called. */
+  inputFinished(): void {
+    if (this.localEnded) this.close(ErrorCode.NO_ERROR, false);
   }
 
   /** @internal The scheduler has moved octets out of the queue, the last of them with END_STREAM if `ended`. */
@@ -238,12 +164,12 @@ export class Http2Stream {
   localEnd(): void {
     this.ending = true;
     this.localEnded = true;
-    if (this.connection.isServer) {
+    const { connection, input } = this;
+    if (connection.isServer) {
       // Nobody will read the rest of the request: RFC 9113 section 8.1.
-      if (!this.endStreamReceived)
-        this.connection.output.number(FrameType.RST_STREAM, this.id, ErrorCode.NO_ERROR);
-      this.close(ErrorCode.NO_ERROR, !this.endStreamReceived);
-    } else if (this.endDelivered) {
+      if (!input.ended) connection.output.number(FrameType.RST_STREAM, this.id, ErrorCode.NO_ERROR);
+      this.close(ErrorCode.NO_ERROR, !input.ended);
+    } else if (input.finished) {
       this.close(ErrorCode.NO_ERROR, false);
     }
   }
@@ -255,26 +181,16 @@ export class Http2Stream {
     const { connection } = this;
     connection.scheduler.remove(this);
     connection.scheduler.queued -= this.queuedBytes;
-    if (this.held !== undefined) connection.receiver.release(this.held.bytes, connection.output);
+    this.input.drop();
     this.queue = undefined;
     this.trailers = undefined;
-    this.held = undefined;
-    connection.leave(this, local);
+    connection.table.remove(this, local);
     callClose(this, code, local);
     connection.left();
   }
 
   private mustBeOpen(): void {
     if (this.ending) throw new Http2Error(ErrorCode.INTERNAL_ERROR, 'the stream has been ended by this side');
-  }
-
-  private mustHold(): boolean {
-    return this.paused || this.held !== undefined;
-  }
-
-  private hold(): HeldInput {
-    this.held ??= new HeldInput();
-    return this.held;
   }
 
   /** True when data can go into the output now, without passing by other streams' data. */
@@ -310,12 +226,5 @@ export class Http2Stream {
     if (this.queue.length <= settings.streamHighWaterMark) return true;
     this.needDrain = true;
     return false;
-  }
-
-  private deliverEnd(): void {
-    if (this.endDelivered) return;
-    this.endDelivered = true;
-    callEnd(this);
-    if (this.localEnded) this.close(ErrorCode.NO_ERROR, false);
   }
 }

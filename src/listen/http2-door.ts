@@ -8,12 +8,17 @@ import {
   Http2Connection,
   type Http2Settings,
   type Http2Stream,
+  type LimitName,
 } from '../http2/index.ts';
 
-/** Is told of connections, for metrics. */
-export interface Http2DoorMetrics {
+/** Is told of connections and what becomes of them. */
+export interface Http2DoorObserver {
   http2Opened(): void;
   http2Closed(): void;
+  /** A bound of {@link Http2Settings} was reached by a client. */
+  http2Limit(limit: string): void;
+  /** A fault of the program surfaced on a connection; its stream was reset. */
+  fault(error: unknown): void;
 }
 
 export interface Http2DoorOptions {
@@ -21,7 +26,7 @@ export interface Http2DoorOptions {
   /** Serves the streams that are not gRPC. */
   readonly fallback: (stream: Http2Stream) => void;
   readonly settings: Partial<Http2Settings>;
-  readonly metrics: Http2DoorMetrics;
+  readonly observer: Http2DoorObserver;
 }
 
 export class Http2Door implements ConnectionListener {
@@ -35,7 +40,7 @@ export class Http2Door implements ConnectionListener {
 
   /** Takes a connection; `head` holds the bytes read from it so far. */
   accept(socket: Socket, head: Buffer): void {
-    this.#options.metrics.http2Opened();
+    this.#options.observer.http2Opened();
     this.#connections.add(new Http2Connection(socket, 'server', this, this.#options.settings, head));
   }
 
@@ -57,8 +62,16 @@ export class Http2Door implements ConnectionListener {
 
   onClose(connection: Http2Connection): void {
     this.#connections.delete(connection);
-    this.#options.metrics.http2Closed();
+    this.#options.observer.http2Closed();
     if (this.#connections.size === 0) this.#drained?.();
+  }
+
+  onLimit(_connection: Http2Connection, limit: LimitName): void {
+    this.#options.observer.http2Limit(limit);
+  }
+
+  onFailure(_connection: Http2Connection, failure: unknown): void {
+    this.#options.observer.fault(failure);
   }
 
   /** Tells every client to go elsewhere and waits, at most `ms` milliseconds, until their calls are over. */

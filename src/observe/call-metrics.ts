@@ -6,7 +6,7 @@ import { Counter, type Registry } from '@prometheus-io/client';
 import type { CallObserver } from '../grpc/server.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
-import type { Logger } from './log.ts';
+import { type Logger, logFault } from './log.ts';
 
 /** The counts of one method. */
 class Tally {
@@ -72,10 +72,7 @@ export class CallMetrics implements CallObserver {
   }
 
   fault(error: unknown): void {
-    this.#log.error(
-      { error: error instanceof Error ? error.stack : String(error) },
-      'fault while serving a call',
-    );
+    logFault(this.#log, error);
   }
 
   #tally(method: Method): Tally {

@@ -19,3 +19,8 @@ export function createLogger(level: LogLevel): Logger {
     pino.destination({ fd: 2, sync: true }),
   );
 }
+
+/** Logs a fault of the program, with its stack: the one kind of line that is always a bug to be fixed. */
+export function logFault(log: Logger, error: unknown): void {
+  log.error({ error: error instanceof Error ? error.stack : String(error) }, 'fault while serving');
+}

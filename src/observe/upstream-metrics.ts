@@ -8,7 +8,7 @@ import { CODE_NAMES } from '../rpc/status.ts';
 import type { UpstreamObserver } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { PoolObserver } from '../upstream/pool.ts';
-import type { Logger } from './log.ts';
+import { type Logger, logFault } from './log.ts';
 
 /** Seconds; half a millisecond doubled fourteen times, to 8 s. */
 const BUCKETS = Array.from({ length: 15 }, (_, i) => 0.0005 * 2 ** i);
@@ -23,6 +23,7 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
   readonly #dialFailures: Counter;
   readonly #losses: Counter;
   readonly #rejected: Counter;
+  readonly #limits: Counter<'limit'>;
   readonly #connections: Gauge;
   #quietUntil = 0;
   #suppressed = 0;
@@ -53,6 +54,12 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
       'waiting_rejected',
       'Calls turned away because --max-waiting-calls were waiting for a connection.',
     );
+    this.#limits = new Counter({
+      name: 'etcd_proxy_upstream_http2_limits_total',
+      help: 'Bounds of the HTTP/2 engine reached by etcd, by the name of the setting.',
+      labelNames: ['limit'],
+      registers,
+    });
     this.#connections = new Gauge({
       name: 'etcd_proxy_upstream_connections',
       help: 'Connections to etcd now open.',
@@ -100,5 +107,13 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
 
   waitingFull(): void {
     this.#rejected.inc();
+  }
+
+  limitReached(limit: string): void {
+    this.#limits.inc({ limit });
+  }
+
+  fault(error: unknown): void {
+    logFault(this.#log, error);
   }
 }

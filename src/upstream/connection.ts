@@ -8,6 +8,7 @@ import {
   Http2Connection,
   type Http2Error,
   type Http2Settings,
+  type LimitName,
 } from '../http2/index.ts';
 import type { Endpoint } from './endpoint.ts';
 
@@ -19,6 +20,10 @@ export interface ConnectionOwner {
   onLost(connection: Http2Connection, cause: string): void;
   /** The connection takes new calls again after it was at its stream limit. */
   onStreamSlots(connection: Http2Connection): void;
+  /** A bound of the HTTP/2 settings was reached by etcd. */
+  onLimit(limit: string): void;
+  /** A fault of the program surfaced on the connection. */
+  onFault(error: unknown): void;
 }
 
 /** One attempt to connect, and then the watch over the connection it made. */
@@ -82,6 +87,14 @@ export class Dial implements ConnectionListener {
     }
     this.#settled = true;
     this.#owner.onFailed(`${this.#endpoint.name}: ${cause}`);
+  }
+
+  onLimit(_connection: Http2Connection, limit: LimitName): void {
+    this.#owner.onLimit(limit);
+  }
+
+  onFailure(_connection: Http2Connection, failure: unknown): void {
+    this.#owner.onFault(failure);
   }
 
   #giveUp(timeout: number): void {

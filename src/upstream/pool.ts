@@ -29,6 +29,10 @@ export interface PoolObserver {
   dialFailed(cause: string): void;
   /** A call was turned away because {@link PoolOptions.maxWaiting} calls were waiting. */
   waitingFull(): void;
+  /** A bound of the HTTP/2 settings was reached by etcd. */
+  limitReached(limit: string): void;
+  /** A fault of the program surfaced on a connection to etcd. */
+  fault(error: unknown): void;
 }
 
 export interface PoolOptions {
@@ -166,6 +170,8 @@ export class Pool {
       onFailed: (cause) => this.#failed(dial, cause),
       onLost: (connection, cause) => this.#lost(dial, connection, cause),
       onStreamSlots: () => this.#serveWaiters(),
+      onLimit: (limit) => this.#options.observer.limitReached(limit),
+      onFault: (error) => this.#options.observer.fault(error),
     };
     const dial = new Dial(endpoint, this.#options.dialTimeout, this.#options.http2, owner);
     this.#dials.add(dial);

@@ -1,0 +1,75 @@
+/** The exchange of SETTINGS of one connection (RFC 9113 section 6.5.3), and what it changes on open streams. */
+import type { Http2Connection } from './connection.ts';
+import { ErrorCode, Http2Error } from './errors.ts';
+import { DEFAULT_WINDOW, Flag, FrameType, PREFACE } from './frame.ts';
+import { encodeSettings, PeerSettings } from './settings-frame.ts';
+
+const NOTHING = new Uint8Array(0);
+/** Larger frames are not worth it: streams take turns by the frame. */
+const LARGEST_FRAME = 65_536;
+
+/** Our settings and the peer's, as far as each side knows the other's. */
+export class SettingsExchange {
+  readonly peer = new PeerSettings();
+  /** The peer's first SETTINGS have arrived. */
+  ready = false;
+  /** Receive window of a new stream, in octets. */
+  receiveWindow: number;
+  private readonly connection: Http2Connection;
+  private known = false;
+  private noTable = false;
+
+  constructor(connection: Http2Connection) {
+    this.connection = connection;
+    // Until the peer has seen our settings it may rely on the RFC's window.
+    this.receiveWindow = Math.max(connection.settings.initialWindowSize, DEFAULT_WINDOW);
+  }
+
+  /** Appends the connection preface of our role (RFC 9113 section 3.4), and opens the connection's window. */
+  sendPreface(): void {
+    const { output, settings, isServer } = this.connection;
+    if (!isServer) output.bytes(PREFACE);
+    output.frame(FrameType.SETTINGS, 0, 0, encodeSettings(isServer ? 'server' : 'client', settings));
+    const more = settings.connectionWindowSize - DEFAULT_WINDOW;
+    if (more > 0) output.number(FrameType.WINDOW_UPDATE, 0, more);
+  }
+
+  /** Our SETTINGS were acknowledged; false if they had been before. */
+  acknowledged(): boolean {
+    if (this.known) return false;
+    this.known = true;
+    this.connection.timeouts.settingsAcknowledged();
+    const { settings, table } = this.connection;
+    const excess = this.receiveWindow - settings.initialWindowSize;
+    this.receiveWindow -= excess;
+    if (excess > 0) for (const stream of table.values()) stream.input.window -= excess;
+    return true;
+  }
+
+  /** The peer's SETTINGS have arrived; @throws Http2Error for values that are not allowed. */
+  apply(source: Buffer, start: number, end: number): void {
+    const { peer, connection } = this;
+    const { output, isServer } = connection;
+    const before = peer.initialWindowSize;
+    peer.apply(source, start, end, isServer ? 'server' : 'client');
+    output.maxFrame = Math.min(peer.maxFrameSize, LARGEST_FRAME);
+    if (peer.lowestTableSize < 4096 && !this.noTable) {
+      this.noTable = true;
+      output.announceNoTable = true;
+    }
+    this.moveWindows(peer.initialWindowSize - before);
+    output.frame(FrameType.SETTINGS, Flag.ACK, 0, NOTHING);
+    const first = !this.ready;
+    this.ready = true;
+    connection.settingsChanged(first);
+  }
+
+  /** RFC 9113 section 6.9.2: windows of open streams move by the difference, also below zero. */
+  private moveWindows(delta: number): void {
+    if (delta === 0) return;
+    for (const stream of this.connection.table.values()) {
+      if (stream.moveSendWindow(delta)) continue;
+      throw new Http2Error(ErrorCode.FLOW_CONTROL_ERROR, 'stream window over 2^31 - 1');
+    }
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The receiving half of one stream: its flow-control window, the length its content was announced with,
+ * and the order in which everything reaches the listener, also when that pauses.
+ */
+import { callData, callEnd, callHeaders, callTrailers } from './dispatch.ts';
+import { ErrorCode } from './errors.ts';
+import { FrameType } from './frame.ts';
+import { HeldHeaders, HeldInput } from './held-input.ts';
+import type { HeaderList } from './hpack/header-block.ts';
+import type { Http2Stream } from './stream.ts';
+
+/** What one stream receives. */
+export class StreamInput {
+  /** Octets the peer may still send. */
+  window: number;
+  /** END_STREAM has arrived, delivered or not. */
+  ended = false;
+  /** `onEnd` was called, or is being called. */
+  finished = false;
+  /** The peer's content-length, or -1. */
+  expected = -1;
+  private readonly stream: Http2Stream;
+  private received = 0;
+  private owed = 0;
+  private paused = false;
+  private held: HeldInput | undefined = undefined;
+
+  constructor(stream: Http2Stream, window: number) {
+    this.stream = stream;
+    this.window = window;
+  }
+
+  /** Stops delivery. */
+  pause(): void {
+    this.paused = true;
+  }
+
+  /** Allows delivery again; true when something waits for {@link deliverHeld}. */
+  resume(): boolean {
+    if (!this.paused) return false;
+    this.paused = false;
+    return this.held !== undefined || (this.ended && !this.finished);
+  }
+
+  /**
+   * Counts a DATA frame of `length` octets, `content` of them without padding.
+   * @returns NO_ERROR, or the code of the stream error that the frame is
+   */
+  count(length: number, content: number, endStream: boolean): number {
+    this.window -= length;
+    this.received += content;
+    if (this.window < 0) return ErrorCode.FLOW_CONTROL_ERROR;
+    if (this.expected >= 0 && this.received > this.expected) return ErrorCode.PROTOCOL_ERROR;
+    if (endStream && !this.lengthHolds()) return ErrorCode.PROTOCOL_ERROR;
+    if (endStream) this.ended = true;
+    if (length > content) this.giveBack(length - content);
+    return ErrorCode.NO_ERROR;
+  }
+
+  /** At the end of a message: it is as long as announced; a response may have no content at all (HEAD, 304). */
+  lengthHolds(): boolean {
+    if (this.expected < 0 || this.received === this.expected) return true;
+    return this.received === 0 && !this.stream.connection.isServer;
+  }
+
+  /** Final response header fields, or trailers, have arrived. */
+  headers(list: HeaderList, trailers: boolean, endStream: boolean): void {
+    if (this.mustHold()) this.hold().headers(new HeldHeaders(list, trailers, endStream));
+    else if (trailers) callTrailers(this.stream, list);
+    else callHeaders(this.stream, list, endStream);
+  }
+
+  /** Content has arrived. */
+  data(chunk: Buffer): void {
+    if (this.mustHold()) {
+      this.hold().data(chunk);
+      this.stream.connection.receiver.hold(chunk.length);
+    } else {
+      callData(this.stream, chunk);
+      this.giveBack(chunk.length);
+    }
+  }
+
+  /** END_STREAM has arrived. */
+  end(): void {
+    this.ended = true;
+    if (this.mustHold() || this.finished || this.stream.closed) return;
+    this.finished = true;
+    callEnd(this.stream);
+    this.stream.inputFinished();
+  }
+
+  /** Delivers what was kept while paused. */
+  deliverHeld(): void {
+    const { held, stream } = this;
+    while (held !== undefined && !this.paused && !stream.closed) {
+      const item = held.next();
+      if (item === undefined) {
+        this.held = undefined;
+        break;
+      }
+      this.deliver(item);
+    }
+    if (this.ended) this.end();
+  }
+
+  /** The stream is about to close: a message that is complete is delivered, paused or not. */
+  deliverComplete(): void {
+    if (!this.ended || this.finished) return;
+    this.paused = false;
+    this.deliverHeld();
+  }
+
+  /** Forgets what was kept. */
+  drop(): void {
+    if (this.held === undefined) return;
+    const { receiver, output } = this.stream.connection;
+    receiver.release(this.held.bytes, output);
+    this.held = undefined;
+  }
+
+  private deliver(item: Buffer | HeldHeaders): void {
+    const { stream } = this;
+    if (item instanceof HeldHeaders) {
+      if (item.trailers) callTrailers(stream, item.list);
+      else callHeaders(stream, item.list, item.endStream);
+    } else {
+      const { receiver, output } = stream.connection;
+      receiver.release(item.length, output);
+      callData(stream, item);
+      this.giveBack(item.length);
+    }
+  }
+
+  /** Octets are done with: the window is given back in halves (RFC 9113 section 6.9). */
+  private giveBack(octets: number): void {
+    const { stream } = this;
+    this.owed += octets;
+    if (this.ended || stream.closed || this.owed * 2 < stream.connection.settings.initialWindowSize) return;
+    stream.connection.output.number(FrameType.WINDOW_UPDATE, stream.id, this.owed);
+    this.window += this.owed;
+    this.owed = 0;
+  }
+
+  private mustHold(): boolean {
+    return this.paused || this.held !== undefined;
+  }
+
+  private hold(): HeldInput {
+    this.held ??= new HeldInput();
+    return this.held;
+  }
+}

@@ -1,0 +1,104 @@
+/** The times one connection may take, see the `...Ms` members of the settings: what starts, stops and follows them. */
+import type { Http2Connection } from './connection.ts';
+import { ErrorCode } from './errors.ts';
+import { Keepalive } from './keepalive.ts';
+import { Deadline, Watchdog } from './watchdog.ts';
+
+/** Watches over the peer's pace. */
+export class Timeouts {
+  private readonly connection: Http2Connection;
+  private readonly watchdog: Watchdog;
+  private readonly keepalive: Keepalive;
+  private framesBefore = 0;
+  private openedBefore = -1;
+
+  constructor(connection: Http2Connection) {
+    this.connection = connection;
+    this.watchdog = new Watchdog((kind) => this.expired(kind));
+    this.keepalive = new Keepalive(connection, this.watchdog);
+  }
+
+  /** The connection begins. */
+  start(now: number): void {
+    const { settings } = this.connection;
+    this.watchdog.arm(Deadline.PREFACE, settings.prefaceTimeoutMs, now);
+    this.watchdog.arm(Deadline.SETTINGS_ACK, settings.settingsTimeoutMs, now);
+    this.watchdog.arm(Deadline.IDLE, settings.idleTimeoutMs, now);
+    this.keepalive.start(now);
+  }
+
+  /** The connection is closed. */
+  stop(): void {
+    this.watchdog.stop();
+  }
+
+  /** The peer's first SETTINGS arrived. */
+  prefaceSeen(): void {
+    this.watchdog.disarm(Deadline.PREFACE);
+  }
+
+  /** The peer acknowledged our SETTINGS. */
+  settingsAcknowledged(): void {
+    this.watchdog.disarm(Deadline.SETTINGS_ACK);
+  }
+
+  /** GOAWAY was announced: the final one follows, also without the PING's answer. */
+  draining(): void {
+    this.watchdog.arm(Deadline.DRAIN, this.connection.settings.keepaliveTimeoutMs, performance.now());
+  }
+
+  /**
+   * Input was handled. A frame, or a field block, must not stay incomplete for long.
+   * @param frames frames so far: each one is progress, except inside a field block
+   */
+  inputSeen(partial: boolean, midBlock: boolean, frames: number, now: number): void {
+    const progress = frames !== this.framesBefore && !midBlock;
+    this.framesBefore = frames;
+    if (!partial && !midBlock) this.watchdog.disarm(Deadline.INCOMPLETE);
+    else if (progress || !this.watchdog.armed(Deadline.INCOMPLETE)) {
+      this.watchdog.arm(Deadline.INCOMPLETE, this.connection.settings.headersTimeoutMs, now);
+    }
+  }
+
+  /** Something was given to the socket that it could not write at once. */
+  outputWaits(): void {
+    if (this.watchdog.armed(Deadline.WRITE)) return;
+    this.watchdog.arm(Deadline.WRITE, this.connection.settings.writeTimeoutMs, performance.now());
+  }
+
+  /** The socket has written something; `busy` when more waits. */
+  outputMoved(busy: boolean): void {
+    if (!this.watchdog.armed(Deadline.WRITE)) return;
+    this.watchdog.disarm(Deadline.WRITE);
+    if (busy) this.outputWaits();
+  }
+
+  private expired(kind: number): void {
+    const { connection } = this;
+    const now = performance.now();
+    if (kind === Deadline.PREFACE) connection.timedOut('prefaceTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
+    else if (kind === Deadline.SETTINGS_ACK)
+      connection.timedOut('settingsTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
+    else if (kind === Deadline.INCOMPLETE)
+      connection.timedOut('headersTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
+    else if (kind === Deadline.WRITE) connection.timedOut('writeTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
+    else if (kind === Deadline.KEEPALIVE) this.keepalive.intervalOver(connection.now, now);
+    else if (kind === Deadline.DRAIN) connection.away.sendFinal();
+    else if (kind === Deadline.IDLE) this.checkIdle(now);
+    else if (this.keepalive.isDead(connection.now, now)) {
+      connection.timedOut('keepaliveTimeoutMs', ErrorCode.NO_ERROR);
+    }
+  }
+
+  private checkIdle(now: number): void {
+    const { connection } = this;
+    const { opened, size } = connection.table;
+    if (size === 0 && opened === this.openedBefore) {
+      connection.guard.reached('idleTimeoutMs');
+      connection.drain();
+      return;
+    }
+    this.openedBefore = size === 0 ? opened : -1;
+    this.watchdog.arm(Deadline.IDLE, connection.settings.idleTimeoutMs, now);
+  }
+}
