@@ -21,11 +21,12 @@ export class Names {
     return `<${kind} ${count}>`;
   }
 
-  /** Learns a number, which stands alone in fields and in hexadecimal within texts. */
+  /** Learns a number, which stands alone in fields and in decimal or hexadecimal within texts. */
   learnId(kind: string, id: bigint): void {
     if (id === 0n || this.knows(`${id}`)) return;
     const name = this.nameFor(kind);
     this.whole.set(`${id}`, name);
+    this.parts.set(`${id}`, name);
     this.parts.set(id.toString(16), name);
   }
 

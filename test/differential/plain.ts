@@ -37,8 +37,15 @@ const volatileFields: ReadonlySet<string> = new Set([
   'etcdserverpb.SnapshotResponse.blob',
 ]);
 
-/** Lists that etcd answers in no order. */
-const unordered: ReadonlySet<string> = new Set(['etcdserverpb.LeaseTimeToLiveResponse.keys']);
+/** Lists that etcd answers in no order, or in that of volatile ids. */
+const unordered: ReadonlySet<string> = new Set([
+  'etcdserverpb.LeaseTimeToLiveResponse.keys',
+  'etcdserverpb.MemberListResponse.members',
+  'etcdserverpb.MemberAddResponse.members',
+  'etcdserverpb.MemberRemoveResponse.members',
+  'etcdserverpb.MemberUpdateResponse.members',
+  'etcdserverpb.MemberPromoteResponse.members',
+]);
 
 const longest = 160;
 
@@ -68,11 +75,13 @@ function isVolatile(field: DescField, value: unknown): boolean {
 function fieldPlain(message: ReflectMessage, field: DescField, names: Names, exact: boolean): Plain {
   if (field.fieldKind === 'message') return messagePlain(message.get(field), names, exact);
   if (field.fieldKind === 'list') {
-    const items = [...message.get(field)];
-    if (field.listKind === 'message')
-      return items.map((item) => messagePlain(item as ReflectMessage, names, exact));
-    const plain = items.map((item) => scalar(item, names));
-    return unordered.has(`${field.parent.typeName}.${field.name}`) ? plain.sort() : plain;
+    const items = [...message.get(field)].map((item) =>
+      field.listKind === 'message' ? messagePlain(item as ReflectMessage, names, exact) : scalar(item, names),
+    );
+    const inOrder = !unordered.has(`${field.parent.typeName}.${field.name}`);
+    return inOrder
+      ? items
+      : items.toSorted((one, two) => (JSON.stringify(one) < JSON.stringify(two) ? -1 : 1));
   }
   if (field.fieldKind === 'map') throw new Error(`${field}: etcd's API has no maps`);
   const value: unknown = message.get(field);

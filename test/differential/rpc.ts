@@ -22,10 +22,8 @@ export interface DocumentedDifference {
 export interface RpcOptions extends CallOptions {
   /** Only gRPC can carry the call, such as bytes that are no message. */
   readonly grpcOnly?: boolean;
-  /** Only the code is compared, where either side may be the first to know the outcome. */
-  readonly codeOnly?: boolean;
-  /** For server streams without end: the call is cancelled after this many messages. */
-  readonly take?: number;
+  /** Codes that etcd itself answers by chance; any of them counts as the same, whatever its message. */
+  readonly anyCode?: readonly number[];
   readonly documented?: DocumentedDifference;
 }
 

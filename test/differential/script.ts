@@ -141,7 +141,8 @@ export class Script {
     const expected = options.documented?.[this.lane.kind.through];
     if (expected !== undefined && expected.code === code && expected.message === text)
       this.note(step, 'as documented');
-    else if (options.codeOnly === true) this.note(step, { messages, code });
+    else if (options.anyCode?.includes(code) === true)
+      this.note(step, { messages, code: `one of ${options.anyCode.join(', ')}` });
     else this.note(step, { messages, code, message: this.names.text(text), details, headers, trailers });
   }
 

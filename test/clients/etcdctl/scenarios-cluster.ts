@@ -16,7 +16,6 @@ export async function facts(side: Side): Promise<void> {
   await side.ok(['endpoint', 'status']);
   await side.ok(['endpoint', 'hashkv']);
   await side.ok(['endpoint', 'status', '--cluster', '-w', 'json']);
-  if (atLeast(side.ctl, 3, 5)) await side.ok(['auth', 'status']);
   if (atLeast(side.ctl, 3, 6)) await side.run(['endpoint', 'hashkv', '--rev=2']);
 }
 
@@ -26,6 +25,7 @@ export async function health(side: Side): Promise<void> {
     await side.run(['endpoint', 'health', '-w', format]);
     await side.run(['alarm', 'list', '-w', format], { encoding: 'latin1' });
   }
+  if (atLeast(side.ctl, 3, 5)) await side.ok(['auth', 'status']);
   await side.ok(['endpoint', 'health']);
   await side.ok(['endpoint', 'health', '--cluster']);
 }

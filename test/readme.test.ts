@@ -1,0 +1,63 @@
+/** The README is executed: its commands run, and what they print is what it promises. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { test } from 'node:test';
+import { newestEtcd } from './support/etcd.ts';
+import { runProcess, startProcess } from './support/process.ts';
+
+const readme = readFileSync('README.md', 'utf8');
+const commands = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block]) =>
+  (block as string).trim().split('\n'),
+);
+
+test('npm start brings up etcd and a proxy, and every etcdctl and curl line of the README works on it', async () => {
+  await using proxy = await startProcess(process.execPath, ['scripts/start.ts', '--listen-addr=127.0.0.1:0']);
+  const line = await proxy.waitForLine(/"msg":"started gRPC proxy"/, 120_000);
+  const { address } = JSON.parse(line) as { address: string };
+  await proxy.waitForLine(/curl http:.*\/health/);
+  const { etcdctl } = await newestEtcd();
+  const path = `${etcdctl ? `${dirname(etcdctl)}:` : ''}${process.env.PATH}`;
+  const lines = commands.filter((command) => /^(etcdctl|curl) /.test(command));
+  assert.ok(lines.length >= 5, `${lines.length} lines found`);
+  const outputs: string[] = [];
+  for (const command of lines) {
+    const { code, stdout, stderr } = await runProcess(
+      'sh',
+      ['-c', command.replaceAll('127.0.0.1:23790', address)],
+      { env: { PATH: path } },
+    );
+    assert.equal(code, 0, `${command}\n${stdout}${stderr}`);
+    outputs.push(stdout);
+  }
+  const all = outputs.join('\n');
+  for (const expected of [
+    /^OK$/m,
+    /^greeting\nhello$/m,
+    /"value":"aGVsbG8="/,
+    /\{"health":"true"/,
+    /^grpc_server_handled_total\{/m,
+  ]) {
+    assert.match(all, expected);
+  }
+  await proxy.stop('SIGINT');
+  assert.equal(proxy.exit?.code, 0, 'Ctrl-C ends it cleanly');
+});
+
+test('the commands for a fresh machine are scripts of the package', () => {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  assert.deepEqual(commands.slice(0, 2), ['npm ci && npm start', 'npm ci && npm test']);
+  for (const command of commands) {
+    for (const [, name] of command.matchAll(/npm (?:run )?(start|test|build|bench:\w+)/g))
+      assert.ok(scripts[name as string], command);
+  }
+  assert.match(readFileSync('.ci/run', 'utf8'), /^npm ci\nnpm test$/m);
+});
+
+test('every link of the documents leads somewhere', () => {
+  for (const file of ['README.md', 'DESIGN.md']) {
+    for (const [, target] of readFileSync(file, 'utf8').matchAll(/\]\(([^)#:]+)\)/g)) {
+      assert.ok(existsSync(target as string), `${file}: ${target}`);
+    }
+  }
+});
