@@ -119,7 +119,7 @@ export class App {
   /** Accepts nothing new, lets calls finish for at most `ms` milliseconds, then closes everything. */
   async drain(ms: number): Promise<void> {
     this.#port.close();
-    await this.#http2.drain(ms);
+    await Promise.all([this.#http2.drain(ms), this.#web.drain(ms)]);
     this.close();
   }
 

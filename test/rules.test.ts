@@ -17,7 +17,7 @@ const ARROWS: Readonly<
   upstream: { imports: ['http2', 'grpc', 'rpc', 'version.ts'] },
   services: { imports: ['rpc', 'gen'] },
   web: { imports: ['rpc', 'services', 'http2', 'gen'], types: ['grpc'] },
-  listen: { imports: ['http2'], types: ['grpc', 'upstream'] },
+  listen: { imports: ['http2', 'rpc'], types: ['grpc', 'upstream'] },
   observe: { imports: ['rpc'], types: ['grpc', 'listen', 'upstream', 'config'] },
   config: { imports: ['upstream'] },
   'app.ts': {

@@ -6,6 +6,7 @@ import type { Http2Stream } from '../http2/index.ts';
 import type { Services } from '../rpc/contract.ts';
 import { fieldValue } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
+import type { RpcError } from '../rpc/status.ts';
 import type { ReceiveLimits } from './envelope.ts';
 import { isGrpc, requestHead } from './request-head.ts';
 import { refuse } from './server-call.ts';
@@ -35,6 +36,8 @@ export interface GrpcServerOptions {
 /** The gRPC door. */
 export class GrpcServer {
   readonly #options: GrpcServerOptions;
+  /** The open streaming calls, bounded by the streams that the connections may have. */
+  readonly #streams = new Set<StreamServerCall>();
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
@@ -56,9 +59,19 @@ export class GrpcServer {
       stream.listener = new UnaryServerCall(stream, head, method, this.#options, unary);
       return true;
     }
-    const call = new StreamServerCall(stream, head, method, this.#options);
+    const call = new StreamServerCall(stream, head, method, this.#options, this.#streams);
     stream.listener = call;
     services.stream(head.path)(call, call);
     return true;
+  }
+
+  /**
+   * Ends open streaming calls: those that both sides keep open and so never end by themselves, or all.
+   * Clients of etcd resume such streams elsewhere after UNAVAILABLE.
+   */
+  endStreams(which: 'endless' | 'all', status: RpcError): void {
+    for (const call of this.#streams) {
+      if (which === 'all' || call.method.kind === 'bidi_stream') call.breakOff(status);
+    }
   }
 }

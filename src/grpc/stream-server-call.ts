@@ -11,9 +11,20 @@ import { ServerCall } from './server-call.ts';
 export class StreamServerCall extends ServerCall implements ServerStream {
   listener: ServerStreamListener;
 
-  constructor(stream: Http2Stream, head: RequestHead, method: Method, options: GrpcServerOptions) {
+  readonly #open: Set<StreamServerCall>;
+
+  /** @param open the set that the call is in while it is open */
+  constructor(
+    stream: Http2Stream,
+    head: RequestHead,
+    method: Method,
+    options: GrpcServerOptions,
+    open: Set<StreamServerCall>,
+  ) {
     super(stream, head, method, options);
     this.listener = NOBODY;
+    this.#open = open;
+    open.add(this);
   }
 
   onMessage(message: Uint8Array): void {
@@ -59,6 +70,11 @@ export class StreamServerCall extends ServerCall implements ServerStream {
 
   resume(): void {
     this.stream.resume();
+  }
+
+  protected override finish(code: number): void {
+    this.#open.delete(this);
+    super.finish(code);
   }
 
   protected override abandoned(): void {

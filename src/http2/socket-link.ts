@@ -75,6 +75,8 @@ export class SocketLink {
       if (!this.over) this.owner.received(chunk);
     });
     socket.on('end', () => this.finish());
+    // Whoever read the head has probably paused the socket.
+    socket.resume();
   }
 
   private finish(): void {

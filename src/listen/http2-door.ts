@@ -10,6 +10,9 @@ import {
   type Http2Stream,
   type LimitName,
 } from '../http2/index.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+
+const SHUTTING_DOWN = new RpcError(Code.UNAVAILABLE, 'etcd-connect-proxy is shutting down');
 
 /** Is told of connections and what becomes of them. */
 export interface Http2DoorObserver {
@@ -74,16 +77,24 @@ export class Http2Door implements ConnectionListener {
     this.#options.observer.fault(failure);
   }
 
-  /** Tells every client to go elsewhere and waits, at most `ms` milliseconds, until their calls are over. */
+  /**
+   * Tells every client to go elsewhere, ends the streams that would never end by themselves, and waits until the
+   * other calls are over; after `ms` milliseconds it ends the streams that are left.
+   */
   async drain(ms: number): Promise<void> {
     if (this.#connections.size === 0) return;
+    const { grpc } = this.#options;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = setTimeout(() => {
+        grpc.endStreams('all', SHUTTING_DOWN);
+        resolve();
+      }, ms);
       this.#drained = () => {
         clearTimeout(timer);
         resolve();
       };
       for (const connection of this.#connections) connection.drain();
+      grpc.endStreams('endless', SHUTTING_DOWN);
     });
   }
 

@@ -1,19 +1,9 @@
 /**
  * What the web door needs from the rest of the proxy, and the bounds it keeps.
  */
+import type { CallObserver } from '../grpc/server.ts';
 import type { Services } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
-
-/** Is told of every call, for metrics and the log; the same observer as the gRPC door's. */
-export interface CallObserver {
-  started(method: Method): void;
-  received(method: Method): void;
-  sent(method: Method): void;
-  /** The call is over, with this gRPC status code. */
-  handled(method: Method, code: number): void;
-  /** A fault of the program surfaced; the client gets INTERNAL. */
-  fault(error: unknown): void;
-}
 
 /** The answer to a health check. */
 export interface HealthReport {

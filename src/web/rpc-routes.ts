@@ -110,7 +110,7 @@ function universalRequest(
 ): UniversalRequest {
   const gone = new AbortController();
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) gone.abort(new ConnectError('client is gone', Code.Canceled));
+    if (!reply.raw.writableFinished) gone.abort(clientGone());
   });
   const url = raw.url ?? '';
   const query = url.includes('?') ? url.slice(url.indexOf('?')) : '';
@@ -119,11 +119,24 @@ function universalRequest(
     method: raw.method ?? '',
     url: `http://localhost${handler.requestPath}${query}`,
     header: requestHeaders(raw.headers),
-    // Left alone when it is not read to the end: destroying it would close the connection before the answer.
-    body: raw.iterator({ destroyOnReturn: false }),
+    body: bodyOf(raw),
     signal: gone.signal,
     contextValues: createContextValues().set(CALL, call),
   };
+}
+
+/** The bytes of a request. When they break off, the client has gone. */
+async function* bodyOf(raw: FastifyRequest['raw']): AsyncGenerator<Uint8Array> {
+  try {
+    // Left alone when it is not read to the end: destroying it would close the connection before the answer.
+    yield* raw.iterator({ destroyOnReturn: false });
+  } catch (error) {
+    throw clientGone(error);
+  }
+}
+
+function clientGone(cause?: unknown): ConnectError {
+  return new ConnectError('the client is gone', Code.Canceled, undefined, undefined, cause);
 }
 
 /** Milliseconds that a timer of Node.js can wait; Connect would take a longer deadline for one that has passed. */

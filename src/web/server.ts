@@ -13,7 +13,6 @@ import { isGrpc, refuseGrpc, refuseUnknown } from './refusals.ts';
 import { addRpcRoutes } from './rpc-routes.ts';
 
 export type {
-  CallObserver,
   HealthChecks,
   HealthReport,
   MetricsPage,

@@ -9,11 +9,11 @@ import {
   createContextKey,
   type HandlerContext,
 } from '@connectrpc/connect';
+import type { CallObserver } from '../grpc/server.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, RpcError } from '../rpc/status.ts';
-import type { CallObserver } from './options.ts';
 
 /** Under which Connect's context holds the call. */
 export const CALL = createContextKey<WebCall | undefined>(undefined, { description: 'the call' });
@@ -91,6 +91,7 @@ export class WebCall implements Call {
   #aborted(reason: unknown): void {
     if (this.#phase === 'over') return;
     if (this.#phase === 'reading') {
+      console.log('DBG', reason);
       this.refusal = refusalFor(reason);
       this.finish(this.refusal.code);
       return;
