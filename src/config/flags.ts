@@ -83,8 +83,8 @@ export const FLAGS: readonly Flag[] = [
     'Upstream',
     'dial-keepalive-time',
     'duration',
-    '0s',
-    'ping etcd after this long without traffic; 0s: never',
+    '10s',
+    'ping etcd after this long without an answer while calls are open, so that a hung endpoint is left; 0s: never',
   ),
   flag(
     'Upstream',

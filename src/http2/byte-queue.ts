@@ -36,14 +36,6 @@ export class ByteQueue {
     }
   }
 
-  /** Forgets everything. */
-  clear(): void {
-    this.chunks = [];
-    this.head = 0;
-    this.offset = 0;
-    this.length = 0;
-  }
-
   private next(): void {
     this.chunks[this.head++] = TAKEN;
     this.offset = 0;

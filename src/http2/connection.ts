@@ -132,7 +132,7 @@ export class Http2Connection {
       done(new Http2Error(ErrorCode.CANCEL, 'the connection is closed'), 0);
       return;
     }
-    this.pings.send(this.output, done);
+    this.pings.send(this.output, (error, rttMs) => this.guard.tell(() => done(error, rttMs)));
     this.wake();
   }
 

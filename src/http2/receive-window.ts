@@ -21,11 +21,6 @@ export class ReceiveWindow {
     this.maxHeld = maxHeld;
   }
 
-  /** True when octets held for paused streams keep the window from opening. */
-  get shut(): boolean {
-    return this.held > this.maxHeld;
-  }
-
   /** Counts a DATA frame's payload; @throws Http2Error FLOW_CONTROL_ERROR for more than the window. */
   take(octets: number, output: Output): void {
     if (octets > this.window)

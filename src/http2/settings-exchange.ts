@@ -5,6 +5,8 @@ import { DEFAULT_WINDOW, Flag, FrameType, PREFACE } from './frame.ts';
 import { encodeSettings, PeerSettings } from './settings-frame.ts';
 
 const NOTHING = new Uint8Array(0);
+/** Windows moved at the cost of one control frame. */
+const STREAMS_PER_FRAME = 64;
 /** Larger frames are not worth it: streams take turns by the frame. */
 const LARGEST_FRAME = 65_536;
 
@@ -67,7 +69,11 @@ export class SettingsExchange {
   /** RFC 9113 section 6.9.2: windows of open streams move by the difference, also below zero. */
   private moveWindows(delta: number): void {
     if (delta === 0) return;
-    for (const stream of this.connection.table.values()) {
+    const { table, guard } = this.connection;
+    let moved = 0;
+    for (const stream of table.values()) {
+      // A small frame that costs much: it counts for more where many streams are open.
+      if (++moved % STREAMS_PER_FRAME === 0) guard.countControl();
       if (stream.moveSendWindow(delta)) continue;
       throw new Http2Error(ErrorCode.FLOW_CONTROL_ERROR, 'stream window over 2^31 - 1');
     }

@@ -91,7 +91,6 @@ export class WebCall implements Call {
   #aborted(reason: unknown): void {
     if (this.#phase === 'over') return;
     if (this.#phase === 'reading') {
-      console.log('DBG', reason);
       this.refusal = refusalFor(reason);
       this.finish(this.refusal.code);
       return;

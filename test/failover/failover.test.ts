@@ -129,3 +129,21 @@ test('all endpoints down: UNAVAILABLE within the deadline, recovery by itself', 
 async function* oneRequest() {
   yield { requestUnion: { case: 'createRequest' as const, value: { key: bytes('k') } } };
 }
+
+test('an endpoint that hangs is left for another one', async () => {
+  await using cluster = await startEtcd({ members: 3 });
+  const flags = ['--dial-keepalive-time=1s', '--dial-keepalive-timeout=1s'];
+  const proxy = await startProxy({ endpoints: cluster.endpoints, flags });
+  const { kv } = connectTo(proxy.url);
+  await kv.put({ key: bytes('k'), value: bytes('v') });
+  const member = memberInUse(cluster, proxy);
+  member.pause();
+  try {
+    const { kvs } = await kv.range({ key: bytes('k') });
+    assert.deepEqual(kvs[0]?.value, bytes('v'));
+    assert.notEqual(memberInUse(cluster, proxy), member);
+  } finally {
+    member.resume();
+    await proxy.stop();
+  }
+});

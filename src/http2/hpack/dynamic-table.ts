@@ -19,11 +19,6 @@ export class DynamicTable {
     this.maximum = maximum;
   }
 
-  /** Number of fields in the table. */
-  get length(): number {
-    return (this.fields.length - this.first) >>> 1;
-  }
-
   /** The size the table may have at most; a new one evicts as needed (RFC 7541 section 4.3). */
   get maxSize(): number {
     return this.maximum;
