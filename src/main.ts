@@ -5,7 +5,7 @@
 import { App } from './app.ts';
 import { type Command, type Config, parseCommandLine, UsageError } from './config/config.ts';
 import { helpText } from './config/usage.ts';
-import { createLogger, type Logger } from './observe/log.ts';
+import { createLogger, type Logger, logFault } from './observe/log.ts';
 import { VERSION } from './version.ts';
 
 /** Milliseconds that calls in progress get to finish after SIGTERM or SIGINT. */
@@ -31,6 +31,7 @@ async function start(config: Config): Promise<void> {
   for (const flag of config.given()) {
     if (flag.pending === 'ignored') log.warn({ flag: flag.name }, 'flag has no effect yet');
   }
+  surviveFaults(log);
   const app = new App(config, log);
   try {
     await app.start();
@@ -41,6 +42,15 @@ async function start(config: Config): Promise<void> {
     return;
   }
   stopOnSignals(app, log);
+}
+
+/**
+ * A fault that reaches the top belongs to one event of one connection; ending the process would take every other
+ * client's watches with it. It is logged with its stack, as the bug it is.
+ */
+function surviveFaults(log: Logger): void {
+  process.on('uncaughtException', (error) => logFault(log, error));
+  process.on('unhandledRejection', (reason) => logFault(log, reason));
 }
 
 /** The first signal drains, the second ends the program at once. */

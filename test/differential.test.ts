@@ -11,10 +11,9 @@ import { txnCases } from './differential/cases/txn.ts';
 import { watchCases } from './differential/cases/watch.ts';
 import { watchStreamCases } from './differential/cases/watch-stream.ts';
 import { compactCases, writeCases } from './differential/cases/write.ts';
-import { direct, type LaneKind } from './differential/lane.ts';
-import { plainSettings } from './differential/settings.ts';
+import { direct, grpc, type LaneKind, web } from './differential/lane.ts';
+import { etcdsToCompare, plainSettings } from './differential/settings.ts';
 import { compareLanes } from './differential/suite.ts';
-import { availableEtcds } from './support/etcd.ts';
 
 /** In this order on each etcd: what looks at the past comes before compactions, auth is last. */
 const cases = [
@@ -34,7 +33,16 @@ const cases = [
   ...authEndCases,
 ];
 
-const lanes: readonly LaneKind[] = [direct, direct];
+const lanes: readonly LaneKind[] = [
+  direct,
+  grpc,
+  web('grpc-web', '1.1'),
+  web('grpc-web', '2'),
+  web('connect-json', '1.1'),
+  web('connect-json', '2'),
+  web('connect-proto', '1.1'),
+  web('connect-proto', '2'),
+];
 
-for (const install of await availableEtcds())
+for (const install of await etcdsToCompare())
   compareLanes('differential', install, lanes, plainSettings, cases);

@@ -12,10 +12,16 @@ import {
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import type { CallOptions } from '../support/raw-grpc.ts';
 
-/** A status that is known to differ between etcd and the proxy. */
+/** A status. */
+export interface KnownStatus {
+  readonly code: number;
+  readonly message: string;
+}
+
+/** A status that is known to differ between etcd and the proxy; etcd's own may depend on the release. */
 export interface DocumentedDifference {
-  readonly direct: { readonly code: number; readonly message: string };
-  readonly proxy: { readonly code: number; readonly message: string };
+  readonly direct: readonly KnownStatus[];
+  readonly proxy: readonly KnownStatus[];
 }
 
 /** How a call is made, and how its answer is looked at. */

@@ -139,7 +139,7 @@ export class Script {
     const { code, message: text, details, headers, trailers } = outcome;
     const messages = outcome.messages.map((bytes) => plainMessage(output, bytes, this.names, this.exact));
     const expected = options.documented?.[this.lane.kind.through];
-    if (expected !== undefined && expected.code === code && expected.message === text)
+    if (expected?.some((status) => status.code === code && status.message === text) === true)
       this.note(step, 'as documented');
     else if (options.anyCode?.includes(code) === true)
       this.note(step, { messages, code: `one of ${options.anyCode.join(', ')}` });

@@ -9,6 +9,7 @@ import type { Case } from './case.ts';
 import { differences, showDifferences } from './compare.ts';
 import { type Lane, type LaneKind, startLane } from './lane.ts';
 import type { Plain } from './plain.ts';
+import { realign } from './realign.ts';
 import { Script } from './script.ts';
 import { viewFor } from './view.ts';
 
@@ -48,6 +49,16 @@ export function assertSame(records: readonly Recorded[]): void {
   assert.ok(reports.length === 0, `not the same as direct\n${reports.join('\n')}`);
 }
 
+/** Undoes what a failed case left behind; where that fails too, tells why. */
+async function realigned(lanes: readonly Lane[]): Promise<string | undefined> {
+  try {
+    await realign(lanes);
+    return undefined;
+  } catch (error) {
+    return `later cases may fail because of this one: ${error}`;
+  }
+}
+
 /** Runs cases against one release, each lane with an etcd of its own. */
 export function compareLanes(
   name: string,
@@ -66,8 +77,14 @@ export function compareLanes(
     after(() => held.disposeAsync());
     for (const one of cases) {
       const reason = one.skip?.(install) ?? false;
-      test(one.name, { skip: reason, timeout: 120_000 }, async () => {
-        assertSame(await Promise.all(lanes.map((lane) => record(one, lane))));
+      test(one.name, { skip: reason, timeout: 120_000 }, async (context) => {
+        const records = await Promise.all(lanes.map((lane) => record(one, lane)));
+        try {
+          assertSame(records);
+        } catch (error) {
+          context.diagnostic((await realigned(lanes)) ?? 'the stores of all lanes are at one revision');
+          throw error;
+        }
       });
     }
   });

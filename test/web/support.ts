@@ -3,17 +3,13 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
+import type { CallObserver } from '../../src/grpc/server.ts';
 import { Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
 import type { StreamHandler, UnaryHandler } from '../../src/rpc/contract.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { ETCD_SERVICES, methodOf, unknownMethod } from '../../src/services/methods.ts';
 import { bridge } from '../../src/web/http2-bridge.ts';
-import {
-  type CallObserver,
-  createWebServer,
-  type WebServer,
-  type WebServerOptions,
-} from '../../src/web/server.ts';
+import { createWebServer, type WebServer, type WebServerOptions } from '../../src/web/server.ts';
 
 /** Waits until something holds; fails after five seconds. */
 export async function until(holds: () => boolean, what = 'condition'): Promise<void> {

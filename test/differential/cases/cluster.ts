@@ -46,7 +46,6 @@ const members: readonly Case[] = [
     const { member } = await script.ask(memberAdd, learner);
     const ID = member?.ID ?? 0n;
     await script.runAll([
-      rpc(memberAdd, learner),
       rpc(memberAdd, { ...learner, peerURLs: ['http://127.0.0.1:2'] }),
       rpc(memberPromote, { ID }),
       rpc(memberList),

@@ -13,8 +13,8 @@ const big = (size: number): Uint8Array => new Uint8Array(size).fill(120);
 
 /** What the proxy says about a message over its own limit: nothing of it reaches etcd. */
 const overTheProxysLimit = (size: number, direct: string) => ({
-  direct: { code: 8, message: direct },
-  proxy: { code: 8, message: `trying to send message larger than max (${size} vs. 1572864)` },
+  direct: [{ code: 8, message: direct }],
+  proxy: [{ code: 8, message: `trying to send message larger than max (${size} vs. 1572864)` }],
 });
 
 /** A put whose message has exactly the given size, fields included. */
