@@ -91,7 +91,7 @@ export abstract class ServerCall implements Call, StreamListener {
   protected sendStatus(status: Status): void {
     if (this.ended) return;
     this.finish(status.code);
-    if (!this.headersSent && status.code !== Code.OK && this.responseHeaders === NO_METADATA) {
+    if (!this.headersSent && this.responseHeaders === NO_METADATA) {
       this.#sendTrailersOnly(status);
       return;
     }

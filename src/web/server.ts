@@ -5,7 +5,7 @@
 import type { Server } from 'node:http';
 import { cors } from '@connectrpc/connect';
 import fastifyCors from '@fastify/cors';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { Connections, createHttp1Server } from './http1.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
@@ -88,11 +88,12 @@ function addGround(app: FastifyInstance, options: WebServerOptions): void {
     else done();
   });
   app.setNotFoundHandler(refuseUnknown);
-  app.setErrorHandler((error, _request, reply) => {
-    const status = (error as { statusCode?: number }).statusCode ?? 500;
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
+    const { statusCode = 500, message } = error;
+    if (statusCode < 500) return reply.code(statusCode).send({ code: 'invalid_argument', message });
     // A response that breaks off because its client has gone is no fault.
-    if (status >= 500 && !reply.raw.destroyed) options.observer.fault(error);
-    return reply.code(status).send({ code: status >= 500 ? 'internal' : 'invalid_argument' });
+    if (!reply.raw.destroyed) options.observer.fault(error);
+    return reply.code(statusCode).send({ code: 'internal', message: 'internal error' });
   });
 }
 

@@ -207,3 +207,32 @@ test('a connection that breaks cancels its calls', async () => {
   await until(() => cancelled === 1, 'cancel');
   assert.deepEqual(door.observer.faults, []);
 });
+
+test('a response that breaks off resets its stream', async () => {
+  await using door = await Door.open({
+    stream: {
+      '/v3electionpb.Election/Observe': (client) => {
+        const ignore = (): void => {};
+        client.listener = {
+          onMessage: () => client.send(new Uint8Array(0)),
+          onHalfClose: ignore,
+          onDrain: ignore,
+          onCancel: ignore,
+        };
+      },
+    },
+  });
+  await withSession(door, async (session) => {
+    const stream = session.request({
+      ':path': '/v3electionpb.Election/Observe',
+      ':method': 'POST',
+      'content-type': 'application/grpc-web+proto',
+    });
+    stream.end(Buffer.alloc(5));
+    stream.on('error', () => {});
+    await new Promise((resolve) => stream.once('data', resolve));
+    door.web.close();
+    await until(() => stream.closed, 'reset');
+    assert.equal(stream.rstCode, constants.NGHTTP2_INTERNAL_ERROR);
+  });
+});

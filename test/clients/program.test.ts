@@ -1,0 +1,186 @@
+/** The command line: what the program prints, what it refuses, and under which Node.js the launcher runs it. */
+import assert from 'node:assert/strict';
+import { chmod, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { before, describe, test } from 'node:test';
+import { environmentName, FLAGS } from '../../src/config/flags.ts';
+import { runProcess, tempDir } from '../support/process.ts';
+import { launcher, logOf, root, run, start, started } from './program/run.ts';
+
+/** Nobody listens there; the proxy does not mind. */
+const NOWHERE = '--endpoints=127.0.0.1:1';
+const ANY_PORT = '--listen-addr=127.0.0.1:0';
+
+/** Exit code 2 and one line on stderr that names what is wrong. */
+async function refused(args: readonly string[], named: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
+  const { code, stdout, stderr } = await run(args, { env });
+  assert.deepEqual([code, stdout], [2, ''], `${args.join(' ')}: ${stderr}`);
+  assert.match(stderr, /^etcd-connect-proxy: [^\n]+\n$/);
+  assert.ok(stderr.includes(named), `${stderr} does not name ${named}`);
+}
+
+/** A value for a flag that is not its default. */
+const OTHER: Readonly<Record<string, string>> = {
+  boolean: 'true',
+  duration: '7s',
+  integer: '7',
+  bytes: '7',
+  list: 'some',
+  string: 'some',
+};
+
+describe('command line', () => {
+  test('--version', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+    const { code, stdout, stderr } = await run(['--version']);
+    assert.deepEqual([code, stdout, stderr], [0, `etcd-connect-proxy ${version}\n`, '']);
+  });
+
+  test('--help names every flag', async () => {
+    for (const args of [['--help'], ['start', '--help'], ['grpc-proxy', 'start', '-h']]) {
+      const { code, stdout, stderr } = await run(args);
+      assert.deepEqual([code, stderr], [0, '']);
+      for (const { name } of FLAGS) assert.ok(stdout.includes(`--${name} `), name);
+    }
+  });
+
+  test('what it does not understand', async () => {
+    await refused([], 'start');
+    await refused(['stop'], 'stop');
+    await refused(['grpc-proxy', 'stop'], 'stop');
+    await refused(['start', '--no-such-flag'], '--no-such-flag');
+    await refused(['start', '--no-such-flag=1'], '--no-such-flag');
+    await refused(['start', 'stray'], 'stray');
+    await refused(['start', '--endpoints'], '--endpoints');
+  });
+
+  test('bad values', async () => {
+    for (const [name, value] of [
+      ['dial-timeout', 'soon'],
+      ['max-send-bytes', '-1'],
+      ['max-recv-bytes', '1.5'],
+      ['max-concurrent-streams', 'many'],
+      ['debug', 'maybe'],
+      ['log-level', 'loud'],
+      ['listen-addr', '127.0.0.1:99999'],
+      ['endpoints', ''],
+      ['endpoints', 'http://a:1/path'],
+    ]) {
+      await refused(['start', `--${name}=${value}`], `--${name}`);
+    }
+    await refused(['start'], 'ETCD_PROXY_DIAL_TIMEOUT', { ETCD_PROXY_DIAL_TIMEOUT: 'soon' });
+    await refused(['start'], 'ETCD_PROXY_MAX_SEND_BYTES', { ETCD_PROXY_MAX_SEND_BYTES: 'x' });
+  });
+
+  for (const flag of FLAGS.filter(({ pending }) => pending === 'refused')) {
+    test(`--${flag.name} refuses to start`, async () => {
+      const value = OTHER[flag.type] ?? '';
+      await refused(['start', NOWHERE, ANY_PORT, `--${flag.name}=${value}`], `--${flag.name}`);
+      await refused(['start', NOWHERE, ANY_PORT], flag.name, { [environmentName(flag.name)]: value });
+    });
+  }
+
+  test('TLS addresses refuse to start', async () => {
+    for (const endpoint of ['https://127.0.0.1:2379', 'unixs:///tmp/etcd'])
+      await refused(['start', `--endpoints=${endpoint}`, ANY_PORT], '--endpoints');
+    await refused(['start', NOWHERE, '--listen-addr=https://127.0.0.1:0'], '--listen-addr');
+  });
+
+  test('flags without an effect yet say so, once each', async () => {
+    const ignored = FLAGS.filter(({ pending }) => pending === 'ignored');
+    const args = ignored.map(({ name, type }) => `--${name}=${OTHER[type]}`);
+    await using running = await start(['start', NOWHERE, ANY_PORT, ...args]);
+    await started(running);
+    const lines = logOf(running.stderr).filter(({ msg }) => msg === 'flag has no effect yet');
+    assert.deepEqual(lines.map(({ flag }) => flag).sort(), ignored.map(({ name }) => name).sort());
+  });
+
+  test('environment variables, and flags that win over them', async () => {
+    const ETCD_PROXY_ENDPOINTS = '127.0.0.1:1';
+    await using byEnvironment = await start(['start'], {
+      ETCD_PROXY_ENDPOINTS,
+      ETCD_PROXY_LISTEN_ADDR: '127.0.0.1:0',
+    });
+    assert.match(await started(byEnvironment), /^127\.0\.0\.1:[1-9]\d*$/);
+    await using byFlag = await start(['start', ANY_PORT], {
+      ETCD_PROXY_ENDPOINTS,
+      ETCD_PROXY_LISTEN_ADDR: '203.0.113.1:1',
+    });
+    assert.match(await started(byFlag), /^127\.0\.0\.1:[1-9]\d*$/);
+  });
+
+  test('grpc-proxy start is start', async () => {
+    await using running = await start(['grpc-proxy', 'start', '--endpoints', '127.0.0.1:1', ANY_PORT]);
+    assert.match(await started(running), /^127\.0\.0\.1:[1-9]\d*$/);
+  });
+
+  test('an address in use', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    try {
+      const { code, stderr } = await run(['start', NOWHERE, `--listen-addr=127.0.0.1:${port}`]);
+      assert.equal(code, 1, stderr);
+      const [line, ...more] = logOf(stderr);
+      assert.deepEqual(more, []);
+      assert.match(String(line?.error), /EADDRINUSE|already in use/);
+      assert.ok(String(line?.error).includes(`127.0.0.1:${port}`));
+    } finally {
+      server.close();
+    }
+  });
+});
+
+describe('launcher', () => {
+  const path = process.env.PATH ?? '';
+  let folder: string;
+  before(async () => {
+    folder = await tempDir('launcher');
+    await mkdir(join(folder, 'old'));
+    const old = join(folder, 'old', 'node');
+    await writeFile(old, '#!/bin/sh\n[ "$1" = --version ] && echo v20.20.2 && exit 0\nexit 42\n');
+    await chmod(old, 0o755);
+  });
+
+  test('from another folder', async () => {
+    assert.equal((await run(['--version'], { cwd: tmpdir() })).code, 0);
+  });
+
+  test('through symbolic links', async () => {
+    await symlink(launcher, join(folder, 'absolute'));
+    await symlink('absolute', join(folder, 'relative'));
+    for (const link of ['absolute', 'relative']) {
+      const { code, stdout } = await runProcess(join(folder, link), ['--version'], { cwd: tmpdir() });
+      assert.equal(code, 0);
+      assert.match(stdout, /^etcd-connect-proxy /);
+    }
+  });
+
+  test('with an old Node.js on PATH it takes the one of its dependencies', async () => {
+    for (const first of [join(folder, 'old'), '/usr/bin']) {
+      const { code, stdout, stderr } = await run(['--version'], { env: { PATH: `${first}:/usr/bin:/bin` } });
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^etcd-connect-proxy /);
+    }
+  });
+
+  test('without a build or a new enough Node.js it says what to do', async () => {
+    const copy = join(folder, 'copy');
+    await mkdir(join(copy, 'bin'), { recursive: true });
+    await cp(launcher, join(copy, 'bin', 'etcd-connect-proxy'));
+    const runCopy = () =>
+      runProcess(join(copy, 'bin', 'etcd-connect-proxy'), ['--version'], {
+        env: { PATH: `${join(folder, 'old')}:${path}` },
+      });
+    const unbuilt = await runCopy();
+    assert.deepEqual([unbuilt.code, unbuilt.stdout], [1, '']);
+    assert.match(unbuilt.stderr, /^etcd-connect-proxy: not built yet: [^\n]+\n$/);
+    await mkdir(join(copy, 'dist'));
+    await writeFile(join(copy, 'dist', 'main.js'), '');
+    const without = await runCopy();
+    assert.deepEqual([without.code, without.stdout], [1, '']);
+    assert.match(without.stderr, /^etcd-connect-proxy: needs Node\.js 22 or newer: [^\n]+\n$/);
+  });
+});
