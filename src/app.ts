@@ -16,6 +16,7 @@ import type { Logger } from './observe/log.ts';
 import { ProxyMetrics } from './observe/proxy-metrics.ts';
 import { UpstreamMetrics } from './observe/upstream-metrics.ts';
 import type { Services } from './rpc/contract.ts';
+import { tooLargeForEtcd } from './rpc/status.ts';
 import { browserService } from './services/browser.ts';
 import { healthService } from './services/health.ts';
 import { HealthProbe } from './services/probe.ts';
@@ -69,10 +70,7 @@ export class App {
     const grpc = new GrpcServer({
       services,
       method: (path) => services.method(path),
-      receive: {
-        maxBytes: maxRequestBytes,
-        tooLarge: (size, limit) => `trying to send message larger than max (${size} vs. ${limit})`,
-      },
+      receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
       observer,
     });
     this.#web = createWebServer({

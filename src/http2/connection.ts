@@ -93,13 +93,11 @@ export class Http2Connection {
     return this.away.draining;
   }
 
-  /** Client role: `request` will not throw. */
+  /** Client role: `request` will not throw. Once `draining` or `closed`, never again. */
   get canOpenStream(): boolean {
     if (this.closed || this.isServer || this.away.draining || this.table.nextId > MAX_31_BITS) return false;
-    return (
-      this.table.size <
-      (this.exchange.ready ? this.exchange.peer.maxConcurrentStreams : this.settings.initialStreamLimit)
-    );
+    const { ready, peer } = this.exchange;
+    return this.table.size < (ready ? peer.maxConcurrentStreams : this.settings.initialStreamLimit);
   }
 
   /**
@@ -109,13 +107,8 @@ export class Http2Connection {
   request(block: Uint8Array, listener: StreamListener, endStream: boolean): Http2Stream {
     if (!this.canOpenStream) throw new Http2Error(ErrorCode.REFUSED_STREAM, 'no stream can be opened');
     const { table, exchange } = this;
-    const stream = new Http2Stream(
-      this,
-      table.nextId,
-      [],
-      exchange.peer.initialWindowSize,
-      exchange.receiveWindow,
-    );
+    const { peer, receiveWindow } = exchange;
+    const stream = new Http2Stream(this, table.nextId, [], peer.initialWindowSize, receiveWindow);
     table.nextId += 2;
     table.add(stream);
     stream.listener = listener;
@@ -123,6 +116,8 @@ export class Http2Connection {
     this.wake();
     if (endStream) stream.localEnd();
     this.outOfSlots = !this.canOpenStream;
+    // RFC 9113 section 5.1.1: identifiers are not used again, so this connection has come to its end.
+    if (table.nextId > MAX_31_BITS) this.drain();
     return stream;
   }
 
@@ -281,7 +276,7 @@ export class Http2Connection {
     this.closed = true;
     this.timeouts.stop();
     if (goaway !== undefined) {
-      this.output.goaway(this.isServer ? this.table.lastPeerId : 0, goaway, debug);
+      this.output.goaway(this.away.lastServed, goaway, debug);
       this.output.flush();
     }
     const code = error === undefined || error.code === ErrorCode.NO_ERROR ? ErrorCode.CANCEL : error.code;

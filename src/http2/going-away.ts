@@ -17,6 +17,7 @@ export class GoingAway {
   private readonly connection: Http2Connection;
   private readonly timeouts: Timeouts;
   private final = false;
+  private finalId = MAX_31_BITS;
   private peerLast = MAX_31_BITS;
   private received = false;
 
@@ -33,6 +34,12 @@ export class GoingAway {
   /** True once streams that the peer opens are behind our last GOAWAY, and to be ignored. */
   get ignoresNewStreams(): boolean {
     return this.final;
+  }
+
+  /** The last stream of the peer that we serve, as our next GOAWAY names it; it never rises once named. */
+  get lastServed(): number {
+    const { isServer, table } = this.connection;
+    return isServer ? Math.min(table.lastPeerId, this.finalId) : 0;
   }
 
   /** True when nothing is left to wait for. */
@@ -61,7 +68,8 @@ export class GoingAway {
     if (this.final) return;
     this.final = true;
     const { connection } = this;
-    connection.output.goaway(connection.isServer ? connection.table.lastPeerId : 0, ErrorCode.NO_ERROR, '');
+    this.finalId = connection.table.lastPeerId;
+    connection.output.goaway(this.lastServed, ErrorCode.NO_ERROR, '');
     connection.wake();
   }
 

@@ -17,12 +17,16 @@ export interface StreamListener {
   onData(stream: Http2Stream, chunk: Buffer): void;
   /** Trailer fields; `onEnd` follows. */
   onTrailers(stream: Http2Stream, headers: HeaderList): void;
-  /** The peer sent END_STREAM and everything before it was delivered. */
+  /**
+   * The peer sent END_STREAM and everything before it was delivered. In the client role the stream stays
+   * open until the request has ended too; an owner with nothing more to send resets it.
+   */
   onEnd(stream: Http2Stream): void;
   /** `sendData` answered false, and the queue is now under the low-water mark. */
   onDrain(stream: Http2Stream): void;
   /**
-   * Exactly once, last. `code` is NO_ERROR when both sides are done, else the code of the RST_STREAM sent
+   * Exactly once, last. `code` is NO_ERROR when both sides are done (a server that ends its response
+   * before the request is over resets the rest of it, also with NO_ERROR, and is done), else the code of the RST_STREAM sent
    * (`local`) or received; when the connection is gone its error code, or CANCEL if that is NO_ERROR.
    */
   onClose(stream: Http2Stream, code: number, local: boolean): void;

@@ -42,7 +42,7 @@ export interface Http2Settings {
   readonly streamHighWaterMark: number;
   /** Octets queued on a stream below which `onDrain` follows. Default 64 KiB. */
   readonly streamLowWaterMark: number;
-  /** Time for the peer's connection preface, with its SETTINGS frame (RFC 9113 section 3.4). Default 10 s. */
+  /** Time for the peer's connection preface with its SETTINGS (RFC 9113 section 3.4), connecting included. Default 10 s. */
   readonly prefaceTimeoutMs: number;
   /** Time for the acknowledgement of our SETTINGS (RFC 9113 section 6.5.3). Default 20 s. */
   readonly settingsTimeoutMs: number;

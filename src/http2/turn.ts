@@ -19,5 +19,14 @@ export function atEndOfTurn(target: TurnEnd): void {
 function runAll(): void {
   const now = waiting;
   waiting = [];
-  for (const target of now) target.endOfTurn();
+  for (const target of now) {
+    try {
+      target.endOfTurn();
+    } catch (error) {
+      // A mistake of ours on one connection must not keep the others from being flushed.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
 }

@@ -83,3 +83,8 @@ export class RpcError extends Error implements Status {
     return new RpcError(Code.INTERNAL, 'etcd-connect-proxy: internal error');
   }
 }
+
+/** The text for a request over `--max-send-bytes`, in the words of Go's gRPC client, which the incumbent is one of. */
+export function tooLargeForEtcd(size: number, limit: number): string {
+  return `trying to send message larger than max (${size} vs. ${limit})`;
+}

@@ -28,10 +28,19 @@ export function bridge(app: { readonly server: Server }): (stream: Http2Stream) 
 
 const NOTHING = new Uint8Array(0);
 
+/**
+ * How long, in milliseconds, the end of an early answer waits for the end of its request. Ending both at once would
+ * be legal (RFC 9113 section 8.1), but clients that are still sending, such as curl, then drop the answer.
+ */
+const LINGER_MS = 2000;
+
 class BridgedStream implements StreamListener {
   readonly #stream: Http2Stream;
   readonly #request: ClientRequest;
   #response: IncomingMessage | undefined;
+  /** The trailers of an answer that is complete but for its end. */
+  #lingering: HeaderList | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(stream: Http2Stream, server: Server) {
     this.#stream = stream;
@@ -52,6 +61,7 @@ class BridgedStream implements StreamListener {
   }
 
   onData(stream: Http2Stream, chunk: Buffer): void {
+    if (this.#lingering) return;
     if (!this.#request.write(chunk)) stream.pause();
   }
 
@@ -60,7 +70,8 @@ class BridgedStream implements StreamListener {
   }
 
   onEnd(): void {
-    this.#request.end();
+    if (this.#lingering) this.#end(this.#lingering);
+    else this.#request.end();
   }
 
   onDrain(): void {
@@ -68,6 +79,7 @@ class BridgedStream implements StreamListener {
   }
 
   onClose(): void {
+    clearTimeout(this.#timer);
     this.#request.destroy();
   }
 
@@ -84,6 +96,16 @@ class BridgedStream implements StreamListener {
   }
 
   #finish(rawTrailers: HeaderList): void {
+    if (this.#stream.endStreamReceived) {
+      this.#end(rawTrailers);
+      return;
+    }
+    this.#lingering = rawTrailers;
+    this.#stream.resume();
+    this.#timer = setTimeout(() => this.#end(rawTrailers), LINGER_MS);
+  }
+
+  #end(rawTrailers: HeaderList): void {
     const stream = this.#stream;
     if (stream.closed) return;
     if (rawTrailers.length > 0) stream.sendTrailers(encodeHeaders(lowerCaseNames(rawTrailers)));
@@ -92,7 +114,7 @@ class BridgedStream implements StreamListener {
 
   /** The connection in memory broke: the web door could not go on with a response it had begun. */
   #breakOff(): void {
-    if (!this.#stream.closed) this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+    if (!this.#stream.closed && !this.#lingering) this.#stream.reset(ErrorCode.INTERNAL_ERROR);
   }
 }
 

@@ -26,22 +26,30 @@ type UniversalHandler = ConnectRouter['handlers'][number];
 type UniversalRequest = Parameters<UniversalHandler>[0];
 type UniversalResponse = Awaited<ReturnType<UniversalHandler>>;
 
+/**
+ * How much longer than its protobuf form a message may be as JSON, where bytes are base64 and fields have names. The
+ * limit on messages is for the protobuf form; this one only keeps a body from filling the memory.
+ */
+const JSON_EXPANSION = 3;
+
 /** Adds the routes. */
 export function addRpcRoutes(app: FastifyInstance, options: WebServerOptions, limits: WebLimits): void {
   const { services } = options;
   const router = createConnectRouter({
     grpc: false,
-    readMaxBytes: options.maxRequestBytes,
+    readMaxBytes: options.maxRequestBytes * JSON_EXPANSION,
     acceptCompression: [compressionGzip],
     compressMinBytes: limits.compressMinBytes,
     requestGate: (context) => callOf(context).begin(context),
   });
   for (const method of [...ETCD_SERVICES, Browser, Health].flatMap((service) => service.methods)) {
     if (isUnary(method)) {
-      router.rpc(method, (request, context) => serveUnary(method, services, request, context));
+      router.rpc(method, (request, context) =>
+        serveUnary(method, services, request, context, options.maxRequestBytes),
+      );
     } else if (isServerStream(method)) {
       router.rpc(method, (request, context) =>
-        serveStream(method, services, limits.maxUnreadBytes, request, context),
+        serveStream(method, options, limits.maxUnreadBytes, request, context),
       );
     } else app.all(methodOf(method).path, refuseBidi);
   }
@@ -67,6 +75,8 @@ async function serve(
   const metadata = clientMetadata(request.raw.rawHeaders);
   const call = new WebCall(options.method(handler.requestPath), metadata, options.observer);
   const response = await answer(handler, universalRequest(handler, request, reply, call), call);
+  // What is left of a request that was answered early: read, or its client waits for ever to send it.
+  if (!request.raw.complete) request.raw.resume();
   reply.code(response.status);
   response.header?.forEach((value, name) => {
     reply.header(name, value);

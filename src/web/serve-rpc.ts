@@ -4,6 +4,7 @@
  * protobuf formats; JSON has no place for them.
  */
 import {
+  type DescMessage,
   type DescMethodServerStreaming,
   type DescMethodUnary,
   fromBinary,
@@ -12,8 +13,9 @@ import {
 } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { Services } from '../rpc/contract.ts';
-import { Code, RpcError } from '../rpc/status.ts';
+import { Code, RpcError, tooLargeForEtcd } from '../rpc/status.ts';
 import { connectError } from './connect-error.ts';
+import type { WebServerOptions } from './options.ts';
 import { callOf, type WebCall } from './web-call.ts';
 import { WebStream } from './web-stream.ts';
 
@@ -23,6 +25,7 @@ export async function serveUnary(
   services: Services,
   request: Message,
   context: HandlerContext,
+  maxBytes: number,
 ): Promise<Message> {
   const call = callOf(context);
   const cancelled = Promise.withResolvers<never>();
@@ -30,7 +33,10 @@ export async function serveUnary(
   try {
     const handler = services.unary(call.method.path);
     if (!handler) throw new RpcError(Code.UNIMPLEMENTED, `unknown method ${call.method.name}`);
-    const reply = await Promise.race([cancelled.promise, handler(toBinary(method.input, request), call)]);
+    const reply = await Promise.race([
+      cancelled.promise,
+      handler(encode(method.input, request, maxBytes), call),
+    ]);
     const message = fromBinary(method.output, reply);
     call.sent();
     call.finish(Code.OK);
@@ -46,7 +52,7 @@ export async function serveUnary(
 /** Serves one server stream. */
 export async function* serveStream(
   method: DescMethodServerStreaming,
-  services: Services,
+  { services, maxRequestBytes }: WebServerOptions,
   maxUnreadBytes: number,
   request: Message,
   context: HandlerContext,
@@ -57,7 +63,7 @@ export async function* serveStream(
   let begun = false;
   try {
     services.stream(call.method.path)(stream, call);
-    stream.request(toBinary(method.input, request));
+    stream.request(encode(method.input, request, maxRequestBytes));
     for (let reply = await stream.next(); reply; reply = await stream.next()) {
       if (!begun) relayHeaders(call, context);
       begun = true;
@@ -71,6 +77,13 @@ export async function* serveStream(
     if (!begun) relayHeaders(call, context);
     relayTrailers(call, context);
   }
+}
+
+/** The protobuf form of a request, which is what the limit on messages is for, whatever form it came in. */
+function encode(schema: DescMessage, request: Message, maxBytes: number): Uint8Array {
+  const bytes = toBinary(schema, request);
+  if (bytes.length <= maxBytes) return bytes;
+  throw new RpcError(Code.RESOURCE_EXHAUSTED, tooLargeForEtcd(bytes.length, maxBytes));
 }
 
 function relayHeaders(call: WebCall, context: HandlerContext): void {

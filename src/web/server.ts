@@ -98,8 +98,9 @@ function addGround(app: FastifyInstance, options: WebServerOptions): void {
 }
 
 /**
- * Lets pages of other origins call. They may send any header, so that every metadata key can be sent, and see
- * every header of the answer; the wildcard does both only without credentials, which are not allowed.
+ * Lets pages of other origins call. They may send every header that their browser asks about, so that any
+ * metadata key can be sent, and see every header of the answer, for which the wildcard stands where no
+ * credentials are allowed.
  */
 function addCors(app: FastifyInstance, origins: readonly string[]): void {
   app.register(fastifyCors, {

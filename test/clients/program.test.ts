@@ -78,9 +78,12 @@ describe('command line', () => {
     test(`--${flag.name} refuses to start`, async () => {
       const value = OTHER[flag.type] ?? '';
       await refused(['start', NOWHERE, ANY_PORT, `--${flag.name}=${value}`], `--${flag.name}`);
-      await refused(['start', NOWHERE, ANY_PORT], flag.name, { [environmentName(flag.name)]: value });
     });
   }
+
+  test('a variable of such a flag refuses to start', async () => {
+    await refused(['start', NOWHERE, ANY_PORT], 'namespace', { [environmentName('namespace')]: 'some' });
+  });
 
   test('TLS addresses refuse to start', async () => {
     for (const endpoint of ['https://127.0.0.1:2379', 'unixs:///tmp/etcd'])

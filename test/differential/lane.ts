@@ -10,7 +10,7 @@ import { startProxy } from '../support/proxy.ts';
 import { type OpenCall, RawGrpcClient } from '../support/raw-grpc.ts';
 import { Names } from './names.ts';
 import { pathOf, type Rpc } from './rpc.ts';
-import { type HttpVersion, WebClient, type WebProtocol } from './web-client.ts';
+import { type HttpVersion, WebClient, type WebProtocol, webProtocols } from './web-client.ts';
 
 /** How a lane's script reaches its etcd. */
 export interface LaneKind {
@@ -27,6 +27,13 @@ export const web = (protocol: WebProtocol, http: HttpVersion): LaneKind => ({
   through: 'proxy',
   web: { protocol, http },
 });
+
+/** Every protocol over every version of HTTP that carries it. */
+export const everyLane: readonly LaneKind[] = [
+  direct,
+  grpc,
+  ...webProtocols.flatMap((protocol) => [web(protocol, '1.1'), web(protocol, '2')]),
+];
 
 /** An etcd and the way to it. */
 export interface Lane extends AsyncDisposable {

@@ -40,6 +40,7 @@ const volatileFields: ReadonlySet<string> = new Set([
 /** Lists that etcd answers in no order, or in that of volatile ids. */
 const unordered: ReadonlySet<string> = new Set([
   'etcdserverpb.LeaseTimeToLiveResponse.keys',
+  'etcdserverpb.LeaseLeasesResponse.leases',
   'etcdserverpb.MemberListResponse.members',
   'etcdserverpb.MemberAddResponse.members',
   'etcdserverpb.MemberRemoveResponse.members',

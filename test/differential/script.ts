@@ -20,7 +20,7 @@ import {
 import type { Lane } from './lane.ts';
 import { learn } from './learn.ts';
 import { Names } from './names.ts';
-import { type Plain, plainMessage } from './plain.ts';
+import { bytesText, type Plain, plainMessage } from './plain.ts';
 import { message, type OneRequestMethod, pathOf, type Rpc, type RpcOptions, rpc } from './rpc.ts';
 
 /** One step as it is compared. */
@@ -138,12 +138,22 @@ export class Script {
   noteOutcome(step: string, output: DescMessage, outcome: GrpcOutcome, options: RpcOptions = {}): void {
     const { code, message: text, details, headers, trailers } = outcome;
     const messages = outcome.messages.map((bytes) => plainMessage(output, bytes, this.names, this.exact));
+    const exact = this.exact ? { bytes: outcome.messages.map((bytes) => bytesText(bytes)) } : {};
     const expected = options.documented?.[this.lane.kind.through];
     if (expected?.some((status) => status.code === code && status.message === text) === true)
       this.note(step, 'as documented');
     else if (options.anyCode?.includes(code) === true)
       this.note(step, { messages, code: `one of ${options.anyCode.join(', ')}` });
-    else this.note(step, { messages, code, message: this.names.text(text), details, headers, trailers });
+    else
+      this.note(step, {
+        messages,
+        code,
+        message: this.names.text(text),
+        details,
+        headers,
+        trailers,
+        ...exact,
+      });
   }
 
   /** Makes a call in the lane's protocol and records its outcome. */

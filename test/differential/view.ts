@@ -1,7 +1,7 @@
 /**
  * How a record is looked at for a lane. Over gRPC everything counts. The web protocols have headers of their own
  * and carry metadata in places of their own, so there only the application's metadata counts, wherever it stood;
- * and JSON has no place for unknown fields.
+ * and JSON has no place for unknown fields. The bytes of messages are those of the client, not of the wire.
  */
 import type { LaneKind } from './lane.ts';
 import { type Plain, withoutUnknown } from './plain.ts';
@@ -27,7 +27,7 @@ function webDetails(details: Plain): Plain {
 
 function webStep(result: Plain): Plain {
   if (!isObject(result) || !('trailers' in result)) return result;
-  const { headers, trailers, details, ...rest } = result;
+  const { headers, trailers, details, bytes: _, ...rest } = result;
   const metadata = { ...application(headers), ...application(trailers) };
   return { ...rest, metadata, details: webDetails(details) };
 }

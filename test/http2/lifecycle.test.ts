@@ -155,6 +155,37 @@ describe('draining', () => {
     assert.equal(peer.frames.filter((f) => f.type === 'GOAWAY').length, 2);
   });
 
+  test('GOAWAY never names a later stream than before', async () => {
+    await using server = new EngineServer(keep, { keepaliveTimeoutMs: 10 });
+    const peer = raw.rawClient(await server.listen());
+    peer.send(frame('HEADERS', END_HEADERS | END_STREAM, 1, GET));
+    assert.ok(await peer.settled());
+    server.connections[0]?.drain();
+    await peer.nextOf('GOAWAY');
+    assert.equal((await peer.nextOf('GOAWAY'))?.payload.readUInt32BE(0), 1);
+    peer.send(frame('HEADERS', END_HEADERS, 3, GET), frame('DATA', 0, 3, [1]));
+    assert.ok(await peer.settled(), 'frames of a stream that is ignored are no mistake');
+    server.connections[0]?.destroy(ErrorCode.INTERNAL_ERROR);
+    assert.equal((await peer.nextOf('GOAWAY'))?.payload.readUInt32BE(0), 1);
+  });
+
+  test('a client that has used all identifiers drains by itself', async () => {
+    await using play = await scene();
+    play.connection.table.nextId = LAST - 2;
+    const exchanges = [new Exchange(), new Exchange()];
+    for (const exchange of exchanges) play.connection.request(GET, exchange, true);
+    assert.deepEqual([play.connection.canOpenStream, play.connection.draining], [false, true]);
+    for (const id of [LAST - 2, LAST]) {
+      await play.peer.nextOf('HEADERS', id);
+      play.peer.send(frame('HEADERS', END_HEADERS | END_STREAM, id, OK));
+    }
+    await play.owner.closed;
+    assert.deepEqual(
+      exchanges.map((e) => e.code),
+      [0, 0],
+    );
+  });
+
   test('a client finishes its streams', async () => {
     await using play = await scene();
     const exchange = new Exchange();

@@ -16,6 +16,8 @@ const BOMB_FACTOR = 4;
 /** No length or index of a sane block needs more bits; more is an overflow (RFC 7541 section 5.1). */
 const MAX_INTEGER = 1 << 28;
 
+const NOTHING = Buffer.alloc(0);
+
 /** Decodes the field blocks of one direction of a connection, in the order of their arrival. */
 export class HpackDecoder {
   private readonly table = new DynamicTable(INITIAL_TABLE_SIZE);
@@ -23,7 +25,7 @@ export class HpackDecoder {
   private readonly maxListSize: number;
   private tableLimit: number;
   private mustResize = false;
-  private source: Buffer = Buffer.alloc(0);
+  private source: Buffer = NOTHING;
   private at = 0;
   private end = 0;
   private list: string[] = [];
@@ -61,6 +63,7 @@ export class HpackDecoder {
     this.resizes();
     let indexed = false;
     while (this.at < this.end) indexed = this.field() || indexed;
+    this.source = NOTHING; // do not keep a whole read buffer alive
     const block = new HeaderBlock(this.list, this.listSize > this.maxListSize);
     if (before === this.table.generation && !block.tooLarge) {
       this.memo.store(source, start, end, block, indexed, before);

@@ -1,4 +1,5 @@
 /** Members of the cluster and its maintenance, as far as one member goes. */
+import { createHash } from 'node:crypto';
 import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import {
@@ -9,6 +10,7 @@ import {
 } from '#gen/etcdserverpb/maintenance_pb.js';
 import { type Case, calls, script } from '../case.ts';
 import { at, b, rpc } from '../rpc.ts';
+import type { Script } from '../script.ts';
 
 const { memberAdd, memberRemove, memberUpdate, memberList, memberPromote } = Cluster.method;
 const { alarm, status, defragment, hash, hashKV, snapshot, moveLeader, downgrade } = Maintenance.method;
@@ -88,6 +90,27 @@ const alarms: readonly Case[] = [
   }),
 ];
 
+/** Takes a snapshot, which ends with its own SHA-256: so every byte of it is known to have come, in order. */
+async function takeSnapshot(script: Script): Promise<void> {
+  const call = script.open(snapshot);
+  const blobs: Uint8Array[] = [];
+  const remaining: bigint[] = [];
+  while (remaining.at(-1) !== 0n || blobs.at(-1)?.length !== 32) {
+    const [part] = await call.read();
+    blobs.push(part?.blob ?? new Uint8Array());
+    remaining.push(part?.remainingBytes ?? 0n);
+  }
+  await call.untilEnd();
+  const whole = Buffer.concat(blobs);
+  const [content, hash] = [whole.subarray(0, -32), whole.subarray(-32)];
+  script.note('its hash is right', createHash('sha256').update(content).digest().equals(hash));
+  script.note('whole pages', content.length > 0 && content.length % 4096 === 0);
+  const goesDown = remaining.every(
+    (left, index) => index === 0 || left === 0n || (remaining[index - 1] ?? 0n) - left === BigInt(blobs[index]?.length ?? 0),
+  );
+  script.note('what remains goes down by what came', goesDown);
+}
+
 const upkeep: readonly Case[] = [
   calls('maintenance: status', rpc(status)),
   calls('maintenance: defragment', rpc(defragment)),
@@ -118,11 +141,8 @@ const upkeep: readonly Case[] = [
     rpc(downgrade, { action: Downgrade.CANCEL }),
     rpc(downgrade, { action: 9 as Downgrade }),
   ),
-  script('maintenance: snapshot', async (script) => {
-    const stream = script.open(snapshot);
-    let size = 0n;
-    let remaining = -1n;
-    const sizes: boolean[] = [];
+  script('maintenance: snapshot', takeSnapshot),
+];
     let first: Uint8Array | undefined;
     while (remaining !== 0n) {
       const [part] = await stream.read();

@@ -12,7 +12,7 @@ const other = 8_002n;
 const negative = -9n;
 const beyond = 9_000_000_001n;
 
-const unary: readonly Case[] = [
+export const leaseCases: readonly Case[] = [
   calls(
     'lease: grant with an id, and again',
     rpc(leaseGrant, { ID: id, TTL: 3600n }),
@@ -62,9 +62,9 @@ const unary: readonly Case[] = [
   ),
 ];
 
-const keepAlive: readonly Case[] = [
+export const keepAliveCases: readonly Case[] = [
+  calls('keep alive: a lease for it', rpc(leaseGrant, { ID: other, TTL: 3600n })),
   script('keep alive: one after the other, then the end', async (script) => {
-    await script.run(rpc(leaseGrant, { ID: other, TTL: 3600n }));
     const stream = script.stream(leaseKeepAlive);
     for (let beat = 0; beat < 3; beat++) {
       stream.send({ ID: other });
@@ -117,5 +117,3 @@ const keepAlive: readonly Case[] = [
     await stream.untilEnd();
   }),
 ];
-
-export const leaseCases: readonly Case[] = [...unary, ...keepAlive];

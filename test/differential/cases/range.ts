@@ -76,7 +76,7 @@ async function byRevision(script: Script): Promise<void> {
   }
 }
 
-export const rangeCases: readonly Case[] = [
+const fill: readonly Case[] = [
   calls('range: an empty store', rpc(range, { key: zero, rangeEnd: zero }), rpc(range, at('nothing'))),
   calls(
     'range: fill',
@@ -85,6 +85,10 @@ export const rangeCases: readonly Case[] = [
     ),
     rpc(deleteRange, at('range/gone')),
   ),
+];
+
+/** What changes nothing. */
+export const rangeReads: readonly Case[] = [
   ...questions.map(([name, request]) =>
     calls(`range: ${name}`, rpc(range, request), rpc(rangeStream, request)),
   ),
@@ -102,3 +106,5 @@ export const rangeCases: readonly Case[] = [
   ),
   script('range: revisions of the past, the present and the future', byRevision),
 ];
+
+export const rangeCases: readonly Case[] = [...fill, ...rangeReads];

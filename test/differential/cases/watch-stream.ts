@@ -168,7 +168,7 @@ const ends: readonly Case[] = [
   script('watch stream: a backlog of more revisions than one response holds', async (script) => {
     const start = ((await script.ask(range, at('backlog'))).header?.revision ?? 0n) + 1n;
     const puts = Array.from({ length: 1100 }, (_, index) => putAt('backlog', `${index}`));
-    for (const call of puts) await script.lane.behind.call(call.path, [call.request]);
+    await Promise.all(puts.map((call) => script.lane.behind.call(call.path, [call.request])));
     const stream = script.stream(watch);
     stream.send(wish.create({ ...at('backlog'), startRevision: start }));
     await stream.take();

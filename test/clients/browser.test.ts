@@ -1,0 +1,91 @@
+/**
+ * A real browser: a page of another origin calls the proxy with fetch, by Connect and by gRPC-Web, where the proxy
+ * allows its origin; where it does not, the browser lets nothing through.
+ */
+import assert from 'node:assert/strict';
+import { accessSync, constants } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { startProxy } from '../support/proxy.ts';
+
+const executablePath = process.env.CHROMIUM_PATH || '/usr/bin/chromium';
+const CHROMIUM_FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const REFUSED = 'etcdserver: key is not provided';
+
+function noChromium(): string | false {
+  try {
+    accessSync(executablePath, constants.X_OK);
+    return false;
+  } catch {
+    return `there is no Chromium at ${executablePath}; CHROMIUM_PATH can name one`;
+  }
+}
+
+/** A site with the page, on an origin of its own. */
+async function serveSite(): Promise<{ server: Server; origin: string }> {
+  const script = await readFile(join(import.meta.dirname, 'browser', 'page.js'));
+  const server = createServer((request, response) => {
+    const isScript = request.url === '/page.js';
+    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
+    response.end(isScript ? script : '<!doctype html><title>site</title><script src="/page.js"></script>');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  return { server, origin: `http://127.0.0.1:${port}` };
+}
+
+describe('browser', { skip: noChromium() }, () => {
+  let etcd: EtcdCluster;
+  let site: { server: Server; origin: string };
+  let browser: Browser;
+  let page: Page;
+  before(async () => {
+    [etcd, site, browser] = await Promise.all([
+      startEtcd(),
+      serveSite(),
+      chromium.launch({ executablePath, args: CHROMIUM_FLAGS, timeout: 120_000 }),
+    ]);
+    page = await browser.newPage();
+    await page.goto(site.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    site?.server.close();
+    await etcd?.stop();
+  });
+
+  const flow = (name: string, url: string): Promise<unknown> =>
+    page.evaluate(`flows.${name}(${JSON.stringify(url)}, 'browser/${name}')`);
+
+  test('of an allowed origin', async () => {
+    const flags = [`--cors-allowed-origins=${site.origin}`];
+    await using proxy = await startProxy({ endpoints: etcd.endpoints, flags });
+    const expected = { got: 'one', watched: ['created', 'two'] };
+    assert.deepEqual(await flow('connectJson', proxy.url), {
+      ...expected,
+      refusal: `invalid_argument: ${REFUSED}`,
+    });
+    assert.deepEqual(await flow('grpcWeb', proxy.url), { ...expected, refusal: `3: ${REFUSED}` });
+  });
+
+  test('of any other origin', async () => {
+    for (const flags of [[], ['--cors-allowed-origins=https://other.example']]) {
+      await using proxy = await startProxy({ endpoints: etcd.endpoints, flags });
+      await assert.rejects(flow('connectJson', proxy.url), /Failed to fetch/);
+      await assert.rejects(flow('grpcWeb', proxy.url), /Failed to fetch/);
+    }
+    const { stdout } = await etcd.etcdctl(['get', 'browser/', '--prefix', '--keys-only']);
+    assert.deepEqual(stdout.split('\n').filter(Boolean), ['browser/connectJson', 'browser/grpcWeb']);
+  });
+});

@@ -1,0 +1,119 @@
+/**
+ * A cluster of three that loses its members one by one, asked directly and through the proxy at the same time: what
+ * a follower refuses, and what is left without a leader.
+ */
+import { after, before, describe, test } from 'node:test';
+import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
+import { Lease } from '#gen/etcdserverpb/lease_pb.js';
+import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
+import { Watch } from '#gen/etcdserverpb/watch_pb.js';
+import { fromBinary } from '@bufbuild/protobuf';
+import { type Case, calls, script } from './differential/case.ts';
+import { wish } from './differential/cases/watch.ts';
+import { direct, grpc, type Lane, laneTo, web } from './differential/lane.ts';
+import { at, b, rpc } from './differential/rpc.ts';
+import type { Script } from './differential/script.ts';
+import { etcdsToCompare } from './differential/settings.ts';
+import { assertSame, record } from './differential/suite.ts';
+import { type EtcdCluster, type EtcdMember, startEtcd } from './support/etcd.ts';
+import { RawGrpcClient } from './support/raw-grpc.ts';
+
+const { range, put, txn } = KV.method;
+const { watch } = Watch.method;
+const { leaseKeepAlive, leaseGrant } = Lease.method;
+const { memberAdd, memberList } = Cluster.method;
+const { status, moveLeader } = Maintenance.method;
+
+const leaderWanted = { metadata: { hasleader: 'true' } };
+
+/** Whether a member leads. */
+async function leads(member: EtcdMember): Promise<boolean> {
+  using client = new RawGrpcClient(member.address);
+  const { messages, code, message } = await client.call('/etcdserverpb.Maintenance/Status', [new Uint8Array()]);
+  if (code !== 0) throw new Error(message);
+  const { header, leader } = fromBinary(status.output, messages[0] ?? new Uint8Array());
+  return leader !== 0n && header?.memberId === leader;
+}
+
+/** A member that follows; two of three do. */
+async function follower(cluster: EtcdCluster): Promise<EtcdMember> {
+  for (const member of cluster.members) if (!(await leads(member))) return member;
+  throw new Error('every member leads');
+}
+
+const whole: readonly Case[] = [
+  calls(
+    'a follower: it serves',
+    rpc(range, at('quorum')),
+    rpc(range, { ...at('quorum'), serializable: true }),
+    rpc(memberList, { linearizable: true }),
+    rpc(status),
+  ),
+  calls('a follower: it moves no leader', rpc(moveLeader, { targetID: 404n })),
+];
+
+const withoutOne: readonly Case[] = [
+  calls('a member gone: no member is added', rpc(memberAdd, { peerURLs: ['http://127.0.0.1:1'] })),
+];
+
+const withoutLeader: readonly Case[] = [
+  calls(
+    'no leader: what needs none',
+    rpc(range, { ...at('quorum'), serializable: true }),
+    rpc(memberList),
+    rpc(range, {}),
+  ),
+  calls(
+    'no leader: what wants one',
+    rpc(range, { ...at('quorum'), serializable: true }, leaderWanted),
+    rpc(put, at('quorum'), leaderWanted),
+    rpc(leaseGrant, { ID: 1n, TTL: 60n }, leaderWanted),
+    rpc(moveLeader, { targetID: 404n }),
+  ),
+  script('no leader: new streams that want one', async (script) => {
+    for (const method of [watch, leaseKeepAlive] as const) {
+      const stream = script.lane.grpc.open(`/${method.parent.typeName}/${method.name}`, leaderWanted);
+      stream.halfClose();
+      script.note(method.name, JSON.stringify(await stream.end));
+    }
+  }),
+  script('no leader: what waits for one in vain', async (script) => {
+    await Promise.all([range, put, txn].map((method) => script.run(rpc<typeof method.input, typeof method.output>(method, at('quorum')))));
+  }),
+];
+
+/** Streams that were open before the leader was lost. */
+async function openStreams(script: Script) {
+  const watching = script.stream(watch, leaderWanted);
+  watching.send(wish.create(at('quorum')));
+  await watching.take();
+  const beating = script.stream(leaseKeepAlive, leaderWanted);
+  beating.send({ ID: 404n });
+  await beating.take();
+  return { watching, beating };
+}
+
+for (const install of await etcdsToCompare()) {
+  describe(`quorum, etcd ${install.version}`, () => {
+    const held = new AsyncDisposableStack();
+    let lanes: Lane[] = [];
+    let others: EtcdMember[] = [];
+    const compare = (cases: readonly Case[]): void => {
+      for (const one of cases)
+        test(one.name, { timeout: 120_000 }, async () =>
+          assertSame(await Promise.all(lanes.map((lane) => record(one, lane)))),
+        );
+    };
+    before(async () => {
+      const etcd = held.use(await startEtcd({ install, members: 3, heartbeatMs: 20, electionMs: 200 }));
+      const member = await follower(etcd);
+      others = etcd.members.filter((other) => other !== member);
+      const kinds = [direct, grpc, web('grpc-web', '1.1'), web('connect-json', '2')];
+      lanes = await Promise.all(kinds.map((kind) => laneTo(kind, etcd, [member.address])));
+      for (const lane of lanes) held.use(lane);
+    });
+    after(() => held.disposeAsync());
+    compare(whole);
+  });
+}

@@ -1,0 +1,52 @@
+/**
+ * Calls that change nothing, made of the very same etcd directly and through the proxy: here nothing is volatile,
+ * and over gRPC every byte of every message must be the same.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
+import { Lease } from '#gen/etcdserverpb/lease_pb.js';
+import type { Case } from './differential/case.ts';
+import { rangeReads } from './differential/cases/range.ts';
+import { readCases } from './differential/cases/reads.ts';
+import { everyLane, type Lane, laneTo } from './differential/lane.ts';
+import { at, b, rpc } from './differential/rpc.ts';
+import { etcdsToCompare, plainSettings } from './differential/settings.ts';
+import { assertSame, record } from './differential/suite.ts';
+import { startEtcd } from './support/etcd.ts';
+
+const cases: readonly Case[] = [...rangeReads, ...readCases];
+
+/** Puts something into the store: keys with a history, large values, leases of etcd's own. */
+async function fill({ behind }: Lane): Promise<void> {
+  const calls = ['e', 'b', 'd', 'a', 'c', 'b', 'a', 'b'].map((name, index) =>
+    rpc(KV.method.put, { ...at(`range/${name}`), value: b(`value ${index}`) }),
+  );
+  calls.push(rpc(KV.method.put, { ...at('range/large'), value: new Uint8Array(200_000).fill(7) }));
+  for (let lease = 0; lease < 3; lease++) calls.push(rpc(Lease.method.leaseGrant, { TTL: 3600n }));
+  for (const { path, request } of calls) {
+    const { code, message } = await behind.call(path, [request]);
+    assert.equal(code, 0, message);
+  }
+}
+
+for (const install of await etcdsToCompare()) {
+  describe(`same store, etcd ${install.version}`, () => {
+    const held = new AsyncDisposableStack();
+    const lanes: Lane[] = [];
+    before(async () => {
+      const etcd = held.use(await startEtcd({ ...plainSettings, install }));
+      for (const kind of everyLane) lanes.push(held.use(await laneTo(kind, etcd)));
+      const [direct] = lanes;
+      assert.ok(direct);
+      await fill(direct);
+    });
+    after(() => held.disposeAsync());
+    for (const one of cases) {
+      const reason = one.skip?.(install) ?? false;
+      test(one.name, { skip: reason, timeout: 120_000 }, async () => {
+        assertSame(await Promise.all(lanes.map((lane) => record(one, lane, true))));
+      });
+    }
+  });
+}
