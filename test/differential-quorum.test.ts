@@ -3,17 +3,17 @@
  * a follower refuses, and what is left without a leader.
  */
 import { after, before, describe, test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
 import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Lease } from '#gen/etcdserverpb/lease_pb.js';
 import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
-import { fromBinary } from '@bufbuild/protobuf';
 import { type Case, calls, script } from './differential/case.ts';
 import { wish } from './differential/cases/watch.ts';
 import { direct, grpc, type Lane, laneTo, web } from './differential/lane.ts';
-import { at, b, rpc } from './differential/rpc.ts';
-import type { Script } from './differential/script.ts';
+import { at, pathOf, rpc } from './differential/rpc.ts';
+import { Script } from './differential/script.ts';
 import { etcdsToCompare } from './differential/settings.ts';
 import { assertSame, record } from './differential/suite.ts';
 import { type EtcdCluster, type EtcdMember, startEtcd } from './support/etcd.ts';
@@ -30,7 +30,9 @@ const leaderWanted = { metadata: { hasleader: 'true' } };
 /** Whether a member leads. */
 async function leads(member: EtcdMember): Promise<boolean> {
   using client = new RawGrpcClient(member.address);
-  const { messages, code, message } = await client.call('/etcdserverpb.Maintenance/Status', [new Uint8Array()]);
+  const { messages, code, message } = await client.call('/etcdserverpb.Maintenance/Status', [
+    new Uint8Array(),
+  ]);
   if (code !== 0) throw new Error(message);
   const { header, leader } = fromBinary(status.output, messages[0] ?? new Uint8Array());
   return leader !== 0n && header?.memberId === leader;
@@ -72,14 +74,19 @@ const withoutLeader: readonly Case[] = [
     rpc(moveLeader, { targetID: 404n }),
   ),
   script('no leader: new streams that want one', async (script) => {
-    for (const method of [watch, leaseKeepAlive] as const) {
-      const stream = script.lane.grpc.open(`/${method.parent.typeName}/${method.name}`, leaderWanted);
-      stream.halfClose();
-      script.note(method.name, JSON.stringify(await stream.end));
+    for (const method of [watch, leaseKeepAlive]) {
+      const stream = script.lane.grpc.open(pathOf(method), leaderWanted);
+      const { code, message } = await stream.end;
+      script.note(method.name, { code, message });
     }
   }),
   script('no leader: what waits for one in vain', async (script) => {
-    await Promise.all([range, put, txn].map((method) => script.run(rpc<typeof method.input, typeof method.output>(method, at('quorum')))));
+    await Promise.all([
+      script.run(rpc(range, at('quorum'))),
+      script.run(rpc(put, at('quorum'))),
+      script.run(rpc(txn, { success: [{ request: { case: 'requestPut', value: at('quorum') } }] })),
+    ]);
+    script.sort();
   }),
 ];
 
@@ -115,5 +122,29 @@ for (const install of await etcdsToCompare()) {
     });
     after(() => held.disposeAsync());
     compare(whole);
+    test('a member goes', async () => {
+      await others[0]?.kill();
+      // the one that is gone may have led
+      await new Script(lanes[0] as Lane).until('a leader', async () => {
+        const { code } = await (lanes[0] as Lane).behind.call(pathOf(range), [
+          rpc(range, at('quorum')).request,
+        ]);
+        return code === 0;
+      });
+    });
+    compare(withoutOne);
+    test('streams that want a leader end with it', { timeout: 120_000 }, async () => {
+      const scripts = lanes.map((lane) => new Script(lane));
+      const streams = await Promise.all(scripts.map(openStreams));
+      await others[1]?.kill();
+      await Promise.all(
+        streams.map(async ({ watching, beating }) => {
+          await watching.untilEnd();
+          await beating.untilEnd();
+        }),
+      );
+      assertSame(scripts.map((script) => ({ lane: script.lane, record: script.record, failure: undefined })));
+    });
+    compare(withoutLeader);
   });
 }

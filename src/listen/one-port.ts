@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Endpoint } from '../upstream/endpoint.ts';
+import { removeStaleSocket } from './unix-socket.ts';
 
 /** The part of the HTTP/2 preface that no HTTP/1.1 request can start with. */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n');
@@ -37,11 +38,12 @@ export class OnePort {
   }
 
   /** Starts to listen. Rejects when the address cannot be used. */
-  listen(address: Endpoint): Promise<void> {
+  async listen(address: Endpoint): Promise<void> {
     const { target } = address;
+    if ('path' in target) await removeStaleSocket(target.path);
     const options =
       'path' in target ? target : { port: target.port, ...(target.host === '' ? {} : { host: target.host }) };
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {
         this.#server.off('error', reject);

@@ -11,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from './wait.ts';
 
 const executablePath = process.env.CHROMIUM_PATH || '/usr/bin/chromium';
 const CHROMIUM_FLAGS = [
@@ -77,6 +78,10 @@ describe('browser', { skip: noChromium() }, () => {
       refusal: `invalid_argument: ${REFUSED}`,
     });
     assert.deepEqual(await flow('grpcWeb', proxy.url), { ...expected, refusal: `3: ${REFUSED}` });
+    await until('the end of the watches', async () => {
+      const metrics = await (await fetch(`${etcd.first.metricsUrl}/metrics`)).text();
+      return /^etcd_debugging_mvcc_watcher_total 0$/m.test(metrics);
+    });
   });
 
   test('of any other origin', async () => {

@@ -119,7 +119,7 @@ export class ScriptStream<I extends DescMessage, O extends DescMessage> extends 
 export class Script {
   readonly lane: Lane;
   readonly names: Names;
-  readonly steps: Step[] = [];
+  private readonly steps: Step[] = [];
   private readonly exact: boolean;
 
   /** With `exact`, nothing counts as volatile: for calls to the very same store. */
@@ -129,9 +129,19 @@ export class Script {
     this.exact = exact;
   }
 
+  /** What was recorded, by step. */
+  get record(): Plain {
+    return Object.fromEntries(this.steps.map(({ step, result }, index) => [`${index + 1} ${step}`, result]));
+  }
+
+  /** Puts the steps in an order that does not depend on which call made at the same time was answered first. */
+  sort(): void {
+    this.steps.sort((one, two) => (one.step < two.step ? -1 : 1));
+  }
+
   /** Records anything. */
   note(step: string, result: Plain): void {
-    this.steps.push({ step: `${this.steps.length + 1} ${step}`, result });
+    this.steps.push({ step, result });
   }
 
   /** Records a whole call. */

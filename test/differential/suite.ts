@@ -31,8 +31,7 @@ export async function record(one: Case, lane: Lane, exact = false): Promise<Reco
     failure = error;
     script.note('the script failed', String(error));
   }
-  const steps = Object.fromEntries(script.steps.map(({ step, result }) => [step, result]));
-  return { lane, record: steps, failure };
+  return { lane, record: script.record, failure };
 }
 
 /** Fails where a lane's record is not the direct one. */

@@ -31,8 +31,8 @@ function frame(message) {
   return framed;
 }
 
-async function post(url, type, body, signal) {
-  const response = await fetch(url, { method: 'POST', headers: { 'content-type': type }, body, signal });
+async function post(url, type, body) {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': type }, body });
   if (!response.ok) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
   return response;
 }
@@ -71,8 +71,8 @@ const message = (strings) =>
 /** The field of the one who asks for it, if it is there. */
 const field = (from, number) => [...fields(from)].find(([found]) => found === number)?.[1];
 
-/** Watches `key`, writes to it when the watch is there, and hangs up at the event. */
-async function watchUntilEvent(responses, put, hangUp) {
+/** Reads a watch, writes when it is there, and hangs up, by reading no further, at the event. */
+async function watchUntilEvent(responses, put) {
   const seen = [];
   for await (const { created, value } of responses) {
     if (created) {
@@ -81,7 +81,6 @@ async function watchUntilEvent(responses, put, hangUp) {
     }
     if (value === undefined) continue;
     seen.push(value);
-    hangUp.abort();
     return seen;
   }
   return seen;
@@ -93,17 +92,16 @@ async function connectJson(base, key) {
   const put = (value) => unary('Put', { key: base64(key), value: base64(value) });
   await put('one');
   const range = await unary('Range', { key: base64(key) });
-  const hangUp = new AbortController();
   async function* responses() {
     const body = frame(bytesOf(JSON.stringify({ key: base64(key) })));
     const url = `${base}/etcdconnect.v1.Browser/Watch`;
-    const response = await post(url, 'application/connect+json', body, hangUp.signal);
+    const response = await post(url, 'application/connect+json', body);
     for await (const { message: json } of frames(response.body)) {
       const { created, events } = JSON.parse(text.decode(json));
       yield { created, value: events && atob(events[0].kv.value) };
     }
   }
-  const watched = await watchUntilEvent(responses(), () => put('two'), hangUp);
+  const watched = await watchUntilEvent(responses(), () => put('two'));
   const refused = await fetch(`${base}/etcdserverpb.KV/Range`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -129,10 +127,9 @@ async function grpcWeb(base, key) {
   const put = (value) => unary('Put', message({ 1: key, 2: value }));
   await put('one');
   const range = await unary('Range', message({ 1: key }));
-  const hangUp = new AbortController();
   async function* responses() {
     const url = `${base}/etcdconnect.v1.Browser/Watch`;
-    const response = await post(url, type, frame(message({ 1: key })), hangUp.signal);
+    const response = await post(url, type, frame(message({ 1: key })));
     for await (const { flags, message: part } of frames(response.body)) {
       if (flags & 128) return;
       const event = field(part, 11);
@@ -142,7 +139,7 @@ async function grpcWeb(base, key) {
       };
     }
   }
-  const watched = await watchUntilEvent(responses(), () => put('two'), hangUp);
+  const watched = await watchUntilEvent(responses(), () => put('two'));
   const { status, why } = await unary('Range', new Uint8Array());
   const got = text.decode(field(field(range.reply, 2), 5));
   return { got, watched, refusal: `${status}: ${decodeURIComponent(why)}` };

@@ -1,7 +1,7 @@
 /** External programs used as peers: found on the path or in `.cache/bin`, skipped with a message where missing. */
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const BIN = resolve('.cache/bin');
@@ -32,7 +32,16 @@ export function installH2spec(): string | false {
   return build.status === 0 ? false : `h2spec could not be built: ${build.stderr}`;
 }
 
+/** Builds the peer in `go-peer` into `.cache/bin`, and gives its path. */
+export async function buildGoPeer(): Promise<string> {
+  mkdirSync(BIN, { recursive: true });
+  const target = join(BIN, 'http2-go-peer');
+  await run('go', 'build', '-o', target, join(import.meta.dirname, 'go-peer', 'main.go'));
+  return target;
+}
+
 function locate(program: string): string | undefined {
+  if (isAbsolute(program)) return program;
   const folders = [BIN, ...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'];
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }
