@@ -26,6 +26,34 @@ export function createHttp1Server(handler: RequestListener, limits: WebLimits): 
   return server;
 }
 
+/** The statuses of what is wrong with a request that Node.js could not read; everything else is a 400. */
+const STATUS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+/** What a request begins with (RFC 9112 section 3), whatever its method. */
+const REQUEST_LINE = /^[^ \r\n]+ [^ \r\n]+ HTTP\/\d\.\d\r\n/;
+
+/**
+ * Answers what is no request. Bytes that do not even begin like HTTP/1.1 get no answer: their sender speaks another
+ * protocol, and would take one for its own.
+ */
+export function refuseUnreadable(
+  error: NodeJS.ErrnoException & { rawPacket?: Buffer },
+  socket: Socket,
+): void {
+  const code = error.code ?? '';
+  const foreign =
+    code === 'HPE_INVALID_METHOD' && !REQUEST_LINE.test(error.rawPacket?.toString('latin1') ?? '');
+  if (!socket.writable || code === 'ECONNRESET' || foreign) {
+    socket.destroy();
+    return;
+  }
+  const status = STATUS[code] ?? '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
+
 /** The connections of a server, so that they can be waited for and ended. */
 export class Connections {
   readonly #server: Server;

@@ -62,8 +62,9 @@ export async function* serveStream(
   call.run((error) => stream.cancel(error));
   let begun = false;
   try {
+    const message = encode(method.input, request, maxRequestBytes);
     services.stream(call.method.path)(stream, call);
-    stream.request(encode(method.input, request, maxRequestBytes));
+    stream.request(message);
     for (let reply = await stream.next(); reply; reply = await stream.next()) {
       if (!begun) relayHeaders(call, context);
       begun = true;

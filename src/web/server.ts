@@ -6,7 +6,7 @@ import type { Server } from 'node:http';
 import { cors } from '@connectrpc/connect';
 import fastifyCors from '@fastify/cors';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { Connections, createHttp1Server } from './http1.ts';
+import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
 import { isGrpc, refuseGrpc, refuseUnknown } from './refusals.ts';
@@ -34,6 +34,7 @@ export class WebServer {
     this.app = Fastify({
       logger: false,
       exposeHeadRoutes: false,
+      clientErrorHandler: refuseUnreadable,
       serverFactory: (handler) => createHttp1Server(handler, limits),
     });
     this.http = this.app.server;

@@ -22,7 +22,7 @@ export class Pair implements AsyncDisposable {
   }
 
   static async start(install: EtcdInstall): Promise<Pair> {
-    const settings = { install, bcryptCost: 4 };
+    const settings = { install, bcryptCost: 4, watchProgressIntervalMs: 200 };
     const [plain, proxied] = await Promise.all([startEtcd(settings), startEtcd(settings)]);
     return new Pair(plain, proxied, await startTarget(proxied));
   }

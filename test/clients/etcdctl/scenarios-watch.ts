@@ -92,6 +92,18 @@ export async function watchInteractive(side: Side): Promise<void> {
   await side.end(started, undefined, /(progress notify: \d+\n)+/);
 }
 
+/** A watch that etcd tells now and then how far it is. */
+export async function watchProgress(side: Side): Promise<void> {
+  const revision = await put(side, 'progress', 'first');
+  const started = await side.start(['watch', 'progress', '--progress-notify', `--rev=${revision}`]);
+  await seen(started, /^first$/);
+  await seen(started, new RegExp(`^progress notify: ${revision}$`));
+  await side.ok(['put', 'progress', 'second']);
+  await seen(started, /^second$/);
+  await seen(started, new RegExp(`^progress notify: ${revision + 1}$`));
+  await side.end(started, 'SIGINT', /(progress notify: \d+\n)+/g);
+}
+
 /** A watch from now on; how many writes it takes until it is there is not part of the comparison. */
 export async function watchNow(side: Side): Promise<void> {
   const started = await side.start(['watch', 'now']);

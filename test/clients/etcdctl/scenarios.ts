@@ -31,6 +31,14 @@ export async function keys(side: Side): Promise<void> {
   await side.fails(['del', '']);
 }
 
+/** Values almost as large as etcd takes them, and an answer larger than any flow-control window. */
+export async function largeValues(side: Side): Promise<void> {
+  for (const at of [1, 2, 3, 4]) await side.ok(['put', `large/${at}`], `${at}`.repeat(1_500_000));
+  await side.ok(['get', 'large/', '--prefix', '-w', 'json']);
+  await side.ok(['get', 'large/1', '--print-value-only']);
+  await side.ok(['del', 'large/', '--prefix', '--prev-kv']);
+}
+
 /** Reads only. */
 export async function reads(side: Side): Promise<void> {
   await side.ok(['get', 'a']);

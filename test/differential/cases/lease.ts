@@ -27,7 +27,13 @@ export const leaseCases: readonly Case[] = [
       rpc(leaseRevoke, { ID }),
     ]);
   }),
-  calls('lease: no time to live', rpc(leaseGrant, { ID: 8_003n }), rpc(leaseGrant, { ID: 8_004n, TTL: -1n })),
+  calls(
+    'lease: no time to live',
+    rpc(leaseGrant, { ID: 8_003n }),
+    rpc(leaseRevoke, { ID: 8_003n }),
+    rpc(leaseGrant, { ID: 8_004n, TTL: -1n }),
+    rpc(leaseRevoke, { ID: 8_004n }),
+  ),
   calls('lease: too long a time to live', rpc(leaseGrant, { ID: 8_005n, TTL: beyond })),
   calls(
     'lease: a negative id',
