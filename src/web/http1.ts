@@ -40,18 +40,21 @@ const REQUEST_LINE = /^[^ \r\n]+ [^ \r\n]+ HTTP\/\d\.\d\r\n/;
  * protocol, and would take one for its own.
  */
 export function refuseUnreadable(
-  error: NodeJS.ErrnoException & { rawPacket?: Buffer },
+  error: NodeJS.ErrnoException & { rawPacket?: unknown },
   socket: Socket,
 ): void {
   const code = error.code ?? '';
-  const foreign =
-    code === 'HPE_INVALID_METHOD' && !REQUEST_LINE.test(error.rawPacket?.toString('latin1') ?? '');
+  const foreign = code === 'HPE_INVALID_METHOD' && !looksLikeRequest(error.rawPacket);
   if (!socket.writable || code === 'ECONNRESET' || foreign) {
     socket.destroy();
     return;
   }
   const status = STATUS[code] ?? '400 Bad Request';
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
+
+function looksLikeRequest(bytes: unknown): boolean {
+  return Buffer.isBuffer(bytes) && REQUEST_LINE.test(bytes.toString('latin1'));
 }
 
 /** The connections of a server, so that they can be waited for and ended. */

@@ -41,8 +41,11 @@ export class Pair implements AsyncDisposable {
   /** Runs a scenario that only reads on the etcd behind the proxy, past the proxy and through it. */
   async sameEtcd(ctl: EtcdInstall, scenario: Scenario): Promise<void> {
     const member = this.#proxied.first;
-    // Brings what waits to be written onto the disk, after which reads find the same sizes each time.
-    await this.#proxied.etcdctl(['defrag']);
+    for (const etcd of [this.#plain, this.#proxied]) {
+      for (const key of ['a', 'b', 'b/1', 'c']) await etcd.etcdctl(['put', key, 'ü €']);
+      // Brings what waits to be written onto the disk, after which reads find the same sizes each time.
+      await etcd.etcdctl(['defrag']);
+    }
     await compare(
       new Side(ctl, member.address, member),
       new Side(ctl, this.#target.address, member),
