@@ -1,9 +1,13 @@
-/** A queue of byte chunks that are kept by reference and taken out in pieces of any size. */
+/** A queue of byte chunks, kept by reference where that does not hold more memory, and taken out in pieces of any size. */
 
 /** Where taken bytes go; implemented by the output of the connection. */
 export interface ByteSink {
   bytes(part: Uint8Array): void;
 }
+
+/** A shorter chunk of a buffer this large is copied, so that a queue of small slices does not hold many read buffers. */
+const SMALL = 4096;
+const LARGE_BUFFER = 16_384;
 
 const TAKEN = new Uint8Array(0);
 
@@ -15,10 +19,11 @@ export class ByteQueue {
   private head = 0;
   private offset = 0;
 
-  /** Adds a chunk without copying it; it must not change any more. */
+  /** Adds a chunk; it must not change any more. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.chunks.push(chunk);
+    const slice = chunk.length < SMALL && chunk.buffer.byteLength > LARGE_BUFFER;
+    this.chunks.push(slice ? Buffer.from(chunk) : chunk);
     this.length += chunk.length;
   }
 
@@ -39,7 +44,7 @@ export class ByteQueue {
   private next(): void {
     this.chunks[this.head++] = TAKEN;
     this.offset = 0;
-    if (this.head < this.chunks.length && this.head < 256) return;
+    if (this.head < this.chunks.length && (this.head < 32 || this.head * 2 < this.chunks.length)) return;
     this.chunks = this.chunks.slice(this.head);
     this.head = 0;
   }

@@ -13,6 +13,7 @@ import { StreamInput } from './stream-input.ts';
 
 /** Data up to this length may skip the queue. */
 const SHORT = 16_384;
+const NO_PART = new Uint8Array(0);
 
 /** A stream of either role. After `onClose` every method is a no-op. */
 export class Http2Stream {
@@ -85,15 +86,18 @@ export class Http2Stream {
    * octets are taken all the same.
    */
   sendData(chunk: Uint8Array, endStream = false): boolean {
+    return this.sendParts(NO_PART, chunk, endStream);
+  }
+
+  /** {@link sendData} for content in two parts, such as an envelope and a message that many streams share. */
+  sendParts(head: Uint8Array, body: Uint8Array, endStream = false): boolean {
     if (this.closed) return false;
     this.mustBeOpen();
-    const { connection, queue } = this;
-    connection.wake();
-    if ((queue === undefined || queue.length === 0) && this.fits(chunk.length)) {
-      if (chunk.length > 0 || endStream) this.sendNow(chunk, endStream);
-      return true;
-    }
-    return this.enqueue(chunk, endStream);
+    const length = head.length + body.length;
+    this.connection.wake();
+    if (this.queuedBytes > 0 || !this.fits(length)) return this.enqueue(head, body, endStream);
+    if (length > 0 || endStream) this.sendNow(head, body, endStream);
+    return true;
   }
 
   /** Sends trailer fields, which end the stream, after all queued data. */
@@ -207,21 +211,25 @@ export class Http2Stream {
     );
   }
 
-  private sendNow(chunk: Uint8Array, endStream: boolean): void {
+  private sendNow(head: Uint8Array, body: Uint8Array, endStream: boolean): void {
     const { scheduler, output } = this.connection;
-    scheduler.window -= chunk.length;
-    this.sendWindow -= chunk.length;
-    output.frame(FrameType.DATA, endStream ? Flag.END_STREAM : 0, this.id, chunk);
+    const length = head.length + body.length;
+    scheduler.window -= length;
+    this.sendWindow -= length;
+    output.head(length, FrameType.DATA, endStream ? Flag.END_STREAM : 0, this.id);
+    output.bytes(head);
+    output.bytes(body);
     if (endStream) this.localEnd();
   }
 
-  private enqueue(chunk: Uint8Array, endStream: boolean): boolean {
+  private enqueue(head: Uint8Array, body: Uint8Array, endStream: boolean): boolean {
     const { scheduler, settings } = this.connection;
     this.queue ??= new ByteQueue();
-    this.queue.push(chunk);
+    this.queue.push(head);
+    this.queue.push(body);
     this.ending = endStream;
     this.endsAfterQueue = endStream;
-    scheduler.queued += chunk.length;
+    scheduler.queued += head.length + body.length;
     if (this.sendWindow > 0) scheduler.add(this);
     if (this.queue.length <= settings.streamHighWaterMark) return true;
     this.needDrain = true;

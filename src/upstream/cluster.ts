@@ -31,6 +31,9 @@ export interface ClusterOptions {
 /** Connections to the endpoint in use. One carries everything unless etcd limits its streams. */
 const MAX_CONNECTIONS = 8;
 
+/** How often a call may be sent beyond once to each endpoint. */
+const EXTRA_ATTEMPTS = 4;
+
 export class Cluster implements Upstream {
   readonly #pool: Pool;
   readonly #environment: CallEnvironment;
@@ -40,7 +43,7 @@ export class Cluster implements Upstream {
     this.#environment = {
       pool: this.#pool,
       observer: options.observer,
-      maxAttempts: options.endpoints.length + 2,
+      maxAttempts: options.endpoints.length + EXTRA_ATTEMPTS,
       receive: {
         maxBytes: options.maxReceiveBytes,
         tooLarge: (size, limit) => `grpc: received message larger than max (${size} vs. ${limit})`,

@@ -123,6 +123,27 @@ describe('what the engine receives', () => {
     );
   });
 
+  test('a window full of frames of one octet is kept and delivered in few pieces', async () => {
+    const exchange = new Exchange();
+    const streams: Http2Stream[] = [];
+    const onStream = (stream: Http2Stream) => {
+      streams.push(stream);
+      stream.listener = exchange;
+      stream.pause();
+    };
+    await withPeer(onStream, settings(), async (peer) => {
+      const octets = Buffer.from(Array.from({ length: 20_000 }, (_, i) => i % 251));
+      const frames = Array.from(octets, (octet) => frame('DATA', 0, 1, [octet]));
+      const large = frame('DATA', END_STREAM, 1, Buffer.alloc(9000, 1));
+      peer.send(frame('HEADERS', END_HEADERS, 1, POST), ...frames, large);
+      assert.ok(await peer.settled());
+      streams[0]?.resume();
+      assert.ok(await peer.settled());
+      assert.ok(exchange.body.equals(Buffer.concat([octets, Buffer.alloc(9000, 1)])));
+      assert.ok(exchange.chunks.length < 20, `${exchange.chunks.length} pieces`);
+    });
+  });
+
   test('pausing inside onData stops the delivery at once', async () => {
     class OneByOne extends Exchange {
       override onData(stream: Http2Stream, chunk: Buffer): void {
@@ -139,11 +160,11 @@ describe('what the engine receives', () => {
       },
       settings(),
       async (peer) => {
-        const data = (n: number) => frame('DATA', n === 5 ? END_STREAM : 0, 1, Buffer.alloc(n));
+        const data = (n: number) => frame('DATA', n === 5 ? END_STREAM : 0, 1, Buffer.alloc(9000 + n));
         peer.send(frame('HEADERS', END_HEADERS, 1, POST), data(1), data(2), data(3), data(4), data(5));
         while (!exchange.events.includes('end')) assert.ok(await peer.settled());
         assert.deepEqual(exchange.events, ['data', 'data', 'data', 'data', 'data', 'end']);
-        assert.equal(exchange.bytes, 15);
+        assert.equal(exchange.bytes, 45_015);
       },
     );
   });

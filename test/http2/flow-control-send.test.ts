@@ -135,6 +135,28 @@ describe('what the engine sends', () => {
     });
   });
 
+  test('content in two parts goes out in one frame, or through the queue in order', async () => {
+    const onStream = (stream: Http2Stream) => {
+      stream.listener = new Exchange();
+      stream.sendHeaders(OK);
+      stream.sendParts(Buffer.from('head '), Buffer.from('body '));
+      stream.sendParts(Buffer.from('more '), Buffer.alloc(5000, 'x'));
+      stream.sendParts(Buffer.from('last'), Buffer.alloc(0), true);
+    };
+    await withPeer(onStream, settings([4, 100]), async (peer) => {
+      peer.send(get(1));
+      assert.equal((await peer.nextOf('DATA', 1))?.payload.toString(), 'head body ');
+      peer.send(frame('WINDOW_UPDATE', 0, 1, u32(10_000)));
+      const parts: Buffer[] = [];
+      for (let last = 0; last === 0; ) {
+        const data = await peer.nextOf('DATA', 1);
+        parts.push(data?.payload ?? Buffer.alloc(0));
+        last = data?.flags ?? END_STREAM;
+      }
+      assert.equal(Buffer.concat(parts).toString(), `more ${'x'.repeat(5000)}last`);
+    });
+  });
+
   test('sendData answers false over the high-water mark, and onDrain follows under the low one', async () => {
     let stream: Http2Stream | undefined;
     const exchange = new Exchange();
