@@ -31,6 +31,7 @@ export class ClientCall implements StreamListener {
   readonly #listener: ClientCallListener;
   readonly #stream: Http2Stream;
   readonly #receive: ReceiveLimits;
+  readonly #deadline: number;
   readonly #peer: string;
   #deframer: Deframer | undefined;
   #encoding: string | undefined;
@@ -40,6 +41,7 @@ export class ClientCall implements StreamListener {
   /**
    * Opens the call.
    * @param block encoded request headers
+   * @param deadline when the call is over, in milliseconds of `performance.now()`; the server enforces it too
    * @param peer the server's name for error texts
    */
   constructor(
@@ -47,10 +49,12 @@ export class ClientCall implements StreamListener {
     block: Uint8Array,
     listener: ClientCallListener,
     receive: ReceiveLimits,
+    deadline: number,
     peer: string,
   ) {
     this.#listener = listener;
     this.#receive = receive;
+    this.#deadline = deadline;
     this.#peer = peer;
     this.#stream = connection.request(block, this, false);
   }
@@ -72,7 +76,7 @@ export class ClientCall implements StreamListener {
   cancel(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#stream.reset(8 /* CANCEL */);
+    this.#stream.reset(ErrorCode.CANCEL);
   }
 
   pause(): void {
@@ -92,7 +96,7 @@ export class ClientCall implements StreamListener {
     }
     if (httpStatus !== '200') {
       this.#end(statusOfHttp(httpStatus), fields, true);
-      stream.reset(8 /* CANCEL */);
+      stream.reset(ErrorCode.CANCEL);
       return;
     }
     this.#headersSeen = true;
@@ -106,7 +110,7 @@ export class ClientCall implements StreamListener {
     const error = this.#deframer.push(chunk, this);
     if (!error || this.#ended) return;
     this.#end(error, [], true);
-    stream.reset(8 /* CANCEL */);
+    stream.reset(ErrorCode.CANCEL);
   }
 
   onMessage(message: Uint8Array): void {
@@ -130,18 +134,27 @@ export class ClientCall implements StreamListener {
 
   onClose(stream: Http2Stream, code: number): void {
     if (this.#ended) return;
-    const lost = stream.connection.closed;
-    const message = lost
-      ? `connection to etcd (${this.#peer}) lost before the answer`
-      : `etcd (${this.#peer}) reset the stream with HTTP/2 error code ${code}`;
-    const status = new RpcError(lost ? Code.UNAVAILABLE : codeOfReset(code), message);
     this.#ended = true;
+    const status = stream.connection.closed ? this.#lost() : this.#reset(code);
     this.#listener.onEnding({
       status,
       trailers: NO_METADATA,
       answered: false,
       unprocessed: stream.unprocessed,
     });
+  }
+
+  #lost(): RpcError {
+    return new RpcError(Code.UNAVAILABLE, `connection to etcd (${this.#peer}) lost before the answer`);
+  }
+
+  #reset(code: number): RpcError {
+    // Servers end a call at its deadline by a reset with CANCEL, without a status.
+    if (code === ErrorCode.CANCEL && performance.now() >= this.#deadline - DEADLINE_SLACK_MS) {
+      return new RpcError(Code.DEADLINE_EXCEEDED, 'context deadline exceeded');
+    }
+    const message = `etcd (${this.#peer}) reset the stream with HTTP/2 error code ${code}`;
+    return new RpcError(codeOfReset(code), message);
   }
 
   #ownHeaders(fields: HeaderList): Metadata {
@@ -162,3 +175,6 @@ export class ClientCall implements StreamListener {
 const plainHeaders = new WeakSet<HeaderList>();
 
 const EMPTY = Buffer.alloc(0);
+
+/** How much earlier than ours a server's clock may see the deadline. Milliseconds. */
+const DEADLINE_SLACK_MS = 100;

@@ -7,6 +7,9 @@ import { RateLimit } from './rate-limit.ts';
 import type { LimitName } from './settings.ts';
 import type { Http2Stream } from './stream.ts';
 
+/** A stream reset within so many seconds was hardly meant to be answered. */
+const SOON = 1;
+
 /** Watches one connection's peer. */
 export class Guard {
   private readonly connection: Http2Connection;
@@ -90,10 +93,13 @@ export class Guard {
     this.countReset();
   }
 
-  /** RST_STREAM has arrived; it counts when it comes before an answer (CVE-2023-44487). */
+  /**
+   * RST_STREAM has arrived. It counts when it comes soon and before an answer (CVE-2023-44487); many calls
+   * that are given up after a while, as when a deadline passes, are no attack.
+   */
   resetByPeer(stream: Http2Stream, code: number): void {
-    const { isServer } = this.connection;
-    const wasted = isServer && !stream.answered;
+    const { isServer, now } = this.connection;
+    const wasted = isServer && !stream.answered && Math.trunc(now / 1000) - stream.openedAt <= SOON;
     if (code === ErrorCode.REFUSED_STREAM && !isServer && !stream.answered) stream.unprocessed = true;
     stream.input.deliverComplete();
     stream.close(code, false);

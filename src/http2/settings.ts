@@ -24,8 +24,8 @@ export interface Http2Settings {
   /** SETTINGS_HEADER_TABLE_SIZE, dynamic table the peer's encoder may use. Default 4 096. */
   readonly headerTableSize: number;
   /**
-   * Streams reset per second by the peer before an answer began, or by us for the peer's mistakes
-   * (CVE-2023-44487, CVE-2025-8671). Default 500.
+   * Streams per second that the peer resets within a second or two of opening them and before an answer
+   * began, or that we reset for the peer's mistakes (CVE-2023-44487, CVE-2025-8671). Default 500.
    */
   readonly maxResetsPerSecond: number;
   /** How many resets may come at once. Default 2 000. */
@@ -34,9 +34,9 @@ export interface Http2Settings {
   readonly maxControlFramesPerSecond: number;
   /** DATA frames in a row that carry nothing and end nothing. Default 1 000. */
   readonly maxEmptyFrames: number;
-  /** Frames handed to the socket that it could not write: a peer that does not read. Default 8 MiB. */
+  /** Frames in the socket that it could not write, beside up to 2 MiB of data: a peer that does not read. Default 8 MiB. */
   readonly maxUnreadBytes: number;
-  /** Data of all streams queued on the connection. Default 256 MiB. */
+  /** Data of all streams queued on the connection; with more the peer counts as not reading. Default 512 MiB. */
   readonly maxQueuedBytes: number;
   /** Octets queued on a stream above which `sendData` answers false. Default 256 KiB. */
   readonly streamHighWaterMark: number;
@@ -87,7 +87,7 @@ const common = {
   maxControlFramesPerSecond: 10_000,
   maxEmptyFrames: 1000,
   maxUnreadBytes: 8 << 20,
-  maxQueuedBytes: 256 << 20,
+  maxQueuedBytes: 512 << 20,
   streamHighWaterMark: 256 << 10,
   streamLowWaterMark: 64 << 10,
   prefaceTimeoutMs: 10_000,

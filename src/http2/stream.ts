@@ -43,6 +43,8 @@ export class Http2Stream {
   ringAfter: Http2Stream | undefined = undefined;
   /** @internal Header fields were sent (server) or received (client). */
   answered = false;
+  /** @internal When it was opened, in whole seconds of `performance.now()`. */
+  readonly openedAt: number;
   /** @internal The output's epoch when a request's HEADERS were appended. */
   readonly epoch: number;
 
@@ -58,6 +60,7 @@ export class Http2Stream {
     this.headers = headers;
     this.sendWindow = send;
     this.input = new StreamInput(this, receive);
+    this.openedAt = Math.trunc(connection.now / 1000);
     this.epoch = connection.output.epoch;
   }
 

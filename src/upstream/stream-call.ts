@@ -44,6 +44,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
       requestBlock(endpoint, this.#call),
       this,
       this.#environment.receive,
+      this.deadline,
       endpoint.name,
     );
     this.#stream = stream;

@@ -68,6 +68,7 @@ export class UnaryUpstreamCall implements Waiter, Cancellable {
       requestBlock(endpoint, this.#call),
       this,
       this.#environment.receive,
+      this.deadline,
       endpoint.name,
     );
     this.#attempt.send(this.#request, true);

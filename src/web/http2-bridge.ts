@@ -3,13 +3,7 @@
  * in memory, so that Node.js itself keeps what holds on a socket: streamed bodies and back-pressure both ways, and
  * a client that goes is noticed at once, before and after the headers of the response.
  */
-import {
-  type ClientRequest,
-  request as httpRequest,
-  type IncomingMessage,
-  METHODS,
-  type Server,
-} from 'node:http';
+import { type ClientRequest, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import { type Duplex, duplexPair } from 'node:stream';
 import {
   ErrorCode,
@@ -161,8 +155,7 @@ function requestOver(connection: Duplex, { headers: list, endStreamReceived }: H
   headers.host = pseudo[':authority'] ?? '';
   if (!endStreamReceived) headers['transfer-encoding'] = 'chunked';
   const method = pseudo[':method'] ?? 'GET';
-  // The HTTP server would close the connection on a method it has never heard of, and this is no tunnel.
-  if (method === 'CONNECT' || !METHODS.includes(method)) throw new TypeError(`unknown method ${method}`);
+  if (method === 'CONNECT') throw new TypeError('this is no tunnel');
   return httpRequest({
     createConnection: () => connection,
     method,

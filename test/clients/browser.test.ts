@@ -8,9 +8,12 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
+import { GrpcJs } from './npm/grpc-js.ts';
 import { until } from './wait.ts';
 
 const executablePath = process.env.CHROMIUM_PATH || '/usr/bin/chromium';
@@ -33,6 +36,12 @@ function noChromium(): string | false {
   }
 }
 
+/** Starts it with a profile of its own that goes with the test. */
+async function startChromium(): Promise<BrowserContext> {
+  const options = { executablePath, args: CHROMIUM_FLAGS, headless: true, timeout: 120_000 };
+  return chromium.launchPersistentContext(await tempDir('chromium'), options);
+}
+
 /** A site with the page, on an origin of its own. */
 async function serveSite(): Promise<{ server: Server; origin: string }> {
   const script = await readFile(join(import.meta.dirname, 'browser', 'page.js'));
@@ -49,14 +58,10 @@ async function serveSite(): Promise<{ server: Server; origin: string }> {
 describe('browser', { skip: noChromium() }, () => {
   let etcd: EtcdCluster;
   let site: { server: Server; origin: string };
-  let browser: Browser;
+  let browser: BrowserContext;
   let page: Page;
   before(async () => {
-    [etcd, site, browser] = await Promise.all([
-      startEtcd(),
-      serveSite(),
-      chromium.launch({ executablePath, args: CHROMIUM_FLAGS, timeout: 120_000 }),
-    ]);
+    [etcd, site, browser] = await Promise.all([startEtcd(), serveSite(), startChromium()]);
     page = await browser.newPage();
     await page.goto(site.origin);
   });
@@ -90,7 +95,13 @@ describe('browser', { skip: noChromium() }, () => {
       await assert.rejects(flow('connectJson', proxy.url), /Failed to fetch/);
       await assert.rejects(flow('grpcWeb', proxy.url), /Failed to fetch/);
     }
-    const { stdout } = await etcd.etcdctl(['get', 'browser/', '--prefix', '--keys-only']);
-    assert.deepEqual(stdout.split('\n').filter(Boolean), ['browser/connectJson', 'browser/grpcWeb']);
+    // What the allowed page wrote, and nothing since.
+    using client = new GrpcJs(etcd.first.address);
+    const [key, rangeEnd] = [Buffer.from('browser/'), Buffer.from('browser0')];
+    const { kvs } = await client.unary(KV.method.range, { key, rangeEnd });
+    assert.deepEqual(
+      kvs.map(({ version }) => version),
+      [2n, 2n],
+    );
   });
 });

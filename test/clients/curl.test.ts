@@ -64,6 +64,8 @@ describe('curl', { skip: noCurl }, () => {
       }
       test('GET of what has no side effects', () => get(proxy.url, version));
       test('wrong requests', () => wrongRequests(proxy.url, version));
+      test('a deadline', () => deadline(proxy.url, version));
+      test('everyday options', () => everyday(proxy.url, version));
       test('a request that is too large', () => tooLarge(proxy.url, version));
     });
   }
@@ -162,6 +164,33 @@ async function wrongRequests(url: string, version: HttpVersion): Promise<void> {
   assert.match(wrongMethod.headers.get('allow') ?? '', /POST/);
   // It goes on serving after all that.
   assert.equal((await call(url, version, `${KV}/Range`, { key })).status, 200);
+}
+
+/** A call that waits for a lock which somebody else has. */
+async function deadline(url: string, version: HttpVersion): Promise<void> {
+  const name = base64(`lock/${version}`);
+  const held = await call(url, version, 'v3lockpb.Lock/Lock', { name });
+  const late = await call(url, version, 'v3lockpb.Lock/Lock', { name }, { 'connect-timeout-ms': '300' });
+  assert.deepEqual([late.status, late.json.code], [504, 'deadline_exceeded'], String(late.json.message));
+  await call(url, version, 'v3lockpb.Lock/Unlock', { key: held.json.key ?? '' });
+}
+
+/** Compression both ways, a form instead of JSON, a body that waits for leave, an offer to go to HTTP/2. */
+async function everyday(url: string, version: HttpVersion): Promise<void> {
+  const value = base64('compressible '.repeat(10_000));
+  await call(url, version, `${KV}/Put`, { key, value });
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ key });
+  const small = await curl(`${url}/${KV}/Range`, { version, headers, body, options: ['--compressed'] });
+  assert.equal(small.headers.get('content-encoding'), 'gzip');
+  assert.partialDeepStrictEqual(JSON.parse(small.body), { kvs: [{ value }] });
+  const form = await curl(`${url}/${KV}/Range`, { version, body });
+  assert.equal(form.status, 415, 'what curl sends as its own content type');
+  const upload = JSON.stringify({ key, value: base64('x'.repeat(800_000)) });
+  const expect = ['--expect100-timeout', '60', '--header', 'expect: 100-continue'];
+  const options = version === '2' ? [] : [...expect, '--http2'];
+  const put = await curl(`${url}/${KV}/Put`, { version, headers, body: upload, options });
+  assert.deepEqual([put.status, put.version], [200, version]);
 }
 
 async function tooLarge(url: string, version: HttpVersion): Promise<void> {

@@ -163,8 +163,10 @@ async function listensOnSocket(etcd: EtcdCluster): Promise<void> {
     using client = new GrpcJs(`unix://${socket}`);
     await client.unary(KV.method.put, { key, value: Buffer.from('by socket') });
     const ctl = await newestEtcd();
-    const { code, stdout } = await etcdctl(ctl, `unix://${socket}`, ['get', 'key']);
-    assert.deepEqual([code, stdout], [0, 'key\nby socket\n']);
+    if (ctl.etcdctl !== undefined) {
+      const { code, stdout } = await etcdctl(ctl, `unix://${socket}`, ['get', 'key']);
+      assert.deepEqual([code, stdout], [0, 'key\nby socket\n']);
+    }
     await running.stop(end, 30_000);
   }
 }

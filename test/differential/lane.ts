@@ -35,6 +35,20 @@ export const everyLane: readonly LaneKind[] = [
   ...webProtocols.flatMap((protocol) => [web(protocol, '1.1'), web(protocol, '2')]),
 ];
 
+const someLanes: readonly (readonly LaneKind[])[] = [
+  [direct, grpc, web('grpc-web', '1.1'), web('connect-json', '2')],
+  [direct, grpc, web('grpc-web', '2'), web('connect-json', '1.1')],
+  [direct, grpc, web('connect-proto', '1.1'), web('connect-json', '2')],
+];
+
+/**
+ * The lanes for each of a number of etcds, oldest first: the newest meets every protocol over every HTTP, the
+ * others take turns, so as to save time.
+ */
+export function lanesFor(index: number, count: number): readonly LaneKind[] {
+  return index === count - 1 ? everyLane : (someLanes[index % someLanes.length] ?? everyLane);
+}
+
 /** An etcd and the way to it. */
 export interface Lane extends AsyncDisposable {
   readonly kind: LaneKind;

@@ -64,6 +64,18 @@ export class ScriptCall<O extends DescMessage> {
   async take(count = 1): Promise<MessageShape<O>[]> {
     const all: Uint8Array[] = [];
     for (let at = 0; at < count; at++) all.push(await this.bytes());
+    return this.noteMessages(all);
+  }
+
+  /** Takes and records messages up to the first for which something holds. */
+  async takeUntil(isLast: (message: MessageShape<O>) => boolean): Promise<void> {
+    const all: Uint8Array[] = [];
+    do all.push(await this.bytes());
+    while (!isLast(fromBinary(this.output, all.at(-1) ?? new Uint8Array())));
+    this.noteMessages(all);
+  }
+
+  private noteMessages(all: readonly Uint8Array[]): MessageShape<O>[] {
     const plain = all.map((bytes) => plainMessage(this.output, bytes, this.script.names));
     this.script.note(this.name, plain);
     return all.map((bytes) => fromBinary(this.output, bytes));
@@ -177,6 +189,15 @@ export class Script {
   /** Makes calls one after the other and records their outcomes. */
   async runAll(calls: Iterable<Rpc>): Promise<void> {
     for (const call of calls) await this.run(call);
+  }
+
+  /** Makes calls all at once and records their outcomes, in the order in which they were made. */
+  async runAtOnce(list: readonly Rpc[]): Promise<void> {
+    const outcomes = await Promise.all(list.map((call) => collect(this.lane.open(call))));
+    for (const [index, { path, output, options }] of list.entries()) {
+      const outcome = outcomes[index];
+      if (outcome !== undefined) this.noteOutcome(shortPath(path), output, outcome, options);
+    }
   }
 
   /** Makes a call that must succeed, and returns its reply. */

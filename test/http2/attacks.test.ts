@@ -55,6 +55,20 @@ describe('floods', () => {
     peer.close();
   });
 
+  test('giving up many calls after a while is no attack', async () => {
+    await using server = new EngineServer(keep, { maxResetsBurst: 10, maxResetsPerSecond: 1 });
+    const peer = raw.rawClient(await server.listen());
+    const ids = Array.from({ length: 200 }, (_, i) => 2 * i + 1);
+    peer.send(...ids.map((id) => frame('HEADERS', END_HEADERS, id, POST)));
+    assert.ok(await peer.settled());
+    // As if two seconds had passed.
+    for (const stream of server.owners[0]?.streams ?? [])
+      Object.assign(stream, { openedAt: stream.openedAt - 2 });
+    peer.send(...ids.map((id) => frame('RST_STREAM', 0, id, u32(8))));
+    assert.ok(await peer.settled());
+    peer.close();
+  });
+
   test('making the server reset its streams', async () => {
     await attack('maxResetsPerSecond', { maxResetsBurst: 50, maxResetsPerSecond: 1 }, (peer) => {
       for (let id = 1; id < 400; id += 2)

@@ -24,6 +24,8 @@ export interface CurlRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** More options; without any, curl sends a body at once, however long it is. */
+  readonly options?: readonly string[];
 }
 
 export interface CurlResponse {
@@ -37,7 +39,7 @@ export interface CurlResponse {
   readonly bytes: string;
 }
 
-function argsFor(url: string, { version, method, headers, body }: CurlRequest): string[] {
+function argsFor(url: string, { version, method, headers, body, options }: CurlRequest): string[] {
   return [
     '--silent',
     '--show-error',
@@ -45,7 +47,8 @@ function argsFor(url: string, { version, method, headers, body }: CurlRequest): 
     version === '2' ? '--http2-prior-knowledge' : '--http1.1',
     ...(method === undefined ? [] : ['--request', method]),
     ...Object.entries(headers ?? {}).flatMap(([name, value]) => ['--header', `${name}: ${value}`]),
-    ...(body === undefined ? [] : ['--data-binary', '@-', '--header', 'expect:']),
+    ...(body === undefined ? [] : ['--data-binary', '@-']),
+    ...(options ?? ['--header', 'expect:']),
     url,
   ];
 }
@@ -59,7 +62,8 @@ export async function curl(url: string, request: CurlRequest): Promise<CurlRespo
   return readResponse(done.stdout);
 }
 
-function readResponse(text: string): CurlResponse {
+function readResponse(printed: string): CurlResponse {
+  const text = printed.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '');
   const end = text.indexOf('\r\n\r\n');
   const [head = '', ...lines] = text.slice(0, end).split('\r\n');
   const [, version, status] = /^HTTP\/([\d.]+) (\d+)/.exec(head) ?? [];

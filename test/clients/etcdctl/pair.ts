@@ -2,7 +2,7 @@
  * Two fresh, identical etcds, one of them behind the proxy, and scenarios that run on both in lock-step: whatever
  * etcdctl shows of one it must show of the other.
  */
-import { type EtcdCluster, type EtcdInstall, startEtcd } from '../../support/etcd.ts';
+import { type EtcdCluster, type EtcdInstall, etcdctl, startEtcd } from '../../support/etcd.ts';
 import { startTarget, type Target } from '../target.ts';
 import { Side } from './side.ts';
 import { assertSame } from './transcript.ts';
@@ -42,9 +42,9 @@ export class Pair implements AsyncDisposable {
   async sameEtcd(ctl: EtcdInstall, scenario: Scenario): Promise<void> {
     const member = this.#proxied.first;
     for (const etcd of [this.#plain, this.#proxied]) {
-      for (const key of ['a', 'b', 'b/1', 'c']) await etcd.etcdctl(['put', key, 'ü €']);
+      for (const key of ['a', 'b', 'b/1', 'c']) await etcdctl(ctl, etcd.first.address, ['put', key, 'ü €']);
       // Brings what waits to be written onto the disk, after which reads find the same sizes each time.
-      await etcd.etcdctl(['defrag']);
+      await etcdctl(ctl, etcd.first.address, ['defrag']);
     }
     await compare(
       new Side(ctl, member.address, member),

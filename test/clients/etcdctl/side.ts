@@ -90,9 +90,8 @@ export class Side implements Transcript {
   /** Waits, outside the transcript and past the proxy, until a prefix has so many keys. */
   async untilCount(prefix: string, count: number): Promise<void> {
     const args = ['get', prefix, '--prefix', '--keys-only'];
-    const newest = await newestEtcd();
     await until(`${count} keys under ${prefix}`, async () => {
-      const { stdout } = await etcdctl(newest, this.member.address, args);
+      const { stdout } = await etcdctl(this.ctl, this.member.address, args);
       return stdout.split('\n').filter((line) => line !== '').length === count;
     });
   }

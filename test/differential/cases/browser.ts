@@ -9,6 +9,7 @@ import { collect } from '../../support/raw-grpc.ts';
 import { type Case, script } from '../case.ts';
 import { at, b, message, pathOf, rpc, under, zero } from '../rpc.ts';
 import { type Script, ScriptCall } from '../script.ts';
+import { watchers } from './odd.ts';
 import { wish } from './watch.ts';
 
 const { put, range, deleteRange, compact } = KV.method;
@@ -37,11 +38,11 @@ async function untilOver(script: Script, call: OneWatch): Promise<void> {
 }
 
 /** A watch that is over as soon as it is there, or right after. */
-const over = (name: string, responses: number, create: (now: bigint) => Create): Case =>
+const over = (name: string, create: (now: bigint) => Create): Case =>
   script(`browser: ${name}`, async (script) => {
     const { header } = await script.ask(put, { ...at('browser/over'), value: b(name) });
     const call = oneWatch(script, create(header?.revision ?? 0n));
-    await call.take(responses);
+    await call.takeUntil(({ canceled }) => canceled);
     await untilOver(script, call);
   });
 
@@ -87,8 +88,16 @@ export const browserCases: readonly Case[] = [
     await call.take();
     call.cancel();
   }),
-  over('a watch on an invalid range', 1, () => ({ ...at('b'), rangeEnd: b('a') })),
-  over('a watch on what never was', 1, () => ({ ...at('b'), startRevision: -1n })),
+  script('browser: a watch that is hung up leaves nothing behind', async (script) => {
+    await script.until('no watches left of earlier cases', async () => (await watchers(script)) === 0);
+    const call = oneWatch(script, at('browser/hung/up'));
+    await call.take();
+    await script.until('a watch', async () => (await watchers(script)) === 1);
+    call.cancel();
+    await script.until('no watches', async () => (await watchers(script)) === 0);
+  }),
+  over('a watch on an invalid range', () => ({ ...at('b'), rangeEnd: b('a') })),
+  over('a watch on what never was', () => ({ ...at('b'), startRevision: -1n })),
   script('browser: a watch on what is compacted', async (script) => {
     await script.run(rpc(put, at('browser/compacted')));
     const { header } = await script.ask(range, at('browser/compacted'));

@@ -28,6 +28,11 @@ export const readCases: readonly Case[] = [
     rpc(Cluster.method.memberList),
     rpc(Cluster.method.memberList, { linearizable: true }),
   ),
+  calls(
+    'reads: six megabytes',
+    rpc(KV.method.range, under('large/')),
+    rpc(KV.method.rangeStream, under('large/')),
+  ),
   calls('reads: leases', rpc(Lease.method.leaseLeases), rpc(Lease.method.leaseTimeToLive, { ID: 404n })),
   calls('reads: status', rpc(maintenance.status)),
   calls('reads: alarms', rpc(maintenance.alarm)),

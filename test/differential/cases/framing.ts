@@ -1,0 +1,149 @@
+/**
+ * Calls that break the rules of their kind, or come close to what a hop can carry: no message where there must be
+ * one, two where there may be only one, large metadata, odd deadlines, many calls at once.
+ */
+import type { DescMethod } from '@bufbuild/protobuf';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
+import { Lease } from '#gen/etcdserverpb/lease_pb.js';
+import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
+import { Watch } from '#gen/etcdserverpb/watch_pb.js';
+import { Election } from '#gen/v3electionpb/election_pb.js';
+import { type Case, calls, script } from '../case.ts';
+import { at, b, message, pathOf, rawRpc, rpc, unknownRpc } from '../rpc.ts';
+import type { Script } from '../script.ts';
+import { requestBytes } from '../settings.ts';
+import { wish } from './watch.ts';
+
+const { range, put } = KV.method;
+const { watch } = Watch.method;
+const { leaseGrant, leaseKeepAlive } = Lease.method;
+
+/** Makes a call with as many messages as told, whatever its kind. */
+async function withMessages(script: Script, method: DescMethod, ...messages: Uint8Array[]): Promise<void> {
+  const outcome = await script.lane.grpc.call(pathOf(method), messages);
+  script.noteOutcome(`${method.name} with ${messages.length} messages`, method.output, outcome);
+}
+
+const oneKey = rpc(range, at('framing')).request;
+
+const counts: readonly Case[] = [
+  script('framing: no message where there must be one', async (script) => {
+    for (const method of [
+      range,
+      put,
+      Maintenance.method.status,
+      Maintenance.method.snapshot,
+      Election.method.observe,
+    ])
+      await withMessages(script, method);
+  }),
+  script('framing: two messages where there must be one', async (script) => {
+    await withMessages(script, range, oneKey, oneKey);
+    await withMessages(script, range, oneKey, Uint8Array.of(0x0a, 0x7f));
+  }),
+  calls(
+    'framing: an empty message to a method that nobody knows',
+    unknownRpc('/no.Such/Method', new Uint8Array()),
+  ),
+  calls('framing: percent signs in a path', unknownRpc('/no.Such%20%zz/Method%25', new Uint8Array())),
+];
+
+const metadata: readonly Case[] = [
+  ...[1_000, 7_000].map((size) =>
+    calls(
+      `framing: ${size} bytes of metadata`,
+      rpc(range, at('framing'), { metadata: { 'x-large': 'x'.repeat(size) } }),
+    ),
+  ),
+  calls(
+    'framing: a hundred keys of metadata',
+    rpc(range, at('framing'), {
+      metadata: Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`x-key-${index}`, `${index}`])),
+    }),
+  ),
+  calls(
+    'framing: 30000 bytes of metadata',
+    rpc(range, at('framing'), {
+      metadata: { 'x-large': 'x'.repeat(30_000) },
+      grpcOnly: true,
+    }),
+  ),
+  ...[
+    '1H',
+    '99999999H',
+    '60S',
+    '100000m',
+    '60000000u',
+    '99999999n',
+    '0S',
+    'nonsense',
+    '5',
+    '-5S',
+    '123456789S',
+  ].map((timeout) =>
+    calls(
+      `framing: a timeout of ${timeout}`,
+      rawRpc(range, oneKey, {
+        metadata: { 'grpc-timeout': timeout },
+        grpcOnly: true,
+        ...(timeout === '0S' || timeout === '99999999n' ? { anyCode: [0, 1, 4] } : {}),
+      }),
+    ),
+  ),
+];
+
+const over = requestBytes + 512 * 1024;
+
+const large: readonly Case[] = [
+  script('framing: a message on a stream that is too large for the proxy', async (script) => {
+    const request = wish.create({ key: new Uint8Array(1_600_000) });
+    const { length } = message(watch, request);
+    const stream = script.stream(watch);
+    stream.send(request);
+    await stream.untilEnd({
+      documented: {
+        direct: [{ code: 8, message: `grpc: received message larger than max (${length} vs. ${over})` }],
+        proxy: [{ code: 8, message: `trying to send message larger than max (${length} vs. 1572864)` }],
+      },
+    });
+  }),
+  script('framing: a message on a stream that is too large for etcd', async (script) => {
+    const stream = script.stream(watch);
+    stream.send(wish.create({ key: new Uint8Array(1_000_000) }));
+    await stream.untilEnd();
+  }),
+];
+
+const many: readonly Case[] = [
+  script('framing: a thousand heartbeats at once', async (script) => {
+    await script.run(rpc(leaseGrant, { ID: 4_001n, TTL: 3600n }));
+    const stream = script.stream(leaseKeepAlive);
+    for (let beat = 0; beat < 1000; beat++)
+      stream.send({ ID: beat % 2 === 0 ? 4_001n : BigInt(10_000 + beat) });
+    stream.halfClose();
+    await stream.untilEnd();
+  }),
+  script('framing: three hundred calls at once, each gets its own answer', async (script) => {
+    const keys = Array.from({ length: 100 }, (_, index) => `framing/${index}`);
+    await script.run(
+      rpc(KV.method.txn, {
+        success: keys.map((key) => ({
+          request: { case: 'requestPut', value: { ...at(key), value: b(key) } },
+        })),
+      }),
+    );
+    const asked = [...keys, ...keys, ...keys].map((key, index) =>
+      rpc(range, {
+        ...at(key),
+        ...(index % 7 === 0 ? { revision: 1n << 40n } : {}),
+        serializable: index % 2 === 0,
+      }),
+    );
+    await script.runAtOnce(asked);
+  }),
+];
+
+/** For every protocol. */
+export const framingCases: readonly Case[] = [...metadata, ...many.slice(1)];
+/** For gRPC alone. */
+export const framingStreamCases: readonly Case[] = [...counts, ...large, ...many.slice(0, 1)];
