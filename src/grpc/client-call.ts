@@ -2,7 +2,13 @@
  * One gRPC call on an HTTP/2 connection, seen from the client: sends messages, collects the answer, and says how
  * it ended and whether the server can have seen it. It does not retry: that takes knowledge of other endpoints.
  */
-import type { HeaderList, Http2Connection, Http2Stream, StreamListener } from '../http2/index.ts';
+import {
+  ErrorCode,
+  type HeaderList,
+  type Http2Connection,
+  type Http2Stream,
+  type StreamListener,
+} from '../http2/index.ts';
 import { fieldValue, type Metadata, NO_METADATA, responseMetadata } from '../rpc/metadata.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import { Deframer, envelopeHead, type ReceiveLimits, smallEnvelope } from './envelope.ts';
