@@ -98,11 +98,12 @@ export class WebCall implements Call {
     this.cancelled = true;
     const { work } = this;
     this.work = undefined;
-    work?.cancel();
     const error = isDeadline(reason)
       ? new RpcError(Code.DEADLINE_EXCEEDED, 'context deadline exceeded')
       : new RpcError(Code.CANCELLED, 'context canceled');
+    // Before the work: abandoned work ends as cancelled, and the first end is the one that the client sees.
     this.#onCancel(error);
+    work?.cancel();
     this.finish(error.code);
   }
 }

@@ -3,7 +3,7 @@
  * scenario drives both sides with the same commands; each keeps a transcript.
  */
 import assert from 'node:assert/strict';
-import { type EtcdInstall, type EtcdMember, etcdctl, newestEtcd, startEtcdctl } from '../../support/etcd.ts';
+import { type EtcdInstall, type EtcdMember, etcdctl, startEtcdctl } from '../../support/etcd.ts';
 import { type Finished, type RunningProcess, type RunOptions, tempDir } from '../../support/process.ts';
 import { until } from '../wait.ts';
 import type { Step, Transcript } from './transcript.ts';
