@@ -38,6 +38,7 @@ describe('curl', { skip: noCurl }, () => {
       test('watch', () => watch(proxy.url, version));
       test('a watch ends upstream when curl does', () => hangUp(proxy.url, etcd.first.metricsUrl, version));
       test('a watch of compacted revisions', () => compacted(proxy.url, version));
+      test('a watch with a deadline', () => deadline(proxy.url, version));
       test('snapshot', () => snapshot(proxy.url, version));
       test('wrong envelopes', () => wrongEnvelopes(proxy.url, version));
       test('users, passwords and tokens', () => auth(proxy.url, version));
@@ -94,6 +95,17 @@ async function compacted(url: string, version: HttpVersion): Promise<void> {
   assert.partialDeepStrictEqual(found[0]?.message, { created: true });
   assert.partialDeepStrictEqual(found[1]?.message, { canceled: true, compactRevision: revision });
   assert.equal(found[2]?.message.error, undefined);
+}
+
+async function deadline(url: string, version: HttpVersion): Promise<void> {
+  const body = envelope({ key: base64('late') });
+  const fields = { ...headers, 'connect-timeout-ms': '500' };
+  const response = await curl(`${url}/${WATCH}`, { version, headers: fields, body });
+  assert.equal(response.status, 200);
+  const [created, end] = envelopes(response.bytes);
+  assert.partialDeepStrictEqual(created?.message, { created: true });
+  assert.equal(end?.flags, 2);
+  assert.equal(end?.message.error?.code, 'deadline_exceeded');
 }
 
 async function snapshot(url: string, version: HttpVersion): Promise<void> {
