@@ -60,10 +60,16 @@ function stopOnSignals(app: App, log: Logger): void {
     if (draining) process.exit(1);
     draining = true;
     log.info({ signal }, 'draining');
-    void app.drain(DRAIN_MS).then(() => {
-      log.info('stopped');
-      process.exit(0);
-    });
+    app.drain(DRAIN_MS).then(
+      () => {
+        log.info('stopped');
+        process.exit(0);
+      },
+      (error: unknown) => {
+        logFault(log, error);
+        process.exit(1);
+      },
+    );
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

@@ -1,5 +1,5 @@
 /**
- * What a session with etcdctl looked like, step by step, in a form in which two sessions can be compared: what
+ * What a row of etcdctl commands showed, step by step, in a form in which two such rows can be compared: what
  * differs between any two etcds or any two moments (addresses, ids, times) gives way to a placeholder, and an id
  * that comes back gets the placeholder it had before.
  */
@@ -72,14 +72,14 @@ function normalStep({ command, code, signal, stdout, stderr }: Step, text: (text
   };
 }
 
-/** A session of one client at one address. */
+/** The commands of one client at one address. */
 export interface Transcript {
   readonly address: string;
   readonly steps: readonly Step[];
 }
 
 /**
- * Fails where two sessions differ in more than what is volatile.
+ * Fails where two transcripts differ in more than what is volatile.
  * @param sameEtcd whether both had the same etcd, so that all but the address of the proxy must be equal
  */
 export function assertSame(direct: Transcript, proxied: Transcript, sameEtcd: boolean): void {

@@ -61,7 +61,6 @@ const growOld = (): Promise<void> => sleep(2_500 * tokenSeconds);
 
 const tokens: readonly Case[] = [
   script('time: a token grows old while it watches', async (script) => {
-    const { password } = { password: 'password of reader' };
     await script.runAll([
       ...['root', 'reader'].map((name) => rpc(userAdd, { name, password: `password of ${name}` })),
       ...['root', 'r'].map((name) => rpc(roleAdd, { name })),
@@ -70,7 +69,7 @@ const tokens: readonly Case[] = [
       rpc(userGrantRole, { user: 'reader', role: 'r' }),
       rpc(authEnable),
     ]);
-    const { token } = await script.ask(Auth.method.authenticate, { name: 'reader', password });
+    const { token } = (await as(script, 'reader')).metadata;
     const stream = script.stream(watch, { metadata: { token } });
     stream.send(wish.create(at('time/token')));
     await stream.take();
