@@ -9,11 +9,12 @@ import type { Output } from './output.ts';
 
 /** Window of one connection for what the peer sends. */
 export class ReceiveWindow {
+  /** Octets kept for paused streams. */
+  held = 0;
   private readonly size: number;
   private readonly maxHeld: number;
   private window: number;
   private owed = 0;
-  private held = 0;
 
   constructor(size: number, maxHeld: number) {
     this.size = size;

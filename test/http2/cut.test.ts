@@ -87,6 +87,7 @@ async function play(role: Role, parts: Buffer[], broken: boolean): Promise<void>
   assert.deepEqual(owner.failures, []);
   assert.equal(connection.openStreams, 0);
   assert.equal(connection.scheduler.queued, 0);
+  assert.equal(connection.receiver.held, 0);
   for (const exchange of exchanges) {
     assert.equal(exchange.events.filter((event) => event === 'close').length, 1);
     assert.equal(exchange.events.at(-1), 'close');

@@ -42,10 +42,28 @@ const piece = fc.oneof(
   },
 );
 
+// A session that is right, but for a few octets.
+const session = [1, 3, 5, 7].flatMap((i) => [
+  raw.frame('HEADERS', 4, i, POST),
+  raw.frame('HEADERS', 0, i, OK.subarray(0, 1)),
+  raw.frame('CONTINUATION', 4, i, OK.subarray(1)),
+  raw.frame('DATA', 0, i, Buffer.alloc(30)),
+  raw.frame('WINDOW_UPDATE', 0, i, raw.u32(50)),
+  raw.settings([4, 100 * i]),
+  raw.frame('DATA', 8, i, Buffer.alloc(40, 3)),
+  raw.frame('HEADERS', 5, i, TRAILERS),
+]);
+const flips = fc.array(fc.tuple(fc.nat(Buffer.concat(session).length - 1), fc.nat(255)), { maxLength: 4 });
+const flipped = fc.tuple(fc.subarray(session), flips).map(([frames, changes]) => {
+  const all = Buffer.concat(frames);
+  for (const [at, octet] of changes) if (at < all.length) all[at] = octet;
+  return [all];
+});
+
 const input = fc.record({
   greets: fc.boolean(),
-  pieces: fc.array(piece, { maxLength: 20 }),
-  cut: fc.nat(200),
+  pieces: fc.oneof(fc.array(piece, { maxLength: 20 }), flipped),
+  cut: fc.nat(400),
   moods: fc.array(fc.nat(7), { minLength: 1, maxLength: 8 }),
 });
 
@@ -110,6 +128,7 @@ async function run(
   memory.destroy();
   assert.equal(connection.openStreams, 0);
   assert.equal(connection.scheduler.queued, 0);
+  assert.equal(connection.receiver.held, 0);
   assert.equal(connection.scheduler.waiting, false);
   for (const failure of owner.failures) assert.equal((failure as Error).message, 'mood');
   for (const { events } of listeners) assert.equal(events.indexOf('close'), events.length - 1, events.join());

@@ -96,6 +96,7 @@ async function run({ calls, window, mark, every }: Conditions): Promise<void> {
   });
   assert.equal(connection.openStreams, 0);
   assert.equal(connection.scheduler.queued, 0);
+  assert.equal(connection.receiver.held, 0);
   connection.destroy();
   await server.owners[0]?.closed;
   assert.equal(server.connections[0]?.openStreams, 0);
