@@ -42,6 +42,8 @@ export class ClientCall implements StreamListener {
   #deframer: Deframer | undefined;
   #encoding: string | undefined;
   #ended = false;
+  /** This side has ended; otherwise the stream stays open after the server's end. */
+  #sentEnd = false;
   #headersSeen = false;
 
   /**
@@ -68,14 +70,16 @@ export class ClientCall implements StreamListener {
   /** Sends a message, the last one with `end`. `false`: wait for `onDrain`. */
   send(message: Uint8Array, end: boolean): boolean {
     if (this.#ended) return true;
+    this.#sentEnd = end;
     const envelope = smallEnvelope(message);
     if (envelope) return this.#stream.sendData(envelope, end);
-    this.#stream.sendData(envelopeHead(message.length));
-    return this.#stream.sendData(message, end);
+    return this.#stream.sendParts(envelopeHead(message.length), message, end);
   }
 
   halfClose(): void {
-    if (!this.#ended) this.#stream.sendData(EMPTY, true);
+    if (this.#ended) return;
+    this.#sentEnd = true;
+    this.#stream.sendData(EMPTY, true);
   }
 
   /** Abandons the call; no further events. */
@@ -97,11 +101,11 @@ export class ClientCall implements StreamListener {
     if (this.#ended) return;
     const httpStatus = fieldValue(fields, ':status');
     if (endStream) {
-      this.#end(readStatus(fields) ?? statusOfHttp(httpStatus), fields, true);
+      this.#end(readStatus(fields) ?? statusOfHttp(httpStatus), fields);
       return;
     }
     if (httpStatus !== '200') {
-      this.#end(statusOfHttp(httpStatus), fields, true);
+      this.#end(statusOfHttp(httpStatus), fields);
       stream.reset(ErrorCode.CANCEL);
       return;
     }
@@ -115,7 +119,7 @@ export class ClientCall implements StreamListener {
     this.#deframer ??= new Deframer(this.#receive, this.#encoding);
     const error = this.#deframer.push(chunk, this);
     if (!error || this.#ended) return;
-    this.#end(error, [], true);
+    this.#end(error, []);
     stream.reset(ErrorCode.CANCEL);
   }
 
@@ -126,12 +130,12 @@ export class ClientCall implements StreamListener {
   onTrailers(_stream: Http2Stream, fields: HeaderList): void {
     const status =
       readStatus(fields) ?? new RpcError(Code.INTERNAL, 'grpc: the answer ended without a status');
-    this.#end(status, fields, true);
+    this.#end(status, fields);
   }
 
   onEnd(): void {
     if (!this.#headersSeen) return;
-    this.#end(new RpcError(Code.INTERNAL, 'grpc: the answer ended without trailers'), [], true);
+    this.#end(new RpcError(Code.INTERNAL, 'grpc: the answer ended without trailers'), []);
   }
 
   onDrain(): void {
@@ -169,11 +173,12 @@ export class ClientCall implements StreamListener {
     return own;
   }
 
-  #end(status: Status, fields: HeaderList, answered: boolean): void {
+  #end(status: Status, fields: HeaderList): void {
     if (this.#ended) return;
     this.#ended = true;
     const trailers = plainHeaders.has(fields) ? NO_METADATA : this.#ownHeaders(fields);
-    this.#listener.onEnding({ status, trailers, answered, unprocessed: false });
+    if (!this.#sentEnd || this.#stream.queuedBytes > 0) this.#stream.reset(ErrorCode.NO_ERROR);
+    this.#listener.onEnding({ status, trailers, answered: true, unprocessed: false });
   }
 }
 

@@ -56,8 +56,7 @@ export class StreamServerCall extends ServerCall implements ServerStream {
     this.options.observer.sent(this.method);
     const envelope = smallEnvelope(message);
     if (envelope) return this.stream.sendData(envelope);
-    this.stream.sendData(envelopeHead(message.length));
-    return this.stream.sendData(message);
+    return this.stream.sendParts(envelopeHead(message.length), message);
   }
 
   end(status: Status): void {

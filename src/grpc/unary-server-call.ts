@@ -85,10 +85,7 @@ export class UnaryServerCall extends ServerCall {
     }
     this.writeHeaders();
     if (envelope) this.stream.sendData(envelope);
-    else {
-      this.stream.sendData(envelopeHead(message.length));
-      this.stream.sendData(message);
-    }
+    else this.stream.sendParts(envelopeHead(message.length), message);
     this.sendStatus(OK);
   }
 
