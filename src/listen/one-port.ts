@@ -1,13 +1,12 @@
 /**
- * One listener for every protocol. The first bytes of a connection decide who serves it: HTTP/2 starts with a
- * fixed preface (RFC 9113 section 3.4), everything else is HTTP/1.1.
+ * One listener for every protocol. The first bytes of a connection decide who serves it; on a TLS port that is done
+ * by ALPN (RFC 7301), and by the first bytes inside TLS for clients without it.
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../upstream/endpoint.ts';
-import { removeStaleSocket } from './unix-socket.ts';
-
-/** The part of the HTTP/2 preface that no HTTP/1.1 request can start with. */
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n');
+import { FirstBytes, type Opening } from './first-bytes.ts';
+import { refusePlaintext, refuseTls, type WrongTransport } from './wrong-transport.ts';
 
 /** Who serves a connection. `head` holds the bytes that were read already. */
 export interface Protocols {
@@ -15,35 +14,52 @@ export interface Protocols {
   http1(socket: Socket, head: Buffer): void;
 }
 
+/** Does the handshakes of a port. */
+export interface TlsAcceptor {
+  /** Takes a connection whose first bytes were put back. */
+  accept(socket: Socket): void;
+  /** Lets nobody in any more. */
+  close(): void;
+  /** Breaks off every connection. */
+  destroy(): void;
+}
+
 export interface OnePortOptions {
   readonly protocols: Protocols;
   /** Milliseconds in which a new connection has to say what it speaks. */
   readonly firstByteTimeout: number;
+  /** Where set, the port speaks TLS and nothing else; connections come back through the callback. */
+  readonly tls: ((secured: (socket: TLSSocket) => void) => TlsAcceptor) | undefined;
   /** A connection was closed because it said nothing in that time. */
   readonly onSilent: () => void;
+  /** A connection was refused because it spoke this where the port wants the other. */
+  readonly onWrongTransport: (spoken: WrongTransport) => void;
 }
+
+const NOTHING = Buffer.alloc(0);
 
 /** A listener on one address. */
 export class OnePort {
   readonly #server: Server;
   readonly #options: OnePortOptions;
-  /** Connections that have not said yet what they speak. */
-  readonly #undecided = new Set<Socket>();
+  readonly #firstBytes: FirstBytes;
+  #tls: TlsAcceptor | undefined;
 
   constructor(options: OnePortOptions) {
     this.#options = options;
+    this.#firstBytes = new FirstBytes(options.firstByteTimeout, options.onSilent);
     this.#server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) =>
-      this.#sniff(socket),
+      this.#firstBytes.wait(socket, (_, opening, head) => this.#opened(socket, opening, head)),
     );
   }
 
   /** Starts to listen. Rejects when the address cannot be used. */
-  async listen(address: Endpoint): Promise<void> {
+  listen(address: Endpoint): Promise<void> {
     const { target } = address;
-    if ('path' in target) await removeStaleSocket(target.path);
     const options =
       'path' in target ? target : { port: target.port, ...(target.host === '' ? {} : { host: target.host }) };
-    await new Promise<void>((resolve, reject) => {
+    this.#tls = this.#options.tls?.((socket) => this.#secured(socket));
+    return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {
         this.#server.off('error', reject);
@@ -61,48 +77,48 @@ export class OnePort {
       : `${address.address}:${address.port}`;
   }
 
-  /** Accepts no more connections and drops those that said nothing yet. */
+  /** Accepts no more connections and drops those that are not with a protocol yet. */
   close(): void {
     this.#server.close();
-    for (const socket of this.#undecided) socket.destroy();
+    this.#firstBytes.close();
+    this.#tls?.close();
   }
 
-  #sniff(socket: Socket): void {
-    this.#undecided.add(socket);
-    const timer = setTimeout(() => {
-      this.#options.onSilent();
-      socket.destroy();
-    }, this.#options.firstByteTimeout);
-    let head: Buffer = Buffer.alloc(0);
-    const onData = (chunk: Buffer): void => {
-      head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
-      const compared = Math.min(head.length, PREFACE.length);
-      const same = head.compare(PREFACE, 0, compared, 0, compared) === 0;
-      if (same && compared < PREFACE.length) return;
-      leave();
-      socket.pause();
-      this.#options.protocols[same ? 'http2' : 'http1'](socket, head);
-      socket.resume();
-    };
-    const leave = (): void => {
-      clearTimeout(timer);
-      this.#undecided.delete(socket);
-      socket.off('data', onData);
-      socket.off('error', ignoreReset);
-      socket.off('close', leave);
-      socket.off('end', onEnd);
-    };
-    const onEnd = (): void => {
-      socket.destroy();
-    };
-    socket.on('data', onData);
-    socket.on('error', ignoreReset);
-    socket.on('end', onEnd);
-    socket.on('close', leave);
+  /** Closes, and breaks off what is still under way. */
+  destroy(): void {
+    this.close();
+    this.#tls?.destroy();
   }
-}
 
-/** A peer that resets an undecided connection has ended it; `close` follows and cleans up. */
-function ignoreReset(): void {
-  // `close` follows every error.
+  #opened(socket: Socket, opening: Opening, head: Buffer): void {
+    const { onWrongTransport } = this.#options;
+    if (this.#tls === undefined) {
+      if (opening !== 'tls') {
+        this.#serve(socket, opening, head);
+        return;
+      }
+      onWrongTransport('tls');
+      refuseTls(socket);
+    } else if (opening === 'tls') {
+      socket.unshift(head);
+      this.#tls.accept(socket);
+    } else {
+      onWrongTransport('plaintext');
+      refusePlaintext(socket, opening, head);
+    }
+  }
+
+  #secured(socket: TLSSocket): void {
+    const protocol = socket.alpnProtocol;
+    if (protocol === 'h2') this.#serve(socket, 'http2', NOTHING);
+    else if (protocol === 'http/1.1') this.#serve(socket, 'http1', NOTHING);
+    else this.#firstBytes.wait(socket, (_, opening, head) => this.#serve(socket, opening, head));
+  }
+
+  #serve(socket: Socket, opening: Opening, head: Buffer): void {
+    const { http1, http2 } = this.#options.protocols;
+    if (opening === 'http2') http2(socket, head);
+    else http1(socket, head);
+    socket.resume();
+  }
 }

@@ -1,9 +1,9 @@
 /**
  * The client of the etcd cluster: unary and streaming calls on bytes. The one place that knows connections.
  */
-import type { Http2Settings } from '../http2/index.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
+import type { DialOptions } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Pool, type PoolObserver } from './pool.ts';
 import { StreamUpstreamCall } from './stream-call.ts';
@@ -16,15 +16,12 @@ export interface UpstreamObserver {
   retried(method: Method): void;
 }
 
-export interface ClusterOptions {
+export interface ClusterOptions extends DialOptions {
   readonly endpoints: readonly Endpoint[];
-  /** Milliseconds for one connection attempt. */
-  readonly dialTimeout: number;
   /** Calls that may wait for a connection. */
   readonly maxWaiting: number;
   /** Largest message in bytes accepted from etcd. */
   readonly maxReceiveBytes: number;
-  readonly http2: Partial<Http2Settings>;
   readonly observer: UpstreamObserver & PoolObserver;
 }
 

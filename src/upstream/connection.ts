@@ -2,7 +2,7 @@
  * Opens HTTP/2 connections to one endpoint. An attempt ends in exactly one of two ways, and always ends: a
  * connection whose peer has sent its SETTINGS, or an error.
  */
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import {
   type ConnectionListener,
   Http2Connection,
@@ -10,6 +10,7 @@ import {
   type Http2Settings,
   type LimitName,
 } from '../http2/index.ts';
+import { describeTlsError } from '../tls/handshake-failure.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /** Hears what becomes of a connection. First one of `onConnected` and `onFailed`; after `onConnected`, the others. */
@@ -26,6 +27,21 @@ export interface ConnectionOwner {
   onFault(error: unknown): void;
 }
 
+/** Opens TLS connections. */
+export interface TlsDialer {
+  /** Begins to connect; the socket fails unless the peer proves to be `serverName` and HTTP/2 is agreed on. */
+  connect(target: Endpoint['target'], serverName: string): Socket;
+}
+
+/** How to dial. */
+export interface DialOptions {
+  /** Milliseconds for one attempt: the socket, TLS, and etcd's SETTINGS. */
+  readonly dialTimeout: number;
+  readonly http2: Partial<Http2Settings>;
+  /** For endpoints that are {@link Endpoint.secure}. */
+  readonly tls: TlsDialer;
+}
+
 /** One attempt to connect, and then the watch over the connection it made. */
 export class Dial implements ConnectionListener {
   readonly #owner: ConnectionOwner;
@@ -35,21 +51,17 @@ export class Dial implements ConnectionListener {
   #settled = false;
   #cause = '';
 
-  /** Starts the attempt; `timeout` in milliseconds covers the socket and etcd's SETTINGS. */
-  constructor(endpoint: Endpoint, timeout: number, settings: Partial<Http2Settings>, owner: ConnectionOwner) {
+  /** Starts the attempt. */
+  constructor(endpoint: Endpoint, options: DialOptions, owner: ConnectionOwner) {
+    const { dialTimeout, http2 } = options;
     this.#owner = owner;
     this.#endpoint = endpoint;
-    const socket = connect({
-      ...endpoint.target,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: 30_000,
-    });
+    const socket = open(endpoint, options);
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      this.#cause = error.code ?? error.message;
+      this.#cause = endpoint.secure ? describeTlsError(error) : (error.code ?? error.message);
     });
-    this.#connection = new Http2Connection(socket, 'client', this, settings);
-    this.#timer = setTimeout(() => this.#giveUp(timeout), timeout);
+    this.#connection = new Http2Connection(socket, 'client', this, http2);
+    this.#timer = setTimeout(() => this.#giveUp(dialTimeout), dialTimeout);
   }
 
   /** Ends the attempt or the connection without a word to the owner. */
@@ -101,4 +113,9 @@ export class Dial implements ConnectionListener {
     this.#cause = `no answer within ${timeout} ms`;
     this.#connection.destroy();
   }
+}
+
+function open({ secure, target, serverName }: Endpoint, { tls }: DialOptions): Socket {
+  if (secure) return tls.connect(target, serverName);
+  return connect({ ...target, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
 }

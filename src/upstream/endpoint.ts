@@ -1,13 +1,21 @@
 /**
  * Addresses as etcd's flags write them, for the endpoints of etcd and for the proxy's own listener alike.
  */
+import { basename } from 'node:path';
+
+/** The schemes of addresses. */
+export type Scheme = 'http' | 'https' | 'unix' | 'unixs';
 
 /** Where to connect to or to listen on. */
 export interface Endpoint {
   /** The address as the user wrote it, for logs and errors. */
   readonly name: string;
-  /** Whether the scheme asks for TLS (`https`, `unixs`). */
+  /** The scheme as the user wrote it; undefined for a bare `host:port`, which leaves TLS to other settings. */
+  readonly scheme: Scheme | undefined;
+  /** Whether TLS is spoken there; by the scheme, until other settings decide for an address without one. */
   readonly secure: boolean;
+  /** The name that its certificate must be for: the host, or the file's name of a Unix socket, as in etcd. */
+  readonly serverName: string;
   /** `:authority` of requests to it: host and port, or `localhost` on a Unix socket, as Go's gRPC sends. */
   readonly authority: string;
   /** What `net.connect` and `server.listen` take. */
@@ -22,11 +30,14 @@ export interface Endpoint {
 export function parseEndpoint(text: string): Endpoint {
   const unix = /^(unixs?):(?:\/\/)?(.+)$/.exec(text);
   if (unix) {
+    const path = unix[2] as string;
     return {
       name: text,
+      scheme: unix[1] as Scheme,
       secure: unix[1] === 'unixs',
+      serverName: basename(path).replace(/:\d+$/, ''),
       authority: 'localhost',
-      target: { path: unix[2] as string },
+      target: { path },
     };
   }
   const match = /^(?:(https?):\/\/)?(\[[0-9A-Fa-f:.%\w]+\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/.exec(text);
@@ -38,7 +49,9 @@ export function parseEndpoint(text: string): Endpoint {
   const host = written.startsWith('[') ? written.slice(1, -1) : written;
   return {
     name: text,
+    scheme: match[1] as Scheme | undefined,
     secure: match[1] === 'https',
+    serverName: host.replace(/%.*$/, '') || 'localhost',
     authority: `${written || 'localhost'}:${port}`,
     target: { host, port },
   };

@@ -3,9 +3,9 @@
  * fails; then the next one does. While none answers, calls wait here, boundedly, and the pool keeps trying.
  */
 import { setTimeout as schedule } from 'node:timers';
-import type { Http2Connection, Http2Settings } from '../http2/index.ts';
+import type { Http2Connection } from '../http2/index.ts';
 import { Backoff } from './backoff.ts';
-import { type ConnectionOwner, Dial } from './connection.ts';
+import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /** A connection that can take a call, and whose it is. */
@@ -35,7 +35,7 @@ export interface PoolObserver {
   fault(error: unknown): void;
 }
 
-export interface PoolOptions {
+export interface PoolOptions extends DialOptions {
   readonly endpoints: readonly Endpoint[];
   /** Milliseconds for one connection attempt, and for an outage before waiting calls fail. */
   readonly dialTimeout: number;
@@ -43,7 +43,6 @@ export interface PoolOptions {
   readonly maxWaiting: number;
   /** Connections to the endpoint in use, opened when the ones before are at etcd's stream limit. */
   readonly maxConnections: number;
-  readonly http2: Partial<Http2Settings>;
   readonly observer: PoolObserver;
 }
 
@@ -173,7 +172,7 @@ export class Pool {
       onLimit: (limit) => this.#options.observer.limitReached(limit),
       onFault: (error) => this.#options.observer.fault(error),
     };
-    const dial = new Dial(endpoint, this.#options.dialTimeout, this.#options.http2, owner);
+    const dial = new Dial(endpoint, this.#options, owner);
     this.#dials.add(dial);
   }
 

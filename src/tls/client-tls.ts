@@ -1,0 +1,126 @@
+/**
+ * TLS to etcd: opens connections with the newest certificate, key and authorities, and resumes sessions.
+ */
+import type { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import {
+  checkServerIdentity,
+  connect,
+  getCACertificates,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
+import { commonName, contextOf, readAuthorities, readKeyPair, TlsFileError } from './files.ts';
+import { type Loaded, Reloading, type ReloadObserver } from './reloading.ts';
+import type { ClientTlsSettings } from './settings.ts';
+
+/** Where to connect to. */
+export type TlsTarget = { readonly path: string } | { readonly host: string; readonly port: number };
+
+interface ClientState extends Loaded {
+  readonly context: SecureContext;
+}
+
+interface Session {
+  readonly ticket: Buffer;
+  /** It is good for connections of this state only: another one may trust others. */
+  readonly context: SecureContext;
+  /** Milliseconds since the epoch; a resumed session is not verified again, so it ends with the certificate. */
+  readonly expires: number;
+}
+
+export class ClientTls {
+  readonly #settings: ClientTlsSettings;
+  readonly #reloading: Reloading<ClientState>;
+  /** By server name and target; as many as there are endpoints. */
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(settings: ClientTlsSettings, observer: ReloadObserver) {
+    this.#settings = settings;
+    const { pair, ca } = settings;
+    const files = [pair?.cert, pair?.key, ca].flatMap((file) => (file === undefined ? [] : [file.path]));
+    const source = {
+      paths: () => Promise.resolve(files),
+      load: async () => loadState(settings),
+    };
+    this.#reloading = new Reloading('client', source, observer);
+  }
+
+  /** Reads the files for the first time. @throws TlsFileError when one cannot be used */
+  start(): Promise<void> {
+    return this.#reloading.start();
+  }
+
+  /** Reads the files again; what cannot be used leaves everything as it is. Never rejects. */
+  reload(): Promise<void> {
+    return this.#reloading.reload();
+  }
+
+  /** Stops to watch the files. */
+  close(): void {
+    this.#reloading.close();
+  }
+
+  /**
+   * Begins to connect. The socket fails unless the certificate is for `serverName` and HTTP/2 is agreed on.
+   */
+  connect(target: TlsTarget, serverName: string): TLSSocket {
+    const { context } = this.#reloading.current;
+    const key = `${serverName} ${JSON.stringify(target)}`;
+    const session = this.#session(key, context);
+    const socket = connect({
+      ...target,
+      secureContext: context,
+      ALPNProtocols: ['h2'],
+      servername: isIP(serverName) === 0 ? serverName : '',
+      rejectUnauthorized: this.#settings.verify,
+      checkServerIdentity: (_name, certificate) => checkServerIdentity(serverName, certificate),
+      ...(session === undefined ? {} : { session }),
+    });
+    socket.setKeepAlive(true, 30_000);
+    socket.on('session', (ticket: Buffer) => {
+      const expires = expiryOf(socket.getPeerX509Certificate());
+      this.#sessions.set(key, { ticket, context, expires });
+    });
+    socket.once('secureConnect', () => {
+      if (socket.alpnProtocol !== 'h2')
+        socket.destroy(new Error('the server did not agree on HTTP/2 (ALPN h2)'));
+    });
+    return socket;
+  }
+
+  #session(key: string, context: SecureContext): Buffer | undefined {
+    const session = this.#sessions.get(key);
+    if (session === undefined) return undefined;
+    // A ticket is used once (RFC 8446 appendix C.4); a connection that works brings a new one.
+    this.#sessions.delete(key);
+    return session.context === context && Date.now() < session.expires ? session.ticket : undefined;
+  }
+}
+
+function expiryOf(certificate: X509Certificate | undefined): number {
+  return certificate === undefined ? 0 : Date.parse(certificate.validTo);
+}
+
+function loadState({ pair, ca }: ClientTlsSettings): ClientState {
+  const keys = pair === undefined ? undefined : readKeyPair(pair);
+  const name = keys === undefined ? undefined : commonName(keys.leaf);
+  if (pair !== undefined && name !== undefined) {
+    // etcd with --client-cert-auth would take every client of the proxy for the user of that name.
+    throw new TlsFileError(pair.cert, `cert has non empty Common Name (${name})`);
+  }
+  const context = contextOf(pair?.cert ?? ca, {
+    ca: ca === undefined ? systemAuthorities() : readAuthorities(ca),
+    // As in Go, an intermediate authority in the file is trusted without its root.
+    allowPartialTrustChain: true,
+    minVersion: 'TLSv1.2',
+    ...(keys === undefined ? {} : { cert: keys.cert, key: keys.key }),
+  });
+  return { context, expires: keys === undefined ? undefined : new Date(keys.leaf.validTo) };
+}
+
+/** The authorities that the system trusts, as Go takes them; Node.js's own list where the system has none. */
+function systemAuthorities(): string[] {
+  const system = getCACertificates('system');
+  return system.length > 0 ? system : getCACertificates('default');
+}

@@ -1,0 +1,116 @@
+/**
+ * Something made from files, made again when they change. What cannot be made leaves what was there before, and
+ * is said.
+ */
+import { FileWatch, type FileWatchSettings } from './file-watch.ts';
+import type { TlsSide } from './settings.ts';
+
+/** Is told how reloading goes. */
+export interface ReloadObserver {
+  /** In use from now on. `expires` is the end of the shown certificate's validity, where one is shown. */
+  loaded(side: TlsSide, expires: Date | undefined): void;
+  /** The files changed, or a reload was asked for, and the new state is in use. */
+  reloaded(side: TlsSide): void;
+  /** The old state stays in use. */
+  reloadFailed(side: TlsSide, problem: string): void;
+}
+
+/** What is made from files. */
+export interface Loaded {
+  readonly expires: Date | undefined;
+}
+
+/** Where it comes from. */
+export interface Source<T extends Loaded> {
+  /** The files, which exist when it has settled as far as it is the proxy that makes them. */
+  paths(): Promise<readonly string[]>;
+  load(): Promise<T>;
+}
+
+/** Holds the latest good state. */
+export class Reloading<T extends Loaded> {
+  readonly #side: TlsSide;
+  readonly #source: Source<T>;
+  readonly #observer: ReloadObserver;
+  readonly #watchSettings: Partial<FileWatchSettings>;
+  readonly #listeners: ((current: T) => void)[] = [];
+  #current: T | undefined;
+  #watch: FileWatch | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #closed = false;
+
+  constructor(
+    side: TlsSide,
+    source: Source<T>,
+    observer: ReloadObserver,
+    watchSettings: Partial<FileWatchSettings> = {},
+  ) {
+    this.#side = side;
+    this.#source = source;
+    this.#observer = observer;
+    this.#watchSettings = watchSettings;
+  }
+
+  /** The latest good state. @throws Error before `start` */
+  get current(): T {
+    if (this.#current === undefined) throw new Error('TLS files are not loaded yet');
+    return this.#current;
+  }
+
+  /** Calls `listener` with every state that comes into use from now on. */
+  onLoad(listener: (current: T) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Loads for the first time and begins to watch. @throws whatever the source throws */
+  async start(): Promise<void> {
+    const paths = await this.#source.paths();
+    if (this.#closed) return;
+    // Watched first: nothing that changes while it is read goes unnoticed.
+    if (paths.length > 0) this.#watch = new FileWatch(paths, () => void this.reload(), this.#watchSettings);
+    try {
+      this.#use(await this.#source.load());
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Loads again; never rejects. Calls that come during a reload are answered by one more after it. */
+  reload(): Promise<void> {
+    this.#again = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#watch?.close();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && !this.#closed) {
+      this.#again = false;
+      this.#watch?.markSeen();
+      await this.#tryReload();
+    }
+  }
+
+  async #tryReload(): Promise<void> {
+    try {
+      this.#use(await this.#source.load());
+      this.#observer.reloaded(this.#side);
+    } catch (error) {
+      this.#observer.reloadFailed(this.#side, (error as Error).message);
+    }
+  }
+
+  #use(loaded: T): void {
+    this.#current = loaded;
+    this.#observer.loaded(this.#side, loaded.expires);
+    for (const listener of this.#listeners) listener(loaded);
+  }
+}
