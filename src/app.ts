@@ -5,15 +5,16 @@
  *                    \                 \-> web door (by inject) --/
  *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
  */
-import type { Socket } from 'node:net';
 import { Registry } from '@prometheus-io/client';
 import type { Config } from './config/config.ts';
+import { clientTls, endpoints, serverTls } from './config/tls.ts';
 import { GrpcServer } from './grpc/server.ts';
 import { Http2Door } from './listen/http2-door.ts';
-import { OnePort } from './listen/one-port.ts';
+import { Listeners } from './listen/listeners.ts';
 import { CallMetrics } from './observe/call-metrics.ts';
 import type { Logger } from './observe/log.ts';
 import { ProxyMetrics } from './observe/proxy-metrics.ts';
+import { TlsMetrics } from './observe/tls-metrics.ts';
 import { UpstreamMetrics } from './observe/upstream-metrics.ts';
 import type { Services } from './rpc/contract.ts';
 import { tooLargeForEtcd } from './rpc/status.ts';
@@ -21,9 +22,10 @@ import { browserService } from './services/browser.ts';
 import { healthService } from './services/health.ts';
 import { HealthProbe } from './services/probe.ts';
 import { type OwnMethod, ServiceTable } from './services/services.ts';
+import { BothSides } from './tls/both-sides.ts';
 import { Cluster } from './upstream/cluster.ts';
 import { bridge } from './web/http2-bridge.ts';
-import { createWebServer, type WebServer } from './web/server.ts';
+import { createWebServer, type WebServer, type WebServerOptions } from './web/server.ts';
 
 export class App {
   readonly #config: Config;
@@ -31,7 +33,10 @@ export class App {
   readonly #cluster: Cluster;
   readonly #web: WebServer;
   readonly #http2: Http2Door;
-  readonly #port: OnePort;
+  /** Serves the pages on `--metrics-addr`. */
+  readonly #pages: WebServer;
+  readonly #listeners: Listeners;
+  readonly #tls: BothSides;
 
   constructor(config: Config, log: Logger) {
     this.#config = config;
@@ -39,9 +44,16 @@ export class App {
     const registry = new Registry();
     const metrics = new ProxyMetrics(registry, log);
 
+    // TLS: either side may speak it.
+    const tlsMetrics = new TlsMetrics(registry, log);
+    const etcd = endpoints(config);
+    const secureEtcd = etcd.some(({ secure }) => secure);
+    this.#tls = new BothSides(serverTls(config), clientTls(config), secureEtcd, tlsMetrics);
+
     // Upstream: the one place that knows connections to etcd.
     this.#cluster = new Cluster({
-      endpoints: config.get('endpoints', 'endpoints'),
+      endpoints: etcd,
+      tls: this.#tls.client,
       dialTimeout: config.get('duration', 'dial-timeout'),
       maxWaiting: config.get('integer', 'max-waiting-calls'),
       maxReceiveBytes: config.get('bytes', 'max-recv-bytes'),
@@ -73,7 +85,7 @@ export class App {
       receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
       observer,
     });
-    this.#web = createWebServer({
+    const web: WebServerOptions = {
       services,
       method: (path) => services.method(path),
       maxRequestBytes,
@@ -81,9 +93,11 @@ export class App {
       health: probe,
       metrics: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
       observer,
-    });
+    };
+    this.#web = createWebServer(web);
+    this.#pages = createWebServer({ ...web, pagesOnly: true });
 
-    // Listener: the first bytes decide between the two.
+    // Listeners: ALPN or the first bytes decide between the two.
     this.#http2 = new Http2Door({
       grpc,
       fallback: bridge(this.#web.app),
@@ -95,42 +109,55 @@ export class App {
       },
       observer: metrics,
     });
-    this.#port = new OnePort({
+    this.#listeners = new Listeners({
+      http2: this.#http2,
+      http1: this.#web.http,
+      pages: this.#pages.http,
+      tls: this.#tls.server,
       firstByteTimeout: config.get('duration', 'first-byte-timeout'),
-      onSilent: () => metrics.silentConnection(),
-      protocols: {
-        http2: (socket, head) => this.#http2.accept(socket, head),
-        http1: (socket, head) => this.#acceptHttp1(socket, head),
+      observer: {
+        silentConnection: () => metrics.silentConnection(),
+        wrongTransport: (spoken) => tlsMetrics.wrongTransport(spoken),
       },
     });
   }
 
-  /** Listens and starts connecting to etcd. Rejects when the address cannot be used. */
+  /**
+   * Listens and starts connecting to etcd. Rejects when an address cannot be used.
+   * @throws TlsFileError before it listens, when a certificate, key, authority or revocation list cannot be used
+   */
   async start(): Promise<void> {
-    await this.#web.app.ready();
-    await this.#port.listen(this.#config.get('address', 'listen-addr'));
+    await this.#tls.start();
+    await Promise.all([this.#web.app.ready(), this.#pages.app.ready()]);
+    const address = await this.#listeners.listen(this.#config.get('address', 'listen-addr'));
+    for (const wanted of this.#config.get('addresses', 'metrics-addr')) {
+      const got = await this.#listeners.listenForPages(wanted);
+      this.#log.info({ address: got }, 'gRPC proxy listening for metrics');
+    }
     this.#cluster.start();
-    this.#log.info({ address: this.#port.address() }, 'listening for gRPC proxy client requests');
-    this.#log.info({ address: this.#port.address() }, 'started gRPC proxy');
+    this.#log.info({ address }, 'listening for gRPC proxy client requests');
+    this.#log.info({ address }, 'started gRPC proxy');
+  }
+
+  /** Reads certificates, keys, authorities and revocation list again, for the handshakes to come. Never rejects. */
+  reload(): Promise<void> {
+    return this.#tls.reload();
   }
 
   /** Accepts nothing new, lets calls finish for at most `ms` milliseconds, then closes everything. */
   async drain(ms: number): Promise<void> {
-    this.#port.close();
-    await Promise.all([this.#http2.drain(ms), this.#web.drain(ms)]);
+    this.#listeners.close();
+    await Promise.all([this.#http2.drain(ms), this.#web.drain(ms), this.#pages.drain(ms)]);
     this.close();
   }
 
   /** Closes everything at once. */
   close(): void {
-    this.#port.close();
+    this.#tls.close();
+    this.#listeners.destroy();
     this.#http2.close();
     this.#web.close();
+    this.#pages.close();
     this.#cluster.close();
-  }
-
-  #acceptHttp1(socket: Socket, head: Buffer): void {
-    socket.unshift(head);
-    this.#web.http.emit('connection', socket);
   }
 }

@@ -1,11 +1,13 @@
 /**
  * The program: reads the command line, starts the proxy, and turns signals and failures into exit codes.
- * 0: asked to stop; 1: could not run; 2: a command line or environment it does not understand.
+ * 0: asked to stop; 1: could not run; 2: a command line or environment that does not make sense, or names
+ * files of TLS that cannot be used. SIGHUP reads those files again.
  */
 import { App } from './app.ts';
 import { type Command, type Config, parseCommandLine, UsageError } from './config/config.ts';
 import { helpText } from './config/usage.ts';
 import { createLogger, type Logger, logFault } from './observe/log.ts';
+import { TlsFileError } from './tls/files.ts';
 import { VERSION } from './version.ts';
 
 /** Milliseconds that calls in progress get to finish after SIGTERM or SIGINT. */
@@ -17,13 +19,18 @@ async function main(): Promise<void> {
     command = parseCommandLine(process.argv.slice(2), process.env);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`etcd-connect-proxy: ${error.message}\n`);
-    process.exitCode = 2;
+    refuse(error);
     return;
   }
   if (command.name === 'help') process.stdout.write(helpText());
   else if (command.name === 'version') process.stdout.write(`etcd-connect-proxy ${VERSION}\n`);
   else await start(command.config);
+}
+
+/** One line for the user, and the exit code of what cannot be run as it was asked for. */
+function refuse(error: Error): void {
+  process.stderr.write(`etcd-connect-proxy: ${error.message}\n`);
+  process.exitCode = 2;
 }
 
 async function start(config: Config): Promise<void> {
@@ -36,11 +43,16 @@ async function start(config: Config): Promise<void> {
   try {
     await app.start();
   } catch (error) {
+    app.close();
+    if (error instanceof TlsFileError) {
+      refuse(error);
+      return;
+    }
     log.fatal({ error: (error as Error).message }, 'could not start');
     process.exitCode = 1;
-    app.close();
     return;
   }
+  process.on('SIGHUP', () => void app.reload());
   stopOnSignals(app, log);
 }
 

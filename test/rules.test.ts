@@ -14,16 +14,17 @@ const ARROWS: Readonly<
   http2: { imports: [] },
   rpc: { imports: [] },
   grpc: { imports: ['http2', 'rpc'] },
-  upstream: { imports: ['http2', 'grpc', 'rpc', 'version.ts'] },
+  tls: { imports: [] },
+  upstream: { imports: ['http2', 'grpc', 'rpc', 'tls', 'version.ts'] },
   services: { imports: ['rpc', 'gen'] },
   web: { imports: ['rpc', 'services', 'http2', 'gen'], types: ['grpc'] },
   listen: { imports: ['http2', 'rpc'], types: ['grpc', 'upstream'] },
-  observe: { imports: ['rpc'], types: ['grpc', 'listen', 'upstream', 'config'] },
-  config: { imports: ['upstream'] },
+  observe: { imports: ['rpc'], types: ['grpc', 'listen', 'upstream', 'config', 'tls'] },
+  config: { imports: ['upstream', 'tls'] },
   'app.ts': {
-    imports: ['config', 'listen', 'http2', 'grpc', 'web', 'services', 'upstream', 'observe', 'rpc'],
+    imports: ['config', 'listen', 'http2', 'grpc', 'web', 'services', 'upstream', 'observe', 'rpc', 'tls'],
   },
-  'main.ts': { imports: ['app.ts', 'config', 'observe', 'version.ts'] },
+  'main.ts': { imports: ['app.ts', 'config', 'observe', 'tls', 'version.ts'] },
   'version.ts': { imports: [] },
 };
 

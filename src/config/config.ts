@@ -3,10 +3,11 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { environmentName, FLAGS, type Flag } from './flags.ts';
-import { PARSERS, ValueError, type Values } from './values.ts';
+import { checkTls } from './tls.ts';
+import { UsageError } from './usage-error.ts';
+import { PARSERS, REPEATABLE, ValueError, type Values } from './values.ts';
 
-/** A command line the program does not understand. The message is one line for the user, who gets exit code 2. */
-export class UsageError extends Error {}
+export { UsageError };
 
 /** Where a value came from. */
 export type Source = 'flag' | 'environment' | 'default';
@@ -77,6 +78,7 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   if (rest[0] !== 'start') throw new UsageError(`unknown command ${JSON.stringify(rest[0])} (see --help)`);
   const config = new Config(parseFlags(rest.slice(1)), environment);
   refuseUnsafe(config);
+  checkTls(config);
   return { name: 'start', config };
 }
 
@@ -92,7 +94,8 @@ function parseFlags(args: readonly string[]): Map<string, string> {
     let value = match[2];
     if (value === undefined) value = flag.type === 'boolean' ? 'true' : args[++i];
     if (value === undefined) throw new UsageError(`flag --${name} needs a value`);
-    flags.set(name, value);
+    const before = REPEATABLE.has(flag.type) ? flags.get(name) : undefined;
+    flags.set(name, before === undefined ? value : `${before},${value}`);
   }
   return flags;
 }
@@ -103,8 +106,4 @@ function refuseUnsafe(config: Config): void {
     if (flag.pending !== 'refused' || config.isDefault(flag)) continue;
     throw new UsageError(`--${flag.name} is not supported yet, and running without it would not be safe`);
   }
-  const secure = config.get('endpoints', 'endpoints').find((endpoint) => endpoint.secure);
-  if (secure) throw new UsageError(`TLS to etcd is not supported yet (--endpoints: ${secure.name})`);
-  if (config.get('address', 'listen-addr').secure)
-    throw new UsageError('TLS to clients is not supported yet (--listen-addr)');
 }

@@ -1,6 +1,7 @@
 /**
  * The types a flag's value can have: how text becomes a value, and what is wrong with text that does not.
  */
+import type { TlsVersion } from '../tls/settings.ts';
 import { type Endpoint, parseEndpoint } from '../upstream/endpoint.ts';
 
 /** Values by the name of their type. Durations are milliseconds, sizes bytes. */
@@ -14,6 +15,9 @@ export interface Values {
   level: LogLevel;
   address: Endpoint;
   endpoints: readonly Endpoint[];
+  addresses: readonly Endpoint[];
+  /** Undefined where none is given. */
+  version: TlsVersion | undefined;
 }
 export type ValueType = keyof Values;
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -76,11 +80,25 @@ function parseAddress(text: string): Endpoint {
   }
 }
 
+function parseAddresses(text: string): readonly Endpoint[] {
+  return parseList(text).map(parseAddress);
+}
+
+/** The names that etcd gives to versions of TLS. */
+function parseVersion(text: string): TlsVersion | undefined {
+  if (text === '') return undefined;
+  if (text === 'TLS1.2' || text === 'TLS1.3') return `TLSv${text === 'TLS1.2' ? '1.2' : '1.3'}`;
+  throw new ValueError('want TLS1.2 or TLS1.3');
+}
+
 function parseEndpoints(text: string): readonly Endpoint[] {
-  const endpoints = parseList(text).map(parseAddress);
+  const endpoints = parseAddresses(text);
   if (endpoints.length === 0) throw new ValueError('want at least one endpoint');
   return endpoints;
 }
+
+/** The types whose flags may be given more than once; the values add up, as in Go. */
+export const REPEATABLE: ReadonlySet<ValueType> = new Set(['list', 'endpoints', 'addresses']);
 
 /** For each type, the function that reads it. Each throws {@link ValueError}. */
 export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] } = {
@@ -93,4 +111,6 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   level: parseLevel,
   address: parseAddress,
   endpoints: parseEndpoints,
+  addresses: parseAddresses,
+  version: parseVersion,
 };

@@ -6,6 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import { FirstBytes, type Opening } from './first-bytes.ts';
+import { removeStaleSocket } from './unix-socket.ts';
 import { refusePlaintext, refuseTls, type WrongTransport } from './wrong-transport.ts';
 
 /** Who serves a connection. `head` holds the bytes that were read already. */
@@ -54,12 +55,13 @@ export class OnePort {
   }
 
   /** Starts to listen. Rejects when the address cannot be used. */
-  listen(address: Endpoint): Promise<void> {
+  async listen(address: Endpoint): Promise<void> {
     const { target } = address;
+    if ('path' in target) await removeStaleSocket(target.path);
     const options =
       'path' in target ? target : { port: target.port, ...(target.host === '' ? {} : { host: target.host }) };
     this.#tls = this.#options.tls?.((socket) => this.#secured(socket));
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {
         this.#server.off('error', reject);

@@ -1,10 +1,9 @@
 /**
- * The end of a connection that speaks plaintext to a TLS port, or TLS to a plaintext port. Each gets an answer that
- * its client can show: HTTP/1.1 and TLS clients a short HTTP response (TLS libraries know it and say so), HTTP/2
- * clients a GOAWAY with the reason.
+ * The end of a connection that speaks plaintext to a TLS port, or TLS to a plaintext port: a short HTTP/1.1 response.
+ * TLS and HTTP/2 libraries know it by its first bytes and say so. HTTP/2 clients get no GOAWAY, because after
+ * SETTINGS they would take the connection for a good one and dial again at once, forever.
  */
 import type { Socket } from 'node:net';
-import { type ConnectionListener, ErrorCode, Http2Connection } from '../http2/index.ts';
 import type { Opening } from './first-bytes.ts';
 
 /** Time in milliseconds that a client gets to take the answer. */
@@ -18,17 +17,17 @@ export type WrongTransport = 'plaintext' | 'tls';
 
 /** Answers a client that should have spoken TLS, as far as it can be answered, and ends the connection. */
 export function refusePlaintext(socket: Socket, opening: Opening, head: Buffer): void {
-  if (opening === 'http2') refuseHttp2(socket, head);
-  else if (/^[A-Z]{1,20}( |$)/.test(head.toString('latin1', 0, 21))) refuseHttp1(socket, WANTS_TLS);
+  const looksLikeHttp = opening === 'http2' || /^[A-Z]{1,20}( |$)/.test(head.toString('latin1', 0, 21));
+  if (looksLikeHttp) refuse(socket, WANTS_TLS);
   else refuseUnknown(socket);
 }
 
 /** Answers a client that should not have spoken TLS, and ends the connection. */
 export function refuseTls(socket: Socket): void {
-  refuseHttp1(socket, WANTS_PLAINTEXT);
+  refuse(socket, WANTS_PLAINTEXT);
 }
 
-function refuseHttp1(socket: Socket, reason: string): void {
+function refuse(socket: Socket, reason: string): void {
   const body = `${reason}\n`;
   const head = [
     'HTTP/1.1 400 Bad Request',
@@ -53,20 +52,3 @@ function leave(socket: Socket): void {
   socket.once('close', () => clearTimeout(timer));
   socket.resume();
 }
-
-function refuseHttp2(socket: Socket, head: Buffer): void {
-  const settings = { lingerTimeoutMs: LINGER_MS };
-  const connection = new Http2Connection(socket, 'server', NOBODY, settings, head);
-  connection.destroy(ErrorCode.INADEQUATE_SECURITY, WANTS_TLS);
-}
-
-const nothing = (): void => {};
-
-/** Nobody waits for anything of a connection that is refused. */
-const NOBODY: ConnectionListener = {
-  onStream: nothing,
-  onReady: nothing,
-  onGoaway: nothing,
-  onStreamSlots: nothing,
-  onClose: nothing,
-};

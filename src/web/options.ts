@@ -62,6 +62,8 @@ export interface WebServerOptions {
   readonly health: HealthChecks;
   readonly metrics: () => Promise<MetricsPage>;
   readonly observer: CallObserver;
+  /** Serve health and metrics, and no RPC. */
+  readonly pagesOnly?: boolean;
   /** Bounds that differ from {@link DEFAULT_LIMITS}. */
   readonly limits?: Partial<WebLimits>;
 }

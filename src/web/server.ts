@@ -42,7 +42,7 @@ export class WebServer {
     addGround(this.app, options);
     this.#addDraining();
     addPages(this.app, options);
-    addRpcRoutes(this.app, options, limits);
+    if (options.pagesOnly !== true) addRpcRoutes(this.app, options, limits);
   }
 
   /**

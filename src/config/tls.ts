@@ -1,0 +1,143 @@
+/**
+ * The flags that are about TLS, read together: which side speaks it, with what, and which combinations make no
+ * sense. A flag that promises protection the proxy would not give stops the start.
+ */
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { opensslSuite } from '../tls/cipher-suites.ts';
+import type {
+  ClientTlsSettings,
+  FlaggedFile,
+  KeyPairFiles,
+  SelfSigned,
+  ServerTlsSettings,
+} from '../tls/settings.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
+import type { Config } from './config.ts';
+import { FLAGS } from './flags.ts';
+import { UsageError } from './usage-error.ts';
+
+/** @throws UsageError with one line that names the flags that do not fit together */
+export function checkTls(config: Config): void {
+  const server = serverTls(config);
+  clientTls(config);
+  endpoints(config);
+  if (server === undefined) {
+    for (const name of SERVER_ONLY) refuseWithoutTls(config, name);
+    requireTls(config.get('address', 'listen-addr'), '--listen-addr');
+    for (const address of config.get('addresses', 'metrics-addr')) requireTls(address, '--metrics-addr');
+  } else {
+    const address = config.get('address', 'listen-addr');
+    if (address.scheme === 'http') {
+      throw new UsageError(
+        `--listen-addr=${address.name} says plaintext, and --cert-file or --auto-tls says TLS`,
+      );
+    }
+  }
+}
+
+/** Flags that say nothing unless the proxy serves TLS. */
+const SERVER_ONLY = [
+  'trusted-ca-file',
+  'client-crl-file',
+  'listen-cipher-suites',
+  'tls-min-version',
+  'tls-max-version',
+];
+
+function refuseWithoutTls(config: Config, name: string): void {
+  const flag = FLAGS.find((candidate) => candidate.name === name);
+  if (flag !== undefined && !config.isDefault(flag)) {
+    throw new UsageError(`--${name} needs TLS to clients: --cert-file and --key-file, or --auto-tls`);
+  }
+}
+
+function requireTls({ secure, name }: Endpoint, flag: string): void {
+  if (secure) throw new UsageError(`${flag}=${name} needs --cert-file and --key-file, or --auto-tls`);
+}
+
+/** TLS to clients; undefined: plaintext. @throws UsageError */
+export function serverTls(config: Config): ServerTlsSettings | undefined {
+  const pair = keyPair(config, 'cert-file', 'key-file') ?? selfSigned(config);
+  if (pair === undefined) return undefined;
+  const [ca, crl] = [file(config, 'trusted-ca-file'), file(config, 'client-crl-file')];
+  if (crl !== undefined && ca === undefined) {
+    throw new UsageError(
+      '--client-crl-file needs --trusted-ca-file: without it, no client shows a certificate',
+    );
+  }
+  const minVersion = config.get('version', 'tls-min-version') ?? 'TLSv1.2';
+  const maxVersion = config.get('version', 'tls-max-version') ?? 'TLSv1.3';
+  if (minVersion > maxVersion) {
+    throw new UsageError('--tls-min-version is higher than --tls-max-version');
+  }
+  const cipherSuites = suites(config);
+  if (minVersion === 'TLSv1.3' && cipherSuites.length > 0) {
+    throw new UsageError(
+      '--listen-cipher-suites has no effect on TLS 1.3, and --tls-min-version allows no other',
+    );
+  }
+  const handshakeTimeout = config.get('duration', 'tls-handshake-timeout');
+  return { pair, ca, crl, cipherSuites, minVersion, maxVersion, handshakeTimeout };
+}
+
+/** TLS to etcd, for the endpoints that want it. @throws UsageError */
+export function clientTls(config: Config): ClientTlsSettings {
+  return {
+    pair: keyPair(config, 'cert', 'key'),
+    ca: file(config, 'cacert'),
+    verify: !config.get('boolean', 'insecure-skip-tls-verify'),
+  };
+}
+
+/**
+ * The endpoints of etcd, with TLS decided as etcd's tools decide it: the scheme goes first; an address without one
+ * gets TLS when a flag about TLS is given.
+ * @throws UsageError
+ */
+export function endpoints(config: Config): readonly Endpoint[] {
+  const plaintext = config.get('boolean', 'insecure-transport');
+  const { pair, ca, verify } = clientTls(config);
+  const secure = !plaintext || pair !== undefined || ca !== undefined || !verify;
+  return config.get('endpoints', 'endpoints').map((endpoint) => {
+    if (endpoint.scheme === undefined) return { ...endpoint, secure };
+    if (!plaintext && !endpoint.secure) {
+      throw new UsageError(
+        `--insecure-transport=false asks for TLS, and --endpoints=${endpoint.name} says plaintext`,
+      );
+    }
+    return endpoint;
+  });
+}
+
+function file(config: Config, name: string): FlaggedFile | undefined {
+  const path = config.get('string', name);
+  return path === '' ? undefined : { flag: `--${name}`, path };
+}
+
+function keyPair(config: Config, certFlag: string, keyFlag: string): KeyPairFiles | undefined {
+  const [cert, key] = [file(config, certFlag), file(config, keyFlag)];
+  if (cert !== undefined && key !== undefined) return { cert, key };
+  if (cert !== undefined) throw new UsageError(`--${certFlag} needs --${keyFlag}`);
+  if (key !== undefined) throw new UsageError(`--${keyFlag} needs --${certFlag}`);
+  return undefined;
+}
+
+function selfSigned(config: Config): SelfSigned | undefined {
+  if (!config.get('boolean', 'auto-tls')) return undefined;
+  const years = config.get('integer', 'self-signed-cert-validity');
+  if (years === 0) throw new UsageError('--self-signed-cert-validity must be greater than 0');
+  const { target, serverName } = config.get('address', 'listen-addr');
+  const everywhere = 'path' in target || ['', '0.0.0.0', '::'].includes(target.host);
+  const hosts = everywhere ? ['localhost', hostname(), '127.0.0.1', '::1'] : [serverName];
+  // The incumbent's place, so that its certificate is used again.
+  return { folder: join(config.get('string', 'data-dir'), 'fixtures', 'proxy'), years, hosts };
+}
+
+function suites(config: Config): string[] {
+  try {
+    return config.get('list', 'listen-cipher-suites').map(opensslSuite);
+  } catch (error) {
+    throw new UsageError(`--listen-cipher-suites: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * All ports of the proxy: the one for everything, and further ones that serve pages such as `/metrics` only.
+ */
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Endpoint } from '../upstream/endpoint.ts';
+import type { Http2Door } from './http2-door.ts';
+import { OnePort, type Protocols, type TlsAcceptor } from './one-port.ts';
+import type { WrongTransport } from './wrong-transport.ts';
+
+/** Is told of connections that never get to a protocol. */
+export interface ListenersObserver {
+  /** A connection was closed because it said nothing in time. */
+  silentConnection(): void;
+  /** A connection was refused because it spoke this where the port wants the other. */
+  wrongTransport(spoken: WrongTransport): void;
+}
+
+/** Makes the TLS side of a port. */
+export interface TlsSource {
+  /** @param alpn protocols to offer, the preferred first */
+  terminator(alpn: readonly string[], secured: (socket: TLSSocket) => void): TlsAcceptor;
+}
+
+export interface ListenersOptions {
+  /** Serves HTTP/2. */
+  readonly http2: Http2Door;
+  /** Serves HTTP/1.1 connections, given as `connection` events. */
+  readonly http1: Server;
+  /** The same on the ports for pages. */
+  readonly pages: Server;
+  /** Undefined: every port speaks plaintext. */
+  readonly tls: TlsSource | undefined;
+  /** Milliseconds in which a new connection has to say what it speaks. */
+  readonly firstByteTimeout: number;
+  readonly observer: ListenersObserver;
+}
+
+export class Listeners {
+  readonly #options: ListenersOptions;
+  readonly #ports: OnePort[] = [];
+
+  constructor(options: ListenersOptions) {
+    this.#options = options;
+  }
+
+  /** Listens for everything. Returns where. Rejects when the address cannot be used. */
+  listen(address: Endpoint): Promise<string> {
+    const { http1, http2, tls } = this.#options;
+    const protocols: Protocols = {
+      http2: (socket, head) => http2.accept(socket, head),
+      http1: (socket, head) => handOver(http1, socket, head),
+    };
+    return this.#open(address, protocols, tls && ['h2', 'http/1.1']);
+  }
+
+  /** Listens for requests of pages, over HTTP/1.1. Returns where. Rejects when the address cannot be used. */
+  listenForPages(address: Endpoint): Promise<string> {
+    const http1: Protocols['http1'] = (socket, head) => handOver(this.#options.pages, socket, head);
+    return this.#open(address, { http1, http2: http1 }, address.secure ? ['http/1.1'] : undefined);
+  }
+
+  /** Accepts no more connections and drops those that are not with a protocol yet. */
+  close(): void {
+    for (const port of this.#ports) port.close();
+  }
+
+  /** Closes, and breaks off what is still under way. */
+  destroy(): void {
+    for (const port of this.#ports) port.destroy();
+  }
+
+  async #open(address: Endpoint, protocols: Protocols, alpn: string[] | undefined): Promise<string> {
+    const { tls, firstByteTimeout, observer } = this.#options;
+    const port = new OnePort({
+      protocols,
+      firstByteTimeout,
+      tls: tls && alpn && ((secured) => tls.terminator(alpn, secured)),
+      onSilent: () => observer.silentConnection(),
+      onWrongTransport: (spoken) => observer.wrongTransport(spoken),
+    });
+    this.#ports.push(port);
+    await port.listen(address);
+    return port.address();
+  }
+}
+
+function handOver(server: Server, socket: Socket, head: Buffer): void {
+  if (head.length > 0) socket.unshift(head);
+  server.emit('connection', socket);
+}
