@@ -10,7 +10,7 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
-import { commonName, contextOf, readAuthorities, readKeyPair, TlsFileError } from './files.ts';
+import { commonNames, contextOf, readAuthorities, readKeyPair, TlsFileError } from './files.ts';
 import { type Loaded, Reloading, type ReloadObserver } from './reloading.ts';
 import type { ClientTlsSettings } from './settings.ts';
 
@@ -104,7 +104,7 @@ function expiryOf(certificate: X509Certificate | undefined): number {
 
 function loadState({ pair, ca }: ClientTlsSettings): ClientState {
   const keys = pair === undefined ? undefined : readKeyPair(pair);
-  const name = keys === undefined ? undefined : commonName(keys.leaf);
+  const [name] = keys === undefined ? [] : commonNames(keys.leaf);
   if (pair !== undefined && name !== undefined) {
     // etcd with --client-cert-auth would take every client of the proxy for the user of that name.
     throw new TlsFileError(pair.cert, `cert has non empty Common Name (${name})`);

@@ -81,7 +81,8 @@ export function contextOf(file: FlaggedFile | undefined, options: SecureContextO
   }
 }
 
-/** The common name in a certificate's subject; undefined where it has none or an empty one. */
-export function commonName(certificate: X509Certificate): string | undefined {
-  return /^CN=(.+)$/m.exec(certificate.subject ?? '')?.[1];
+/** The common names in a certificate's subject; empty ones do not count. */
+export function commonNames(certificate: X509Certificate): string[] {
+  const { CN } = certificate.toLegacyObject().subject as { readonly CN?: string | string[] };
+  return [CN ?? []].flat().filter((name) => name !== '');
 }

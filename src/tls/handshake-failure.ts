@@ -56,12 +56,15 @@ function reasonOf(code: string): FailureReason {
   return REASONS.find(([pattern]) => pattern.test(code))?.[1] ?? 'malformed';
 }
 
-/**
- * One line for a person. OpenSSL's own messages hold addresses and source files; its reason is what matters.
- */
+/** One line for a person. OpenSSL's own messages hold addresses and source files; its reason is what matters. */
 export function describeTlsError(error: Error): string {
   const { code, reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
-  if (code?.startsWith('ERR_SSL_') && reason !== undefined) return `TLS: ${reason}`;
-  if (code === undefined || error.message === '') return code ?? error.name;
+  const said = reason ?? /:SSL routines:[^:]*:([^:]+):/.exec(error.message)?.[1];
+  if (said !== undefined && (code === 'EPROTO' || code?.startsWith('ERR_SSL_'))) {
+    return /wrong version number|packet length too long/.test(said)
+      ? `TLS: ${said} (not a TLS server?)`
+      : `TLS: ${said}`;
+  }
+  if (code === undefined || error.message === '') return code ?? error.message;
   return error.message.includes(code) ? error.message : `${error.message} (${code})`;
 }

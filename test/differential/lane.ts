@@ -18,6 +18,8 @@ export interface LaneKind {
   readonly through: 'direct' | 'proxy';
   /** The protocol of calls that take one message; streams of messages are always gRPC. */
   readonly web?: { readonly protocol: WebProtocol; readonly http: HttpVersion };
+  /** How the proxy is started, where it is not as usual. */
+  readonly startProxy?: typeof startProxy;
 }
 
 export const direct: LaneKind = { name: 'direct', through: 'direct' };
@@ -84,7 +86,7 @@ export async function namesOf(client: RawGrpcClient): Promise<Names> {
 /** The way to an etcd that already runs; the etcd is not the lane's to stop. */
 export async function laneTo(kind: LaneKind, etcd: EtcdCluster, endpoints = etcd.endpoints): Promise<Lane> {
   await using held = new AsyncDisposableStack();
-  const proxy = kind.through === 'direct' ? undefined : held.use(await startProxy({ endpoints }));
+  const proxy = kind.through === 'direct' ? undefined : held.use(await (kind.startProxy ?? startProxy)({ endpoints }));
   const client = held.use(new RawGrpcClient(proxy?.address ?? endpoints[0] ?? ''));
   const behind = held.use(new RawGrpcClient(endpoints[0] ?? ''));
   const webClient =
