@@ -1,6 +1,6 @@
 /** The processes that a benchmark compares: etcd itself, its own grpc-proxy, and this proxy, all on loopback. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type EtcdCluster, startEtcd } from '../../test/support/etcd.ts';
+import { type ClientTls, type EtcdCluster, startEtcd } from '../../test/support/etcd.ts';
 import { takePort } from '../../test/support/ports.ts';
 import { type RunningProcess, startProcess } from '../../test/support/process.ts';
 
@@ -21,12 +21,24 @@ export interface Contestants extends AsyncDisposable {
 
 const LAUNCHER = `${import.meta.dirname}/../../bin/etcd-connect-proxy`;
 
+/** TLS on both sides: etcd's own, and the flags that both proxies take. */
+export interface ContestantTls {
+  readonly etcd: ClientTls;
+  readonly flags: readonly string[];
+}
+
 /** Starts them; the build must be fresh. `NODE_OPTIONS` reaches our proxy, so that it can be profiled. */
-export async function startContestants(): Promise<Contestants> {
-  const cluster: EtcdCluster = await startEtcd();
+export async function startContestants(tls?: ContestantTls): Promise<Contestants> {
+  const cluster: EtcdCluster = await startEtcd(tls === undefined ? {} : { clientTls: tls.etcd });
   const [endpoint] = cluster.endpoints as [string];
+  const [url] = cluster.urls as [string];
   const incumbentAddress = `127.0.0.1:${await takePort()}`;
-  const args = (address: string) => ['start', `--endpoints=${endpoint}`, `--listen-addr=${address}`];
+  const args = (address: string) => [
+    'start',
+    `--endpoints=${url}`,
+    `--listen-addr=${address}`,
+    ...(tls?.flags ?? []),
+  ];
   const incumbent = await startProcess(cluster.install.etcd, ['grpc-proxy', ...args(incumbentAddress)], {
     keep: 10_000,
   });

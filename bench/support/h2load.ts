@@ -10,6 +10,7 @@ export interface Load {
   readonly requests: number;
   readonly connections: number;
   readonly streams: number;
+  readonly tls?: boolean;
 }
 
 /** Sends the load to `host:port` and returns requests a second. Fails when a single request fails. */
@@ -28,7 +29,7 @@ export async function h2load(address: string, load: Load): Promise<number> {
       `-d${file}`,
       '--header=content-type: application/grpc',
       '--header=te: trailers',
-      `http://${address}${load.path}`,
+      `${load.tls === true ? 'https' : 'http'}://${address}${load.path}`,
     ],
     { limitMs: 300_000 },
   );
