@@ -1,0 +1,135 @@
+/** The parts that read files: revocation lists, cipher suites, and the watch that notices every kind of change. */
+import assert from 'node:assert/strict';
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { createSecureContext } from 'node:tls';
+import { opensslSuite } from '../../src/tls/cipher-suites.ts';
+import { FileWatch, type FileWatchSettings } from '../../src/tls/file-watch.ts';
+import { TlsFileError } from '../../src/tls/files.ts';
+import { describeTlsError, failureOf } from '../../src/tls/handshake-failure.ts';
+import { parseRevocationList } from '../../src/tls/revocation-list.ts';
+import { tempDir } from '../support/process.ts';
+import { Authority } from './pki.ts';
+import { until } from './support.ts';
+
+const CRL = { flag: '--client-crl-file', path: '/crl' };
+
+describe('revocation lists', () => {
+  test('in PEM, one or several, in DER, empty, and out of date', async () => {
+    const [one, two] = await Promise.all([Authority.create('one'), Authority.create('two')]);
+    const first = await one.revocationList(
+      ['0a0b', '80ff'].map((serial) => `00${serial}`),
+      -1,
+    );
+    const second = await two.revocationList(['01']);
+    const read = (text: string) => parseRevocationList(CRL, Buffer.from(text));
+    const both = await read(`comment\n${first}${second}`);
+    assert.equal(both.size, 3);
+    assert.deepEqual(
+      ['A0B', '0A0B', '80FF', '01', '1', '02'].map((serial) => both.has(serial)),
+      [true, true, true, true, true, false],
+    );
+    assert.ok((both.nextUpdate?.getTime() ?? 0) < Date.now());
+    const der = Buffer.from(first.replace(/-----.*-----/g, ''), 'base64');
+    assert.equal((await parseRevocationList(CRL, der)).size, 2);
+    assert.equal((await read(await one.revocationList([]))).size, 0);
+  });
+
+  test('what is none is named', async () => {
+    const { cert } = await Authority.create();
+    for (const text of ['', 'nothing', '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n', cert]) {
+      await assert.rejects(parseRevocationList(CRL, Buffer.from(text)), (error: Error) => {
+        assert.ok(error instanceof TlsFileError);
+        return error.message.startsWith('--client-crl-file: /crl: ');
+      });
+    }
+  });
+});
+
+describe('cipher suites', () => {
+  test("Go's names become OpenSSL's, which OpenSSL knows", () => {
+    assert.equal(opensslSuite('TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305'), 'ECDHE-RSA-CHACHA20-POLY1305');
+    assert.equal(opensslSuite('TLS_AES_128_GCM_SHA256'), 'TLS_AES_128_GCM_SHA256');
+    for (const name of [
+      'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384',
+      'TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256',
+      'TLS_RSA_WITH_AES_256_CBC_SHA',
+    ]) {
+      assert.doesNotThrow(() => createSecureContext({ ciphers: opensslSuite(name) }));
+    }
+  });
+
+  test('unknown ones are refused by name', () => {
+    for (const name of ['TLS_FAST', 'ECDHE-RSA-AES128-GCM-SHA256', 'constructor', ''])
+      assert.throws(() => opensslSuite(name), new RegExp(`unexpected TLS cipher suite "${name}"`));
+    assert.throws(() => opensslSuite('TLS_RSA_WITH_3DES_EDE_CBC_SHA'), /not available/);
+  });
+});
+
+describe('what is said of a failure', () => {
+  test('one reason of a few, and a line without addresses', () => {
+    const error = Object.assign(new Error('40D3:error:0A000410:SSL routines:f:handshake failure:../a.c:9:'), {
+      code: 'EPROTO',
+    });
+    assert.equal(describeTlsError(error), 'TLS: handshake failure');
+    const reasonOf = (code: string) => failureOf(Object.assign(new Error('x'), { code })).reason;
+    assert.equal(reasonOf('ERR_SSL_NO_SHARED_CIPHER'), 'cipher_suite');
+    assert.equal(reasonOf('ERR_SSL_UNSUPPORTED_PROTOCOL'), 'version');
+    assert.equal(reasonOf('ERR_SSL_NO_APPLICATION_PROTOCOL'), 'alpn');
+    assert.equal(reasonOf('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), 'refused_by_peer');
+    assert.equal(reasonOf('ERR_SSL_UNEXPECTED_MESSAGE'), 'malformed');
+    assert.equal(failureOf('DEPTH_ZERO_SELF_SIGNED_CERT').reason, 'unknown_authority');
+  });
+});
+
+describe('the watch over files', () => {
+  const events: Partial<FileWatchSettings> = { pollMs: 2 ** 30, settleMs: 5 };
+  const polling: Partial<FileWatchSettings> = { pollMs: 10, events: false };
+
+  for (const [name, settings] of [
+    ['by events', events],
+    ['by looking now and then', polling],
+  ] as const) {
+    test(`${name}: writes, renames, links that turn, and files that come late`, async () => {
+      const folder = await tempDir('watch');
+      const at = (file: string) => join(folder, file);
+      await writeFile(at('plain'), '1');
+      await mkdir(at('..1'));
+      await writeFile(at('..1/linked'), '1');
+      await symlink('..1', at('..data'));
+      await symlink('..data/linked', at('linked'));
+      let changes = 0;
+      const watch = new FileWatch(['plain', 'linked', 'late'].map(at), () => changes++, settings);
+      const seen = async (action: () => Promise<unknown>): Promise<void> => {
+        const before = changes;
+        await action();
+        await until(() => changes > before, 'a change is seen');
+      };
+      await seen(() => writeFile(at('plain'), '22'));
+      await seen(async () => {
+        await writeFile(at('other'), '33');
+        await rename(at('other'), at('plain'));
+      });
+      await seen(async () => {
+        await mkdir(at('..2'));
+        await writeFile(at('..2/linked'), '1');
+        await symlink('..2', at('..tmp'));
+        await rename(at('..tmp'), at('..data'));
+      });
+      await seen(() => writeFile(at('late'), ''));
+      watch.close();
+    });
+  }
+
+  test('a folder that is not there is no error', async () => {
+    const folder = await tempDir('watch');
+    let changes = 0;
+    const path = join(folder, 'missing', 'file');
+    const watch = new FileWatch([path], () => changes++, { pollMs: 10 });
+    await mkdir(join(folder, 'missing'));
+    await writeFile(path, '');
+    await until(() => changes === 1, 'the file is seen');
+    watch.close();
+  });
+});
