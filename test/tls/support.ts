@@ -1,6 +1,7 @@
 /** What the tests of TLS share: files of authorities, a proxy that speaks TLS on both sides, and clients of it. */
 import { existsSync, readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { type EtcdCluster, type EtcdOptions, startEtcd } from '../support/etcd.ts';
@@ -154,7 +155,7 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
   }
 }
 
-/** Whether a program is installed. */
-export function installed(program: string): boolean {
-  return (process.env.PATH ?? '').split(':').some((folder) => existsSync(`${folder}/${program}`));
+/** Whether a program is in one of the folders. */
+export function installed(program: string, path = process.env.PATH ?? ''): boolean {
+  return path.split(delimiter).some((folder) => existsSync(join(folder, program)));
 }
