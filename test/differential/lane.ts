@@ -86,7 +86,8 @@ export async function namesOf(client: RawGrpcClient): Promise<Names> {
 /** The way to an etcd that already runs; the etcd is not the lane's to stop. */
 export async function laneTo(kind: LaneKind, etcd: EtcdCluster, endpoints = etcd.endpoints): Promise<Lane> {
   await using held = new AsyncDisposableStack();
-  const proxy = kind.through === 'direct' ? undefined : held.use(await (kind.startProxy ?? startProxy)({ endpoints }));
+  const proxy =
+    kind.through === 'direct' ? undefined : held.use(await (kind.startProxy ?? startProxy)({ endpoints }));
   const client = held.use(new RawGrpcClient(proxy?.address ?? endpoints[0] ?? ''));
   const behind = held.use(new RawGrpcClient(endpoints[0] ?? ''));
   const webClient =
