@@ -64,7 +64,15 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 export function isEndToEnd(name: string): boolean {
   if (name.charCodeAt(0) === 0x3a /* : */) return false;
   if (HOP_BY_HOP.has(name)) return false;
-  return !name.startsWith('grpc-') || isTracing(name);
+  return !(name.startsWith('grpc-') || isForBrowsers(name)) || isTracing(name);
+}
+
+/**
+ * Which origins may call is for the server to say that a browser talks to. etcd, where it serves TLS, says in every
+ * answer that all may; relayed, that would undo the proxy's own rules.
+ */
+function isForBrowsers(name: string): boolean {
+  return name.startsWith('access-control-');
 }
 
 /** The two `grpc-` names that are application data: the binary trace context and census tags. */

@@ -81,6 +81,14 @@ describe('mutual TLS on both sides', () => {
     assert.match(stdout, /"header".* 2 200$/);
   });
 
+  test("etcd's rules for browsers, which it sends over TLS only, stay behind", async () => {
+    const json = ['-H', 'content-type: application/json', '-H', 'origin: https://elsewhere.example', '-d', '{}'];
+    const path = `https://${proxy.address}/etcdserverpb.Cluster/MemberList`;
+    const { stdout } = await curl(['-i', ...curlTls(files.ca, files.client), ...json, path]);
+    assert.match(stdout, /"members"/);
+    assert.doesNotMatch(stdout, /access-control/i);
+  });
+
   test('grpc-js', async () => {
     const read = (path: string) => readFileSync(path);
     const ssl = credentials.createSsl(read(files.ca.cert), read(files.client.key), read(files.client.cert));
