@@ -82,7 +82,14 @@ describe('mutual TLS on both sides', () => {
   });
 
   test("etcd's rules for browsers, which it sends over TLS only, stay behind", async () => {
-    const json = ['-H', 'content-type: application/json', '-H', 'origin: https://elsewhere.example', '-d', '{}'];
+    const json = [
+      '-H',
+      'content-type: application/json',
+      '-H',
+      'origin: https://elsewhere.example',
+      '-d',
+      '{}',
+    ];
     const path = `https://${proxy.address}/etcdserverpb.Cluster/MemberList`;
     const { stdout } = await curl(['-i', ...curlTls(files.ca, files.client), ...json, path]);
     assert.match(stdout, /"members"/);

@@ -14,9 +14,10 @@ import { Client, credentials } from '@grpc/grpc-js';
 import type { EtcdCluster } from '../support/etcd.ts';
 import { tempDir } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import type { Pair } from './pki.ts';
+import { Authority, type Pair } from './pki.ts';
 import {
   clientOptions,
+  curl,
   metrics,
   series,
   startSecureEtcd,
@@ -228,5 +229,28 @@ describe('reload', () => {
     const ok = await reloads('ok');
     proxy.process.signal('SIGHUP');
     await until(async () => (await reloads('ok')) > ok, 'the reload is counted');
+  });
+
+  test('connections to etcd use the newest authority and certificate', async () => {
+    const folder = await tempDir('upstream');
+    const at = (name: string): string => join(folder, name);
+    const other = await Authority.create('another authority');
+    const put = async (name: string, from: string): Promise<void> => replace(at(name), readFileSync(from));
+    await put('ca', other.cert);
+    await put('cert', files.proxy.cert);
+    await put('key', files.proxy.key);
+    const flags = [`--cacert=${at('ca')}`, `--cert=${at('cert')}`, `--key=${at('key')}`];
+    await using beside = await startProxy({ endpoints: etcd.urls, flags });
+    const healthy = async (): Promise<boolean> =>
+      /"health":"true"/.test((await curl([`${beside.url}/health`])).stdout);
+    assert.equal(await healthy(), false, 'etcd is of another authority');
+    await put('ca', files.ca.cert);
+    await until(healthy, 'etcd is trusted');
+    const named = readFileSync(files.client.cert);
+    await replace(at('cert'), named);
+    await put('key', files.client.key);
+    const refusal = `--cert: ${at('cert')}: cert has non empty Common Name (client)`;
+    await until(() => beside.stderr.some((line) => line.includes(refusal)), 'a named one is refused');
+    assert.ok(await healthy(), 'the one before stays');
   });
 });
