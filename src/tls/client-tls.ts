@@ -89,12 +89,11 @@ export class ClientTls {
     return socket;
   }
 
+  /** A ticket serves until the next one: etcd gives none with a session that is resumed. */
   #session(key: string, context: SecureContext): Buffer | undefined {
     const session = this.#sessions.get(key);
-    if (session === undefined) return undefined;
-    // A ticket is used once (RFC 8446 appendix C.4); a connection that works brings a new one.
-    this.#sessions.delete(key);
-    return session.context === context && Date.now() < session.expires ? session.ticket : undefined;
+    const good = session?.context === context && Date.now() < session.expires;
+    return good ? session.ticket : undefined;
   }
 }
 

@@ -5,12 +5,15 @@
  */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
 import { Client, credentials } from '@grpc/grpc-js';
+import { ClientTls } from '../../src/tls/client-tls.ts';
+import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 import type { EtcdCluster } from '../support/etcd.ts';
 import { tempDir } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -252,5 +255,27 @@ describe('reload', () => {
     const refusal = `--cert: ${at('cert')}: cert has non empty Common Name (client)`;
     await until(() => beside.stderr.some((line) => line.includes(refusal)), 'a named one is refused');
     assert.ok(await healthy(), 'the one before stays');
+  });
+
+  test('sessions with etcd are resumed until the files are read again', async () => {
+    const flagged = (path: string) => ({ flag: '--flag', path });
+    const pair = { cert: flagged(files.proxy.cert), key: flagged(files.proxy.key) };
+    const ignore = { loaded() {}, reloaded() {}, reloadFailed() {} };
+    const client = new ClientTls({ pair, ca: flagged(files.ca.cert), verify: true }, ignore);
+    await client.start();
+    const { target, serverName } = parseEndpoint(etcd.urls[0] as string);
+    const resumed = async (): Promise<boolean> => {
+      const socket = client.connect(target, serverName);
+      // Its answer, etcd's SETTINGS, comes after the ticket.
+      socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
+      await once(socket, 'data');
+      const reused = socket.isSessionReused();
+      socket.destroy();
+      return reused;
+    };
+    assert.deepEqual([await resumed(), await resumed(), await resumed()], [false, true, true]);
+    await client.reload();
+    assert.deepEqual([await resumed(), await resumed()], [false, true]);
+    client.close();
   });
 });
