@@ -1,7 +1,6 @@
 /**
  * TLS to etcd: opens connections with the newest certificate, key and authorities, and resumes sessions.
  */
-import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import {
   checkServerIdentity,
@@ -75,11 +74,13 @@ export class ClientTls {
       servername: isIP(serverName) === 0 ? serverName : '',
       rejectUnauthorized: this.#settings.verify,
       checkServerIdentity: (_name, certificate) => checkServerIdentity(serverName, certificate),
-      ...(session === undefined ? {} : { session }),
+      ...(session === undefined ? {} : { session: session.ticket }),
     });
     socket.setKeepAlive(true, 30_000);
     socket.on('session', (ticket: Buffer) => {
-      const expires = expiryOf(socket.getPeerX509Certificate());
+      const certificate = socket.getPeerX509Certificate();
+      // A resumed session does not always have the certificate that it began with.
+      const expires = certificate === undefined ? (session?.expires ?? 0) : Date.parse(certificate.validTo);
       this.#sessions.set(key, { ticket, context, expires });
     });
     socket.once('secureConnect', () => {
@@ -89,16 +90,11 @@ export class ClientTls {
     return socket;
   }
 
-  /** A ticket serves until the next one: etcd gives none with a session that is resumed. */
-  #session(key: string, context: SecureContext): Buffer | undefined {
+  /** The session to resume; a ticket serves until the next one comes. */
+  #session(key: string, context: SecureContext): Session | undefined {
     const session = this.#sessions.get(key);
-    const good = session?.context === context && Date.now() < session.expires;
-    return good ? session.ticket : undefined;
+    return session?.context === context && Date.now() < session.expires ? session : undefined;
   }
-}
-
-function expiryOf(certificate: X509Certificate | undefined): number {
-  return certificate === undefined ? 0 : Date.parse(certificate.validTo);
 }
 
 function loadState({ pair, ca }: ClientTlsSettings): ClientState {
