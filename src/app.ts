@@ -14,12 +14,14 @@ import { Listeners } from './listen/listeners.ts';
 import { CallMetrics } from './observe/call-metrics.ts';
 import type { Logger } from './observe/log.ts';
 import { ProxyMetrics } from './observe/proxy-metrics.ts';
+import { ReadMetrics } from './observe/read-metrics.ts';
 import { TlsMetrics } from './observe/tls-metrics.ts';
 import { UpstreamMetrics } from './observe/upstream-metrics.ts';
 import type { Services } from './rpc/contract.ts';
 import { tooLargeForEtcd } from './rpc/status.ts';
 import { browserService } from './services/browser.ts';
 import { healthService } from './services/health.ts';
+import { kvService } from './services/kv.ts';
 import { HealthProbe } from './services/probe.ts';
 import { type OwnMethod, ServiceTable } from './services/services.ts';
 import { BothSides } from './tls/both-sides.ts';
@@ -67,6 +69,12 @@ export class App {
 
     // Services: what the proxy does with each method, whichever door it came through.
     const own: OwnMethod[] = [
+      ...kvService({
+        upstream: this.#cluster,
+        coalescing: config.get('switch', 'read-coalescing'),
+        maxFlights: config.get('integer', 'max-read-flights'),
+        observer: new ReadMetrics(registry),
+      }),
       ...browserService(
         (): Services => services,
         (path: string) => services.method(path),

@@ -16,10 +16,11 @@ const ARROWS: Readonly<
   grpc: { imports: ['http2', 'rpc'] },
   tls: { imports: [] },
   upstream: { imports: ['http2', 'grpc', 'rpc', 'tls', 'version.ts'] },
-  services: { imports: ['rpc', 'gen'] },
+  coalesce: { imports: ['rpc'] },
+  services: { imports: ['rpc', 'coalesce', 'gen'] },
   web: { imports: ['rpc', 'services', 'http2', 'gen'], types: ['grpc'] },
   listen: { imports: ['http2', 'rpc'], types: ['grpc', 'upstream'] },
-  observe: { imports: ['rpc'], types: ['grpc', 'listen', 'upstream', 'config', 'tls'] },
+  observe: { imports: ['rpc'], types: ['grpc', 'listen', 'upstream', 'coalesce', 'config', 'tls'] },
   config: { imports: ['upstream', 'tls'] },
   'app.ts': {
     imports: ['config', 'listen', 'http2', 'grpc', 'web', 'services', 'upstream', 'observe', 'rpc', 'tls'],

@@ -24,6 +24,7 @@ export interface Flag {
 export const GROUPS = [
   'Serving',
   'Upstream',
+  'Reads',
   'Limits',
   'TLS',
   'Cluster',
@@ -118,6 +119,21 @@ export const FLAGS: readonly Flag[] = [
     'false',
     'accept endpoints from SRV records without TLS',
     'ignored',
+  ),
+
+  flag(
+    'Reads',
+    'read-coalescing',
+    'switch',
+    'on',
+    'reads that ask the same at the same time share one call to etcd; off: each is forwarded by itself',
+  ),
+  flag(
+    'Reads',
+    'max-read-flights',
+    'integer',
+    '10000',
+    'different reads in flight that others may share; one more is forwarded by itself',
   ),
 
   flag(

@@ -8,6 +8,7 @@ import { type Endpoint, parseEndpoint } from '../upstream/endpoint.ts';
 export interface Values {
   string: string;
   boolean: boolean;
+  switch: boolean;
   integer: number;
   bytes: number;
   duration: number;
@@ -60,6 +61,13 @@ function parseBoolean(text: string): boolean {
   throw new ValueError('want true or false');
 }
 
+/** `on` and `off`, which read better than truth values where a feature is meant. */
+function parseSwitch(text: string): boolean {
+  if (text === 'on') return true;
+  if (text === 'off') return false;
+  throw new ValueError('want on or off');
+}
+
 function parseList(text: string): readonly string[] {
   return text
     .split(',')
@@ -104,6 +112,7 @@ export const REPEATABLE: ReadonlySet<ValueType> = new Set(['list', 'endpoints', 
 export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] } = {
   string: (text) => text,
   boolean: parseBoolean,
+  switch: parseSwitch,
   integer: parseInteger,
   bytes: parseInteger,
   duration: parseDuration,

@@ -1,0 +1,133 @@
+/**
+ * One call to etcd on behalf of several clients that ask the same. It gathers members until it is sent, and takes
+ * none afterwards; its answer, whatever it is, is the answer of every member. To the upstream it is a call like
+ * any other.
+ */
+import type { Call, Cancellable, Upstream } from '../rpc/contract.ts';
+import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+
+/** Is told that a flight is over: answered, failed, or given up because nobody waits for it. */
+export interface FlightOwner {
+  ended(flight: Flight): void;
+}
+
+/** A call to etcd and those who wait for its answer. */
+export class Flight implements Call {
+  /** What makes two reads the same; see `flights.ts`. */
+  readonly key: string;
+  readonly method: Method;
+  readonly metadata: Metadata;
+  /** The latest of the members' deadlines, known when the flight is sent. */
+  deadline = Number.POSITIVE_INFINITY;
+  cancelled = false;
+  work: Cancellable | undefined;
+  responseHeaders: Metadata = NO_METADATA;
+  responseTrailers: Metadata = NO_METADATA;
+  /** The flight that gathers while this one is under way. */
+  next: Flight | undefined;
+
+  readonly #request: Uint8Array;
+  readonly #owner: FlightOwner;
+  #members: Member[] = [];
+  #sent = false;
+
+  /** @param call any member's call; what etcd is told of it is the same for all of them */
+  constructor(key: string, request: Uint8Array, call: Call, owner: FlightOwner) {
+    this.key = key;
+    this.method = call.method;
+    this.metadata = call.metadata;
+    this.#request = request;
+    this.#owner = owner;
+  }
+
+  /** How many wait for the answer. */
+  get size(): number {
+    return this.#members.length;
+  }
+
+  /** Adds a member. Its promise settles with the flight, or when its own call is cancelled. */
+  join(call: Call): Promise<Uint8Array> {
+    if (this.#sent) throw new Error('a flight takes no members after it was sent');
+    return new Promise((resolve, reject) => {
+      const members = this.#members;
+      members.push(new Member(this, call, members.length, resolve, reject));
+    });
+  }
+
+  /** Sends the call. From here on it has the members it has. */
+  send(upstream: Upstream): void {
+    this.#sent = true;
+    this.deadline = latestDeadline(this.#members);
+    upstream.unary(this.#request, this).then(
+      (reply) => {
+        for (const member of this.#end()) member.resolve(reply);
+      },
+      (error: unknown) => {
+        for (const member of this.#end()) member.reject(error);
+      },
+    );
+  }
+
+  /** Removes a member. A call that nobody waits for any more is abandoned. */
+  leave(member: Member): void {
+    const last = this.#members.pop() as Member;
+    if (last !== member) {
+      this.#members[member.index] = last;
+      last.index = member.index;
+    }
+    if (this.#members.length > 0 || !this.#sent) return;
+    this.cancelled = true;
+    this.work?.cancel();
+  }
+
+  /** Lets the next flight go before this one's answer is handed out, and readies the members for it. */
+  #end(): readonly Member[] {
+    this.#owner.ended(this);
+    const members = this.#members;
+    this.#members = [];
+    for (const { call } of members) {
+      call.work = undefined;
+      call.responseHeaders = this.responseHeaders;
+      call.responseTrailers = this.responseTrailers;
+    }
+    return members;
+  }
+}
+
+/** One client's part in a flight. */
+class Member implements Cancellable {
+  readonly call: Call;
+  readonly resolve: (reply: Uint8Array) => void;
+  readonly reject: (error: unknown) => void;
+  /** Its place among the members. */
+  index: number;
+  readonly #flight: Flight;
+
+  constructor(
+    flight: Flight,
+    call: Call,
+    index: number,
+    resolve: (reply: Uint8Array) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#flight = flight;
+    this.call = call;
+    this.index = index;
+    this.resolve = resolve;
+    this.reject = reject;
+    call.work = this;
+  }
+
+  cancel(): void {
+    this.#flight.leave(this);
+    this.reject(new RpcError(Code.CANCELLED, 'context canceled'));
+  }
+}
+
+function latestDeadline(members: readonly Member[]): number {
+  let latest = 0;
+  for (const { call } of members) if (call.deadline > latest) latest = call.deadline;
+  return latest;
+}

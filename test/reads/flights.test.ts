@@ -1,0 +1,311 @@
+/**
+ * The rules of sharing a call, without a network: who joins what, what every member gets, what a member's end does
+ * to the others, and the bounds. Then random schedules, in which no read may be answered by a call from before it.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { type FlightLimit, Flights } from '../../src/coalesce/flights.ts';
+import { Metadata } from '../../src/rpc/metadata.ts';
+import type { OwnCall } from '../../src/rpc/own-call.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import { HeldUpstream, readCall, settle } from './held-upstream.ts';
+
+const A = Buffer.from('a');
+const REPLY = Buffer.from('reply');
+const WIDE = { maxFlights: 100, maxMembers: 100, maxKeyBytes: 1000 };
+
+function start(limits = WIDE) {
+  const upstream = new HeldUpstream();
+  const seen = { sent: 0, ended: 0, joined: 0, refused: [] as FlightLimit[] };
+  const flights = new Flights(upstream, limits, {
+    sent: () => void seen.sent++,
+    ended: () => void seen.ended++,
+    joined: () => void seen.joined++,
+    refused: (limit) => void seen.refused.push(limit),
+  });
+  return { upstream, flights, seen };
+}
+
+/** What became of a promise so far. */
+function outcome(promise: Promise<Uint8Array>) {
+  const result: { reply?: Uint8Array; error?: unknown } = {};
+  promise.then(
+    (reply) => {
+      result.reply = reply;
+    },
+    (error: unknown) => {
+      result.error = error;
+    },
+  );
+  return result;
+}
+
+describe('joining', () => {
+  test('a first read goes out at once, the second waits for its end, the third joins the second', async () => {
+    const { upstream, flights, seen } = start();
+    const first = outcome(flights.read(A, readCall()));
+    assert.equal(upstream.calls.length, 1);
+    const second = outcome(flights.read(Buffer.from('a'), readCall()));
+    const third = outcome(flights.read(new Uint8Array([97]), readCall()));
+    await settle();
+    assert.equal(upstream.calls.length, 1);
+    upstream.at(0).answer(REPLY);
+    await settle();
+    assert.equal(first.reply, REPLY);
+    assert.equal(upstream.calls.length, 2);
+    assert.deepEqual([second.reply, third.reply], [undefined, undefined]);
+    const later = Buffer.from('later');
+    upstream.at(1).answer(later);
+    await settle();
+    assert.equal(second.reply, later, 'the very same bytes');
+    assert.equal(third.reply, later);
+    assert.deepEqual(seen, { sent: 2, ended: 2, joined: 1, refused: [] });
+    outcome(flights.read(A, readCall()));
+    assert.equal(upstream.calls.length, 3, 'at rest again');
+  });
+
+  test('different requests and different metadata share nothing', () => {
+    const { upstream, flights } = start();
+    const asked: [Buffer, string[]][] = [
+      [A, []],
+      [Buffer.from('b'), []],
+      [Buffer.alloc(0), []],
+      [A, ['token', 'x']],
+      [A, ['token', 'y']],
+      [A, ['authorization', 'x']],
+      [A, ['hasleader', 'true']],
+      [A, ['token', 'x', 'hasleader', 'true']],
+      [A, ['client-api-version', '3.7.0']],
+      [A, ['traceparent', '00-1']],
+    ];
+    for (const [request, fields] of asked) outcome(flights.read(request, readCall(fields)));
+    assert.deepEqual(
+      upstream.calls.map(({ request, call }) => [Buffer.from(request), call.metadata.fields]),
+      asked,
+    );
+  });
+
+  test('equal metadata of different connections is the same identity', () => {
+    const { upstream, flights, seen } = start();
+    for (let i = 0; i < 3; i++) outcome(flights.read(A, readCall(['token', 'x'])));
+    assert.equal(upstream.calls.length, 1);
+    assert.equal(seen.joined, 1);
+  });
+
+  test('a request cannot be made to look like the identity of somebody else', () => {
+    const { upstream, flights } = start();
+    const secret = readCall(['token', 'x']);
+    outcome(flights.read(A, secret));
+    for (const forged of ['["token","x"]a', '[]["token","x"]a', '"token","x"]a', 'token","x"]a'])
+      outcome(flights.read(Buffer.from(forged), readCall()));
+    outcome(flights.read(A, readCall(['token', 'x"]a'])));
+    assert.equal(upstream.calls.length, 6);
+  });
+});
+
+describe('members', () => {
+  test('all get the headers and trailers of the answer, and of a failure the very error', async () => {
+    const { upstream, flights } = start();
+    const calls = [readCall(), readCall(), readCall()];
+    const results = calls.map((call) => outcome(flights.read(A, call)));
+    const headers = new Metadata(['header', 'h']);
+    const trailers = new Metadata(['trailer', 't']);
+    const error = new RpcError(Code.OUT_OF_RANGE, 'etcdserver: compacted', 'ZGV0YWlscw');
+    for (const index of [0, 1]) {
+      upstream.at(index).call.responseHeaders = headers;
+      upstream.at(index).call.responseTrailers = trailers;
+      upstream.at(index).fail(error);
+      await settle();
+    }
+    for (const result of results) assert.equal(result.error, error);
+    for (const call of calls) {
+      assert.equal(call.responseHeaders, headers);
+      assert.equal(call.responseTrailers, trailers);
+      assert.equal(call.work, undefined);
+    }
+  });
+
+  test('one that is cancelled leaves the others alone; the last one takes the call with it', async () => {
+    const { upstream, flights } = start();
+    const calls = [readCall(), readCall(), readCall(), readCall()] as const;
+    const results = calls.map((call) => outcome(flights.read(A, call)));
+    upstream.at(0).answer(REPLY);
+    await settle();
+    calls[1].cancel();
+    calls[3].cancel();
+    await settle();
+    assert.equal(upstream.at(1).cancelled, false);
+    const error = results[1]?.error;
+    assert.ok(error instanceof RpcError && error.code === Code.CANCELLED);
+    calls[2].cancel();
+    assert.equal(upstream.at(1).cancelled, true);
+    assert.equal(upstream.at(1).call.cancelled, true, 'the upstream does not try it again');
+    await settle();
+    outcome(flights.read(A, readCall()));
+    assert.equal(upstream.calls.length, 3, 'nothing is stuck');
+  });
+
+  test('a call that all its members left does not hold up the next one', async () => {
+    const { upstream, flights } = start();
+    const first = readCall();
+    outcome(flights.read(A, first));
+    const second = outcome(flights.read(A, readCall()));
+    first.cancel();
+    await settle();
+    assert.equal(upstream.calls.length, 2);
+    upstream.at(1).answer(REPLY);
+    await settle();
+    assert.equal(second.reply, REPLY);
+  });
+
+  test('a gathering call that all its members left is never sent', async () => {
+    const { upstream, flights, seen } = start();
+    outcome(flights.read(A, readCall()));
+    const second = readCall();
+    outcome(flights.read(A, second));
+    second.cancel();
+    upstream.at(0).answer(REPLY);
+    await settle();
+    assert.equal(upstream.calls.length, 1);
+    assert.deepEqual([seen.sent, seen.ended], [1, 1]);
+  });
+
+  test('the call to etcd has the latest deadline of its members', async () => {
+    const { upstream, flights } = start();
+    outcome(flights.read(A, readCall([], 1000)));
+    assert.equal(upstream.at(0).call.deadline, 1000);
+    const longest = readCall([], 9000);
+    for (const call of [readCall([], 5000), longest, readCall([], 7000)]) outcome(flights.read(A, call));
+    longest.cancel();
+    upstream.at(0).answer(REPLY);
+    await settle();
+    assert.equal(upstream.at(1).call.deadline, 7000);
+    for (const call of [readCall([], 5000), readCall()]) outcome(flights.read(A, call));
+    upstream.at(1).answer(REPLY);
+    await settle();
+    assert.equal(upstream.at(2).call.deadline, Number.POSITIVE_INFINITY);
+  });
+});
+
+describe('bounds', () => {
+  test('a read beyond a bound is forwarded by itself and counted', async () => {
+    const { upstream, flights, seen } = start({ maxFlights: 2, maxMembers: 2, maxKeyBytes: 20 });
+    const results = ['a', 'b', 'c', 'a', 'a', 'a', 'a long request, 24 bytes'].map((key) =>
+      outcome(flights.read(Buffer.from(key), readCall())),
+    );
+    assert.deepEqual(
+      upstream.calls.map(({ request }) => Buffer.from(request).toString()),
+      ['a', 'b', 'c', 'a', 'a long request, 24 bytes'],
+    );
+    assert.deepEqual(seen.refused, ['flights', 'members', 'key_bytes']);
+    for (let i = 0; i < upstream.calls.length; i++) upstream.at(i).answer(REPLY);
+    await settle();
+    upstream.at(-1).answer(REPLY);
+    await settle();
+    assert.ok(results.every(({ reply }) => reply === REPLY));
+    assert.equal(seen.sent, seen.ended);
+  });
+
+  test('metadata counts towards the size of a key', () => {
+    const { flights, seen } = start({ ...WIDE, maxKeyBytes: 100 });
+    outcome(flights.read(A, readCall(['token', 'x'.repeat(100)])));
+    assert.deepEqual(seen.refused, ['key_bytes']);
+  });
+});
+
+/** One thing that happens in a random schedule; numbers choose among what there is. */
+const step = fc.oneof(
+  fc.record({ do: fc.constant('read' as const), key: fc.nat(1) }),
+  fc.record({ do: fc.constant('cancel' as const), which: fc.nat() }),
+  fc.record({ do: fc.constant('end' as const), which: fc.nat(), fails: fc.boolean() }),
+);
+
+interface Read {
+  readonly at: number;
+  readonly call: OwnCall;
+  readonly result: ReturnType<typeof outcome>;
+}
+
+/** Checks a schedule: answers hold the time at which their call was sent. */
+class Schedule {
+  readonly upstream = new HeldUpstream();
+  readonly flights = new Flights(this.upstream, WIDE, {
+    sent: () => {},
+    ended: () => {},
+    joined: () => {},
+    refused: () => assert.fail('a bound was reached'),
+  });
+  readonly reads: Read[] = [];
+  readonly ended = new Set<number>();
+  readonly sentAt: number[] = [];
+  now = 0;
+
+  read(key: number): void {
+    const call = readCall();
+    const result = outcome(this.flights.read(Buffer.of(key), call));
+    this.reads.push({ at: this.now, call, result });
+  }
+
+  cancel(which: number): void {
+    const open = this.reads.filter(({ result }) => Object.keys(result).length === 0);
+    open[which % open.length]?.call.cancel();
+  }
+
+  end(which: number, fails: boolean): void {
+    const open = this.open();
+    const index = open[which % open.length];
+    if (index === undefined) return;
+    this.ended.add(index);
+    const sentAt = Buffer.from(String(this.sentAt[index]));
+    if (fails) this.upstream.at(index).fail(new RpcError(Code.UNKNOWN, sentAt.toString()));
+    else this.upstream.at(index).answer(sentAt);
+  }
+
+  open(): number[] {
+    return [...this.upstream.calls.keys()].filter(
+      (i) => !this.ended.has(i) && !this.upstream.at(i).cancelled,
+    );
+  }
+
+  async tick(): Promise<void> {
+    this.#noteSent();
+    await settle();
+    this.#noteSent();
+    const keys = this.open().map((index) => this.upstream.at(index).request[0]);
+    assert.equal(new Set(keys).size, keys.length, 'two calls of the same read in flight');
+    this.now++;
+  }
+
+  #noteSent(): void {
+    while (this.sentAt.length < this.upstream.calls.length) this.sentAt.push(this.now);
+  }
+
+  check(): void {
+    for (const { at, call, result } of this.reads) {
+      if (call.cancelled) continue;
+      const { reply, error } = result;
+      const text = reply ? Buffer.from(reply).toString() : (error as RpcError | undefined)?.message;
+      assert.ok(text !== undefined, 'a read was never answered');
+      assert.ok(Number(text) >= at, `a read of time ${at} was answered by a call sent at ${text}`);
+    }
+  }
+}
+
+test('random schedules: every read is answered by a call that was sent after it arrived', async () => {
+  const property = fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+    const schedule = new Schedule();
+    for (const one of steps) {
+      if (one.do === 'read') schedule.read(one.key);
+      else if (one.do === 'cancel') schedule.cancel(one.which);
+      else schedule.end(one.which, one.fails);
+      await schedule.tick();
+    }
+    while (schedule.open().length > 0) {
+      schedule.end(0, false);
+      await schedule.tick();
+    }
+    schedule.check();
+  });
+  await fc.assert(property, { numRuns: 500 });
+});
