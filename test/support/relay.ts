@@ -1,0 +1,125 @@
+/**
+ * A wire between a client and a server that a test can make slow, stop, and cut: TCP bytes passed on as they are,
+ * from a port of its own.
+ */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+/** How a relay treats what passes through it. */
+export interface RelayOptions {
+  /** How much later bytes of the server arrive at the client, in milliseconds. */
+  readonly delayMs?: number;
+}
+
+/** One connection through the relay. */
+class Wire {
+  readonly #client: Socket;
+  readonly #server: Socket;
+  readonly #delayMs: number;
+  #held: Buffer[] | undefined;
+
+  constructor(client: Socket, target: { host: string; port: number }, delayMs: number, held: boolean) {
+    this.#client = client;
+    this.#server = connect(target);
+    this.#delayMs = delayMs;
+    this.#held = held ? [] : undefined;
+    for (const socket of [client, this.#server]) {
+      socket.setNoDelay(true);
+      socket.on('error', () => this.cut()); // a reset of one side is passed on to the other
+      socket.on('close', () => this.cut());
+    }
+    client.on('data', (bytes: Buffer) => this.#server.write(bytes));
+    this.#server.on('data', (bytes: Buffer) => {
+      if (this.#delayMs === 0) this.#arrive(bytes);
+      else setTimeout(() => this.#arrive(bytes), this.#delayMs);
+    });
+  }
+
+  #arrive(bytes: Buffer): void {
+    if (this.#held !== undefined) this.#held.push(bytes);
+    else if (!this.#client.destroyed) this.#client.write(bytes);
+  }
+
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const bytes of held) this.#arrive(bytes);
+  }
+
+  cut(): void {
+    this.#client.destroy();
+    this.#server.destroy();
+  }
+}
+
+/** A relay to one server. */
+export class Relay implements AsyncDisposable {
+  /** Where it listens, as `host:port`. */
+  address = '';
+  readonly #target: { host: string; port: number };
+  readonly #delayMs: number;
+  readonly #wires = new Set<Wire>();
+  readonly #listener: Server;
+  #held = false;
+  #refuses = false;
+
+  private constructor(target: string, options: RelayOptions) {
+    const [host, port] = target.split(':');
+    this.#target = { host: host as string, port: Number(port) };
+    this.#delayMs = options.delayMs ?? 0;
+    this.#listener = createServer((client) => this.#accept(client));
+  }
+
+  /** Opens a relay to `host:port`. */
+  static async open(target: string, options: RelayOptions = {}): Promise<Relay> {
+    const relay = new Relay(target, options);
+    relay.#listener.listen(0, '127.0.0.1');
+    await once(relay.#listener, 'listening');
+    relay.address = `127.0.0.1:${(relay.#listener.address() as AddressInfo).port}`;
+    return relay;
+  }
+
+  #accept(client: Socket): void {
+    if (this.#refuses) {
+      client.destroy();
+      return;
+    }
+    const wire = new Wire(client, this.#target, this.#delayMs, this.#held);
+    this.#wires.add(wire);
+    client.on('close', () => this.#wires.delete(wire));
+  }
+
+  /** Keeps back what the server says, on all connections, until {@link release}. */
+  hold(): void {
+    this.#held = true;
+    for (const wire of this.#wires) wire.hold();
+  }
+
+  /** Delivers what was kept back and stops keeping back. */
+  release(): void {
+    this.#held = false;
+    for (const wire of this.#wires) wire.release();
+  }
+
+  /** Ends all connections. New ones are taken, or with `refuse` ended at once until {@link accept}. */
+  cut(refuse = false): void {
+    this.#refuses = refuse;
+    for (const wire of this.#wires) wire.cut();
+  }
+
+  /** Takes connections again. */
+  accept(): void {
+    this.#refuses = false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut(true);
+    const closed = once(this.#listener, 'close');
+    this.#listener.close();
+    await closed;
+  }
+}
