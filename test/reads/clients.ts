@@ -2,8 +2,9 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { type Client, createClient, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { type KeyValue, KV } from '#gen/etcdserverpb/kv_pb.js';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
+import type { KeyValue } from '#gen/mvccpb/kv_pb.js';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
@@ -96,20 +97,14 @@ export async function write(
   }
 }
 
-/** The revision of the store now. */
-export async function revisionNow(client: KvClient): Promise<number> {
-  const { header } = await client.range({ key: bytes('\0') });
-  return Number(header?.revision);
-}
-
-/** The store's own account of all that happened after a revision. */
-export async function logSince(address: string, base: number): Promise<Change[]> {
+/** The store's own account of all that ever happened in it. */
+export async function logOf(address: string): Promise<Change[]> {
   const transport = createGrpcTransport({ baseUrl: `http://${address}` });
-  const last = await revisionNow(createClient(KV, transport));
+  const { header } = await createClient(KV, transport).range({ key: bytes('\0') });
+  const last = Number(header?.revision);
   const log: Change[] = [];
-  if (last === base) return log;
   const stop = new AbortController();
-  const value = { key: bytes('\0'), rangeEnd: bytes('\0'), startRevision: BigInt(base + 1) };
+  const value = { key: bytes('\0'), rangeEnd: bytes('\0'), startRevision: 1n };
   async function* request() {
     yield { requestUnion: { case: 'createRequest' as const, value } };
     await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));

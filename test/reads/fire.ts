@@ -28,6 +28,8 @@ export interface Session {
   readonly writes: number;
   /** Whether its reads are serializable. */
   readonly serializable?: boolean;
+  /** It rests up to so many milliseconds between operations, lest all clients march in step. */
+  readonly restMs?: number;
 }
 
 /** Runs sessions until stopped and returns what failed. */
@@ -49,9 +51,9 @@ export class Fire {
   async #session(session: Session, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const failure = await (this.#random() < session.writes ? this.#write(session) : this.#read(session));
-      if (failure === undefined) continue;
-      this.failures.push(failure);
-      await sleep(20);
+      if (failure !== undefined) this.failures.push(failure);
+      const rest = failure === undefined ? (session.restMs ?? 0) : 20;
+      if (rest > 0) await sleep(rest * this.#random());
     }
   }
 

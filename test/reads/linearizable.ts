@@ -12,19 +12,17 @@
  */
 import type { Change, History, Pair, Read, Write } from './history.ts';
 
+/** The revision of a store in which nothing has ever happened. */
+const EMPTY = 1;
+
 /** The store's past, from its log. */
 class Store {
-  readonly #base: number;
   readonly #versions = new Map<string, { revision: number; pair: Pair | undefined }[]>();
   readonly #changes = new Map<number, Map<string, string | undefined>>();
   readonly #revisionOfValue = new Map<string, number>();
-  readonly last: number;
 
-  /** @param base the revision before the first change; no key of the history exists then */
-  constructor(base: number, log: readonly Change[]) {
-    this.#base = base;
+  constructor(log: readonly Change[]) {
     for (const change of log) this.#apply(change);
-    this.last = log.at(-1)?.revision ?? base;
   }
 
   #apply({ revision, key, value }: Change): void {
@@ -41,9 +39,9 @@ class Store {
     if (value !== undefined) this.#revisionOfValue.set(value, revision);
   }
 
-  /** Whether something happened at a revision; the one before the first counts. */
+  /** Whether something happened at a revision. */
   has(revision: number): boolean {
-    return revision === this.#base || this.#changes.has(revision);
+    return revision === EMPTY || this.#changes.has(revision);
   }
 
   changesAt(revision: number): ReadonlyMap<string, string | undefined> | undefined {
@@ -99,13 +97,12 @@ class RunningMaximum {
 
 /**
  * What is wrong with a history, in words; nothing when it is linearizable.
- * @param base the revision before the history began
- * @param log every change of the store since then
+ * @param log every change of the store from the beginning, also those that are not of this history
  */
-export function violations(history: History, base: number, log: readonly Change[]): string[] {
-  const store = new Store(base, log);
+export function violations(history: History, log: readonly Change[]): string[] {
+  const store = new Store(log);
   const completed = new RunningMaximum(
-    [...history.reads, ...history.writes].map(({ completed, revision = base }) => [completed, revision]),
+    [...history.reads, ...history.writes].map(({ completed, revision = EMPTY }) => [completed, revision]),
   );
   const begun = new RunningMaximum(
     history.writes.map((write) => [store.revisionOf(write) ?? Number.POSITIVE_INFINITY, write.invoked]),
@@ -146,7 +143,8 @@ function wrongWrite(write: Write, store: Store, completed: RunningMaximum, begun
   const say = (what: string): void => void wrong.push(`${write.by} wrote revision ${revision}: ${what}`);
   const found = store.changesAt(revision);
   for (const [key, value] of write.changes) {
-    if (found === undefined || !found.has(key) || found.get(key) !== value) say(`${key} is not there`);
+    const done = value === undefined ? store.at(key, revision) === undefined : found?.get(key) === value;
+    if (!done) say(`${key} is not as written`);
   }
   const floor = completed.upTo(write.invoked);
   if (revision <= floor) say(`too early, ${floor} was known before it began`);

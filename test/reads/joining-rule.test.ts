@@ -1,0 +1,96 @@
+/**
+ * The test of the tests: the same load on the same etcd, once with the joining rule and once with one that lets
+ * reads join a call that was sent already. The checker must accept the first and refuse the second. Reads take a
+ * detour that delays answers, so that writes overtake them; writes go directly to etcd.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Flights } from '../../src/coalesce/flights.ts';
+import type { UnaryHandler } from '../../src/rpc/contract.ts';
+import { Cluster } from '../../src/upstream/cluster.ts';
+import { parseEndpoint } from '../../src/upstream/endpoint.ts';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { Relay } from '../support/relay.ts';
+import { joinWhatWasSent } from './broken-rule.ts';
+import { clientInProcess, clientOf, logOf } from './clients.ts';
+import { Fire } from './fire.ts';
+import { History } from './history.ts';
+import { violations } from './linearizable.ts';
+
+const nothing = (): void => {};
+const NO_OBSERVER = {
+  answered: nothing,
+  retried: nothing,
+  connected: nothing,
+  lost: nothing,
+  dialFailed: nothing,
+  waitingFull: nothing,
+  limitReached: nothing,
+  fault: nothing,
+};
+const LIMITS = { maxFlights: 100, maxMembers: 1000, maxKeyBytes: 1000 };
+
+describe('the joining rule', () => {
+  const held = new AsyncDisposableStack();
+  let etcd: EtcdCluster;
+  let upstream: Cluster;
+  let seed = 0;
+  before(async () => {
+    etcd = held.use(await startEtcd());
+    const relay = held.use(await Relay.open(etcd.first.address, { delayMs: 5 }));
+    upstream = new Cluster({
+      endpoints: [parseEndpoint(relay.address)],
+      dialTimeout: 2000,
+      maxWaiting: 1000,
+      maxReceiveBytes: 2 ** 31 - 1,
+      http2: {},
+      observer: NO_OBSERVER,
+    });
+    held.defer(() => upstream.close());
+    upstream.start();
+  });
+  after(() => held.disposeAsync());
+
+  /** What is wrong with a history of reads through a handler. */
+  async function judge(handler: UnaryHandler, serializable: boolean): Promise<string[]> {
+    const direct = clientOf(etcd.first.address);
+    const history = new History();
+    const fire = new Fire(history, ++seed);
+    const stop = new AbortController();
+    const reader = { client: clientInProcess(handler), writes: 0, serializable, restMs: 10 };
+    const sessions = Array.from({ length: 20 }, (_, i) => ({ name: `reader ${seed}/${i}`, ...reader }));
+    const writers = Array.from({ length: 3 }, (_, i) => ({
+      name: `writer ${seed}/${i}`,
+      client: direct,
+      writes: 1,
+    }));
+    const done = fire.run([...sessions, ...writers], stop.signal);
+    while (history.reads.length < 1000) await sleep(10);
+    stop.abort();
+    await done;
+    assert.deepEqual(fire.failures, []);
+    return violations(history, await logOf(etcd.first.address)).slice(0, 5);
+  }
+
+  for (const serializable of [false, true]) {
+    // with one etcd only, a serializable read that asks it anew sees everything that it acknowledged
+    const kind = serializable ? 'serializable' : 'linearizable';
+    test(`kept, ${kind} reads are accepted`, async () => {
+      let joined = 0;
+      const flights = new Flights(upstream, LIMITS, {
+        sent: nothing,
+        ended: nothing,
+        joined: () => void joined++,
+        refused: (limit) => assert.fail(limit),
+      });
+      assert.deepEqual(await judge((request, call) => flights.read(request, call), serializable), []);
+      assert.ok(joined > 100, `${joined} reads joined another`);
+    });
+
+    test(`broken, ${kind} reads are refused`, async () => {
+      const found = await judge(joinWhatWasSent(upstream), serializable);
+      assert.match(found.join('\n'), /too old, \d+ was known before it began/);
+    });
+  }
+});
