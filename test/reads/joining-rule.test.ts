@@ -66,7 +66,7 @@ describe('the joining rule', () => {
       writes: 1,
     }));
     const done = fire.run([...sessions, ...writers], stop.signal);
-    while (history.reads.length < 1000) await sleep(10);
+    while (history.reads.length < 700) await sleep(10);
     stop.abort();
     await done;
     assert.deepEqual(fire.failures, []);

@@ -93,6 +93,11 @@ export class Relay implements AsyncDisposable {
     client.on('close', () => this.#wires.delete(wire));
   }
 
+  /** How many connections go through it now. */
+  get connections(): number {
+    return this.#wires.size;
+  }
+
   /** Keeps back what the server says, on all connections, until {@link release}. */
   hold(): void {
     this.#held = true;

@@ -1,0 +1,154 @@
+/**
+ * What shared calls mean for clients of a real etcd: many that ask the same cost little and are all answered
+ * right, nothing crosses identities, and every client keeps its own deadline, cancellation and error.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { type RangeRequest, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { collect, type GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
+import { Relay } from '../support/relay.ts';
+import { bytes, clientOf, logOf, read, write } from './clients.ts';
+import { History } from './history.ts';
+import { violations } from './linearizable.ts';
+import { metric, rangesHandled } from './metrics.ts';
+
+const RANGE = '/etcdserverpb.KV/Range';
+const DELAY_MS = 10;
+
+/** The encoded request. */
+function range(fields: Partial<RangeRequest>): Uint8Array {
+  return toBinary(RangeRequestSchema, create(RangeRequestSchema, fields as RangeRequest));
+}
+
+function repeat<T>(times: number, make: (index: number) => T): T[] {
+  return Array.from({ length: times }, (_, index) => make(index));
+}
+
+/** An etcd with a proxy in front of it, and between them a wire that can be held and cut. */
+async function setUp(held: AsyncDisposableStack, delayMs: number) {
+  const etcd: EtcdCluster = held.use(await startEtcd({ bcryptCost: 4 }));
+  const relay = held.use(await Relay.open(etcd.first.address, { delayMs }));
+  const flags = ['--dial-timeout=500ms'];
+  const proxy: RunningProxy = held.use(await startProxy({ endpoints: [relay.address], flags }));
+  return { etcd, relay, proxy };
+}
+
+describe('sharing', () => {
+  const held = new AsyncDisposableStack();
+  let place: Awaited<ReturnType<typeof setUp>>;
+  let client: RawGrpcClient;
+  let direct: RawGrpcClient;
+  before(async () => {
+    place = await setUp(held, DELAY_MS);
+    client = held.use(new RawGrpcClient(place.proxy.address));
+    direct = held.use(new RawGrpcClient(place.etcd.first.address));
+    await clientOf(place.proxy.address).put({ key: bytes('k'), value: bytes('v') });
+  });
+  after(() => held.disposeAsync());
+
+  test('200 clients of one key cost etcd less than one read a round trip', { timeout: 60_000 }, async () => {
+    const { etcd, proxy } = place;
+    const history = new History();
+    const clients = repeat(4, () => clientOf(proxy.address));
+    const writer = clientOf(etcd.first.address);
+    const counted = await rangesHandled(etcd.first.metricsUrl);
+    const began = performance.now();
+    const loops = repeat(200, async (index) => {
+      for (let i = 0; i < 20; i++)
+        await read(clients[index % 4] as (typeof clients)[0], `client ${index}`, ['hot'], history);
+    });
+    const writes = (async () => {
+      for (let i = 0; history.reads.length < 4000; i++)
+        await write(writer, 'writer', new Map([['hot', `value ${i}`]]), history);
+    })();
+    await Promise.all([...loops, writes]);
+    const calls = (await rangesHandled(etcd.first.metricsUrl)) - counted;
+    // the wire delays each answer, so that this many round trips at most fit into the time
+    const roundTrips = Math.ceil((performance.now() - began) / (DELAY_MS - 1));
+    assert.ok(calls <= roundTrips, `${calls} calls in at most ${roundTrips} round trips`);
+    assert.ok(calls <= history.reads.length / 10, `${calls} calls for ${history.reads.length} reads`);
+    assert.deepEqual(violations(history, await logOf(etcd.first.address)).slice(0, 5), []);
+    assert.equal(await metric(proxy.url, 'etcd_proxy_read_flights'), 0, 'nothing is left');
+  });
+
+  test('errors of etcd reach every client as etcd gave them', async () => {
+    for (const fields of [
+      { key: bytes('k'), revision: 1_000_000n },
+      { key: bytes('') },
+      { key: bytes('k'), sortOrder: 7 as never },
+    ]) {
+      const request = range(fields);
+      const expected = await direct.call(RANGE, [request]);
+      assert.notEqual(expected.code, 0);
+      const joined = await metric(place.proxy.url, 'etcd_proxy_read_joins_total');
+      const outcomes = await Promise.all(repeat(30, () => client.call(RANGE, [request])));
+      for (const outcome of outcomes) assert.deepEqual(outcome, expected);
+      assert.ok((await metric(place.proxy.url, 'etcd_proxy_read_joins_total')) > joined, 'they shared');
+    }
+  });
+
+  test('a request that is not protobuf, and one with fields that nobody knows, are etcd’s to answer', async () => {
+    const odd = Buffer.concat([range({ key: bytes('k') }), Buffer.from([0xfa, 0x3f, 1, 65])]);
+    for (const request of [Buffer.from([0xff, 0xff, 0xff]), odd]) {
+      const expected = await direct.call(RANGE, [request]);
+      for (const outcome of await Promise.all(repeat(10, () => client.call(RANGE, [request]))))
+        assert.deepEqual(outcome, expected);
+    }
+  });
+
+  test('deadlines and cancellations are each client’s own', async () => {
+    const { relay, proxy } = place;
+    const request = range({ key: bytes('k'), limit: 1n });
+    const open = (timeoutMs?: number) => {
+      const call = client.open(RANGE, timeoutMs === undefined ? {} : { timeoutMs });
+      call.send(request);
+      call.halfClose();
+      return call;
+    };
+    relay.hold();
+    const first = open(200);
+    const [impatient, cancelled, patient] = [
+      repeat(5, () => open(200)),
+      repeat(5, () => open()),
+      repeat(5, () => open(60_000)),
+    ];
+    for (const call of [first, ...impatient]) assert.equal((await call.end).code, 4);
+    for (const call of cancelled) call.cancel();
+    for (const call of cancelled) assert.equal((await call.end).code, 1);
+    relay.release();
+    for (const call of patient) {
+      const { code, messages } = await collect(call);
+      assert.deepEqual([code, messages.length], [0, 1]);
+    }
+    assert.equal(await metric(proxy.url, 'etcd_proxy_read_flights'), 0, 'nothing is left');
+  });
+
+  test('when etcd is lost, every client is told', async () => {
+    const { relay } = place;
+    const request = range({ key: bytes('k'), limit: 2n });
+    relay.hold();
+    const calls = repeat(20, () => client.call(RANGE, [request], { timeoutMs: 20_000 }));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    relay.cut(true);
+    for (const { code, message } of await Promise.all(calls)) {
+      assert.equal(code, 14);
+      assert.match(message, /no connection to etcd: /);
+    }
+    relay.release();
+    relay.accept();
+    const again = await Promise.all(repeat(20, () => patiently(() => client.call(RANGE, [request]))));
+    for (const { messages } of again) assert.equal(messages.length, 1);
+  });
+});
+
+/** Asks until etcd is connected again. */
+async function patiently(ask: () => Promise<GrpcOutcome>): Promise<GrpcOutcome> {
+  for (let i = 0; ; i++) {
+    const outcome = await ask();
+    if (outcome.code !== 14 || i === 200) return outcome;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
