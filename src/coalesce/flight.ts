@@ -8,15 +8,8 @@ import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
-/** Is told that a flight is over: answered, failed, or given up because nobody waits for it. */
-export interface FlightOwner {
-  ended(flight: Flight): void;
-}
-
 /** A call to etcd and those who wait for its answer. */
 export class Flight implements Call {
-  /** What makes two reads the same; see `flights.ts`. */
-  readonly key: string;
   readonly method: Method;
   readonly metadata: Metadata;
   /** The latest of the members' deadlines, known when the flight is sent. */
@@ -25,21 +18,16 @@ export class Flight implements Call {
   work: Cancellable | undefined;
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;
-  /** The flight that gathers while this one is under way. */
-  next: Flight | undefined;
 
   readonly #request: Uint8Array;
-  readonly #owner: FlightOwner;
   #members: Member[] = [];
   #sent = false;
 
   /** @param call any member's call; what etcd is told of it is the same for all of them */
-  constructor(key: string, request: Uint8Array, call: Call, owner: FlightOwner) {
-    this.key = key;
+  constructor(request: Uint8Array, call: Call) {
     this.method = call.method;
     this.metadata = call.metadata;
     this.#request = request;
-    this.#owner = owner;
   }
 
   /** How many wait for the answer. */
@@ -56,15 +44,17 @@ export class Flight implements Call {
     });
   }
 
-  /** Sends the call. From here on it has the members it has. */
-  send(upstream: Upstream): void {
+  /** Sends the call. From here on it has the members it has. `onEnd` runs before they get the answer. */
+  send(upstream: Upstream, onEnd: () => void): void {
     this.#sent = true;
     this.deadline = latestDeadline(this.#members);
     upstream.unary(this.#request, this).then(
       (reply) => {
+        onEnd();
         for (const member of this.#end()) member.resolve(reply);
       },
       (error: unknown) => {
+        onEnd();
         for (const member of this.#end()) member.reject(error);
       },
     );
@@ -82,9 +72,7 @@ export class Flight implements Call {
     this.work?.cancel();
   }
 
-  /** Lets the next flight go before this one's answer is handed out, and readies the members for it. */
   #end(): readonly Member[] {
-    this.#owner.ended(this);
     const members = this.#members;
     this.#members = [];
     for (const { call } of members) {

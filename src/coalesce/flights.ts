@@ -1,18 +1,10 @@
 /**
- * Decides which call to etcd a read shares. Reads are the same when the bytes of the request and the identity of
- * the client are. Of the same reads at most one call is in flight, and one gathers behind it:
- *
- *     read ──▶ nothing in flight ────▶ sent at once
- *         └──▶ one is in flight ─────▶ joins the one that gathers; it is sent when the one in flight has ended
- *
- * A read never joins a call that was sent already. So etcd is asked after the read arrived, and its answer is one
- * that the client could have had from etcd itself: a linearizable read sees every write that was acknowledged
- * before it, and a serializable one does not fall behind what the same client saw before. "Sent" is when the call
- * is handed to the upstream, which may send it later or once more, but never earlier.
+ * Finds the reads that are the same: those with the same bytes of the request from clients of the same identity.
+ * `lane.ts` says what becomes of them. What cannot be shared within the bounds is forwarded by itself.
  */
 import type { Call, Upstream } from '../rpc/contract.ts';
-import { Flight, type FlightOwner } from './flight.ts';
-import { identityOf } from './identity.ts';
+import { ANONYMOUS, identityOf } from './identity.ts';
+import { Lane, type LaneOwner } from './lane.ts';
 
 /** What coalescing may hold. A read beyond a bound is forwarded by itself. */
 export interface FlightLimits {
@@ -40,12 +32,14 @@ export interface FlightObserver {
 }
 
 /** The reads now under way. */
-export class Flights implements FlightOwner {
+export class Flights implements LaneOwner {
   readonly #upstream: Upstream;
   readonly #limits: FlightLimits;
   readonly #observer: FlightObserver;
-  /** By key, the flight that was sent and has not ended. */
-  readonly #inFlight = new Map<string, Flight>();
+  /** By the bytes of the request, for clients without metadata: most of them, so they get the shorter key. */
+  readonly #anonymous = new Map<string, Lane>();
+  /** By identity and the bytes of the request. */
+  readonly #named = new Map<string, Lane>();
 
   constructor(upstream: Upstream, limits: FlightLimits, observer: FlightObserver) {
     this.#upstream = upstream;
@@ -58,36 +52,36 @@ export class Flights implements FlightOwner {
     const identity = identityOf(call.metadata);
     if (identity.length + request.length > this.#limits.maxKeyBytes)
       return this.#alone('key_bytes', request, call);
-    const key = identity + latin1(request);
-    const inFlight = this.#inFlight.get(key);
-    if (inFlight !== undefined) return this.#gather(inFlight, request, call);
-    if (this.#inFlight.size >= this.#limits.maxFlights) return this.#alone('flights', request, call);
-    const flight = new Flight(key, request, call, this);
-    const reply = flight.join(call);
-    this.#send(flight);
-    return reply;
+    const anonymous = identity === ANONYMOUS;
+    const key = anonymous ? latin1(request) : identity + latin1(request);
+    const lanes = anonymous ? this.#anonymous : this.#named;
+    const lane = lanes.get(key);
+    if (lane !== undefined) return this.#gather(lane, request, call);
+    if (this.#anonymous.size + this.#named.size >= this.#limits.maxFlights)
+      return this.#alone('flights', request, call);
+    const own = new Lane(key, this.#upstream, this);
+    lanes.set(key, own);
+    return own.first(request, call);
   }
 
-  /** The next flight of the same reads takes its turn. */
-  ended(flight: Flight): void {
-    this.#observer.ended();
-    const { next } = flight;
-    if (next !== undefined && next.size > 0) this.#send(next);
-    else this.#inFlight.delete(flight.key);
-  }
-
-  #gather(inFlight: Flight, request: Uint8Array, call: Call): Promise<Uint8Array> {
-    inFlight.next ??= new Flight(inFlight.key, request, call, this);
-    const { next } = inFlight;
-    if (next.size >= this.#limits.maxMembers) return this.#alone('members', request, call);
-    if (next.size > 0) this.#observer.joined();
-    return next.join(call);
-  }
-
-  #send(flight: Flight): void {
-    this.#inFlight.set(flight.key, flight);
+  sent(): void {
     this.#observer.sent();
-    flight.send(this.#upstream);
+  }
+
+  ended(): void {
+    this.#observer.ended();
+  }
+
+  idle(lane: Lane): void {
+    const lanes = this.#anonymous.get(lane.key) === lane ? this.#anonymous : this.#named;
+    lanes.delete(lane.key);
+  }
+
+  #gather(lane: Lane, request: Uint8Array, call: Call): Promise<Uint8Array> {
+    const { gathered } = lane;
+    if (gathered >= this.#limits.maxMembers) return this.#alone('members', request, call);
+    if (gathered > 0) this.#observer.joined();
+    return lane.gather(request, call);
   }
 
   #alone(limit: FlightLimit, request: Uint8Array, call: Call): Promise<Uint8Array> {

@@ -5,7 +5,8 @@
  */
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 
-const ANONYMOUS = '[]';
+/** The identity of a client that sends no metadata. */
+export const ANONYMOUS = '[]';
 
 const known = new WeakMap<Metadata, string>();
 

@@ -28,11 +28,23 @@ export class HeldUpstream implements Upstream {
 
   unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-    const held: HeldCall = { request, call, cancelled: false, answer: resolve, fail: reject };
+    const settled =
+      <T>(settle: (value: T) => void) =>
+      (value: T) => {
+        call.work = undefined;
+        settle(value);
+      };
+    const held: HeldCall = {
+      request,
+      call,
+      cancelled: false,
+      answer: settled(resolve),
+      fail: settled(reject),
+    };
     call.work = {
       cancel() {
         held.cancelled = true;
-        reject(new RpcError(Code.CANCELLED, 'context canceled'));
+        held.fail(new RpcError(Code.CANCELLED, 'context canceled'));
       },
     };
     this.calls.push(held);
