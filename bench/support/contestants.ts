@@ -27,8 +27,14 @@ export interface ContestantTls {
   readonly flags: readonly string[];
 }
 
-/** Starts them; the build must be fresh. `NODE_OPTIONS` reaches our proxy, so that it can be profiled. */
-export async function startContestants(tls?: ContestantTls): Promise<Contestants> {
+/**
+ * Starts them; the build must be fresh. `NODE_OPTIONS` reaches our proxy, so that it can be profiled.
+ * @param flags further ones for our proxy alone
+ */
+export async function startContestants(
+  tls?: ContestantTls,
+  flags: readonly string[] = [],
+): Promise<Contestants> {
   const cluster: EtcdCluster = await startEtcd(tls === undefined ? {} : { clientTls: tls.etcd });
   const [endpoint] = cluster.endpoints as [string];
   const [url] = cluster.urls as [string];
@@ -43,7 +49,7 @@ export async function startContestants(tls?: ContestantTls): Promise<Contestants
     keep: 10_000,
   });
   await incumbent.waitForLine(/started gRPC proxy/, 30_000);
-  const ours = await startProcess(LAUNCHER, args('127.0.0.1:0'));
+  const ours = await startProcess(LAUNCHER, [...args('127.0.0.1:0'), ...flags]);
   const line = await ours.waitForLine(/started gRPC proxy/, 30_000);
   await sleep(500);
   return {

@@ -1,0 +1,39 @@
+/**
+ * `npm run bench:reads`: many clients that read the same, from etcd, through its own grpc-proxy (which caches
+ * serializable reads) and through this proxy, in turns in one run. Writes
+ * docs/benchmarks.md.
+ */
+import { create, toBinary } from '@bufbuild/protobuf';
+import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { compare, REQUESTS, ROUNDS, TABLE_HEAD } from './support/compare.ts';
+import { startContestants } from './support/contestants.ts';
+import { h2load, type Load } from './support/h2load.ts';
+import { writeSection } from './support/report.ts';
+
+const KEY = Buffer.from('bench/key');
+const VALUE = Buffer.alloc(260, 'v');
+
+function get(serializable: boolean, connections: number, streams: number): Load {
+  const message = toBinary(RangeRequestSchema, create(RangeRequestSchema, { key: KEY, serializable }));
+  return { path: '/etcdserverpb.KV/Range', message, requests: REQUESTS, connections, streams };
+}
+
+const LOADS: readonly (readonly [title: string, load: Load])[] = [
+  ['linearizable get, one hot key', get(false, 8, 16)],
+  ['serializable get, one hot key', get(true, 8, 16)],
+];
+
+await using contestants = await startContestants();
+const put = toBinary(PutRequestSchema, create(PutRequestSchema, { key: KEY, value: VALUE }));
+await h2load(contestants.etcd.address, {
+  path: '/etcdserverpb.KV/Put',
+  message: put,
+  requests: 1,
+  connections: 1,
+  streams: 1,
+});
+const table = [...TABLE_HEAD];
+for (const [title, load] of LOADS) table.push(...(await compare(title, contestants, load)));
+const setup = `etcd ${contestants.version}; h2load with 8 connections x 16 streams, ${REQUESTS} requests for one key with a value of 260 bytes; median of ${ROUNDS} rounds in turns.`;
+process.stdout.write(`${setup}\n\n${table.join('\n')}\n`);
+await writeSection('Reads', 'npm run bench:reads', setup, table);

@@ -1,0 +1,53 @@
+/** Runs one load against all contestants in turns, so that whatever else the machine does hits all of them. */
+import type { Contestant, Contestants } from './contestants.ts';
+import { cpuSeconds, median } from './cpu.ts';
+import { h2load, type Load } from './h2load.ts';
+
+/** How often each contestant gets each load. */
+export const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
+/** Requests in one round. */
+export const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 60_000);
+
+/** The head of the tables that {@link compare} fills. */
+export const TABLE_HEAD: readonly string[] = [
+  '| work | server | requests/s | vs grpc-proxy | CPU µs/request | vs grpc-proxy |',
+  '| --- | --- | --- | --- | --- | --- |',
+];
+
+interface Sample {
+  readonly rate: number;
+  /** CPU microseconds of the contestant's own process, by request. */
+  readonly cpu: number;
+}
+
+async function measure(contestant: Contestant, load: Load): Promise<Sample> {
+  const before = cpuSeconds(contestant.pid);
+  const rate = await h2load(contestant.address, load);
+  return { rate, cpu: ((cpuSeconds(contestant.pid) - before) / load.requests) * 1e6 };
+}
+
+/** Measures a load and returns the rows of the table: the median of all rounds, after one that does not count. */
+export async function compare(title: string, contestants: Contestants, load: Load): Promise<string[]> {
+  const all = [contestants.etcd, contestants.incumbent, contestants.ours];
+  const samples = new Map(all.map((contestant) => [contestant, [] as Sample[]]));
+  for (const contestant of all)
+    await h2load(contestant.address, { ...load, requests: Math.ceil(load.requests / 4) });
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const contestant of all) samples.get(contestant)?.push(await measure(contestant, load));
+  }
+  const results = new Map(
+    [...samples].map(([contestant, taken]) => [
+      contestant,
+      { rate: median(taken.map(({ rate }) => rate)), cpu: median(taken.map(({ cpu }) => cpu)) },
+    ]),
+  );
+  return rows(title, contestants, results);
+}
+
+function rows(title: string, contestants: Contestants, results: Map<Contestant, Sample>): string[] {
+  const base = results.get(contestants.incumbent) as Sample;
+  return [...results].map(([{ name }, { rate, cpu }]) => {
+    const ratios = [rate / base.rate, cpu / base.cpu].map((ratio) => `${ratio.toFixed(2)}x`);
+    return `| ${title} | ${name} | ${Math.round(rate)} | ${ratios[0]} | ${cpu.toFixed(1)} | ${ratios[1]} |`;
+  });
+}
