@@ -75,6 +75,12 @@ describe('parsing', () => {
     assert.equal(configOf(['--debug=false']).get('boolean', 'debug'), false);
   });
 
+  test('a switch is on or off', () => {
+    assert.equal(configOf([]).get('switch', 'read-coalescing'), true);
+    assert.equal(configOf(['--read-coalescing=off']).get('switch', 'read-coalescing'), false);
+    assert.match(refusal(['start', '--read-coalescing=no']), /--read-coalescing: want on or off/);
+  });
+
   test('durations as Go writes them', () => {
     assert.equal(configOf(['--dial-timeout=1m2.5s']).get('duration', 'dial-timeout'), 62_500);
     assert.equal(configOf(['--dial-timeout=0']).get('duration', 'dial-timeout'), 0);

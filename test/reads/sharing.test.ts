@@ -126,6 +126,21 @@ describe('sharing', () => {
     assert.equal(await metric(proxy.url, 'etcd_proxy_read_flights'), 0, 'nothing is left');
   });
 
+  test('switched off, and beyond the bound, every read is a call of its own', async () => {
+    const { etcd, relay } = place;
+    for (const flag of ['--read-coalescing=off', '--max-read-flights=0']) {
+      await using proxy = await startProxy({ endpoints: [relay.address], flags: [flag] });
+      using alone = new RawGrpcClient(proxy.address);
+      const counted = await rangesHandled(etcd.first.metricsUrl);
+      const request = range({ key: bytes('k') });
+      for (const { code } of await Promise.all(repeat(20, () => alone.call(RANGE, [request]))))
+        assert.equal(code, 0);
+      assert.equal((await rangesHandled(etcd.first.metricsUrl)) - counted, 20);
+      const refused = await metric(proxy.url, 'etcd_proxy_read_limits_total{limit="flights"}');
+      assert.equal(refused, flag === '--max-read-flights=0' ? 20 : 0);
+    }
+  });
+
   test('when etcd is lost, every client is told', async () => {
     const { relay } = place;
     const request = range({ key: bytes('k'), limit: 2n });
