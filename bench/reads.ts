@@ -1,7 +1,6 @@
 /**
  * `npm run bench:reads`: many clients that read the same, from etcd, through its own grpc-proxy (which caches
- * serializable reads) and through this proxy, in turns in one run. Writes
- * docs/benchmarks.md.
+ * serializable reads) and through this proxy, in turns in one run. Writes docs/benchmarks.md.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';

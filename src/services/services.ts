@@ -1,13 +1,13 @@
 /**
- * The table of what the proxy does with each method. Today every method of etcd is forwarded one to one, and an
- * unknown one too, as bytes; the proxy's own services stand beside them.
+ * The table of what the proxy does with each method. Every method of etcd is forwarded one to one, and an unknown
+ * one too, as bytes, unless a handler is given that does better; the proxy's own services stand beside them.
  */
 import type { Services, StreamHandler, UnaryHandler, Upstream } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import { forwardStream, forwardUnary } from './forward.ts';
 import { ETCD_SERVICES, methodOf, unknownMethod } from './methods.ts';
 
-/** A method with its handler, for services that the proxy answers itself. */
+/** A method with a handler of its own: of the proxy's services, or in place of forwarding. */
 export type OwnMethod =
   | { readonly method: Method; readonly unary: UnaryHandler }
   | { readonly method: Method; readonly stream: StreamHandler };
