@@ -14,6 +14,8 @@ type Kind = (typeof KINDS)[number];
 export class Faults {
   /** How often each kind has happened. */
   readonly done: Record<Kind, number> = { cut: 0, move: 0, kill: 0 };
+  /** Why the leader could not be moved, each time. */
+  readonly refusals: unknown[] = [];
   readonly #cluster: EtcdCluster;
   readonly #relays: readonly Relay[];
 
@@ -59,8 +61,8 @@ export class Faults {
         if (targetID === undefined) return false;
         await client.moveLeader({ targetID }, { timeoutMs: 5000 });
         return true;
-      } catch {
-        // a cluster without a leader, or a member that is not ready: the next round tries again
+      } catch (error) {
+        this.refusals.push(error); // no leader, or a member that is not ready: a later round tries again
       }
     }
     return false;

@@ -73,3 +73,17 @@ export function readCall(fields: readonly string[] = [], deadline = Number.POSIT
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
+
+/** What became of a promise so far. */
+export function outcome(promise: Promise<Uint8Array>) {
+  const result: { reply?: Uint8Array; error?: unknown } = {};
+  promise.then(
+    (reply) => {
+      result.reply = reply;
+    },
+    (error: unknown) => {
+      result.error = error;
+    },
+  );
+  return result;
+}

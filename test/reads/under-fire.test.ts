@@ -51,7 +51,7 @@ test('linearizable under fire', { timeout: SECONDS * 1000 + 120_000 }, async (t)
   const joined = await metric(proxy.url, 'etcd_proxy_read_joins_total');
   const { reads, writes } = history;
   t.diagnostic(
-    `${reads.length} reads, ${joined} joined another; ${writes.length} writes; ${fire.failures.length} failures; faults ${JSON.stringify(faults.done)}`,
+    `${reads.length} reads, ${joined} joined another; ${writes.length} writes; ${fire.failures.length} failures; faults ${JSON.stringify(faults.done)}, ${faults.refusals.length} refused`,
   );
   assert.deepEqual(violations(history, await logOf(cluster.first.address)).slice(0, 5), []);
   assert.ok(joined > 100 && writes.length > 100, 'enough reads shared a call, and enough changed');
