@@ -9,12 +9,14 @@ import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { methodOf } from '../../src/services/methods.ts';
+import { Cluster } from '../../src/upstream/cluster.ts';
+import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 import type { Change, History, Pair } from './history.ts';
 
 /** A client of etcd's KV. */
 export type KvClient = Client<typeof KV>;
 
-/** A client with one connection of its own to `host:port`. */
+/** A client with one connection of its own to `host:port`, that has nothing in common with the proxy. */
 export function clientOf(address: string): KvClient {
   return createClient(KV, createGrpcTransport({ baseUrl: `http://${address}` }));
 }
@@ -22,9 +24,9 @@ export function clientOf(address: string): KvClient {
 /** A client whose calls go to a handler, without a connection. */
 export function clientInProcess(handler: UnaryHandler): KvClient {
   const transport: Transport = {
-    async unary(method, _signal, _timeoutMs, _header, input) {
+    async unary(method, _signal, timeoutMs, _header, input) {
       const request = toBinary(method.input, create(method.input, input));
-      const call = new OwnCall(methodOf(method), NO_METADATA, Number.POSITIVE_INFINITY);
+      const call = new OwnCall(methodOf(method), NO_METADATA, performance.now() + (timeoutMs ?? 60_000));
       const message = fromBinary(method.output, await handler(request, call));
       const [header, trailer] = [new Headers(), new Headers()];
       return { stream: false, service: method.parent, method, header, trailer, message };
@@ -34,6 +36,38 @@ export function clientInProcess(handler: UnaryHandler): KvClient {
     },
   };
   return createClient(KV, transport);
+}
+
+const nothing = (): void => {};
+
+/** Calls to `host:port` by the proxy's own client of etcd. */
+export function connect(address: string): Cluster {
+  const cluster = new Cluster({
+    endpoints: [parseEndpoint(address)],
+    dialTimeout: 2000,
+    maxWaiting: 1000,
+    maxReceiveBytes: 2 ** 31 - 1,
+    http2: {},
+    observer: {
+      answered: nothing,
+      retried: nothing,
+      connected: nothing,
+      lost: nothing,
+      dialFailed: nothing,
+      waitingFull: nothing,
+      limitReached: nothing,
+      fault: nothing,
+    },
+  });
+  cluster.start();
+  return cluster;
+}
+
+/** A client like {@link clientOf} that costs this process little: under load its clock and its faults stay on time. */
+export function lightClientOf(address: string, held: AsyncDisposableStack): KvClient {
+  const cluster = connect(address);
+  held.defer(() => cluster.close());
+  return clientInProcess((request, call) => cluster.unary(request, call));
 }
 
 export const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);

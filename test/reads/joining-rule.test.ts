@@ -8,27 +8,16 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Flights } from '../../src/coalesce/flights.ts';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
-import { Cluster } from '../../src/upstream/cluster.ts';
-import { parseEndpoint } from '../../src/upstream/endpoint.ts';
+import type { Cluster } from '../../src/upstream/cluster.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { Relay } from '../support/relay.ts';
 import { joinWhatWasSent } from './broken-rule.ts';
-import { clientInProcess, clientOf, logOf } from './clients.ts';
+import { clientInProcess, connect, lightClientOf, logOf } from './clients.ts';
 import { Fire } from './fire.ts';
 import { History } from './history.ts';
 import { violations } from './linearizable.ts';
 
 const nothing = (): void => {};
-const NO_OBSERVER = {
-  answered: nothing,
-  retried: nothing,
-  connected: nothing,
-  lost: nothing,
-  dialFailed: nothing,
-  waitingFull: nothing,
-  limitReached: nothing,
-  fault: nothing,
-};
 const LIMITS = { maxFlights: 100, maxMembers: 1000, maxKeyBytes: 1000 };
 
 describe('the joining rule', () => {
@@ -39,22 +28,14 @@ describe('the joining rule', () => {
   before(async () => {
     etcd = held.use(await startEtcd());
     const relay = held.use(await Relay.open(etcd.first.address, { delayMs: 5 }));
-    upstream = new Cluster({
-      endpoints: [parseEndpoint(relay.address)],
-      dialTimeout: 2000,
-      maxWaiting: 1000,
-      maxReceiveBytes: 2 ** 31 - 1,
-      http2: {},
-      observer: NO_OBSERVER,
-    });
+    upstream = connect(relay.address);
     held.defer(() => upstream.close());
-    upstream.start();
   });
   after(() => held.disposeAsync());
 
   /** What is wrong with a history of reads through a handler. */
   async function judge(handler: UnaryHandler, serializable: boolean): Promise<string[]> {
-    const direct = clientOf(etcd.first.address);
+    const direct = lightClientOf(etcd.first.address, held);
     const history = new History();
     const fire = new Fire(history, ++seed);
     const stop = new AbortController();

@@ -4,13 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { type RangeRequest, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { collect, type GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
-import { bytes, clientOf, logOf, read, write } from './clients.ts';
+import { bytes, clientOf, lightClientOf, logOf, read, write } from './clients.ts';
 import { History } from './history.ts';
 import { violations } from './linearizable.ts';
 import { metric, rangesHandled } from './metrics.ts';
@@ -52,13 +53,15 @@ describe('sharing', () => {
   test('200 clients of one key cost etcd less than one read a round trip', { timeout: 60_000 }, async () => {
     const { etcd, proxy } = place;
     const history = new History();
-    const clients = repeat(4, () => clientOf(proxy.address));
-    const writer = clientOf(etcd.first.address);
+    const clients = repeat(4, () => lightClientOf(proxy.address, held));
+    const writer = lightClientOf(etcd.first.address, held);
     const counted = await rangesHandled(etcd.first.metricsUrl);
     const began = performance.now();
     const loops = repeat(200, async (index) => {
-      for (let i = 0; i < 20; i++)
+      for (let i = 0; i < 20; i++) {
         await read(clients[index % 4] as (typeof clients)[0], `client ${index}`, ['hot'], history);
+        await sleep(DELAY_MS * Math.random()); // lest all clients march in step
+      }
     });
     const writes = (async () => {
       for (let i = 0; history.reads.length < 4000; i++)
@@ -146,7 +149,7 @@ describe('sharing', () => {
     const request = range({ key: bytes('k'), limit: 2n });
     relay.hold();
     const calls = repeat(20, () => client.call(RANGE, [request], { timeoutMs: 20_000 }));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     relay.cut(true);
     for (const { code, message } of await Promise.all(calls)) {
       assert.equal(code, 14);
@@ -164,6 +167,6 @@ async function patiently(ask: () => Promise<GrpcOutcome>): Promise<GrpcOutcome> 
   for (let i = 0; ; i++) {
     const outcome = await ask();
     if (outcome.code !== 14 || i === 200) return outcome;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
   }
 }
