@@ -9,6 +9,7 @@ import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { methodOf } from '../../src/services/methods.ts';
+import { ClientTls } from '../../src/tls/client-tls.ts';
 import { Cluster } from '../../src/upstream/cluster.ts';
 import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 import type { Change, History, Pair } from './history.ts';
@@ -48,6 +49,10 @@ export function connect(address: string): Cluster {
     maxWaiting: 1000,
     maxReceiveBytes: 2 ** 31 - 1,
     http2: {},
+    tls: new ClientTls(
+      { pair: undefined, ca: undefined, verify: true },
+      { loaded: nothing, reloaded: nothing, reloadFailed: nothing },
+    ),
     observer: {
       answered: nothing,
       retried: nothing,
