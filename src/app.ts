@@ -2,7 +2,7 @@
  * START HERE. Builds every part of the proxy and joins them.
  *
  *   socket -> one port -> HTTP/2 engine -> gRPC door ---------------> services -> cluster client -> etcd
- *                    \                 \-> web door (by inject) --/
+ *                    \                 \-> web door (in memory) --/
  *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
  */
 import { Registry } from '@prometheus-io/client';
