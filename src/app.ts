@@ -6,6 +6,7 @@
  *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
  */
 import { Registry } from '@prometheus-io/client';
+import { WatchHub } from './coalesce/watch/hub.ts';
 import type { Config } from './config/config.ts';
 import { clientTls, endpoints, serverTls } from './config/tls.ts';
 import { GrpcServer } from './grpc/server.ts';
@@ -17,6 +18,7 @@ import { ProxyMetrics } from './observe/proxy-metrics.ts';
 import { ReadMetrics } from './observe/read-metrics.ts';
 import { TlsMetrics } from './observe/tls-metrics.ts';
 import { UpstreamMetrics } from './observe/upstream-metrics.ts';
+import { exposeWatches } from './observe/watch-metrics.ts';
 import type { Services } from './rpc/contract.ts';
 import { tooLargeForEtcd } from './rpc/status.ts';
 import { browserService } from './services/browser.ts';
@@ -24,6 +26,7 @@ import { healthService } from './services/health.ts';
 import { kvService } from './services/kv.ts';
 import { HealthProbe } from './services/probe.ts';
 import { type OwnMethod, ServiceTable } from './services/services.ts';
+import { WATCH_METHODS, watchService } from './services/watch.ts';
 import { BothSides } from './tls/both-sides.ts';
 import { Cluster } from './upstream/cluster.ts';
 import { bridge } from './web/http2-bridge.ts';
@@ -33,6 +36,7 @@ export class App {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #cluster: Cluster;
+  readonly #watches: WatchHub;
   readonly #web: WebServer;
   readonly #http2: Http2Door;
   /** Serves the pages on `--metrics-addr`. */
@@ -67,6 +71,16 @@ export class App {
       observer: new UpstreamMetrics(registry, log),
     });
 
+    // Watches: the clients' share few on etcd.
+    this.#watches = new WatchHub({
+      upstream: this.#cluster,
+      methods: WATCH_METHODS,
+      historyBytes: config.get('bytes', 'watch-history-bytes'),
+      historyRevisions: config.get('integer', 'watch-history-revisions'),
+      linger: config.get('duration', 'watch-linger'),
+    });
+    exposeWatches(registry, this.#watches);
+
     // Services: what the proxy does with each method, whichever door it came through.
     const own: OwnMethod[] = [
       ...kvService({
@@ -81,6 +95,8 @@ export class App {
       ),
       ...healthService(async () => (await probe.check()).health),
     ];
+    if (config.get('switch', 'watch-coalescing') !== 'off')
+      own.push({ method: WATCH_METHODS.watch, stream: watchService(this.#watches) });
     const services: ServiceTable = new ServiceTable(this.#cluster, own);
     const probe = new HealthProbe(services);
     const observer = new CallMetrics(registry, services.methods(), log);
@@ -166,6 +182,7 @@ export class App {
     this.#http2.close();
     this.#web.close();
     this.#pages.close();
+    this.#watches.close();
     this.#cluster.close();
   }
 }

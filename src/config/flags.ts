@@ -120,6 +120,20 @@ export const FLAGS: readonly Flag[] = [
     'accept endpoints from SRV records without TLS',
     'ignored',
   ),
+  flag(
+    'Upstream',
+    'watch-coalescing',
+    'switch',
+    'on',
+    'on: watches of clients share watches on etcd; off: each is forwarded as it is',
+  ),
+  flag(
+    'Upstream',
+    'watch-linger',
+    'duration',
+    '5s',
+    'keep watching a range for this long after its last watcher has gone',
+  ),
 
   flag(
     'Reads',
@@ -180,6 +194,14 @@ export const FLAGS: readonly Flag[] = [
     '20s',
     'close the connection when a client does not answer a ping in this time',
   ),
+  flag(
+    'Limits',
+    'watch-history-bytes',
+    'bytes',
+    '67108864',
+    'memory for events that watchers may still need, of all watches together',
+  ),
+  flag('Limits', 'watch-history-revisions', 'integer', '10000', 'revisions remembered for one watched range'),
 
   flag('TLS', 'cert', 'string', '', 'client certificate for etcd, without a common name'),
   flag('TLS', 'key', 'string', '', 'key of the client certificate for etcd'),

@@ -19,6 +19,23 @@ export function envelopeHead(length: number): Buffer {
   return head;
 }
 
+/** The prefix of a message and the first part of it. The result is valid until the next call only. */
+export function envelopeStart(head: Uint8Array, rest: number): Buffer {
+  const length = ENVELOPE_BYTES + head.length;
+  let start = starts[head.length];
+  if (start === undefined) {
+    start = Buffer.alloc(length);
+    if (head.length < MAX_START) starts[head.length] = start;
+  }
+  start.writeUInt32BE(head.length + rest, 1);
+  start.set(head, ENVELOPE_BYTES);
+  return start;
+}
+
+/** Buffers that {@link envelopeStart} uses again, by length of the part, up to this length. */
+const MAX_START = 64;
+const starts: Buffer[] = [];
+
 /** A small message behind its prefix as one piece, or `undefined` when it should travel as two. */
 export function smallEnvelope(message: Uint8Array): Buffer | undefined {
   const length = message.length;

@@ -3,7 +3,7 @@ import type { Http2Stream } from '../http2/index.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
-import { envelopeHead, smallEnvelope } from './envelope.ts';
+import { envelopeHead, envelopeStart, smallEnvelope } from './envelope.ts';
 import type { RequestHead } from './request-head.ts';
 import type { GrpcServerOptions } from './server.ts';
 import { ServerCall } from './server-call.ts';
@@ -57,6 +57,13 @@ export class StreamServerCall extends ServerCall implements ServerStream {
     const envelope = smallEnvelope(message);
     if (envelope) return this.stream.sendData(envelope);
     return this.stream.sendParts(envelopeHead(message.length), message);
+  }
+
+  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+    if (this.ended) return true;
+    if (!this.headersSent) this.writeHeaders();
+    this.options.observer.sent(this.method);
+    return this.stream.sendJoined(envelopeStart(head, tail.length), tail);
   }
 
   end(status: Status): void {

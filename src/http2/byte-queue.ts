@@ -27,6 +27,14 @@ export class ByteQueue {
     this.length += chunk.length;
   }
 
+  /** Adds a copy of a short chunk, which may change afterwards. */
+  pushCopy(chunk: Uint8Array): void {
+    const copy = Buffer.allocUnsafe(chunk.length);
+    copy.set(chunk);
+    this.chunks.push(copy);
+    this.length += chunk.length;
+  }
+
   /** Moves the first `count` octets (at most `length`) into the sink. */
   take(count: number, sink: ByteSink): void {
     let left = count;
@@ -45,7 +53,9 @@ export class ByteQueue {
     this.chunks[this.head++] = TAKEN;
     this.offset = 0;
     if (this.head < this.chunks.length && (this.head < 32 || this.head * 2 < this.chunks.length)) return;
-    this.chunks = this.chunks.slice(this.head);
+    // In place: a new array would have to grow again with the next chunk.
+    this.chunks.copyWithin(0, this.head);
+    this.chunks.length -= this.head;
     this.head = 0;
   }
 }

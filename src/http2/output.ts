@@ -77,6 +77,18 @@ export class Output {
     writeFrameHeader(this.slab, at, length, type, flags, id);
   }
 
+  /** Appends a DATA frame with a payload in two parts, the first of them short and copied. */
+  joined(id: number, head: Uint8Array, tail: Uint8Array): void {
+    const length = head.length + tail.length;
+    const copied = tail.length <= COPY_LIMIT ? length : head.length;
+    const at = this.room(FRAME_HEADER + copied);
+    this.messages++;
+    writeFrameHeader(this.slab, at, length, FrameType.DATA, 0, id);
+    this.slab.set(head, at + FRAME_HEADER);
+    if (copied === length) this.slab.set(tail, at + FRAME_HEADER + head.length);
+    else this.bytes(tail);
+  }
+
   /** Appends octets of a payload. */
   bytes(part: Uint8Array): void {
     if (part.length > COPY_LIMIT) {

@@ -103,6 +103,19 @@ export class Http2Stream {
     return true;
   }
 
+  /** {@link sendParts}, but `head` is copied where it has to be kept, so that its owner can use it again. */
+  sendJoined(head: Uint8Array, body: Uint8Array): boolean {
+    if (this.closed) return false;
+    this.mustBeOpen();
+    this.connection.wake();
+    const length = head.length + body.length;
+    if (this.queuedBytes > 0 || !this.fits(length)) return this.enqueueJoined(head, body);
+    this.connection.scheduler.window -= length;
+    this.sendWindow -= length;
+    this.connection.output.joined(this.id, head, body);
+    return true;
+  }
+
   /** Sends trailer fields, which end the stream, after all queued data. */
   sendTrailers(block: Uint8Array): void {
     if (this.closed) return;
@@ -223,6 +236,13 @@ export class Http2Stream {
     output.bytes(head);
     output.bytes(body);
     if (endStream) this.localEnd();
+  }
+
+  private enqueueJoined(head: Uint8Array, body: Uint8Array): boolean {
+    this.queue ??= new ByteQueue();
+    this.queue.pushCopy(head);
+    this.connection.scheduler.queued += head.length;
+    return this.enqueue(NO_PART, body, false);
   }
 
   private enqueue(head: Uint8Array, body: Uint8Array, endStream: boolean): boolean {

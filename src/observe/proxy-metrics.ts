@@ -32,17 +32,11 @@ export class ProxyMetrics implements Http2DoorObserver {
       registers,
     });
     const incumbent = [
-      ['watchers_coalescing_total', 'Total number of current watchers coalescing'],
       ['cache_keys_total', 'Total number of keys/ranges cached'],
       ['cache_hits_total', 'Total number of cache hits'],
       ['cache_misses_total', 'Total number of cache misses'],
     ] as const;
     for (const [name, help] of incumbent) new Gauge({ name: `etcd_grpc_proxy_${name}`, help, registers });
-    new Counter({
-      name: 'etcd_grpc_proxy_events_coalescing_total',
-      help: 'Total number of events coalescing',
-      registers,
-    });
   }
 
   http2Opened(): void {

@@ -44,6 +44,11 @@ export interface ServerStream {
   sendHeaders(): void;
   /** Sends one message, not copied. `false`: send no more until `onDrain`. */
   send(message: Uint8Array): boolean;
+  /**
+   * Sends one message given in two parts, for messages that differ between clients in their beginning only. Neither
+   * part is copied by the caller or changed later.
+   */
+  sendJoined(head: Uint8Array, tail: Uint8Array): boolean;
   /** Ends the call; later sends are ignored. `call.responseTrailers` go with it. */
   end(status: Status): void;
   /** Stops reading the client: its flow-control window is not given back. */

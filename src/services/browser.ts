@@ -80,6 +80,10 @@ class OneWatch implements ServerStream {
     return room;
   }
 
+  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+    return this.send(Buffer.concat([head, tail]));
+  }
+
   end(status: Status): void {
     this.#client.end(status);
   }
@@ -157,6 +161,10 @@ class OneHeartbeat implements ServerStream {
   send(message: Uint8Array): boolean {
     this.#resolve(message);
     return true;
+  }
+
+  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+    return this.send(Buffer.concat([head, tail]));
   }
 
   end(status: Status): void {

@@ -112,6 +112,10 @@ class ProbeWatch implements ServerStream {
     return true;
   }
 
+  sendJoined(): boolean {
+    return this.send();
+  }
+
   end(status: Status): void {
     this.#settle(REFUSALS.has(status.code));
   }

@@ -45,6 +45,10 @@ export class WebStream implements ServerStream {
     return !this.#full;
   }
 
+  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+    return this.send(Buffer.concat([head, tail]));
+  }
+
   end(status: Status): void {
     if (this.#status) return;
     this.#close(status);

@@ -1,0 +1,48 @@
+/**
+ * Ranges of keys as etcd's requests write them. Keys are latin1 strings, one character a byte: they compare as
+ * etcd compares bytes, and they are ready to be looked up in maps.
+ */
+
+/** Above every key: no byte is larger than 255. */
+const NO_END = '\u0100';
+
+/** A set of neighbouring keys, `start` included, `end` excluded. */
+export class KeyRange {
+  readonly start: string;
+  /** The first key behind the range. */
+  readonly end: string;
+  /** Whether the range is one key. */
+  readonly exact: boolean;
+  /** Equal for equal ranges only. */
+  readonly id: string;
+  /** `range_end` as requests write it. */
+  readonly rangeEnd: string;
+
+  /**
+   * @param key an empty one is the least key, as in a watch
+   * @param rangeEnd empty: just the key; a zero byte: no end
+   */
+  constructor(key: string, rangeEnd: string) {
+    this.start = key === '' ? '\0' : key;
+    this.rangeEnd = rangeEnd;
+    this.exact = rangeEnd === '' || rangeEnd === `${this.start}\0`;
+    if (this.exact) this.end = `${this.start}\0`;
+    else this.end = rangeEnd === '\0' ? NO_END : rangeEnd;
+    this.id = `${this.start.length}:${this.start}${this.end}`;
+  }
+
+  /** Whether no key can be in it; etcd refuses to watch such a range. */
+  get empty(): boolean {
+    return this.start >= this.end;
+  }
+
+  /** Whether the key is in the range. */
+  contains(key: string): boolean {
+    return key >= this.start && key < this.end;
+  }
+
+  /** Whether every key of the other range is in this one. */
+  covers(other: KeyRange): boolean {
+    return this.start <= other.start && this.end >= other.end;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Events that a feed has got together, of one revision or (while etcd catches up) of many, encoded once as the end of
+ * a WatchResponse: the header, then the events. What is sent of it to however many watchers shares these bytes.
+ */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import type { EventRecord, Header } from './response.ts';
+
+/** An event within a batch. Offsets are into {@link Batch.bytes}; see {@link EventRecord}. */
+export interface BatchEvent {
+  readonly key: string;
+  readonly revision: number;
+  readonly isDelete: boolean;
+  readonly start: number;
+  readonly end: number;
+  readonly prevStart: number;
+  readonly prevEnd: number;
+}
+
+/** What a batch costs beside its bytes, for the bound of the history. */
+const OBJECT_BYTES = 320;
+const EVENT_BYTES = 120;
+
+const HEADER_TAG = 0x0a;
+const EVENTS_TAG = 0x5a;
+
+/** Immutable. */
+export class Batch {
+  /** The revision of the first event. */
+  readonly first: number;
+  /** The revision of the last event. All events of the revisions between are here. */
+  readonly revision: number;
+  /** How many revisions there are. */
+  readonly revisions: number;
+  readonly header: Header;
+  readonly bytes: Buffer;
+  readonly events: readonly BatchEvent[];
+  /** The memory it stands for, in bytes. */
+  readonly cost: number;
+  /** Whether an event has `prev_kv`. */
+  readonly #hasPrev: boolean;
+  /** Where the events begin. */
+  readonly #eventsStart: number;
+
+  /** @param records events of whole revisions, in order; they are copied, so that nothing larger is kept alive */
+  constructor(header: Header, records: readonly EventRecord[]) {
+    const head = headerField(header.bytes);
+    const length = records.reduce((sum, { start, end }) => sum + end - start, head.length);
+    // A buffer of its own: queues keep it by reference, where they would copy a slice of the pool.
+    this.bytes = Buffer.allocUnsafeSlow(length);
+    this.bytes.set(head, 0);
+    const events: BatchEvent[] = [];
+    let at = head.length;
+    let revisions = 0;
+    let hasPrev = false;
+    for (const record of records) {
+      record.source.copy(this.bytes, at, record.start, record.end);
+      if (events.at(-1)?.revision !== record.revision) revisions++;
+      events.push(moved(record, at - record.start));
+      hasPrev ||= record.prevEnd > record.prevStart;
+      at += record.end - record.start;
+    }
+    this.header = header;
+    this.events = events;
+    this.first = records[0]?.revision ?? 0;
+    this.revision = records.at(-1)?.revision ?? 0;
+    this.revisions = revisions;
+    this.cost = length + OBJECT_BYTES + records.length * EVENT_BYTES;
+    this.#hasPrev = hasPrev;
+    this.#eventsStart = head.length;
+  }
+
+  /** Whether leaving out `prev_kv` makes a difference. */
+  get hasPrev(): boolean {
+    return this.#hasPrev;
+  }
+
+  /** The encoded header. */
+  get head(): Buffer {
+    return this.bytes.subarray(0, this.#eventsStart);
+  }
+
+  /** An event's field, without `prev_kv` on demand. */
+  event(event: BatchEvent, stripPrev: boolean): Buffer {
+    const { bytes } = this;
+    if (!stripPrev || event.prevStart === event.prevEnd) return bytes.subarray(event.start, event.end);
+    const bodyStart = bodyOf(bytes, event.start);
+    const body = Buffer.concat([
+      bytes.subarray(bodyStart, event.prevStart),
+      bytes.subarray(event.prevEnd, event.end),
+    ]);
+    return Buffer.from(new BinaryWriter().uint32(EVENTS_TAG).bytes(body).finish());
+  }
+}
+
+/** `header` of a response as a field. */
+export function headerField(header: Uint8Array): Uint8Array {
+  return new BinaryWriter().uint32(HEADER_TAG).bytes(header).finish();
+}
+
+/** An event of which the bytes are copied this much further. */
+function moved(record: EventRecord, shift: number): BatchEvent {
+  return {
+    key: record.key,
+    revision: record.revision,
+    isDelete: record.isDelete,
+    start: record.start + shift,
+    end: record.end + shift,
+    prevStart: record.prevStart + shift,
+    prevEnd: record.prevEnd + shift,
+  };
+}
+
+/** Where the body of a field with a one-byte tag starts. */
+function bodyOf(bytes: Buffer, start: number): number {
+  let at = start + 1;
+  while ((bytes[at] as number) >= 0x80) at++;
+  return at + 1;
+}
+
+/** Events up to this many bytes go into one batch, but for those of one revision, which stay together. */
+const BATCH_BYTES = 1 << 20;
+
+/** Makes batches of the events of a response that come after `applied`. */
+export function batchesOf(header: Header, events: readonly EventRecord[], applied: number): Batch[] {
+  const batches: Batch[] = [];
+  let records: EventRecord[] = [];
+  let bytes = 0;
+  for (const event of events) {
+    if (event.revision <= applied) continue;
+    if (bytes >= BATCH_BYTES && records.at(-1)?.revision !== event.revision) {
+      batches.push(new Batch(header, records));
+      records = [];
+      bytes = 0;
+    }
+    records.push(event);
+    bytes += event.end - event.start;
+  }
+  if (records.length > 0) batches.push(new Batch(header, records));
+  return batches;
+}

@@ -1,0 +1,180 @@
+/**
+ * The watchers of one feed and how they get its batches. The synced ones stand in the index and get each batch as it
+ * comes. The others walk through the history at the pace at which their clients read.
+ */
+import { variantOf } from './audience.ts';
+import type { Batch } from './batch.ts';
+import { deliver, deliverBacklog } from './delivery.ts';
+import type { Feed } from './feed.ts';
+import { withRevision } from './replies.ts';
+import type { Watcher } from './watcher.ts';
+import { WatcherIndex } from './watcher-index.ts';
+
+/** Whether a watcher has had everything up to a revision, and may be told so. */
+export function isAt(watcher: Watcher, revision: number): boolean {
+  return (
+    watcher.synced &&
+    !watcher.sink.blocked &&
+    revision >= watcher.next - 1 &&
+    revision >= watcher.seenRevision
+  );
+}
+
+export class Cursors {
+  readonly #feed: Feed;
+  readonly #all = new Set<Watcher>();
+  readonly #index = new WatcherIndex();
+  #synced = 0;
+
+  constructor(feed: Feed) {
+    this.#feed = feed;
+  }
+
+  /** How many watchers the feed has. */
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** How many of them are behind. */
+  get lagging(): number {
+    return this.#all.size - this.#synced;
+  }
+
+  /** Whether there are watchers and none keeps up. */
+  get allLagging(): boolean {
+    return this.#all.size > 0 && this.#synced === 0;
+  }
+
+  /** The lowest revision that some watcher still needs. */
+  least(): number {
+    let least = this.#feed.applied + 1;
+    for (const watcher of this.#all) if (!watcher.synced && watcher.next < least) least = watcher.next;
+    return least;
+  }
+
+  all(): Iterable<Watcher> {
+    return this.#all;
+  }
+
+  /** Takes a watcher that the feed can serve, and sends it what it has missed. */
+  attach(watcher: Watcher): void {
+    watcher.feed = this.#feed;
+    watcher.synced = false;
+    this.#index.enter(watcher, variantOf(watcher.options, this.#feed.prevKv && !watcher.options.prevKv));
+    this.#all.add(watcher);
+    this.pump(watcher);
+  }
+
+  /** Lets a watcher go; `next` says from where another feed has to go on. */
+  detach(watcher: Watcher): void {
+    if (!this.#all.delete(watcher)) return;
+    if (watcher.synced) {
+      this.#unsync(watcher);
+      watcher.next = Math.max(watcher.next, this.#feed.applied + 1);
+    }
+    this.#index.leave(watcher);
+    watcher.feed = undefined;
+  }
+
+  /** Sends a watcher that is behind as much as its client takes. */
+  pump(watcher: Watcher): void {
+    const feed = this.#feed;
+    const { history } = feed;
+    if (watcher.next < history.floor) {
+      feed.context.replace(watcher);
+      return;
+    }
+    let position = history.find(watcher.next);
+    while (position < history.length) {
+      if (watcher.sink.blocked) {
+        this.#lag(watcher);
+        return;
+      }
+      position += deliverBacklog(watcher, history, position, feed.context);
+      if (watcher.feed !== feed) return; // its stream ended with what was sent
+    }
+    if (feed.terminal !== undefined) this.#finish(watcher);
+    else this.#sync(watcher);
+  }
+
+  /** Gives a new batch to the synced watchers that it is for. */
+  deliver(batch: Batch): void {
+    const { context, applied } = this.#feed;
+    let deliveries = 0;
+    for (const audience of this.#index.match(batch)) {
+      const tail = audience.encode(batch);
+      if (tail === undefined) continue;
+      for (const watcher of audience.watchers) {
+        if (batch.revision < watcher.next) continue;
+        if (watcher.sink.blocked) {
+          this.#unsync(watcher);
+          watcher.next = Math.max(watcher.next, applied + 1);
+          this.#lag(watcher);
+        } else {
+          deliver(watcher, batch, tail, audience);
+          deliveries++;
+        }
+      }
+    }
+    context.stats.delivered(deliveries);
+  }
+
+  /** Tells the synced watchers that want it, and had no event since the last time, how far the feed has come. */
+  notifyProgress(): void {
+    const { applied, header } = this.#feed;
+    for (const watcher of this.#all) {
+      if (!watcher.options.progressNotify) continue;
+      const { quiet } = watcher;
+      watcher.quiet = true;
+      if (quiet && isAt(watcher, applied)) watcher.sink.progress(watcher, withRevision(header, applied));
+    }
+  }
+
+  /** Moves the watchers that `target` can serve to it. */
+  moveTo(target: Feed): void {
+    const { applied } = this.#feed;
+    for (const watcher of [...this.#all]) {
+      const next = watcher.synced ? Math.max(watcher.next, applied + 1) : watcher.next;
+      if (!target.serves(next)) continue;
+      this.detach(watcher);
+      target.cursors.attach(watcher);
+    }
+    if (this.#all.size === 0) this.#feed.context.unused(this.#feed);
+  }
+
+  /** The feed has ended: tells the watchers that have had all of it. */
+  finishSynced(): void {
+    for (const watcher of [...this.#all]) if (watcher.synced) this.#finish(watcher);
+  }
+
+  #finish(watcher: Watcher): void {
+    const { terminal, context } = this.#feed;
+    this.detach(watcher);
+    watcher.next = Math.max(watcher.next, this.#feed.applied + 1);
+    if (terminal?.kind === 'status') watcher.sink.fail(terminal.status.code, terminal.status.message);
+    else if (terminal?.kind === 'canceled')
+      watcher.sink.canceled(watcher, terminal.header, 0, terminal.reason);
+    else if (terminal?.kind === 'compacted' && watcher.next < terminal.revision)
+      watcher.sink.canceled(watcher, terminal.header, terminal.revision, '');
+    else context.place(watcher);
+    if (this.#all.size === 0) context.unused(this.#feed);
+  }
+
+  #sync(watcher: Watcher): void {
+    watcher.audience?.watchers.add(watcher);
+    watcher.synced = true;
+    watcher.fresh = false;
+    this.#synced++;
+    if (this.#synced === 1) this.#feed.flow();
+  }
+
+  #unsync(watcher: Watcher): void {
+    watcher.audience?.watchers.delete(watcher);
+    watcher.synced = false;
+    this.#synced--;
+  }
+
+  #lag(watcher: Watcher): void {
+    watcher.sink.lagging(watcher);
+  }
+}

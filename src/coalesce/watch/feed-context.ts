@@ -1,0 +1,31 @@
+/** What a feed needs of the hub around it. */
+
+import type { Feed } from './feed.ts';
+import type { FragmentLimit } from './fragments.ts';
+import type { HistoryBudget } from './history.ts';
+import type { ProgressInterval } from './progress-interval.ts';
+import type { WatchStats } from './stats.ts';
+import type { UpstreamWatch, UpstreamWatchOwner, UpstreamWatchRequest } from './upstream-watch.ts';
+import type { Versions } from './versions.ts';
+import type { Watcher } from './watcher.ts';
+
+export interface FeedContext {
+  readonly budget: HistoryBudget;
+  /** Batches that one feed may remember. */
+  readonly maxRevisions: number;
+  readonly stats: WatchStats;
+  readonly versions: Versions;
+  readonly fragments: FragmentLimit;
+  readonly interval: ProgressInterval;
+  openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch;
+  /** etcd has compacted everything below this revision. */
+  compacted(revision: number): void;
+  /** The feed serves nobody new from now on. */
+  ended(feed: Feed): void;
+  /** The feed's last watcher has gone. */
+  unused(feed: Feed): void;
+  /** The feed has forgotten what the watcher needs next. */
+  replace(watcher: Watcher): void;
+  /** The watcher is on no feed and needs one. */
+  place(watcher: Watcher): void;
+}

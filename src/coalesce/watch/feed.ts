@@ -1,0 +1,269 @@
+/**
+ * A feed: one watch on etcd that serves any number of watchers. It outlives its stream to etcd: a lost one is opened
+ * again at the revision after the last one applied, and watchers notice nothing.
+ *
+ * Two revisions say what it can serve. `history.floor`: from here on everything is remembered. `applied`: up to here
+ * everything has been seen. `applied` moves when all events of a revision are in the history, and by a progress
+ * response of an etcd whose progress responses can be trusted; never by the header of a response with events,
+ * which is ahead of events still to come while etcd catches up.
+ */
+import { Code, type Status } from '../../rpc/status.ts';
+import type { KeyRange } from '../key-range.ts';
+import { batchesOf } from './batch.ts';
+import { Cursors } from './cursors.ts';
+import type { FeedContext } from './feed-context.ts';
+import { History } from './history.ts';
+import { ProgressQuestions } from './progress-questions.ts';
+import { type Header, NO_HEADER, type WatchResponse } from './response.ts';
+import { RetryDelay } from './retry-delay.ts';
+import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
+
+/** `gathering`: not sent to etcd yet, so that it can still start earlier. */
+export type FeedState = 'gathering' | 'starting' | 'live' | 'resuming' | 'ended';
+
+/** How etcd ended a feed for good. */
+export type Terminal =
+  | { readonly kind: 'compacted'; readonly header: Header; readonly revision: number }
+  | { readonly kind: 'canceled'; readonly header: Header; readonly reason: string }
+  | { readonly kind: 'status'; readonly status: Status };
+
+/** With so much unread by every watcher, a catch-up feed stops reading etcd. */
+const CATCH_UP_BYTES = 1 << 20;
+/** The same for other feeds. */
+const STALL_BYTES = 8 << 20;
+
+export class Feed implements UpstreamWatchOwner {
+  readonly context: FeedContext;
+  readonly range: KeyRange;
+  readonly prevKv: boolean;
+  readonly history: History;
+  readonly cursors: Cursors;
+  readonly progress: ProgressQuestions;
+  /** The feed that this one's watchers move to as soon as they have caught up with its history. */
+  target: Feed | undefined;
+  state: FeedState = 'gathering';
+  applied: number;
+  /** etcd's latest header on this feed. */
+  header: Header = NO_HEADER;
+  terminal: Terminal | undefined;
+  /** When the progress interval began, in milliseconds of `performance.now()`. */
+  tickedAt = performance.now();
+  /** When etcd's own interval began. */
+  #heardAt = 0;
+  readonly #delay = new RetryDelay();
+  #watch: UpstreamWatch | undefined;
+  #timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
+  #paused = false;
+
+  /** Whether it was started for events of the past. */
+  readonly past: boolean;
+
+  /** @param start the first revision whose events are wanted */
+  constructor(
+    context: FeedContext,
+    range: KeyRange,
+    prevKv: boolean,
+    start: number,
+    target: Feed | undefined,
+    past: boolean,
+  ) {
+    this.past = past;
+    this.context = context;
+    this.range = range;
+    this.prevKv = prevKv;
+    this.target = target;
+    this.applied = start - 1;
+    this.history = new History(start, context.maxRevisions, context.budget);
+    this.history.kept = target !== undefined;
+    this.cursors = new Cursors(this);
+    this.progress = new ProgressQuestions(this);
+    const immediate = setImmediate(() => this.#open());
+    this.#timer = immediate;
+  }
+
+  /** Whether a watcher that needs everything from `next` on can be served. */
+  serves(next: number): boolean {
+    return this.state !== 'ended' && next >= this.history.floor;
+  }
+
+  /** Makes a feed that has not been sent to etcd start earlier, unless it is one for new events only. */
+  startFrom(next: number): void {
+    if (this.state !== 'gathering' || !this.past || next < 1 || next >= this.history.floor) return;
+    this.history.floor = next;
+    this.applied = next - 1;
+  }
+
+  /** Whether progress responses of the present stream mean what they say. */
+  get progressIsSafe(): boolean {
+    return this.context.versions.isSafe(this.header.member);
+  }
+
+  /** Whether it is known what progress responses are worth. */
+  get memberKnown(): boolean {
+    return this.context.versions.knows(this.header.member);
+  }
+
+  /** Finds out about the member, and goes on with the questions that wait for that. */
+  learnMember(): void {
+    this.context.versions.learn(this.header.member, () => this.progress.look());
+  }
+
+  /** Asks etcd for a progress response, if the stream is up. */
+  askProgress(): void {
+    this.#watch?.requestProgress();
+  }
+
+  /** Ends the feed because nobody needs it. */
+  close(): void {
+    this.state = 'ended';
+    clearTimeout(this.#timer as NodeJS.Timeout);
+    clearImmediate(this.#timer as NodeJS.Immediate);
+    this.#watch?.cancel();
+    this.#watch = undefined;
+    this.history.release();
+    this.progress.close();
+  }
+
+  /** The target is gone: this feed stands on its own. */
+  promote(): void {
+    this.target = undefined;
+    this.history.kept = false;
+    this.flow();
+  }
+
+  /** Watchers have come, gone or read: decides whether etcd may send more. It waits only while nobody reads. */
+  flow(): void {
+    if (this.target !== undefined) this.history.forgetBefore(this.cursors.least());
+    const limit = this.target !== undefined ? CATCH_UP_BYTES : STALL_BYTES;
+    const full = this.cursors.allLagging && this.history.bytesFrom(this.cursors.least()) > limit;
+    if (full === this.#paused) return;
+    this.#paused = full;
+    if (full) this.#watch?.pause();
+    else this.#watch?.resume();
+  }
+
+  onResponse(response: WatchResponse): void {
+    this.#delay.reset();
+    if (response.header.revision !== 0) this.header = response.header;
+    if (response.canceled) this.#canceled(response);
+    else if (response.created) this.#created();
+    else if (response.events.length > 0) this.#events(response);
+    else this.#progressed(response);
+  }
+
+  onFragment(size: number): void {
+    this.context.fragments.saw(size);
+  }
+
+  onEnd(status: Status): void {
+    this.#watch = undefined;
+    this.context.versions.forget();
+    if (this.state === 'ended') return;
+    if (isFinal(status)) {
+      this.#finish({ kind: 'status', status });
+      return;
+    }
+    this.state = 'resuming';
+    this.context.stats.resumes++;
+    this.#timer = setTimeout(() => this.#open(), this.#delay.next());
+  }
+
+  #open(): void {
+    this.#timer = undefined;
+    this.#paused = false;
+    if (this.state === 'gathering') this.state = 'starting';
+    const start = this.applied + 1;
+    this.#watch = this.context.openWatch({ range: this.range, start, prevKv: this.prevKv }, this);
+    this.flow();
+  }
+
+  #created(): void {
+    this.state = 'live';
+    this.#heardAt = performance.now();
+    this.tickedAt = this.#heardAt;
+    this.learnMember();
+    if (this.target !== undefined) this.progress.catchUp();
+    this.progress.resume();
+  }
+
+  #events({ events, header }: WatchResponse): void {
+    for (const batch of batchesOf(header, events, this.applied)) {
+      this.context.stats.events += batch.events.length;
+      this.history.push(batch);
+      this.cursors.deliver(batch);
+      this.applied = batch.revision;
+    }
+    this.context.budget.enforce();
+    this.#moveOn();
+  }
+
+  #progressed(response: WatchResponse): void {
+    const { revision } = response.header;
+    const periodic = response.watchId >= 0;
+    if (this.progressIsSafe) {
+      if (revision > this.applied) this.applied = revision;
+      this.progress.answered(periodic);
+    }
+    if (periodic) this.#tick();
+    this.#moveOn();
+  }
+
+  /** etcd's progress interval has passed. */
+  #tick(): void {
+    const now = performance.now();
+    this.context.interval.saw(now - this.#heardAt);
+    this.#heardAt = now;
+    this.tick(now);
+  }
+
+  /** Tells the watchers that want it how far they are. */
+  tick(now: number): void {
+    this.tickedAt = now;
+    this.cursors.notifyProgress();
+  }
+
+  /** Hands watchers over to the target where they fit, and sees to the flow of the others. */
+  #moveOn(): void {
+    if (this.target !== undefined) this.cursors.moveTo(this.target);
+    if (this.state !== 'ended') this.flow();
+  }
+
+  #canceled(response: WatchResponse): void {
+    const { header, compactRevision, cancelReason } = response;
+    this.#watch?.cancel();
+    this.#watch = undefined;
+    if (compactRevision > 0) {
+      this.context.compacted(compactRevision);
+      this.#finish({ kind: 'compacted', header, revision: compactRevision });
+    } else this.#finish({ kind: 'canceled', header, reason: cancelReason });
+  }
+
+  #finish(terminal: Terminal): void {
+    this.state = 'ended';
+    this.terminal = terminal;
+    this.progress.close();
+    this.context.ended(this);
+    this.cursors.finishSynced();
+  }
+}
+
+/**
+ * Whether a status says that opening the watch again would not help. Everything else is a failure of a connection
+ * or of one member.
+ */
+function isFinal({ code, message }: Status): boolean {
+  if (message.includes('no leader')) return true;
+  switch (code) {
+    case Code.INVALID_ARGUMENT:
+    case Code.NOT_FOUND:
+    case Code.PERMISSION_DENIED:
+    case Code.RESOURCE_EXHAUSTED:
+    case Code.FAILED_PRECONDITION:
+    case Code.OUT_OF_RANGE:
+    case Code.UNIMPLEMENTED:
+    case Code.UNAUTHENTICATED:
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * What a feed remembers: its latest batches, oldest first. A watcher is a revision to go on from, so a batch can be
+ * forgotten at any time; whoever still needs it finds that out from {@link History.floor}.
+ */
+import type { Batch } from './batch.ts';
+
+/** The bound that all histories share. */
+export class HistoryBudget {
+  readonly limit: number;
+  bytes = 0;
+  readonly #histories = new Set<History>();
+
+  /** @param limit bytes of all histories together */
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  add(history: History): void {
+    this.#histories.add(history);
+  }
+
+  remove(history: History): void {
+    this.#histories.delete(history);
+  }
+
+  /** Brings the whole below the limit, the largest histories giving most. */
+  enforce(): void {
+    if (this.bytes <= this.limit) return;
+    const goal = this.limit * 0.9;
+    for (let share = goal / this.#histories.size; this.bytes > goal; share *= 0.8) {
+      for (const history of this.#histories) if (!history.kept) history.shrink(share);
+      if (share < 1) return;
+    }
+  }
+}
+
+export class History {
+  /** Every event of the range with a revision from here to the feed's applied revision is in the history. */
+  floor: number;
+  bytes = 0;
+  /** Exempt from the common bound: its feed holds etcd back instead. */
+  kept = false;
+  readonly #budget: HistoryBudget;
+  readonly #maxRevisions: number;
+  #batches: Batch[] = [];
+  #head = 0;
+  #released = false;
+  #revisions = 0;
+
+  constructor(floor: number, maxRevisions: number, budget: HistoryBudget) {
+    this.floor = floor;
+    this.#maxRevisions = maxRevisions;
+    this.#budget = budget;
+    budget.add(this);
+  }
+
+  /** How many batches there are. */
+  get length(): number {
+    return this.#batches.length - this.#head;
+  }
+
+  /** The batch at a position, counted from the oldest. */
+  at(position: number): Batch | undefined {
+    return this.#batches[this.#head + position];
+  }
+
+  /** The position of the first batch that has this revision or a later one. */
+  find(revision: number): number {
+    let low = this.#head;
+    let high = this.#batches.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#batches[middle] as Batch).revision < revision) low = middle + 1;
+      else high = middle;
+    }
+    return low - this.#head;
+  }
+
+  push(batch: Batch): void {
+    if (this.#released) return;
+    this.#batches.push(batch);
+    this.bytes += batch.cost;
+    this.#budget.bytes += batch.cost;
+    this.#revisions += batch.revisions;
+    while (this.#revisions > this.#maxRevisions) this.#dropOldest();
+  }
+
+  /** The bytes of the batches that a watcher which needs this revision has before it. */
+  bytesFrom(revision: number): number {
+    let bytes = 0;
+    for (let at = this.find(revision); at < this.length; at++) bytes += this.at(at)?.cost ?? 0;
+    return bytes;
+  }
+
+  /** Forgets the oldest batches until at most so many bytes are left. */
+  shrink(bytes: number): void {
+    while (this.bytes > bytes) this.#dropOldest();
+  }
+
+  /** Forgets what lies before a revision. */
+  forgetBefore(revision: number): void {
+    while (this.length > 0 && (this.at(0) as Batch).revision < revision) this.#dropOldest();
+  }
+
+  /** Forgets everything, for good. */
+  release(): void {
+    this.shrink(0);
+    this.#released = true;
+    this.#budget.remove(this);
+  }
+
+  #dropOldest(): void {
+    const batch = this.#batches[this.#head] as Batch;
+    this.floor = batch.revision + 1;
+    this.bytes -= batch.cost;
+    this.#budget.bytes -= batch.cost;
+    this.#revisions -= batch.revisions;
+    this.#batches[this.#head++] = undefined as unknown as Batch;
+    if (this.#head < 64 || this.#head * 2 < this.#batches.length) return;
+    this.#batches = this.#batches.slice(this.#head);
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * START HERE. The watch hub: N watchers of clients, few watches on etcd.
+ *
+ *   client stream ─ Watcher ┐                       ┌ index: newest batch to the watchers it is for
+ *   client stream ─ Watcher ┼─▶ Feed (range, A) ────┤
+ *   client stream ─ Watcher ┘     │                 └ history: batches for the watchers behind
+ *                                 ▼
+ *                           UpstreamWatch ─▶ etcd
+ *
+ * The hub knows the feeds by identity, and what all feeds share.
+ */
+import type { Upstream } from '../../rpc/contract.ts';
+import type { Metadata } from '../../rpc/metadata.ts';
+import type { Method } from '../../rpc/method.ts';
+import { OwnCall } from '../../rpc/own-call.ts';
+import { FragmentLimit } from './fragments.ts';
+import { HistoryBudget } from './history.ts';
+import type { Identity } from './identity.ts';
+import { IdentityFeeds } from './identity-feeds.ts';
+import { ProgressInterval } from './progress-interval.ts';
+import { WatchStats } from './stats.ts';
+
+export interface WatchHubOptions {
+  readonly upstream: Upstream;
+  /** The methods that the hub calls. */
+  readonly methods: { readonly watch: Method; readonly range: Method; readonly status: Method };
+  /** Bytes of all histories together. */
+  readonly historyBytes: number;
+  /** Revisions in the history of one feed. */
+  readonly historyRevisions: number;
+  /** Milliseconds for which a feed without watchers stays. */
+  readonly linger: number;
+}
+
+/** How long one call of the hub's own may take, in milliseconds. */
+const CALL_MS = 5000;
+
+export class WatchHub {
+  readonly options: WatchHubOptions;
+  readonly stats = new WatchStats();
+  readonly fragments = new FragmentLimit();
+  readonly budget: HistoryBudget;
+  readonly interval: ProgressInterval;
+  /** The highest revision known to be compacted: watches that start below it are over. */
+  compacted = 0;
+  readonly #identities = new Map<string, IdentityFeeds>();
+
+  constructor(options: WatchHubOptions) {
+    this.options = options;
+    this.budget = new HistoryBudget(options.historyBytes);
+    this.interval = new ProgressInterval((now, ms) => this.#tick(now, ms));
+    this.interval.start();
+  }
+
+  /** The feeds of an identity. */
+  feedsOf(identity: Identity): IdentityFeeds {
+    let feeds = this.#identities.get(identity.id);
+    if (feeds === undefined) {
+      feeds = new IdentityFeeds(this, identity);
+      this.#identities.set(identity.id, feeds);
+    }
+    return feeds;
+  }
+
+  /** Forgets an identity that nothing is left of. */
+  released(feeds: IdentityFeeds): void {
+    if (feeds.idle && this.#identities.get(feeds.identity.id) === feeds)
+      this.#identities.delete(feeds.identity.id);
+  }
+
+  /** {@link compacted}, unless the store is at a revision that denies it: then it was restored from a backup. */
+  compactedAt(revision: number): number {
+    if (revision < this.compacted) this.compacted = 0;
+    return this.compacted;
+  }
+
+  /** Every feed of every identity. */
+  *feeds(): Iterable<import('./feed.ts').Feed> {
+    for (const identity of this.#identities.values()) yield* identity.feeds();
+  }
+
+  /** Makes a call of the hub's own, which ends in time. */
+  async unary(method: Method, metadata: Metadata, request: Uint8Array): Promise<Uint8Array> {
+    const call = new OwnCall(method, metadata, performance.now() + CALL_MS);
+    const timer = setTimeout(() => call.cancel(), CALL_MS);
+    try {
+      return await this.options.upstream.unary(request, call);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends every feed. Client streams are ended by whoever serves them. */
+  close(): void {
+    this.interval.stop();
+    for (const identity of [...this.#identities.values()]) identity.close();
+  }
+
+  #tick(now: number, ms: number): void {
+    for (const feed of this.feeds()) if (now - feed.tickedAt > ms) feed.tick(now);
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * The feeds of one identity, and which of them serves a watcher: one whose range contains the watcher's and which
+ * still knows the revision that it needs next. Where there is none, a feed is started. If another feed covers the
+ * range but has forgotten that revision, the new one is a catch-up: its watchers move over as soon as they fit.
+ */
+
+import { OwnCall } from '../../rpc/own-call.ts';
+import { Code } from '../../rpc/status.ts';
+import type { KeyRange } from '../key-range.ts';
+import { Feed } from './feed.ts';
+import type { FeedContext } from './feed-context.ts';
+import type { FragmentLimit } from './fragments.ts';
+import type { HistoryBudget } from './history.ts';
+import type { WatchHub } from './hub.ts';
+import type { Identity } from './identity.ts';
+import { LeaderDetector } from './leader-detector.ts';
+import type { ProgressInterval } from './progress-interval.ts';
+import type { ProbeResult } from './revision-probe.ts';
+import { RevisionProbe } from './revision-probe.ts';
+import type { WatchStats } from './stats.ts';
+import { UpstreamWatch, type UpstreamWatchOwner, type UpstreamWatchRequest } from './upstream-watch.ts';
+import { Versions } from './versions.ts';
+import type { Watcher, WatchSink } from './watcher.ts';
+
+/** Feeds of ranges that are looked at for one that contains a new watcher's. */
+const MAX_SEARCH = 256;
+
+/** Catch-ups for watchers whose clients did not keep up; one more ends its stream. */
+const MAX_LAGGING_CATCH_UPS = 64;
+
+export class IdentityFeeds implements FeedContext {
+  readonly identity: Identity;
+  readonly budget: HistoryBudget;
+  readonly maxRevisions: number;
+  readonly stats: WatchStats;
+  readonly fragments: FragmentLimit;
+  readonly interval: ProgressInterval;
+  readonly versions: Versions;
+  readonly #streams = new Set<WatchSink>();
+  readonly #leader: LeaderDetector;
+  readonly #hub: WatchHub;
+  readonly #byRange = new Map<string, Feed[]>();
+  readonly #wide = new Set<Feed>();
+  readonly #feeds = new Set<Feed>();
+  readonly #probes = new Map<string, RevisionProbe>();
+  readonly #lingering = new Map<Feed, NodeJS.Timeout>();
+
+  constructor(hub: WatchHub, identity: Identity) {
+    this.#hub = hub;
+    this.identity = identity;
+    this.budget = hub.budget;
+    this.maxRevisions = hub.options.historyRevisions;
+    this.stats = hub.stats;
+    this.fragments = hub.fragments;
+    this.interval = hub.interval;
+    const { upstream, methods } = hub.options;
+    this.#leader = new LeaderDetector((listener) =>
+      upstream.stream(new OwnCall(methods.watch, identity.metadata, Number.POSITIVE_INFINITY), listener),
+    );
+    this.versions = new Versions(() =>
+      hub.unary(hub.options.methods.status, identity.metadata, new Uint8Array(0)),
+    );
+  }
+
+  /** All feeds, also those that have ended and still have readers of their history. */
+  feeds(): Iterable<Feed> {
+    return this.#feeds;
+  }
+
+  /** Whether nothing is left of this identity. */
+  get idle(): boolean {
+    return this.#streams.size === 0 && this.#feeds.size === 0;
+  }
+
+  /** A client's stream begins. */
+  enter(sink: WatchSink): void {
+    this.#streams.add(sink);
+    if (this.identity.hasLeader) this.#leader.add(sink);
+  }
+
+  /** It is over, and its watchers are gone. */
+  leave(sink: WatchSink): void {
+    this.#streams.delete(sink);
+    this.#leader.remove(sink);
+    this.#hub.released(this);
+  }
+
+  /**
+   * Asks for etcd's revision and whether the client may watch the range.
+   * @param start a past revision that may be served from history, or `Infinity`
+   */
+  probe(range: KeyRange, start: number, done: (result: ProbeResult) => void): void {
+    const key = this.identity.hasToken ? range.id : '';
+    let probe = this.#probes.get(key);
+    if (probe === undefined) {
+      const { range: method } = this.#hub.options.methods;
+      const read = (request: Uint8Array) => this.#hub.unary(method, this.identity.metadata, request);
+      probe = this.identity.hasToken
+        ? new RevisionProbe(read, range.start, range.rangeEnd)
+        : new RevisionProbe(read, '\0', '');
+      this.#probes.set(key, probe);
+      if (this.#probes.size > MAX_PROBES) this.#probes.delete(this.#probes.keys().next().value as string);
+    }
+    probe.ask(start, done);
+  }
+
+  /** Asks for etcd's revision on behalf of nothing that is watched. */
+  probeAny(done: (result: ProbeResult) => void): void {
+    const probe = this.#probes.values().next().value;
+    if (probe === undefined) done({ kind: 'refused' });
+    else probe.ask(Number.POSITIVE_INFINITY, done);
+  }
+
+  /** The feed that would serve a watcher from its history, if any. */
+  find(range: KeyRange, prevKv: boolean, next: number): Feed | undefined {
+    let found: Feed | undefined;
+    for (const feed of this.#candidates(range)) {
+      if (prevKv && !feed.prevKv) continue;
+      if (feed.range.id === range.id) feed.startFrom(next);
+      if (!feed.serves(next)) continue;
+      if (feed.target === undefined && feed.prevKv === prevKv) return feed;
+      if (found === undefined || found.target !== undefined) found = feed;
+    }
+    return found;
+  }
+
+  /** Whether a feed remembers a past revision, so that etcd would not be asked for it. */
+  remembers(range: KeyRange, prevKv: boolean, start: number): boolean {
+    for (const feed of this.#candidates(range))
+      if ((feed.prevKv || !prevKv) && feed.serves(start) && start <= feed.applied) return true;
+    return false;
+  }
+
+  place(watcher: Watcher): void {
+    this.placeAt(watcher, Number.POSITIVE_INFINITY, false);
+  }
+
+  /**
+   * Puts a watcher on a feed.
+   * @param start where a new feed would start at the latest
+   * @param anew etcd has to say whether the watcher's revision still exists: no history will do
+   */
+  placeAt(watcher: Watcher, start: number, anew: boolean): void {
+    const { range, next, options } = watcher;
+    let feed = this.find(range, options.prevKv, next);
+    if (feed === undefined || next < 1 || (anew && feed.state !== 'gathering')) {
+      const target = next < 1 ? undefined : this.#containing(range, options.prevKv);
+      feed = this.#start(range, options.prevKv, Math.min(start, next), target, next < start);
+    }
+    this.#use(feed);
+    feed.cursors.attach(watcher);
+  }
+
+  replace(watcher: Watcher): void {
+    const { feed, range, options } = watcher;
+    feed?.cursors.detach(watcher);
+    const served = this.find(range, options.prevKv, watcher.next) !== undefined;
+    if (!served && this.stats.catchUps >= MAX_LAGGING_CATCH_UPS) {
+      this.stats.evicted++;
+      watcher.sink.fail(Code.UNAVAILABLE, 'etcd-connect-proxy: the client reads its watches too slowly');
+    } else {
+      watcher.fresh = true;
+      this.place(watcher);
+    }
+    if (feed?.cursors.size === 0) this.unused(feed);
+  }
+
+  /** Takes a watcher off its feed for good. */
+  remove(watcher: Watcher): void {
+    const { feed } = watcher;
+    if (feed === undefined) return;
+    feed.cursors.detach(watcher);
+    if (feed.cursors.size === 0) this.unused(feed);
+    else feed.flow();
+  }
+
+  openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch {
+    const { upstream, methods } = this.#hub.options;
+    return new UpstreamWatch(upstream, methods.watch, this.identity.metadata, request, owner);
+  }
+
+  compacted(revision: number): void {
+    this.#hub.compacted = Math.max(this.#hub.compacted, revision);
+  }
+
+  ended(feed: Feed): void {
+    this.#forget(feed);
+    if (feed.cursors.size === 0) this.unused(feed);
+  }
+
+  unused(feed: Feed): void {
+    if (!this.#feeds.has(feed) || this.#lingering.has(feed)) return;
+    const linger = this.#hub.options.linger;
+    if (feed.state === 'ended' || feed.target !== undefined || linger === 0) {
+      this.#close(feed);
+      return;
+    }
+    const timer = setTimeout(() => this.#close(feed), linger);
+    this.#lingering.set(feed, timer);
+    if (this.#lingering.size > MAX_LINGERING) this.#close(this.#lingering.keys().next().value as Feed);
+  }
+
+  /** Ends every feed. */
+  close(): void {
+    for (const feed of [...this.#feeds]) this.#close(feed);
+  }
+
+  #start(range: KeyRange, prevKv: boolean, start: number, target: Feed | undefined, past: boolean): Feed {
+    const feed = new Feed(this, range, prevKv, Math.min(start, Number.MAX_SAFE_INTEGER), target, past);
+    this.#feeds.add(feed);
+    this.stats.feeds++;
+    if (target !== undefined) this.stats.catchUps++;
+    // What etcd makes of a revision below the first is its own affair, and nobody else's.
+    if (start < 1) return feed;
+    const same = this.#byRange.get(range.id);
+    if (same === undefined) this.#byRange.set(range.id, [feed]);
+    else same.push(feed);
+    if (!range.exact) this.#wide.add(feed);
+    return feed;
+  }
+
+  #use(feed: Feed): void {
+    clearTimeout(this.#lingering.get(feed));
+    this.#lingering.delete(feed);
+  }
+
+  #close(feed: Feed): void {
+    if (!this.#feeds.delete(feed)) return;
+    this.#use(feed);
+    this.#forget(feed);
+    feed.close();
+    this.stats.feeds--;
+    if (feed.target !== undefined) this.stats.catchUps--;
+    feed.target = undefined;
+    this.#hub.released(this);
+  }
+
+  /** Serves nobody new; catch-ups that were to lead to it stand on their own. */
+  #forget(feed: Feed): void {
+    const same = this.#byRange.get(feed.range.id)?.filter((other) => other !== feed) ?? [];
+    if (same.length === 0) this.#byRange.delete(feed.range.id);
+    else this.#byRange.set(feed.range.id, same);
+    this.#wide.delete(feed);
+    if (this.stats.catchUps === 0) return;
+    for (const other of this.#feeds) {
+      if (other.target !== feed) continue;
+      this.stats.catchUps--;
+      other.promote();
+    }
+  }
+
+  /** A feed that new events of the range come from. */
+  #containing(range: KeyRange, prevKv: boolean): Feed | undefined {
+    for (const feed of this.#candidates(range)) {
+      if (feed.state !== 'ended' && feed.target === undefined && (feed.prevKv || !prevKv)) return feed;
+    }
+    return undefined;
+  }
+
+  *#candidates(range: KeyRange): Iterable<Feed> {
+    yield* this.#byRange.get(range.id) ?? [];
+    let left = MAX_SEARCH;
+    for (const feed of this.#wide) {
+      if (left-- === 0) return;
+      if (feed.range.id !== range.id && feed.range.covers(range)) yield feed;
+    }
+  }
+}
+
+/** Probes of different ranges that are kept; one that is busy goes on when it is forgotten. */
+const MAX_PROBES = 1000;
+
+/** Feeds without watchers that wait for one; of more, the one that waits for longest is closed. */
+const MAX_LINGERING = 1000;

@@ -1,0 +1,61 @@
+/** The responses to clients that are not events. Events never pass here. */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { headerField } from './batch.ts';
+import { type Header, readHeader } from './response.ts';
+import { Scanner } from './scanner.ts';
+
+/** What a response says beside its header. */
+export interface Reply {
+  readonly header: Header;
+  readonly id: bigint;
+  readonly created?: boolean;
+  readonly canceled?: boolean;
+  readonly compactRevision?: number;
+  readonly reason?: string;
+}
+
+/** Encodes a response without events. */
+export function encodeReply(reply: Reply): Uint8Array {
+  const writer = new BinaryWriter();
+  writer.raw(headerField(reply.header.bytes));
+  if (reply.id !== 0n) writer.uint32(0x10).int64(reply.id);
+  if (reply.created) writer.uint32(0x18).bool(true);
+  if (reply.canceled) writer.uint32(0x20).bool(true);
+  if (reply.compactRevision) writer.uint32(0x28).int64(reply.compactRevision);
+  if (reply.reason) writer.uint32(0x32).string(reply.reason);
+  return writer.finish();
+}
+
+/** `watch_id` as a field; empty for zero. */
+export function idField(id: bigint): Uint8Array {
+  if (id < 0n || id >= SMALL_IDS) return encodeId(id);
+  const index = Number(id);
+  idFields[index] ??= encodeId(id);
+  return idFields[index];
+}
+
+/** Servers count from zero on every stream, so the same few numbers serve most watches. */
+const SMALL_IDS = 10_000n;
+const idFields: Uint8Array[] = [];
+
+function encodeId(id: bigint): Uint8Array {
+  return id === 0n ? new Uint8Array(0) : new BinaryWriter().uint32(0x10).int64(id).finish();
+}
+
+/** The same header with another revision. */
+export function withRevision(header: Header, revision: number): Header {
+  if (header.revision === revision) return header;
+  const scan = new Scanner(header.bytes);
+  const writer = new BinaryWriter();
+  while (!scan.done) {
+    const start = scan.pos;
+    const tag = scan.varint();
+    scan.skip(tag & 7);
+    if (tag !== REVISION_TAG) writer.raw(header.bytes.subarray(start, scan.pos));
+  }
+  if (revision !== 0) writer.uint32(REVISION_TAG).int64(revision);
+  return readHeader(writer.finish());
+}
+
+/** `ResponseHeader.revision`. */
+const REVISION_TAG = 0x18;

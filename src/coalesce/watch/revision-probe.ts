@@ -1,0 +1,115 @@
+/**
+ * Asks etcd for its revision, and by the same read whether the client may read at all, for all who want to know at a
+ * time: one read under way, one gathering behind it. A read answers only those who asked before it was sent, so
+ * its revision is one that etcd itself could have started their watches at.
+ */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { Code, RpcError } from '../../rpc/status.ts';
+import { type Header, headerOf } from './response.ts';
+import { RetryDelay } from './retry-delay.ts';
+
+/** The answer. */
+export type ProbeResult =
+  | {
+      readonly kind: 'ok';
+      readonly header: Header /** Some revision asked about may be compacted. */;
+      readonly doubtful: boolean;
+    }
+  /** etcd refuses the client. */
+  | { readonly kind: 'refused' }
+  /** etcd cannot be reached, or not as the client wants it. */
+  | { readonly kind: 'failed'; readonly error: RpcError };
+
+/** Sends an encoded RangeRequest. */
+export type Read = (request: Uint8Array) => Promise<Uint8Array>;
+
+interface Question {
+  /** A past revision that must not be compacted, or `Infinity`. */
+  readonly start: number;
+  readonly done: (result: ProbeResult) => void;
+}
+
+/** How long an outage may last before who waits is told, in milliseconds. */
+const PATIENCE_MS = 5000;
+
+const COMPACTED = 'required revision has been compacted';
+
+export class RevisionProbe {
+  readonly #read: Read;
+  readonly #key: string;
+  readonly #rangeEnd: string;
+  #gathering: Question[] = [];
+  #busy = false;
+
+  /** Reads one key, or a range when the answer shall say whether that may be read. Both are latin1. */
+  constructor(read: Read, key: string, rangeEnd: string) {
+    this.#read = read;
+    this.#key = key;
+    this.#rangeEnd = rangeEnd;
+  }
+
+  /** Asks; `start` is a past revision of which the caller wants to know whether it is compacted. */
+  ask(start: number, done: (result: ProbeResult) => void): void {
+    this.#gathering.push({ start, done });
+    if (this.#busy) return;
+    this.#busy = true;
+    // What arrives in the same turn shares the read.
+    setImmediate(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#gathering.length > 0) {
+      const questions = this.#gathering;
+      this.#gathering = [];
+      const least = questions.reduce((min, { start }) => Math.min(min, start), Number.POSITIVE_INFINITY);
+      const result = await this.#probe(least);
+      for (const { done } of questions) done(result);
+    }
+    this.#busy = false;
+  }
+
+  async #probe(start: number): Promise<ProbeResult> {
+    const delay = new RetryDelay();
+    const giveUp = performance.now() + PATIENCE_MS;
+    let revision = Number.isFinite(start) ? start : 0;
+    let doubtful = false;
+    for (;;) {
+      try {
+        return { kind: 'ok', header: headerOf(await this.#read(this.#request(revision))), doubtful };
+      } catch (thrown) {
+        const error = RpcError.from(thrown);
+        if (error.code === Code.OUT_OF_RANGE && revision !== 0) {
+          // Compacted; or not there yet, on a member that is behind.
+          doubtful = error.message.includes(COMPACTED);
+          revision = 0;
+          continue;
+        }
+        if (isRefusal(error)) return { kind: 'refused' };
+        // Whatever the cause, the client shall come back: UNAVAILABLE.
+        if (performance.now() > giveUp || error.message.includes('no leader'))
+          return { kind: 'failed', error: new RpcError(Code.UNAVAILABLE, error.message, error.details) };
+      }
+      await new Promise((resolve) => setTimeout(resolve, delay.next()));
+    }
+  }
+
+  /** A count of the keys: no key and no value travels. */
+  #request(revision: number): Uint8Array {
+    const writer = new BinaryWriter();
+    writer.uint32(0x0a).bytes(Buffer.from(this.#key, 'latin1'));
+    if (this.#rangeEnd !== '') writer.uint32(0x12).bytes(Buffer.from(this.#rangeEnd, 'latin1'));
+    writer.uint32(0x18).int64(1);
+    if (revision !== 0) writer.uint32(0x20).int64(revision);
+    return writer.uint32(0x38).bool(true).uint32(0x48).bool(true).finish();
+  }
+}
+
+/** Whether etcd answered that this client may not do this. */
+function isRefusal({ code }: RpcError): boolean {
+  return (
+    code === Code.PERMISSION_DENIED ||
+    code === Code.UNAUTHENTICATED ||
+    code === Code.INVALID_ARGUMENT ||
+    code === Code.FAILED_PRECONDITION
+  );
+}

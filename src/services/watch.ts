@@ -1,0 +1,260 @@
+/**
+ * `etcdserverpb.Watch/Watch` on the watch hub. One object is one stream of a client: the numbers of its watches, the
+ * order of the replies, and back-pressure. What etcd decides at once may take the proxy a read first, so requests
+ * wait in line until the one before them is answered.
+ */
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
+import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
+import { Watch } from '#gen/etcdserverpb/watch_pb.js';
+import { splitTail } from '../coalesce/watch/fragments.ts';
+import type { WatchHub } from '../coalesce/watch/hub.ts';
+import { identityOf } from '../coalesce/watch/identity.ts';
+import type { IdentityFeeds } from '../coalesce/watch/identity-feeds.ts';
+import { encodeReply, type Reply, withRevision } from '../coalesce/watch/replies.ts';
+import { readRequest, type WatchRequest } from '../coalesce/watch/requests.ts';
+import { type Header, NO_HEADER } from '../coalesce/watch/response.ts';
+import { Watcher, type WatchSink } from '../coalesce/watch/watcher.ts';
+import type { Call, ServerStream, ServerStreamListener, StreamHandler } from '../rpc/contract.ts';
+import { RpcError } from '../rpc/status.ts';
+import { forwardStream } from './forward.ts';
+import { methodOf } from './methods.ts';
+import { ProgressRounds } from './watch-progress.ts';
+import { type Answer, Ticket } from './watch-ticket.ts';
+
+/** The methods of etcd that watches need. */
+export const WATCH_METHODS = {
+  watch: methodOf(Watch.method.watch),
+  range: methodOf(KV.method.range),
+  status: methodOf(Maintenance.method.status),
+};
+
+/** Requests of one stream that may wait; with more, the client is not read. */
+const MAX_WAITING = 1000;
+
+/** Every etcd takes requests up to this size. */
+const LARGE = 512 << 10;
+
+/** The number in replies that are about no watch. */
+const NO_WATCH = -1n;
+
+/** etcd's words. */
+const DUPLICATE_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
+
+/** The handler. */
+export function watchService(hub: WatchHub): StreamHandler {
+  const forward = forwardStream(hub.options.upstream);
+  return (client, call) => {
+    client.listener = new WatchStream(hub, client, call, forward);
+  };
+}
+
+/** One client stream. */
+class WatchStream implements ServerStreamListener, WatchSink {
+  blocked = false;
+  readonly feeds: IdentityFeeds;
+  readonly watchers = new Map<bigint, Watcher>();
+  readonly #hub: WatchHub;
+  readonly #client: ServerStream;
+  readonly #call: Call;
+  readonly #forward: StreamHandler;
+  readonly #progress: ProgressRounds;
+  readonly #lagging = new Set<Watcher>();
+  #line: Ticket[] = [];
+  #nextId = 0n;
+  #paused = false;
+  #over = false;
+
+  constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler) {
+    this.#hub = hub;
+    this.#client = client;
+    this.#call = call;
+    this.#forward = forward;
+    this.feeds = hub.feedsOf(identityOf(call.metadata));
+    this.feeds.enter(this);
+    this.#progress = new ProgressRounds(this.watchers, (header, count) => {
+      for (let i = 0; i < count; i++) this.#reply({ header, id: NO_WATCH });
+    });
+  }
+
+  onMessage(message: Uint8Array): void {
+    if (message.length > LARGE && this.#fresh) {
+      this.#handOver(message);
+      return;
+    }
+    let request: WatchRequest;
+    try {
+      request = readRequest(message);
+    } catch {
+      this.#handOver(message);
+      return;
+    }
+    if (request.kind === 'nothing') return;
+    if (request.kind === 'create' && request.start < 0 && this.#fresh) {
+      this.#handOver(message);
+      return;
+    }
+    const ticket = new Ticket(this.feeds, request, () => this.#advance());
+    this.#line.push(ticket);
+    ticket.start();
+    if (this.#line.length > MAX_WAITING && !this.#paused) {
+      this.#paused = true;
+      this.#client.pause();
+    }
+    if (request.kind === 'progress') this.#advance();
+  }
+
+  /** Whether there is nothing on the stream yet, so that all of it can be left to etcd. */
+  get #fresh(): boolean {
+    return this.watchers.size === 0 && this.#line.length === 0;
+  }
+
+  onHalfClose(): void {
+    // etcd goes on: the client still reads.
+  }
+
+  onDrain(): void {
+    this.blocked = false;
+    this.#advance();
+    const lagging = [...this.#lagging];
+    for (const watcher of lagging) {
+      if (this.blocked) return;
+      if (!this.#lagging.delete(watcher)) continue;
+      this.#hub.stats.lagging--;
+      watcher.feed?.cursors.pump(watcher);
+    }
+  }
+
+  onCancel(): void {
+    this.#leave();
+  }
+
+  events(watcher: Watcher, tail: Buffer, shared: boolean): void {
+    const { stats, fragments } = this.#hub;
+    stats.bytes += tail.length;
+    if (shared) stats.sharedBytes += tail.length;
+    const length = watcher.idField.length + tail.length;
+    if (watcher.options.fragment && length >= fragments.bytes) {
+      for (const part of splitTail(tail, watcher.idField.length, fragments.bytes))
+        this.#sent(this.#client.sendJoined(watcher.idField, part));
+    } else this.#sent(this.#client.sendJoined(watcher.idField, tail));
+  }
+
+  lagging(watcher: Watcher): void {
+    if (this.#lagging.has(watcher)) return;
+    this.#lagging.add(watcher);
+    this.#hub.stats.lagging++;
+  }
+
+  canceled(watcher: Watcher, header: Header, compactRevision: number, reason: string): void {
+    const { id } = watcher;
+    if (this.watchers.get(id) !== watcher) return;
+    // As in etcd, a watch that a compaction ended keeps its number until its client cancels it.
+    if (compactRevision === 0) this.#forget(watcher);
+    const real = compactRevision > 0 ? withRevision(header, 0) : header;
+    this.#reply({ header: real, id, canceled: true, compactRevision, reason });
+  }
+
+  progress(watcher: Watcher, header: Header): void {
+    this.#reply({ header, id: watcher.id });
+  }
+
+  fail(code: number, message: string): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#client.end(new RpcError(code, message));
+  }
+
+  /** Answers the requests at the head of the line that can be answered. */
+  #advance(): void {
+    while (!this.#over && !this.blocked) {
+      const ticket = this.#line[0];
+      if (ticket === undefined || !ticket.ready) break;
+      this.#line.shift();
+      this.#serve(ticket);
+    }
+    if (this.#paused && this.#line.length < MAX_WAITING / 2) {
+      this.#paused = false;
+      this.#client.resume();
+    }
+  }
+
+  #serve({ request, answer }: Ticket): void {
+    if (answer.kind === 'failed') this.fail(answer.error.code, answer.error.message);
+    else if (request.kind === 'progress') this.#progress.request();
+    else if (request.kind === 'cancel') this.#cancel(request.id, answer);
+    else if (request.kind === 'create') this.#create(request, answer);
+  }
+
+  #create(request: WatchRequest & { kind: 'create' }, answer: Answer): void {
+    const { header } = answer;
+    if (answer.kind === 'refused') {
+      this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: answer.reason });
+      return;
+    }
+    const id = request.id === 0n ? this.#freeId() : request.id;
+    if (this.watchers.has(id)) {
+      this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: DUPLICATE_ID });
+      return;
+    }
+    const now = header.revision + 1;
+    const next = request.start === 0 ? now : request.start;
+    const { range, options } = request;
+    const watcher = new Watcher(this, range, options, id, next, header.revision);
+    this.watchers.set(id, watcher);
+    this.#hub.stats.watchers++;
+    this.#reply({ header, id, created: true });
+    const compacted = this.#hub.compactedAt(header.revision);
+    if (request.start !== 0 && next < compacted) this.canceled(watcher, header, compacted, '');
+    else this.feeds.placeAt(watcher, now, answer.kind === 'ok' && answer.doubtful && request.start !== 0);
+  }
+
+  /** The least number from the last one on that no watch has. */
+  #freeId(): bigint {
+    while (this.watchers.has(this.#nextId)) this.#nextId++;
+    return this.#nextId++;
+  }
+
+  #cancel(id: bigint, { header }: Answer): void {
+    const watcher = this.watchers.get(id);
+    if (watcher === undefined) return;
+    const known = header === NO_HEADER ? (watcher.feed?.header ?? header) : header;
+    this.#forget(watcher);
+    // The read may be older than what was sent meanwhile.
+    const revision = Math.max(known.revision, watcher.seenRevision);
+    this.#reply({ header: withRevision(known, revision), id, canceled: true });
+  }
+
+  /** Takes a watcher off its feed and off this stream. */
+  #forget(watcher: Watcher): void {
+    if (this.watchers.get(watcher.id) !== watcher) return;
+    this.watchers.delete(watcher.id);
+    this.#hub.stats.watchers--;
+    if (this.#lagging.delete(watcher)) this.#hub.stats.lagging--;
+    this.feeds.remove(watcher);
+  }
+
+  #reply(reply: Reply): void {
+    if (!this.#over) this.#sent(this.#client.send(encodeReply(reply)));
+  }
+
+  #sent(room: boolean): void {
+    if (!room) this.blocked = true;
+  }
+
+  /** Bytes that are no message, or more than etcd may take: it says itself what it makes of them. */
+  #handOver(message: Uint8Array): void {
+    this.#leave();
+    this.#forward(this.#client, this.#call);
+    this.#client.listener.onMessage(message);
+  }
+
+  #leave(): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const watcher of [...this.watchers.values()]) this.#forget(watcher);
+    for (const ticket of this.#line) ticket.cancel();
+    this.#line = [];
+    this.#progress.close();
+    this.feeds.leave(this);
+  }
+}
