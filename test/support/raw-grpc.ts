@@ -168,6 +168,16 @@ export class RawCall implements OpenCall {
     this.stream.cancel();
   }
 
+  /** Stops reading, so that flow control stops the server. */
+  pause(): void {
+    this.stream.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.stream.resume();
+  }
+
   next(limitMs?: number): Promise<Uint8Array | undefined> {
     return this.inbox.take(limitMs);
   }

@@ -1,0 +1,69 @@
+/** What really happened: every event of the store, taken from etcd itself by a watch that resumes by itself. */
+
+import type { Event } from '#gen/mvccpb/kv_pb.js';
+import { Event_EventType as EventType } from '#gen/mvccpb/kv_pb.js';
+import type { RawGrpcClient } from '../../support/raw-grpc.ts';
+import { b, WatchCall } from '../../support/watch-client.ts';
+
+/** An event as one line, with and without what was there before. */
+export interface Happening {
+  readonly revision: number;
+  readonly key: string;
+  readonly isDelete: boolean;
+  readonly plain: string;
+  readonly withPrev: string;
+}
+
+const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('latin1');
+
+/** Reads an event. */
+export function happening({ type, kv, prevKv }: Event): Happening {
+  const isDelete = type === EventType.DELETE;
+  const revision = Number(kv?.modRevision);
+  const key = text(kv?.key);
+  const plain = `${revision} ${isDelete ? 'delete' : 'put'} ${key} ${kv?.version} ${kv?.value.length}`;
+  return { revision, key, isDelete, plain, withPrev: `${plain} after ${prevKv?.modRevision ?? 'nothing'}` };
+}
+
+export class StoreHistory {
+  readonly events: Happening[] = [];
+  revision: number;
+  readonly #client: RawGrpcClient;
+  #call: WatchCall | undefined;
+  #closed = false;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(client: RawGrpcClient, revision: number) {
+    this.#client = client;
+    this.revision = revision;
+    void this.#run();
+  }
+
+  /** Waits until everything up to a revision is known. Something must have happened at that revision. */
+  async reach(revision: number): Promise<void> {
+    while (this.revision < revision) await this.#changed.promise;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#call?.close();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      const call = new WatchCall(this.#client);
+      this.#call = call;
+      const startRevision = BigInt(this.revision + 1);
+      call.create({ key: b('\0'), rangeEnd: b('\0'), startRevision, prevKv: true });
+      for (;;) {
+        const response = await call.next(600_000);
+        if (response === undefined) break;
+        for (const event of response.events) this.events.push(happening(event));
+        this.revision = this.events.at(-1)?.revision ?? this.revision;
+        this.#changed.resolve();
+        this.#changed = Promise.withResolvers();
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}

@@ -1,0 +1,135 @@
+/** One watch of a client and what it has seen, over as many streams as it takes; and what it should have seen. */
+
+import type { WatchResponse } from '#gen/etcdserverpb/watch_pb.js';
+import { WatchCreateRequest_FilterType as Filter } from '#gen/etcdserverpb/watch_pb.js';
+import { b, type Create } from '../../support/watch-client.ts';
+import { type Happening, happening } from './history.ts';
+
+/** What to watch; keys are text. */
+export interface Wish {
+  readonly key: string;
+  readonly end: string;
+  /** Zero: now. */
+  readonly start: number;
+  readonly noPut: boolean;
+  readonly noDelete: boolean;
+  readonly prevKv: boolean;
+  readonly fragment: boolean;
+  readonly progress: boolean;
+}
+
+export class Observed {
+  readonly wish: Wish;
+  readonly seen: Happening[] = [];
+  /** The first revision that counts; unknown until a watch from now on is created. */
+  start: number | undefined;
+  /** Set when a compaction ended it. */
+  compacted: number | undefined;
+  cancelled = false;
+  /** A response for it that no server may send. */
+  fault: string | undefined;
+  #progress = 0;
+  #header = 0;
+  /** It exists on the present stream. */
+  #created = false;
+
+  constructor(wish: Wish) {
+    this.wish = wish;
+    this.start = wish.start === 0 ? undefined : wish.start;
+  }
+
+  /** Whether it goes on. */
+  get live(): boolean {
+    return this.compacted === undefined && !this.cancelled;
+  }
+
+  /** The request that creates it, or creates it again where it left off. */
+  request(watchId: bigint): Create {
+    const { wish } = this;
+    this.#created = false;
+    const next = this.start === undefined ? 0 : Math.max(this.start, this.#next());
+    return {
+      watchId,
+      key: b(wish.key),
+      rangeEnd: b(wish.end),
+      startRevision: BigInt(next),
+      filters: [...(wish.noPut ? [Filter.NOPUT] : []), ...(wish.noDelete ? [Filter.NODELETE] : [])],
+      prevKv: wish.prevKv,
+      fragment: wish.fragment,
+      progressNotify: wish.progress,
+    };
+  }
+
+  /** Takes a response. */
+  take(response: WatchResponse): void {
+    const revision = Number(response.header?.revision);
+    if (response.created) {
+      this.start ??= revision + 1;
+      this.#header = 0;
+      this.#created = true;
+    } else if (response.compactRevision > 0n) this.compacted = Number(response.compactRevision);
+    else if (response.canceled) this.cancelled = true;
+    else if (response.events.length > 0) this.#events(response.events.map(happening), revision);
+    else this.progress(revision);
+    if (response.compactRevision === 0n) this.#expect(revision >= this.#header, 'the header goes back');
+    this.#header = revision;
+  }
+
+  /** It was told that everything up to a revision has been sent. */
+  progress(revision: number): void {
+    if (this.#created) this.#progress = Math.max(this.#progress, revision);
+  }
+
+  /** What is wrong with it, given what happened up to the end of the history; empty: nothing. */
+  problems(history: readonly Happening[]): string[] {
+    if (this.fault !== undefined) return [this.fault];
+    const expected = this.expected(history);
+    const form = (event: Happening): string => (this.wish.prevKv ? event.withPrev : event.plain);
+    for (const [i, event] of this.seen.entries()) {
+      const want = expected[i];
+      if (want === undefined) return [`more than happened: ${event.withPrev}`];
+      // What was there before may have been compacted when etcd looked.
+      const same =
+        form(event) === form(want) || (event.plain === want.plain && event.withPrev.endsWith('nothing'));
+      if (!same) return [`event ${i} is ${form(event)} instead of ${form(want)}`];
+      if (!this.wish.prevKv && !event.withPrev.endsWith('nothing')) return ['prev_kv without being asked'];
+    }
+    if (this.compacted !== undefined) {
+      const next = this.#next();
+      return next < this.compacted ? [] : [`compacted at ${this.compacted}, though it only needs ${next}`];
+    }
+    if (this.cancelled || this.seen.length === expected.length) return [];
+    return [`${expected.length - this.seen.length} missing after ${this.seen.at(-1)?.plain ?? 'nothing'}`];
+  }
+
+  /** Whether it has had as many events as happened. */
+  complete(history: readonly Happening[]): boolean {
+    return !this.live || this.fault !== undefined || this.seen.length >= this.expected(history).length;
+  }
+
+  expected(history: readonly Happening[]): Happening[] {
+    const { wish, start } = this;
+    return history.filter(({ revision, key, isDelete }) => {
+      if (start === undefined || revision < start) return false;
+      if (isDelete ? wish.noDelete : wish.noPut) return false;
+      if (wish.end === '') return key === wish.key;
+      return key >= wish.key && (wish.end === '\0' || key < wish.end);
+    });
+  }
+
+  #next(): number {
+    return Math.max(this.start ?? 0, (this.seen.at(-1)?.revision ?? 0) + 1);
+  }
+
+  #events(events: readonly Happening[], header: number): void {
+    const last = events.at(-1)?.revision ?? 0;
+    this.#expect(header >= last, 'a header older than the events');
+    this.#expect((events[0]?.revision ?? 0) > this.#progress, 'an event that progress had passed');
+    this.#expect((events[0]?.revision ?? 0) >= this.#next(), 'a revision in two responses, or twice');
+    this.seen.push(...events);
+  }
+
+  #expect(holds: boolean, otherwise: string): void {
+    if (!holds) this.fault ??= otherwise;
+  }
+}

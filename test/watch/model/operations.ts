@@ -1,0 +1,165 @@
+/** What can happen in a run of the model, as fast-check draws it, and how it is done. */
+import { create, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import type { RawGrpcClient } from '../../support/raw-grpc.ts';
+import { b, compact, put, remove } from '../../support/watch-client.ts';
+import type { WatchingClient } from './client.ts';
+import type { StoreHistory } from './history.ts';
+
+/** Where operations take place. */
+export interface World {
+  /** Straight to etcd. */
+  readonly direct: RawGrpcClient;
+  readonly history: StoreHistory;
+  readonly clients: readonly WatchingClient[];
+  fault(kind: Fault): Promise<void>;
+}
+
+export type Fault = 'cut' | 'kill' | 'stall';
+
+const number = (max: number) => fc.nat({ max });
+
+/** A letter or two: few keys, so that watches overlap. */
+const key = fc.constantFrom('a', 'b', 'b/1', 'b/2', 'b/2/x', 'c', 'd');
+
+const range = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(key, fc.constant('')) },
+  { weight: 3, arbitrary: fc.constant(['b/', 'b0'] as [string, string]) },
+  fc.constantFrom<[string, string][]>(['a', 'c'], ['b', '\0'], ['\0', '\0'], ['b/2', 'b/3'], ['b/1', 'b/2']),
+);
+
+const rarely = fc.integer({ min: 0, max: 3 }).map((drawn) => drawn === 0);
+
+const watch = fc.record({
+  op: fc.constant('watch' as const),
+  client: number(3),
+  range,
+  start: fc.oneof(
+    fc.record({ from: fc.constant('now' as const), by: fc.constant(0) }),
+    fc.record({ from: fc.constant('past' as const), by: number(60) }),
+    fc.record({ from: fc.constant('future' as const), by: fc.integer({ min: 1, max: 10 }) }),
+    fc.record({ from: fc.constant('first' as const), by: fc.constant(0) }),
+  ),
+  noPut: rarely,
+  noDelete: rarely,
+  prevKv: rarely,
+  fragment: rarely,
+  progress: rarely,
+});
+
+const onClient = <T extends string>(op: T) => fc.record({ op: fc.constant(op), client: number(3) });
+
+const change = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('put' as const), key, size: number(3000) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('burst' as const), key, count: number(60) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('delete' as const), range }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('txn' as const),
+      keys: fc.uniqueArray(key, { minLength: 1, maxLength: 5 }),
+      deletes: number(2),
+    }),
+  },
+);
+
+const others = fc.oneof(
+  { weight: 6, arbitrary: watch },
+  fc.record({ op: fc.constant('cancel' as const), client: number(3), index: number(9) }),
+  onClient('progress'),
+  onClient('halfClose'),
+  onClient('pause'),
+  onClient('resume'),
+  onClient('reconnect'),
+  fc.record({ op: fc.constant('compact' as const), back: number(40) }),
+  fc.record({ op: fc.constant('wait' as const), ms: number(30) }),
+);
+
+const fault = fc.record({
+  op: fc.constant('fault' as const),
+  kind: fc.constantFrom<Fault[]>('cut', 'stall'),
+});
+const kill = fc.record({ op: fc.constant('fault' as const), kind: fc.constant('kill' as const) });
+
+/** Operations without faults. */
+export const calm = fc.oneof({ weight: 6, arbitrary: change }, { weight: 5, arbitrary: others });
+
+/** Operations with connections cut and the proxy held still now and then. */
+export const rough = fc.oneof(
+  { weight: 30, arbitrary: change },
+  { weight: 25, arbitrary: others },
+  { weight: 4, arbitrary: fault },
+);
+
+/** The same with an etcd that dies and comes back. */
+export const deadly = fc.oneof({ weight: 60, arbitrary: rough }, { weight: 2, arbitrary: kill });
+
+export type Operation = typeof deadly extends fc.Arbitrary<infer T> ? T : never;
+
+/** Does it. A write that fails because etcd is away may or may not have happened. */
+export async function perform(operation: Operation, world: World): Promise<void> {
+  const { direct, history, clients } = world;
+  const client = 'client' in operation ? clients[operation.client % clients.length] : undefined;
+  switch (operation.op) {
+    case 'put':
+      return write(put(direct, operation.key, 'v'.repeat(operation.size)));
+    case 'burst': {
+      const puts = Array.from({ length: operation.count }, () =>
+        write(put(direct, operation.key, 'burst'.repeat(100))),
+      );
+      return void (await Promise.all(puts));
+    }
+    case 'delete':
+      return write(remove(direct, operation.range[0], operation.range[1]));
+    case 'txn':
+      return write(txn(direct, operation.keys, operation.deletes));
+    case 'compact':
+      return write(compact(direct, Math.max(1, history.revision - operation.back)));
+    case 'watch': {
+      const {
+        start,
+        range: [from, end],
+        op: _,
+        client: __,
+        ...options
+      } = operation;
+      client?.watch({ key: from, end, start: startOf(start, history), ...options });
+      return;
+    }
+    case 'cancel':
+      return client?.cancel(operation.index);
+    case 'wait':
+      return void (await new Promise((resolve) => setTimeout(resolve, operation.ms)));
+    case 'fault':
+      return world.fault(operation.kind);
+    default:
+      return client?.[operation.op]();
+  }
+}
+
+function startOf(start: { readonly from: string; readonly by: number }, history: StoreHistory): number {
+  if (start.from === 'now') return 0;
+  if (start.from === 'past') return Math.max(1, history.revision - start.by);
+  if (start.from === 'future') return history.revision + start.by;
+  return history.events[0]?.revision ?? 1;
+}
+
+async function write(call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!/: (4|11|14) /.test(String(error))) throw error; // timed out, compacted already, away
+  }
+}
+
+async function txn(direct: RawGrpcClient, keys: readonly string[], deletes: number): Promise<void> {
+  const success = keys.map((name, index) =>
+    index < deletes
+      ? { request: { case: 'requestDeleteRange' as const, value: { key: b(name) } } }
+      : { request: { case: 'requestPut' as const, value: { key: b(name), value: b('txn') } } },
+  );
+  const message = toBinary(TxnRequestSchema, create(TxnRequestSchema, { success }));
+  const { code, message: text } = await direct.call('/etcdserverpb.KV/Txn', [message]);
+  if (code !== 0) throw new Error(`txn: ${code} ${text}`);
+}

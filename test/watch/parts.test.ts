@@ -1,0 +1,168 @@
+/** The parts of the hub that are pure: ranges, the interval tree, histories, requests, fragments, headers. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { ResponseHeaderSchema } from '#gen/etcdserverpb/header_pb.js';
+import { WatchRequestSchema, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
+import { IntervalTree } from '../../src/coalesce/interval-tree.ts';
+import { KeyRange } from '../../src/coalesce/key-range.ts';
+import { batchesOf } from '../../src/coalesce/watch/batch.ts';
+import { splitTail } from '../../src/coalesce/watch/fragments.ts';
+import { History, HistoryBudget } from '../../src/coalesce/watch/history.ts';
+import { withRevision } from '../../src/coalesce/watch/replies.ts';
+import { readRequest } from '../../src/coalesce/watch/requests.ts';
+import { readHeader, readResponse } from '../../src/coalesce/watch/response.ts';
+import { progressIsSafe } from '../../src/coalesce/watch/versions.ts';
+import { b } from '../support/watch-client.ts';
+
+const key = fc.string({ unit: fc.constantFrom('\0', 'a', 'b', '\xff'), maxLength: 3 });
+
+/** A response with events of these revisions, each with a value and one in two with `prev_kv`. */
+function response(revisions: readonly number[], size = 10): Uint8Array {
+  const events = revisions.map((revision, i) => ({
+    kv: { key: b(`k${i}`), modRevision: BigInt(revision), value: new Uint8Array(size) },
+    ...(i % 2 === 0 ? {} : { prevKv: { key: b(`k${i}`), value: new Uint8Array(200) } }),
+  }));
+  const header = { clusterId: 1n, memberId: 2n ** 63n + 1n, revision: 99n, raftTerm: 3n };
+  return toBinary(WatchResponseSchema, create(WatchResponseSchema, { header, events }));
+}
+
+describe('ranges', () => {
+  test('contain keys as etcd has it', () => {
+    const everything = new KeyRange('', '\0');
+    fc.assert(
+      fc.property(key, key, key, (start, end, probe) => {
+        const range = new KeyRange(start, end);
+        const from = start === '' ? '\0' : start;
+        const inside = end === '' ? probe === from : probe >= from && (end === '\0' || probe < end);
+        assert.equal(range.contains(probe), inside && !range.empty);
+        if (probe !== '') assert.ok(everything.contains(probe));
+      }),
+    );
+  });
+
+  test('the tree finds exactly the ranges that contain a key', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(key, key, fc.boolean())), key, (wanted, probe) => {
+        const tree = new IntervalTree<string>();
+        const kept = new Map<string, KeyRange>();
+        for (const [start, end, keep] of wanted) {
+          const range = new KeyRange(start, end);
+          if (range.empty || kept.has(range.id)) continue;
+          tree.add(range, range.id);
+          if (keep) kept.set(range.id, range);
+          else tree.remove(range);
+        }
+        const found: string[] = [];
+        tree.visit(probe, (id) => found.push(id));
+        const expected = [...kept.values()].filter((range) => range.contains(probe)).map(({ id }) => id);
+        assert.deepEqual(found.sort(), expected.sort());
+      }),
+    );
+  });
+});
+
+describe('batches and histories', () => {
+  test('a batch is the events that etcd sent, byte for byte, those already applied left out', () => {
+    const message = response([5, 5, 6, 9]);
+    const { header, events } = readResponse(message);
+    const [whole] = batchesOf(header, events, 4);
+    assert.deepEqual(
+      fromBinary(WatchResponseSchema, Uint8Array.from(whole?.bytes ?? [])),
+      fromBinary(WatchResponseSchema, message),
+    );
+    assert.deepEqual([whole?.first, whole?.revision, whole?.revisions], [5, 9, 3]);
+    const [rest] = batchesOf(header, events, 5);
+    assert.deepEqual(
+      rest?.events.map(({ revision }) => revision),
+      [6, 9],
+    );
+    assert.deepEqual(batchesOf(header, events, 9), []);
+  });
+
+  test('large responses are cut between revisions only', () => {
+    const { header, events } = readResponse(response([1, 2, 2, 2, 3, 4], 400_000));
+    const batches = batchesOf(header, events, 0);
+    assert.deepEqual(
+      batches.map((batch) => [batch.first, batch.revision]),
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    );
+  });
+
+  test('the floor follows what is forgotten, and the budget holds', () => {
+    const budget = new HistoryBudget(5000);
+    const history = new History(1, 1000, budget);
+    for (let revision = 1; revision <= 100; revision++) {
+      const { header, events } = readResponse(response([revision]));
+      for (const batch of batchesOf(header, events, revision - 1)) history.push(batch);
+      budget.enforce();
+      assert.ok(budget.bytes <= 5000);
+      assert.equal(history.at(0)?.revision, history.floor);
+      assert.equal(history.find(history.floor), 0);
+      assert.equal(history.at(history.find(revision))?.revision, revision);
+    }
+    assert.ok(history.floor > 50);
+    history.release();
+    assert.equal(budget.bytes, 0);
+  });
+});
+
+describe('messages', () => {
+  test('fragments hold the same events, each with a header, and say that they are fragments', () => {
+    const parts = splitTail(Buffer.from(response([1, 2, 3, 4, 5], 1000)), 2, 2500);
+    const read = parts.map((part) => fromBinary(WatchResponseSchema, part));
+    assert.ok(parts.length > 1 && parts.every((part) => part.length < 2500));
+    assert.deepEqual(
+      read.flatMap(({ events }) => events.map(({ kv }) => Number(kv?.modRevision))),
+      [1, 2, 3, 4, 5],
+    );
+    assert.deepEqual(
+      read.map(({ fragment }) => fragment),
+      [...parts.slice(1).map(() => true), false],
+    );
+    assert.ok(read.every(({ header }) => header?.revision === 99n));
+  });
+
+  test('a header with another revision is otherwise the same', () => {
+    const value = { clusterId: 7n, memberId: 2n ** 64n - 1n, revision: 5n, raftTerm: 2n };
+    const header = readHeader(toBinary(ResponseHeaderSchema, create(ResponseHeaderSchema, value)));
+    for (const revision of [0, 5, 123_456_789_012]) {
+      const { bytes } = withRevision(header, revision);
+      const { $typeName: _, ...read } = fromBinary(ResponseHeaderSchema, bytes);
+      assert.deepEqual(read, { ...value, revision: BigInt(revision) });
+    }
+  });
+
+  test('garbage is refused, never misread', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+        for (const read of [readRequest, readResponse]) {
+          try {
+            read(bytes);
+          } catch (error) {
+            assert.ok(error instanceof Error);
+          }
+        }
+      }),
+    );
+    const value = { key: b('k'), startRevision: -1n, watchId: 2n ** 62n, filters: [0, 1] };
+    const request = create(WatchRequestSchema, { requestUnion: { case: 'createRequest', value } });
+    const read = readRequest(toBinary(WatchRequestSchema, request));
+    assert.ok(read.kind === 'create');
+    assert.deepEqual(
+      [read.start, read.id, read.options.noPut, read.options.noDelete],
+      [-1, 2n ** 62n, true, true],
+    );
+  });
+
+  test('releases whose progress responses can be trusted', () => {
+    for (const version of ['3.4.31', '3.5.13', '3.6.0', '3.7.3', '3.8.0-alpha.0', '4.0.0'])
+      assert.ok(progressIsSafe(version), version);
+    for (const version of ['3.4.30', '3.5.12', '3.3.27', '', 'unknown', '2.3.8'])
+      assert.ok(!progressIsSafe(version), version);
+  });
+});
