@@ -95,7 +95,7 @@ export class App {
       ),
       ...healthService(async () => (await probe.check()).health),
     ];
-    if (config.get('switch', 'watch-coalescing') !== 'off')
+    if (config.get('switch', 'watch-coalescing'))
       own.push({ method: WATCH_METHODS.watch, stream: watchService(this.#watches) });
     const services: ServiceTable = new ServiceTable(this.#cluster, own);
     const probe = new HealthProbe(services);

@@ -120,20 +120,8 @@ export const FLAGS: readonly Flag[] = [
     'accept endpoints from SRV records without TLS',
     'ignored',
   ),
-  flag(
-    'Upstream',
-    'watch-coalescing',
-    'switch',
-    'on',
-    'on: watches of clients share watches on etcd; off: each is forwarded as it is',
-  ),
-  flag(
-    'Upstream',
-    'watch-linger',
-    'duration',
-    '5s',
-    'keep watching a range for this long after its last watcher has gone',
-  ),
+  flag('Upstream', 'watch-coalescing', 'switch', 'on', 'watches of clients share watches on etcd'),
+  flag('Upstream', 'watch-linger', 'duration', '5s', 'keep watching a range for this long when unused'),
 
   flag(
     'Reads',
@@ -194,14 +182,8 @@ export const FLAGS: readonly Flag[] = [
     '20s',
     'close the connection when a client does not answer a ping in this time',
   ),
-  flag(
-    'Limits',
-    'watch-history-bytes',
-    'bytes',
-    '67108864',
-    'memory for events that watchers may still need, of all watches together',
-  ),
-  flag('Limits', 'watch-history-revisions', 'integer', '10000', 'revisions remembered for one watched range'),
+  flag('Limits', 'watch-history-bytes', 'bytes', '67108864', 'memory for events of all watches'),
+  flag('Limits', 'watch-history-revisions', 'integer', '10000', 'revisions remembered of one range'),
 
   flag('TLS', 'cert', 'string', '', 'client certificate for etcd, without a common name'),
   flag('TLS', 'key', 'string', '', 'key of the client certificate for etcd'),

@@ -14,7 +14,6 @@ export interface Values {
   duration: number;
   list: readonly string[];
   level: LogLevel;
-  switch: 'on' | 'off';
   address: Endpoint;
   endpoints: readonly Endpoint[];
   addresses: readonly Endpoint[];
@@ -76,11 +75,6 @@ function parseList(text: string): readonly string[] {
     .filter((item) => item !== '');
 }
 
-function parseSwitch(text: string): 'on' | 'off' {
-  if (text === 'on' || text === 'off') return text;
-  throw new ValueError('want on or off');
-}
-
 function parseLevel(text: string): LogLevel {
   if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text;
   throw new ValueError('want debug, info, warn or error');
@@ -124,7 +118,6 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   duration: parseDuration,
   list: parseList,
   level: parseLevel,
-  switch: parseSwitch,
   address: parseAddress,
   endpoints: parseEndpoints,
   addresses: parseAddresses,
