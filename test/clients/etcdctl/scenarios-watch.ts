@@ -39,7 +39,7 @@ export async function watches(side: Side): Promise<void> {
     ['put', 'w/2', 'there'],
     ['put', 'elsewhere', 'not in range'],
     ['del', 'w/', '--prefix'],
-    ['put', 'w/2', 'end'],
+    ['put', 'w/2', 'last'],
   ];
   for (const [at, change] of changes.entries()) {
     await side.ok(change);
@@ -47,7 +47,7 @@ export async function watches(side: Side): Promise<void> {
     await seen(all, new RegExp(`"ModRevision" : ${last + 1 + at}$`));
     await seen(all, /^"Lease" : /);
   }
-  await seen(range, /^end$/);
+  await seen(range, /^last$/);
   await side.end(range, 'SIGINT');
   await side.end(all, 'SIGTERM');
 }
