@@ -9,8 +9,8 @@ import type { Method } from '../rpc/method.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
 import { Deframer } from './envelope.ts';
 import { OK_TRAILERS_BLOCK, RESPONSE_BLOCK, RESPONSE_FIELDS, statusFields } from './fields.ts';
+import type { GrpcServerOptions } from './options.ts';
 import type { RequestHead } from './request-head.ts';
-import type { GrpcServerOptions } from './server.ts';
 
 /** A call from a gRPC client. */
 export abstract class ServerCall implements Call, StreamListener {

@@ -3,35 +3,13 @@
  * method. Knows no etcd.
  */
 import type { Http2Stream } from '../http2/index.ts';
-import type { Services } from '../rpc/contract.ts';
 import { fieldValue } from '../rpc/metadata.ts';
-import type { Method } from '../rpc/method.ts';
 import type { RpcError } from '../rpc/status.ts';
-import type { ReceiveLimits } from './envelope.ts';
+import type { GrpcServerOptions } from './options.ts';
 import { isGrpc, requestHead } from './request-head.ts';
 import { refuse } from './server-call.ts';
 import { StreamServerCall } from './stream-server-call.ts';
 import { UnaryServerCall } from './unary-server-call.ts';
-
-/** Is told of every call, for metrics and the log. */
-export interface CallObserver {
-  started(method: Method): void;
-  received(method: Method): void;
-  sent(method: Method): void;
-  /** The call is over, with this gRPC status code. */
-  handled(method: Method, code: number): void;
-  /** A fault of the program surfaced in a call; the client gets INTERNAL. */
-  fault(error: unknown): void;
-}
-
-/** What the gRPC door needs. */
-export interface GrpcServerOptions {
-  readonly services: Services;
-  /** The method at a path; also for unknown ones. */
-  readonly method: (path: string) => Method;
-  readonly receive: ReceiveLimits;
-  readonly observer: CallObserver;
-}
 
 /** The gRPC door. */
 export class GrpcServer {

@@ -4,8 +4,8 @@ import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import { envelopeHead, envelopeStart, smallEnvelope } from './envelope.ts';
+import type { GrpcServerOptions } from './options.ts';
 import type { RequestHead } from './request-head.ts';
-import type { GrpcServerOptions } from './server.ts';
 import { ServerCall } from './server-call.ts';
 
 export class StreamServerCall extends ServerCall implements ServerStream {

@@ -6,8 +6,8 @@ import type { Method } from '../rpc/method.ts';
 import { Code, OK, RpcError } from '../rpc/status.ts';
 import { ENVELOPE_BYTES, envelopeHead, smallEnvelope } from './envelope.ts';
 import { OK_TRAILERS_BLOCK } from './fields.ts';
+import type { GrpcServerOptions } from './options.ts';
 import type { RequestHead } from './request-head.ts';
-import type { GrpcServerOptions } from './server.ts';
 import { ServerCall } from './server-call.ts';
 
 export class UnaryServerCall extends ServerCall {

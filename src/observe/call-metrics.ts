@@ -3,7 +3,7 @@
  * A call adds to plain numbers; they become series only when somebody scrapes.
  */
 import { Counter, type Registry } from '@prometheus-io/client';
-import type { CallObserver } from '../grpc/server.ts';
+import type { CallObserver } from '../grpc/options.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
 import { type Logger, logFault } from './log.ts';

@@ -1,7 +1,7 @@
 /**
  * What the web door needs from the rest of the proxy, and the bounds it keeps.
  */
-import type { CallObserver } from '../grpc/server.ts';
+import type { CallObserver } from '../grpc/options.ts';
 import type { Services } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 

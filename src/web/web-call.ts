@@ -9,7 +9,7 @@ import {
   createContextKey,
   type HandlerContext,
 } from '@connectrpc/connect';
-import type { CallObserver } from '../grpc/server.ts';
+import type { CallObserver } from '../grpc/options.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';

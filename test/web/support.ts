@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
-import type { CallObserver } from '../../src/grpc/server.ts';
+import type { CallObserver } from '../../src/grpc/options.ts';
 import { Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
 import type { StreamHandler, UnaryHandler } from '../../src/rpc/contract.ts';
 import type { Method } from '../../src/rpc/method.ts';

@@ -1,0 +1,24 @@
+/** What the gRPC door needs, and whom it tells. */
+import type { Services } from '../rpc/contract.ts';
+import type { Method } from '../rpc/method.ts';
+import type { ReceiveLimits } from './envelope.ts';
+
+/** Is told of every call, for metrics and the log. */
+export interface CallObserver {
+  started(method: Method): void;
+  received(method: Method): void;
+  sent(method: Method): void;
+  /** The call is over, with this gRPC status code. */
+  handled(method: Method, code: number): void;
+  /** A fault of the program surfaced in a call; the client gets INTERNAL. */
+  fault(error: unknown): void;
+}
+
+/** What the gRPC door needs. */
+export interface GrpcServerOptions {
+  readonly services: Services;
+  /** The method at a path; also for unknown ones. */
+  readonly method: (path: string) => Method;
+  readonly receive: ReceiveLimits;
+  readonly observer: CallObserver;
+}
