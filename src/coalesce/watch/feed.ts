@@ -171,10 +171,21 @@ export class Feed implements UpstreamWatchOwner {
   #open(): void {
     this.#timer = undefined;
     this.#paused = false;
+    const start = this.#start();
     if (this.state === 'gathering') this.state = 'starting';
-    const start = this.applied + 1;
     this.#watch = this.context.openWatch({ range: this.range, start, prevKv: this.prevKv }, this);
     this.flow();
+  }
+
+  /**
+   * The revision to watch from. etcd tells no progress to a watch that starts after its latest revision
+   * (`progressIfSync`), so what comes next is watched from the last revision applied, whose events are known and
+   * left out. Unless it is compacted: that start would be refused.
+   */
+  #start(): number {
+    const backlog = this.state === 'gathering' && this.past;
+    if (backlog || this.applied < 1 || this.applied < this.context.compactedBelow) return this.applied + 1;
+    return this.applied;
   }
 
   #created(): void {
