@@ -18,8 +18,6 @@ export interface FeedContext {
   readonly fragments: FragmentLimit;
   readonly interval: ProgressInterval;
   openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch;
-  /** Everything below this revision is known to be compacted. */
-  readonly compactedBelow: number;
   /** etcd has compacted everything below this revision. */
   compacted(revision: number): void;
   /** The feed serves nobody new from now on. */

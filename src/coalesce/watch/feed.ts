@@ -54,6 +54,8 @@ export class Feed implements UpstreamWatchOwner {
   #watch: UpstreamWatch | undefined;
   #timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
   #paused = false;
+  /** The present stream to etcd was opened for what comes next, at whatever revision etcd was. */
+  #fromNow = false;
 
   /** Whether it was started for events of the past. */
   readonly past: boolean;
@@ -168,27 +170,32 @@ export class Feed implements UpstreamWatchOwner {
     this.#timer = setTimeout(() => this.#open(), this.#delay.next());
   }
 
+  /**
+   * Watches what comes next from now on, and a backlog from its revision. A watch that starts after etcd's latest
+   * revision would be told no progress (`progressIfSync`), and one that starts at it would wait for etcd's next
+   * round of catching up; one from now on has neither fault. {@link #created} sees to what it may have missed.
+   */
   #open(): void {
     this.#timer = undefined;
-    this.#paused = false;
-    const start = this.#start();
+    this.#fromNow = !(this.state === 'gathering' && this.past);
     if (this.state === 'gathering') this.state = 'starting';
+    this.#watchFrom(this.#fromNow ? 0 : this.applied + 1);
+  }
+
+  #watchFrom(start: number): void {
+    this.#paused = false;
     this.#watch = this.context.openWatch({ range: this.range, start, prevKv: this.prevKv }, this);
     this.flow();
   }
 
-  /**
-   * The revision to watch from. etcd tells no progress to a watch that starts after its latest revision
-   * (`progressIfSync`), so what comes next is watched from the last revision applied, whose events are known and
-   * left out. Unless it is compacted: that start would be refused.
-   */
-  #start(): number {
-    const backlog = this.state === 'gathering' && this.past;
-    if (backlog || this.applied < 1 || this.applied < this.context.compactedBelow) return this.applied + 1;
-    return this.applied;
-  }
-
   #created(): void {
+    if (this.#fromNow && this.header.revision > this.applied) {
+      // The store had moved on before the watch was there: what lies between has to be watched from the past.
+      this.#fromNow = false;
+      this.#watch?.cancel();
+      this.#watchFrom(this.applied + 1);
+      return;
+    }
     this.state = 'live';
     this.#heardAt = performance.now();
     this.tickedAt = this.#heardAt;

@@ -179,10 +179,6 @@ export class IdentityFeeds implements FeedContext {
     return new UpstreamWatch(upstream, methods.watch, this.identity.metadata, request, owner);
   }
 
-  get compactedBelow(): number {
-    return this.#hub.compacted;
-  }
-
   compacted(revision: number): void {
     this.#hub.compacted = Math.max(this.#hub.compacted, revision);
   }
