@@ -116,9 +116,10 @@ export class UpstreamWatch implements ClientStreamListener {
   #fragment(response: WatchResponse): void {
     const events = this.#parts.concat(response.events);
     this.#held += response.size;
+    // An event that is alone may be of any size, so it says nothing about etcd's limit.
+    if (response.events.length > 1) this.#owner.onFragment(response.size);
     if (this.#held < HOLD_BYTES) {
       this.#parts = events;
-      this.#owner.onFragment(response.size);
       return;
     }
     this.#held = response.size;
@@ -126,7 +127,6 @@ export class UpstreamWatch implements ClientStreamListener {
     let whole = events.length;
     while (whole > 0 && events[whole - 1]?.revision === last) whole--;
     this.#parts = events.slice(whole);
-    this.#owner.onFragment(response.size);
     if (whole > 0) this.#owner.onResponse({ ...response, fragment: false, events: events.slice(0, whole) });
   }
 }

@@ -172,7 +172,7 @@ const ends: readonly Case[] = [
     const stream = script.stream(watch);
     stream.send(wish.create({ ...under('fragment/'), startRevision: start, fragment: true }));
     await stream.take();
-    // Where etcd cuts is a setting of its own, which the proxy only learns by and by: what is put together counts.
+    // Whether and where etcd cuts is a setting of its own, which the proxy may not know yet: what it adds up to counts.
     const keys: string[] = [];
     const marks: boolean[] = [];
     while (keys.length < 1000)
@@ -181,10 +181,10 @@ const ends: readonly Case[] = [
         marks.push(fragment);
       }
     script.note('keys in order', keys);
-    script.note('several parts, each but the last a fragment', [
-      marks.length > 1,
+    script.note(
+      'each part but the last is a fragment',
       marks.every((mark, index) => mark === index < marks.length - 1),
-    ]);
+    );
     stream.send(wish.create({ ...under('fragment/'), startRevision: start }));
     await stream.take(2);
     stream.cancel();
