@@ -2,6 +2,7 @@
 import type { Http2Stream } from '../http2/index.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
+import { NOBODY } from '../rpc/nobody.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import { envelopeHead, envelopeStart, smallEnvelope } from './envelope.ts';
 import type { GrpcServerOptions } from './options.ts';
@@ -89,13 +90,3 @@ export class StreamServerCall extends ServerCall implements ServerStream {
     listener.onCancel();
   }
 }
-
-const ignore = (): void => {};
-
-/** Listens after the call was cancelled. */
-const NOBODY: ServerStreamListener = {
-  onMessage: ignore,
-  onHalfClose: ignore,
-  onDrain: ignore,
-  onCancel: ignore,
-};

@@ -6,6 +6,7 @@ import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import type { Call, ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
+import { NOBODY } from '../rpc/nobody.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
 import { methodOf } from './methods.ts';
@@ -49,14 +50,6 @@ export function browserService(services: () => Services, method: (path: string) 
 function relay(call: Call, method: Method): OwnCall {
   return new OwnCall(method, call.metadata, call.deadline);
 }
-
-const ignore = (): void => {};
-const NOBODY: ServerStreamListener = {
-  onMessage: ignore,
-  onHalfClose: ignore,
-  onDrain: ignore,
-  onCancel: ignore,
-};
 
 /** The client of `Browser.Watch` as the Watch handler sees it. The stream ends with its only watch. */
 class OneWatch implements ServerStream {

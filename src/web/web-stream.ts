@@ -3,18 +3,11 @@
  * and when more than a bounded number of bytes wait the service is told to pause until all were pulled.
  */
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
+import { NOBODY } from '../rpc/nobody.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { WebCall } from './web-call.ts';
 
 const ignore = (): void => {};
-
-/** Listens when there is nothing to hear any more. */
-const NOBODY: ServerStreamListener = {
-  onMessage: ignore,
-  onHalfClose: ignore,
-  onDrain: ignore,
-  onCancel: ignore,
-};
 
 export class WebStream implements ServerStream {
   listener: ServerStreamListener = NOBODY;
