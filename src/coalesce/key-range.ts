@@ -9,8 +9,6 @@ const NO_END = '\u0100';
 /** A set of neighbouring keys, `start` included, `end` excluded. */
 export class KeyRange {
   readonly start: string;
-  /** The first key behind the range. */
-  readonly end: string;
   /** Whether the range is one key. */
   readonly exact: boolean;
   /** Equal for equal ranges only. */
@@ -26,23 +24,29 @@ export class KeyRange {
     this.start = key === '' ? '\0' : key;
     this.rangeEnd = rangeEnd;
     this.exact = rangeEnd === '' || rangeEnd === `${this.start}\0`;
-    if (this.exact) this.end = `${this.start}\0`;
-    else this.end = rangeEnd === '\0' ? NO_END : rangeEnd;
-    this.id = `${this.start.length}:${this.start}${this.end}`;
+    // No key has the character between the two.
+    this.id = this.exact ? this.start : `${this.start}${NO_END}${this.end}`;
+  }
+
+  /** The first key behind the range. */
+  get end(): string {
+    if (this.exact) return `${this.start}\0`;
+    return this.rangeEnd === '\0' ? NO_END : this.rangeEnd;
   }
 
   /** Whether no key can be in it; etcd refuses to watch such a range. */
   get empty(): boolean {
-    return this.start >= this.end;
+    return !this.exact && this.start >= this.end;
   }
 
   /** Whether the key is in the range. */
   contains(key: string): boolean {
-    return key >= this.start && key < this.end;
+    return this.exact ? key === this.start : key >= this.start && key < this.end;
   }
 
   /** Whether every key of the other range is in this one. */
   covers(other: KeyRange): boolean {
+    if (other.exact) return this.contains(other.start);
     return this.start <= other.start && this.end >= other.end;
   }
 }

@@ -5,7 +5,7 @@
 import type { IdentityFeeds } from '../coalesce/watch/identity-feeds.ts';
 import type { WatchRequest } from '../coalesce/watch/requests.ts';
 import { type Header, NO_HEADER, type WatchResponse } from '../coalesce/watch/response.ts';
-import type { ProbeResult } from '../coalesce/watch/revision-probe.ts';
+import type { Asker, ProbeResult } from '../coalesce/watch/revision-probe.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from '../coalesce/watch/upstream-watch.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 
@@ -17,35 +17,41 @@ export type Answer =
 
 const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, doubtful: false };
 
-export class Ticket implements UpstreamWatchOwner {
+/** The stream that a request came on. */
+export interface TicketOwner {
+  readonly feeds: IdentityFeeds;
+  /** An answer is there; not called for one that is there right after {@link Ticket.start}. */
+  settled(): void;
+}
+
+export class Ticket implements UpstreamWatchOwner, Asker {
   readonly request: WatchRequest;
   /** Whether {@link answer} is there. */
   ready = false;
   answer: Answer = NOTHING;
-  readonly #feeds: IdentityFeeds;
-  readonly #settled: () => void;
+  askedStart = 0;
+  readonly #owner: TicketOwner;
   #watch: UpstreamWatch | undefined;
   #over = false;
 
-  /** @param settled is called when the answer is there, unless that is so right after {@link start} */
-  constructor(feeds: IdentityFeeds, request: WatchRequest, settled: () => void) {
-    this.#feeds = feeds;
+  constructor(owner: TicketOwner, request: WatchRequest) {
+    this.#owner = owner;
     this.request = request;
-    this.#settled = settled;
   }
 
   /** Asks etcd what has to be asked. */
   start(): void {
     const { request } = this;
+    const { feeds } = this.#owner;
     if (request.kind === 'create') {
       const { range, start, options } = request;
       // Releases of etcd differ in what they make of a negative revision.
       if (range.empty || start < 0) this.#relay();
       else {
-        const past = start > 0 && this.#feeds.remembers(range, options.prevKv, start);
-        this.#feeds.probe(range, past ? start : Number.POSITIVE_INFINITY, (result) => this.#probed(result));
+        if (start > 0 && feeds.remembers(range, options.prevKv, start)) this.askedStart = start;
+        feeds.probe(range, this);
       }
-    } else if (request.kind === 'cancel') this.#askForHeader();
+    } else if (request.kind === 'cancel') feeds.probeAny(this);
     else this.ready = true;
   }
 
@@ -72,25 +78,20 @@ export class Ticket implements UpstreamWatchOwner {
     this.#settle({ kind: 'failed', header: NO_HEADER, error });
   }
 
-  #probed(result: ProbeResult): void {
+  probed(result: ProbeResult): void {
     if (this.#over) return;
-    if (result.kind === 'refused') this.#relay();
+    // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
+    if (this.request.kind === 'cancel') this.#settle(result.kind === 'ok' ? result : NOTHING);
+    else if (result.kind === 'refused') this.#relay();
     else if (result.kind === 'ok') this.#settle(result);
     else this.#settle({ kind: 'failed', header: NO_HEADER, error: result.error });
-  }
-
-  /** A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had. */
-  #askForHeader(): void {
-    this.#feeds.probeAny((result) => {
-      this.#settle(result.kind === 'ok' ? result : NOTHING);
-    });
   }
 
   /** Has etcd refuse the watch itself. */
   #relay(): void {
     if (this.request.kind !== 'create') return;
     const { range, start, options } = this.request;
-    this.#watch = this.#feeds.openWatch({ range, start, prevKv: options.prevKv }, this);
+    this.#watch = this.#owner.feeds.openWatch({ range, start, prevKv: options.prevKv }, this);
   }
 
   #settle(answer: Answer): void {
@@ -98,6 +99,6 @@ export class Ticket implements UpstreamWatchOwner {
     this.#over = true;
     this.answer = answer;
     this.ready = true;
-    this.#settled();
+    this.#owner.settled();
   }
 }

@@ -10,7 +10,7 @@ import { splitTail } from '../coalesce/watch/fragments.ts';
 import type { WatchHub } from '../coalesce/watch/hub.ts';
 import { identityOf } from '../coalesce/watch/identity.ts';
 import type { IdentityFeeds } from '../coalesce/watch/identity-feeds.ts';
-import { encodeReply, type Reply, withRevision } from '../coalesce/watch/replies.ts';
+import { encodeReply, type Reply, watchId, withRevision } from '../coalesce/watch/replies.ts';
 import { readRequest, type WatchRequest } from '../coalesce/watch/requests.ts';
 import { type Header, NO_HEADER } from '../coalesce/watch/response.ts';
 import { Watcher, type WatchSink } from '../coalesce/watch/watcher.ts';
@@ -19,7 +19,7 @@ import { RpcError } from '../rpc/status.ts';
 import { forwardStream } from './forward.ts';
 import { methodOf } from './methods.ts';
 import { ProgressRounds } from './watch-progress.ts';
-import { type Answer, Ticket } from './watch-ticket.ts';
+import { type Answer, Ticket, type TicketOwner } from './watch-ticket.ts';
 
 /** The methods of etcd that watches need. */
 export const WATCH_METHODS = {
@@ -29,7 +29,7 @@ export const WATCH_METHODS = {
 };
 
 /** Requests of one stream that may wait; with more, the client is not read. */
-const MAX_WAITING = 1000;
+const MAX_WAITING = 128;
 
 /** Every etcd takes requests up to this size. */
 const LARGE = 512 << 10;
@@ -49,7 +49,7 @@ export function watchService(hub: WatchHub): StreamHandler {
 }
 
 /** One client stream. */
-class WatchStream implements ServerStreamListener, WatchSink {
+class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   blocked = false;
   readonly feeds: IdentityFeeds;
   readonly watchers = new Map<bigint, Watcher>();
@@ -60,7 +60,7 @@ class WatchStream implements ServerStreamListener, WatchSink {
   readonly #progress: ProgressRounds;
   readonly #lagging = new Set<Watcher>();
   #line: Ticket[] = [];
-  #nextId = 0n;
+  #nextId = 0;
   #paused = false;
   #over = false;
 
@@ -83,7 +83,7 @@ class WatchStream implements ServerStreamListener, WatchSink {
     }
     let request: WatchRequest;
     try {
-      request = readRequest(message);
+      request = readRequest(message, this.#hub.ranges);
     } catch {
       this.#handOver(message);
       return;
@@ -93,7 +93,7 @@ class WatchStream implements ServerStreamListener, WatchSink {
       this.#handOver(message);
       return;
     }
-    const ticket = new Ticket(this.feeds, request, () => this.#advance());
+    const ticket = new Ticket(this, request);
     this.#line.push(ticket);
     ticket.start();
     if (this.#line.length > MAX_WAITING && !this.#paused) {
@@ -164,6 +164,10 @@ class WatchStream implements ServerStreamListener, WatchSink {
     this.#client.end(new RpcError(code, message));
   }
 
+  settled(): void {
+    this.#advance();
+  }
+
   /** Answers the requests at the head of the line that can be answered. */
   #advance(): void {
     while (!this.#over && !this.blocked) {
@@ -210,8 +214,8 @@ class WatchStream implements ServerStreamListener, WatchSink {
 
   /** The least number from the last one on that no watch has. */
   #freeId(): bigint {
-    while (this.watchers.has(this.#nextId)) this.#nextId++;
-    return this.#nextId++;
+    while (this.watchers.has(watchId(this.#nextId))) this.#nextId++;
+    return watchId(this.#nextId++);
   }
 
   #cancel(id: bigint, { header }: Answer): void {

@@ -7,6 +7,7 @@ import { ResponseHeaderSchema } from '#gen/etcdserverpb/header_pb.js';
 import { WatchRequestSchema, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { IntervalTree } from '../../src/coalesce/interval-tree.ts';
 import { KeyRange } from '../../src/coalesce/key-range.ts';
+import { KeyRanges } from '../../src/coalesce/key-ranges.ts';
 import { batchesOf } from '../../src/coalesce/watch/batch.ts';
 import { splitTail } from '../../src/coalesce/watch/fragments.ts';
 import { History, HistoryBudget } from '../../src/coalesce/watch/history.ts';
@@ -140,7 +141,8 @@ describe('messages', () => {
   test('garbage is refused, never misread', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
-        for (const read of [readRequest, readResponse]) {
+        const ranges = new KeyRanges();
+        for (const read of [(bytes: Uint8Array) => readRequest(bytes, ranges), readResponse]) {
           try {
             read(bytes);
           } catch (error) {
@@ -151,7 +153,7 @@ describe('messages', () => {
     );
     const value = { key: b('k'), startRevision: -1n, watchId: 2n ** 62n, filters: [0, 1] };
     const request = create(WatchRequestSchema, { requestUnion: { case: 'createRequest', value } });
-    const read = readRequest(toBinary(WatchRequestSchema, request));
+    const read = readRequest(toBinary(WatchRequestSchema, request), new KeyRanges());
     assert.ok(read.kind === 'create');
     assert.deepEqual(
       [read.start, read.id, read.options.noPut, read.options.noDelete],

@@ -22,7 +22,8 @@ export function isAt(watcher: Watcher, revision: number): boolean {
 
 export class Cursors {
   readonly #feed: Feed;
-  readonly #all = new Set<Watcher>();
+  /** The watchers that are behind; those that keep up are known to the index only. */
+  readonly #behind = new Set<Watcher>();
   readonly #index = new WatcherIndex();
   #synced = 0;
 
@@ -32,28 +33,24 @@ export class Cursors {
 
   /** How many watchers the feed has. */
   get size(): number {
-    return this.#all.size;
+    return this.#behind.size + this.#synced;
   }
 
   /** How many of them are behind. */
   get lagging(): number {
-    return this.#all.size - this.#synced;
+    return this.#behind.size;
   }
 
   /** Whether there are watchers and none keeps up. */
   get allLagging(): boolean {
-    return this.#all.size > 0 && this.#synced === 0;
+    return this.#behind.size > 0 && this.#synced === 0;
   }
 
   /** The lowest revision that some watcher still needs. */
   least(): number {
     let least = this.#feed.applied + 1;
-    for (const watcher of this.#all) if (!watcher.synced && watcher.next < least) least = watcher.next;
+    for (const { next } of this.#behind) if (next < least) least = next;
     return least;
-  }
-
-  all(): Iterable<Watcher> {
-    return this.#all;
   }
 
   /** Takes a watcher that the feed can serve, and sends it what it has missed. */
@@ -61,23 +58,25 @@ export class Cursors {
     watcher.feed = this.#feed;
     watcher.synced = false;
     this.#index.enter(watcher, variantOf(watcher.options, this.#feed.prevKv && !watcher.options.prevKv));
-    this.#all.add(watcher);
+    this.#behind.add(watcher);
     this.pump(watcher);
   }
 
   /** Lets a watcher go; `next` says from where another feed has to go on. */
   detach(watcher: Watcher): void {
-    if (!this.#all.delete(watcher)) return;
+    if (watcher.feed !== this.#feed) return;
     if (watcher.synced) {
       this.#unsync(watcher);
       watcher.next = Math.max(watcher.next, this.#feed.applied + 1);
     }
+    this.#behind.delete(watcher);
     this.#index.leave(watcher);
     watcher.feed = undefined;
   }
 
   /** Sends a watcher that is behind as much as its client takes. */
   pump(watcher: Watcher): void {
+    if (watcher.synced) return;
     const feed = this.#feed;
     const { history } = feed;
     if (watcher.next < history.floor) {
@@ -122,7 +121,8 @@ export class Cursors {
   /** Tells the synced watchers that want it, and had no event since the last time, how far the feed has come. */
   notifyProgress(): void {
     const { applied, header } = this.#feed;
-    for (const watcher of this.#all) {
+    for (const watcher of this.#behind) watcher.quiet = true;
+    for (const watcher of this.#index.synced()) {
       if (!watcher.options.progressNotify) continue;
       const { quiet } = watcher;
       watcher.quiet = true;
@@ -133,18 +133,20 @@ export class Cursors {
   /** Moves the watchers that `target` can serve to it. */
   moveTo(target: Feed): void {
     const { applied } = this.#feed;
-    for (const watcher of [...this.#all]) {
+    for (const watcher of [...this.#behind, ...this.#index.synced()]) {
       const next = watcher.synced ? Math.max(watcher.next, applied + 1) : watcher.next;
       if (!target.serves(next)) continue;
       this.detach(watcher);
       target.cursors.attach(watcher);
     }
-    if (this.#all.size === 0) this.#feed.context.unused(this.#feed);
+    if (this.size === 0) this.#feed.context.unused(this.#feed);
   }
 
   /** The feed has ended: tells the watchers that have had all of it. */
   finishSynced(): void {
-    for (const watcher of [...this.#all]) if (watcher.synced) this.#finish(watcher);
+    // The end of one watcher may be that of its stream, and of others on it.
+    for (const watcher of [...this.#index.synced()])
+      if (watcher.synced && watcher.feed === this.#feed) this.#finish(watcher);
   }
 
   #finish(watcher: Watcher): void {
@@ -157,10 +159,11 @@ export class Cursors {
     else if (terminal?.kind === 'compacted' && watcher.next < terminal.revision)
       watcher.sink.canceled(watcher, terminal.header, terminal.revision, '');
     else context.place(watcher);
-    if (this.#all.size === 0) context.unused(this.#feed);
+    if (this.size === 0) context.unused(this.#feed);
   }
 
   #sync(watcher: Watcher): void {
+    this.#behind.delete(watcher);
     watcher.audience?.watchers.add(watcher);
     watcher.synced = true;
     watcher.fresh = false;
@@ -170,6 +173,7 @@ export class Cursors {
 
   #unsync(watcher: Watcher): void {
     watcher.audience?.watchers.delete(watcher);
+    this.#behind.add(watcher);
     watcher.synced = false;
     this.#synced--;
   }

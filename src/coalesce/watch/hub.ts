@@ -13,6 +13,7 @@ import type { Upstream } from '../../rpc/contract.ts';
 import type { Metadata } from '../../rpc/metadata.ts';
 import type { Method } from '../../rpc/method.ts';
 import { OwnCall } from '../../rpc/own-call.ts';
+import { KeyRanges } from '../key-ranges.ts';
 import { FragmentLimit } from './fragments.ts';
 import { HistoryBudget } from './history.ts';
 import type { Identity } from './identity.ts';
@@ -38,6 +39,7 @@ const CALL_MS = 5000;
 export class WatchHub {
   readonly options: WatchHubOptions;
   readonly stats = new WatchStats();
+  readonly ranges = new KeyRanges();
   readonly fragments = new FragmentLimit();
   readonly budget: HistoryBudget;
   readonly interval: ProgressInterval;

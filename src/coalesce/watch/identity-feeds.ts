@@ -15,8 +15,7 @@ import type { WatchHub } from './hub.ts';
 import type { Identity } from './identity.ts';
 import { LeaderDetector } from './leader-detector.ts';
 import type { ProgressInterval } from './progress-interval.ts';
-import type { ProbeResult } from './revision-probe.ts';
-import { RevisionProbe } from './revision-probe.ts';
+import { type Asker, RevisionProbe } from './revision-probe.ts';
 import type { WatchStats } from './stats.ts';
 import { UpstreamWatch, type UpstreamWatchOwner, type UpstreamWatchRequest } from './upstream-watch.ts';
 import { Versions } from './versions.ts';
@@ -85,11 +84,8 @@ export class IdentityFeeds implements FeedContext {
     this.#hub.released(this);
   }
 
-  /**
-   * Asks for etcd's revision and whether the client may watch the range.
-   * @param start a past revision that may be served from history, or `Infinity`
-   */
-  probe(range: KeyRange, start: number, done: (result: ProbeResult) => void): void {
+  /** Asks for etcd's revision and whether the client may watch the range. */
+  probe(range: KeyRange, asker: Asker): void {
     const key = this.identity.hasToken ? range.id : '';
     let probe = this.#probes.get(key);
     if (probe === undefined) {
@@ -101,14 +97,14 @@ export class IdentityFeeds implements FeedContext {
       this.#probes.set(key, probe);
       if (this.#probes.size > MAX_PROBES) this.#probes.delete(this.#probes.keys().next().value as string);
     }
-    probe.ask(start, done);
+    probe.ask(asker);
   }
 
   /** Asks for etcd's revision on behalf of nothing that is watched. */
-  probeAny(done: (result: ProbeResult) => void): void {
+  probeAny(asker: Asker): void {
     const probe = this.#probes.values().next().value;
-    if (probe === undefined) done({ kind: 'refused' });
-    else probe.ask(Number.POSITIVE_INFINITY, done);
+    if (probe === undefined) asker.probed({ kind: 'refused' });
+    else probe.ask(asker);
   }
 
   /** The feed that would serve a watcher from its history, if any. */

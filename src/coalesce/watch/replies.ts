@@ -34,8 +34,16 @@ export function idField(id: bigint): Uint8Array {
   return idFields[index];
 }
 
+/** A number that the server chooses. */
+export function watchId(number: number): bigint {
+  if (number >= SMALL_IDS) return BigInt(number);
+  ids[number] ??= BigInt(number);
+  return ids[number];
+}
+
 /** Servers count from zero on every stream, so the same few numbers serve most watches. */
-const SMALL_IDS = 10_000n;
+const SMALL_IDS = 10_000;
+const ids: bigint[] = [];
 const idFields: Uint8Array[] = [];
 
 function encodeId(id: bigint): Uint8Array {

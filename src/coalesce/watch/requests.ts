@@ -1,18 +1,20 @@
 /** Watch requests: those of clients read, those to etcd written. */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { KeyRange } from '../key-range.ts';
+import type { KeyRange } from '../key-range.ts';
+import type { KeyRanges } from '../key-ranges.ts';
 import type { UpstreamWatchRequest } from './upstream-watch.ts';
 import type { WatchOptions } from './watcher.ts';
 
 /** A client's WatchRequest. */
 export type WatchRequest =
-  | ({ readonly kind: 'create' } & CreateRequest)
+  | CreateRequest
   | { readonly kind: 'cancel'; readonly id: bigint }
   | { readonly kind: 'progress' }
   | { readonly kind: 'nothing' };
 
 /** A client's WatchCreateRequest. */
 export interface CreateRequest {
+  readonly kind: 'create';
   readonly range: KeyRange;
   /** Zero: now. Beyond 2^53 not exact, which no store will ever notice. */
   readonly start: number;
@@ -28,13 +30,13 @@ const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 
 /** Reads a request. @throws on bytes that are no message */
-export function readRequest(message: Uint8Array): WatchRequest {
+export function readRequest(message: Uint8Array, ranges: KeyRanges): WatchRequest {
   const reader = new BinaryReader(message);
   let request: WatchRequest = { kind: 'nothing' };
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
     if (wireType !== WireType.LengthDelimited || field < 1 || field > 3) reader.skip(wireType, field);
-    else if (field === 1) request = { kind: 'create', ...readCreate(reader.bytes()) };
+    else if (field === 1) request = readCreate(reader.bytes(), ranges);
     else if (field === 2) request = { kind: 'cancel', id: readId(reader.bytes()) };
     else {
       reader.bytes();
@@ -44,7 +46,7 @@ export function readRequest(message: Uint8Array): WatchRequest {
   return request;
 }
 
-function readCreate(message: Uint8Array): CreateRequest {
+function readCreate(message: Uint8Array, ranges: KeyRanges): CreateRequest {
   const reader = new BinaryReader(message);
   let key = '';
   let rangeEnd = '';
@@ -63,7 +65,8 @@ function readCreate(message: Uint8Array): CreateRequest {
     else if (field === 8 && wireType === WireType.Varint) flags = set(flags, Flag.fragment, reader.bool());
     else reader.skip(wireType, field);
   }
-  return { range: new KeyRange(key, rangeEnd), start, id, options: OPTIONS[flags] as WatchOptions };
+  const range = ranges.of(key, rangeEnd);
+  return { kind: 'create', range, start, id, options: OPTIONS[flags] as WatchOptions };
 }
 
 const Flag = { noPut: 1, noDelete: 2, progress: 4, prevKv: 8, fragment: 16 } as const;

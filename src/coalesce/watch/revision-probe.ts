@@ -23,10 +23,11 @@ export type ProbeResult =
 /** Sends an encoded RangeRequest. */
 export type Read = (request: Uint8Array) => Promise<Uint8Array>;
 
-interface Question {
-  /** A past revision that must not be compacted, or `Infinity`. */
-  readonly start: number;
-  readonly done: (result: ProbeResult) => void;
+/** Somebody who asks. Very many may wait at a time, so they are kept as they are. */
+export interface Asker {
+  /** A past revision of which it wants to know whether it is compacted; zero: none. */
+  readonly askedStart: number;
+  probed(result: ProbeResult): void;
 }
 
 /** How long an outage may last before who waits is told, in milliseconds. */
@@ -38,7 +39,7 @@ export class RevisionProbe {
   readonly #read: Read;
   readonly #key: string;
   readonly #rangeEnd: string;
-  #gathering: Question[] = [];
+  #gathering: Asker[] = [];
   #busy = false;
 
   /** Reads one key, or a range when the answer shall say whether that may be read. Both are latin1. */
@@ -48,9 +49,9 @@ export class RevisionProbe {
     this.#rangeEnd = rangeEnd;
   }
 
-  /** Asks; `start` is a past revision of which the caller wants to know whether it is compacted. */
-  ask(start: number, done: (result: ProbeResult) => void): void {
-    this.#gathering.push({ start, done });
+  /** Asks. The answer never comes within the call. */
+  ask(asker: Asker): void {
+    this.#gathering.push(asker);
     if (this.#busy) return;
     this.#busy = true;
     // What arrives in the same turn shares the read.
@@ -59,11 +60,12 @@ export class RevisionProbe {
 
   async #run(): Promise<void> {
     while (this.#gathering.length > 0) {
-      const questions = this.#gathering;
+      const askers = this.#gathering;
       this.#gathering = [];
-      const least = questions.reduce((min, { start }) => Math.min(min, start), Number.POSITIVE_INFINITY);
+      let least = Number.POSITIVE_INFINITY;
+      for (const { askedStart } of askers) if (askedStart > 0 && askedStart < least) least = askedStart;
       const result = await this.#probe(least);
-      for (const { done } of questions) done(result);
+      for (const asker of askers) asker.probed(result);
     }
     this.#busy = false;
   }

@@ -50,6 +50,12 @@ export class WatcherIndex {
     return batch.events.length === 1 ? matched : [...new Set(matched)];
   }
 
+  /** The synced watchers. */
+  *synced(): Iterable<Watcher> {
+    for (const audiences of this.#keys.values()) for (const { watchers } of audiences) yield* watchers;
+    for (const audiences of this.#ranges.values()) for (const { watchers } of audiences) yield* watchers;
+  }
+
   #of(range: KeyRange): Audiences | undefined {
     return range.exact ? this.#keys.get(range.start) : this.#ranges.get(range.id);
   }
