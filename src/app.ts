@@ -6,6 +6,8 @@
  *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
  */
 import { Registry } from '@prometheus-io/client';
+import { SeenRevision } from './coalesce/seen-revision.ts';
+import { SeenUpstream } from './coalesce/seen-upstream.ts';
 import { WatchHub } from './coalesce/watch/hub.ts';
 import type { Config } from './config/config.ts';
 import { clientTls, endpoints, serverTls } from './config/tls.ts';
@@ -23,7 +25,7 @@ import type { Services } from './rpc/contract.ts';
 import { tooLargeForEtcd } from './rpc/status.ts';
 import { browserService } from './services/browser.ts';
 import { healthService } from './services/health.ts';
-import { kvService } from './services/kv.ts';
+import { kvService, type Layer } from './services/kv.ts';
 import { HealthProbe } from './services/probe.ts';
 import { type OwnMethod, ServiceTable } from './services/services.ts';
 import { WATCH_METHODS, watchService } from './services/watch.ts';
@@ -81,13 +83,19 @@ export class App {
     });
     exposeWatches(registry, this.#watches);
 
+    // Reads: layers that know answers, none of which is older than what clients have seen.
+    const layers: Layer[] = [];
+    const seen = new SeenRevision();
+    const upstream = layers.length > 0 ? new SeenUpstream(this.#cluster, seen) : this.#cluster;
+
     // Services: what the proxy does with each method, whichever door it came through.
     const own: OwnMethod[] = [
       ...kvService({
-        upstream: this.#cluster,
+        upstream,
         coalescing: config.get('switch', 'read-coalescing'),
         maxFlights: config.get('integer', 'max-read-flights'),
         observer: new ReadMetrics(registry),
+        layers,
       }),
       ...browserService(
         (): Services => services,
@@ -96,8 +104,8 @@ export class App {
       ...healthService(async () => (await probe.check()).health),
     ];
     if (config.get('switch', 'watch-coalescing'))
-      own.push({ method: WATCH_METHODS.watch, stream: watchService(this.#watches) });
-    const services: ServiceTable = new ServiceTable(this.#cluster, own);
+      own.push({ method: WATCH_METHODS.watch, stream: watchService(this.#watches, upstream, seen) });
+    const services: ServiceTable = new ServiceTable(upstream, own);
     const probe = new HealthProbe(services);
     const observer = new CallMetrics(registry, services.methods(), log);
 

@@ -5,6 +5,7 @@
 import type { Call, Upstream } from '../rpc/contract.ts';
 import { ANONYMOUS, identityOf } from './identity.ts';
 import { Lane, type LaneOwner } from './lane.ts';
+import type { ReadLayer } from './read-layer.ts';
 
 /** What coalescing may hold. A read beyond a bound is forwarded by itself. */
 export interface FlightLimits {
@@ -32,7 +33,7 @@ export interface FlightObserver {
 }
 
 /** The reads now under way. */
-export class Flights implements LaneOwner {
+export class Flights implements LaneOwner, ReadLayer {
   readonly #upstream: Upstream;
   readonly #limits: FlightLimits;
   readonly #observer: FlightObserver;

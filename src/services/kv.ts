@@ -1,12 +1,18 @@
 /**
- * `etcdserverpb.KV`, as far as the proxy does more than forward it: reads that ask the same at the same time cost
- * etcd one call. Requests are compared by their bytes and never decoded, so a malformed one gets etcd's own answer.
+ * `etcdserverpb.KV`, as far as the proxy does more than forward it. A read goes through layers until one has the
+ * answer; the last one shares a call to etcd among reads that ask the same at the same time.
+ *
+ *   client ─▶ layers that know answers ─▶ Flights ─▶ etcd
  */
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { type FlightObserver, Flights } from '../coalesce/flights.ts';
+import type { ReadLayer } from '../coalesce/read-layer.ts';
 import type { Upstream } from '../rpc/contract.ts';
 import { methodOf } from './methods.ts';
 import type { OwnMethod } from './services.ts';
+
+/** Puts a layer above another. */
+export type Layer = (below: ReadLayer) => ReadLayer;
 
 /** What the handlers of KV need. */
 export interface KvOptions {
@@ -16,6 +22,8 @@ export interface KvOptions {
   /** Distinct reads in flight that others may share. */
   readonly maxFlights: number;
   readonly observer: FlightObserver;
+  /** What knows answers, the one that is asked last first. */
+  readonly layers: readonly Layer[];
 }
 
 /** Reads that share one call. Its answer goes to all of them in one go, during which nothing else is served. */
@@ -25,9 +33,14 @@ const MAX_MEMBERS = 10_000;
 const MAX_KEY_BYTES = 8192;
 
 /** The handlers that stand in for forwarding. */
-export function kvService({ upstream, coalescing, maxFlights, observer }: KvOptions): OwnMethod[] {
-  if (!coalescing) return [];
+export function kvService({ upstream, coalescing, maxFlights, observer, layers }: KvOptions): OwnMethod[] {
+  if (!coalescing && layers.length === 0) return [];
   const limits = { maxFlights, maxMembers: MAX_MEMBERS, maxKeyBytes: MAX_KEY_BYTES };
-  const flights = new Flights(upstream, limits, observer);
-  return [{ method: methodOf(KV.method.range), unary: (request, call) => flights.read(request, call) }];
+  let reads: ReadLayer = coalescing ? new Flights(upstream, limits, observer) : direct(upstream);
+  for (const layer of layers) reads = layer(reads);
+  return [{ method: methodOf(KV.method.range), unary: (request, call) => reads.read(request, call) }];
+}
+
+function direct(upstream: Upstream): ReadLayer {
+  return { read: (request, call) => upstream.unary(request, call) };
 }

@@ -6,6 +6,7 @@
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
+import type { SeenRevision } from '../coalesce/seen-revision.ts';
 import { splitTail } from '../coalesce/watch/fragments.ts';
 import type { WatchHub } from '../coalesce/watch/hub.ts';
 import { identityOf } from '../coalesce/watch/identity.ts';
@@ -14,7 +15,7 @@ import { encodeReply, type Reply, watchId, withRevision } from '../coalesce/watc
 import { readRequest, type WatchRequest } from '../coalesce/watch/requests.ts';
 import { type Header, NO_HEADER } from '../coalesce/watch/response.ts';
 import { Watcher, type WatchSink } from '../coalesce/watch/watcher.ts';
-import type { Call, ServerStream, ServerStreamListener, StreamHandler } from '../rpc/contract.ts';
+import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
 import { RpcError } from '../rpc/status.ts';
 import { forwardStream } from './forward.ts';
 import { methodOf } from './methods.ts';
@@ -40,11 +41,15 @@ const NO_WATCH = -1n;
 /** etcd's words. */
 const DUPLICATE_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
 
-/** The handler. */
-export function watchService(hub: WatchHub): StreamHandler {
-  const forward = forwardStream(hub.options.upstream);
+/**
+ * The handler.
+ * @param upstream where streams go that are left to etcd
+ * @param seen is told the revisions that clients are told
+ */
+export function watchService(hub: WatchHub, upstream: Upstream, seen: SeenRevision): StreamHandler {
+  const forward = forwardStream(upstream);
   return (client, call) => {
-    client.listener = new WatchStream(hub, client, call, forward);
+    client.listener = new WatchStream(hub, client, call, forward, seen);
   };
 }
 
@@ -57,6 +62,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   readonly #client: ServerStream;
   readonly #call: Call;
   readonly #forward: StreamHandler;
+  readonly #seen: SeenRevision;
   readonly #progress: ProgressRounds;
   readonly #lagging = new Set<Watcher>();
   #line: Ticket[] = [];
@@ -64,11 +70,12 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   #paused = false;
   #over = false;
 
-  constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler) {
+  constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler, seen: SeenRevision) {
     this.#hub = hub;
     this.#client = client;
     this.#call = call;
     this.#forward = forward;
+    this.#seen = seen;
     this.feeds = hub.feedsOf(identityOf(call.metadata));
     this.feeds.enter(this);
     this.#progress = new ProgressRounds(this.watchers, (header, count) => {
@@ -130,6 +137,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
 
   events(watcher: Watcher, tail: Buffer, shared: boolean): void {
     const { stats, fragments } = this.#hub;
+    this.#seen.raise(watcher.seenRevision);
     stats.bytes += tail.length;
     if (shared) stats.sharedBytes += tail.length;
     const length = watcher.idField.length + tail.length;
@@ -238,7 +246,9 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   }
 
   #reply(reply: Reply): void {
-    if (!this.#over) this.#sent(this.#client.send(encodeReply(reply)));
+    if (this.#over) return;
+    this.#seen.raise(reply.header.revision);
+    this.#sent(this.#client.send(encodeReply(reply)));
   }
 
   #sent(room: boolean): void {

@@ -4,17 +4,20 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class CutRelay implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** `host:port` that new connections go to. */
+  target: string;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, target: string) {
     this.#server = server;
+    this.target = target;
   }
 
   /** Starts one in front of `host:port`. */
   static async start(target: string): Promise<CutRelay> {
-    const [host, port] = target.split(':') as [string, string];
     const server = createServer();
-    const relay = new CutRelay(server);
+    const relay = new CutRelay(server, target);
     server.on('connection', (near) => {
+      const [host, port] = relay.target.split(':') as [string, string];
       const far = connect({ host, port: Number(port), noDelay: true });
       near.setNoDelay(true);
       for (const [from, to] of [

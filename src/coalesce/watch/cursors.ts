@@ -139,7 +139,7 @@ export class Cursors {
       this.detach(watcher);
       target.cursors.attach(watcher);
     }
-    if (this.size === 0) this.#feed.context.unused(this.#feed);
+    if (!this.#feed.used) this.#feed.context.unused(this.#feed);
   }
 
   /** The feed has ended: tells the watchers that have had all of it. */
@@ -159,7 +159,7 @@ export class Cursors {
     else if (terminal?.kind === 'compacted' && watcher.next < terminal.revision)
       watcher.sink.canceled(watcher, terminal.header, terminal.revision, '');
     else context.place(watcher);
-    if (this.size === 0) context.unused(this.#feed);
+    if (!this.#feed.used) context.unused(this.#feed);
   }
 
   #sync(watcher: Watcher): void {

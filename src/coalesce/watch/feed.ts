@@ -7,7 +7,7 @@
  * response of an etcd whose progress responses can be trusted; never by the header of a response with events,
  * which is ahead of events still to come while etcd catches up.
  */
-import { Code, type Status } from '../../rpc/status.ts';
+import type { Status } from '../../rpc/status.ts';
 import type { KeyRange } from '../key-range.ts';
 import { batchesOf } from './batch.ts';
 import { Cursors } from './cursors.ts';
@@ -16,16 +16,12 @@ import { History } from './history.ts';
 import { ProgressQuestions } from './progress-questions.ts';
 import { type Header, NO_HEADER, type WatchResponse } from './response.ts';
 import { RetryDelay } from './retry-delay.ts';
+import { Subscribers } from './subscribers.ts';
+import { isFinal, type Terminal } from './terminal.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
 /** `gathering`: not sent to etcd yet, so that it can still start earlier. */
 export type FeedState = 'gathering' | 'starting' | 'live' | 'resuming' | 'ended';
-
-/** How etcd ended a feed for good. */
-export type Terminal =
-  | { readonly kind: 'compacted'; readonly header: Header; readonly revision: number }
-  | { readonly kind: 'canceled'; readonly header: Header; readonly reason: string }
-  | { readonly kind: 'status'; readonly status: Status };
 
 /** With so much unread by every watcher, a catch-up feed stops reading etcd. */
 const CATCH_UP_BYTES = 1 << 20;
@@ -38,6 +34,7 @@ export class Feed implements UpstreamWatchOwner {
   readonly prevKv: boolean;
   readonly history: History;
   readonly cursors: Cursors;
+  readonly subscribers: Subscribers;
   readonly progress: ProgressQuestions;
   /** The feed that this one's watchers move to as soon as they have caught up with its history. */
   target: Feed | undefined;
@@ -56,7 +53,8 @@ export class Feed implements UpstreamWatchOwner {
   #paused = false;
   /** The present stream to etcd was opened for what comes next, at whatever revision etcd was. */
   #fromNow = false;
-
+  /** {@link syncPoint} of the present stream. */
+  #began = Number.POSITIVE_INFINITY;
   /** Whether it was started for events of the past. */
   readonly past: boolean;
 
@@ -78,9 +76,22 @@ export class Feed implements UpstreamWatchOwner {
     this.history = new History(start, context.maxRevisions, context.budget);
     this.history.kept = target !== undefined;
     this.cursors = new Cursors(this);
+    this.subscribers = new Subscribers(this);
     this.progress = new ProgressQuestions(this);
-    const immediate = setImmediate(() => this.#open());
-    this.#timer = immediate;
+    this.#timer = setImmediate(() => this.#open());
+  }
+
+  /** Whether anybody needs it. */
+  get used(): boolean {
+    return this.cursors.size > 0 || this.subscribers.size > 0;
+  }
+
+  /**
+   * Whoever knows the range at this revision or a later one misses nothing but what is on its way: the revision that
+   * etcd had when the present stream began. `Infinity` without a stream, and until its member is as far as the feed.
+   */
+  get syncPoint(): number {
+    return this.state === 'live' ? this.#began : Number.POSITIVE_INFINITY;
   }
 
   /** Whether a watcher that needs everything from `next` on can be served. */
@@ -133,11 +144,12 @@ export class Feed implements UpstreamWatchOwner {
     this.flow();
   }
 
-  /** Watchers have come, gone or read: decides whether etcd may send more. It waits only while nobody reads. */
+  /** Users have come, gone or read: decides whether etcd may send more. It waits only while nobody reads. */
   flow(): void {
     if (this.target !== undefined) this.history.forgetBefore(this.cursors.least());
     const limit = this.target !== undefined ? CATCH_UP_BYTES : STALL_BYTES;
-    const full = this.cursors.allLagging && this.history.bytesFrom(this.cursors.least()) > limit;
+    const stuck = this.cursors.allLagging && this.subscribers.size === 0;
+    const full = stuck && this.history.bytesFrom(this.cursors.least()) > limit;
     if (full === this.#paused) return;
     this.#paused = full;
     if (full) this.#watch?.pause();
@@ -146,7 +158,8 @@ export class Feed implements UpstreamWatchOwner {
 
   onResponse(response: WatchResponse): void {
     this.#delay.reset();
-    if (response.header.revision !== 0) this.header = response.header;
+    if (response.header.revision !== 0) this.#heard(response.header);
+    if (this.state === 'ended') return;
     if (response.canceled) this.#canceled(response);
     else if (response.created) this.#created();
     else if (response.events.length > 0) this.#events(response);
@@ -167,6 +180,7 @@ export class Feed implements UpstreamWatchOwner {
     }
     this.state = 'resuming';
     this.context.stats.resumes++;
+    this.subscribers.moved();
     this.#timer = setTimeout(() => this.#open(), this.#delay.next());
   }
 
@@ -197,17 +211,37 @@ export class Feed implements UpstreamWatchOwner {
       return;
     }
     this.state = 'live';
+    this.#began = Number.POSITIVE_INFINITY;
+    this.#prove();
     this.#heardAt = performance.now();
     this.tickedAt = this.#heardAt;
     this.learnMember();
     if (this.target !== undefined) this.progress.catchUp();
     this.progress.resume();
+    this.subscribers.moved();
+  }
+
+  #heard(header: Header): void {
+    const before = this.header;
+    this.header = header;
+    if (before !== NO_HEADER && before.cluster !== header.cluster) {
+      this.subscribers.end({ kind: 'replaced', header });
+      if (!this.used) this.context.unused(this);
+    }
+    this.#prove();
+  }
+
+  /** A member that is behind, or was set back, has not yet told all that this feed knows. */
+  #prove(): void {
+    const { revision } = this.header;
+    if (this.#began === Number.POSITIVE_INFINITY && revision >= this.applied) this.#began = revision;
   }
 
   #events({ events, header }: WatchResponse): void {
     for (const batch of batchesOf(header, events, this.applied)) {
       this.context.stats.events += batch.events.length;
       this.history.push(batch);
+      this.subscribers.deliver(batch);
       this.cursors.deliver(batch);
       this.applied = batch.revision;
     }
@@ -222,19 +256,16 @@ export class Feed implements UpstreamWatchOwner {
       if (revision > this.applied) this.applied = revision;
       this.progress.answered(periodic);
     }
-    if (periodic) this.#tick();
+    if (periodic) {
+      const now = performance.now();
+      this.context.interval.saw(now - this.#heardAt);
+      this.#heardAt = now;
+      this.tick(now);
+    }
     this.#moveOn();
   }
 
-  /** etcd's progress interval has passed. */
-  #tick(): void {
-    const now = performance.now();
-    this.context.interval.saw(now - this.#heardAt);
-    this.#heardAt = now;
-    this.tick(now);
-  }
-
-  /** Tells the watchers that want it how far they are. */
+  /** etcd's progress interval has passed: tells the watchers that want it how far they are. */
   tick(now: number): void {
     this.tickedAt = now;
     this.cursors.notifyProgress();
@@ -242,6 +273,7 @@ export class Feed implements UpstreamWatchOwner {
 
   /** Hands watchers over to the target where they fit, and sees to the flow of the others. */
   #moveOn(): void {
+    this.subscribers.moved();
     if (this.target !== undefined) this.cursors.moveTo(this.target);
     if (this.state !== 'ended') this.flow();
   }
@@ -260,28 +292,8 @@ export class Feed implements UpstreamWatchOwner {
     this.state = 'ended';
     this.terminal = terminal;
     this.progress.close();
+    this.subscribers.end(terminal);
     this.context.ended(this);
     this.cursors.finishSynced();
-  }
-}
-
-/**
- * Whether a status says that opening the watch again would not help. Everything else is a failure of a connection
- * or of one member.
- */
-function isFinal({ code, message }: Status): boolean {
-  if (message.includes('no leader')) return true;
-  switch (code) {
-    case Code.INVALID_ARGUMENT:
-    case Code.NOT_FOUND:
-    case Code.PERMISSION_DENIED:
-    case Code.RESOURCE_EXHAUSTED:
-    case Code.FAILED_PRECONDITION:
-    case Code.OUT_OF_RANGE:
-    case Code.UNIMPLEMENTED:
-    case Code.UNAUTHENTICATED:
-      return true;
-    default:
-      return false;
   }
 }

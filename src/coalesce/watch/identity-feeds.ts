@@ -14,9 +14,11 @@ import type { HistoryBudget } from './history.ts';
 import type { WatchHub } from './hub.ts';
 import type { Identity } from './identity.ts';
 import { LeaderDetector } from './leader-detector.ts';
+import { Lingering } from './lingering.ts';
 import type { ProgressInterval } from './progress-interval.ts';
 import { type Asker, RevisionProbe } from './revision-probe.ts';
 import type { WatchStats } from './stats.ts';
+import type { FeedSubscriber, Subscription } from './subscribers.ts';
 import { UpstreamWatch, type UpstreamWatchOwner, type UpstreamWatchRequest } from './upstream-watch.ts';
 import { Versions } from './versions.ts';
 import type { Watcher, WatchSink } from './watcher.ts';
@@ -42,7 +44,7 @@ export class IdentityFeeds implements FeedContext {
   readonly #wide = new Set<Feed>();
   readonly #feeds = new Set<Feed>();
   readonly #probes = new Map<string, RevisionProbe>();
-  readonly #lingering = new Map<Feed, NodeJS.Timeout>();
+  readonly #lingering: Lingering;
 
   constructor(hub: WatchHub, identity: Identity) {
     this.#hub = hub;
@@ -52,6 +54,7 @@ export class IdentityFeeds implements FeedContext {
     this.stats = hub.stats;
     this.fragments = hub.fragments;
     this.interval = hub.interval;
+    this.#lingering = new Lingering(hub.options.linger, (feed) => this.#close(feed));
     const { upstream, methods } = hub.options;
     this.#leader = new LeaderDetector((listener) =>
       upstream.stream(new OwnCall(methods.watch, identity.metadata, Number.POSITIVE_INFINITY), listener),
@@ -143,7 +146,7 @@ export class IdentityFeeds implements FeedContext {
       const target = next < 1 ? undefined : this.#containing(range, options.prevKv);
       feed = this.#start(range, options.prevKv, Math.min(start, next), target, next < start);
     }
-    this.#use(feed);
+    this.#lingering.used(feed);
     feed.cursors.attach(watcher);
   }
 
@@ -158,7 +161,7 @@ export class IdentityFeeds implements FeedContext {
       watcher.fresh = true;
       this.place(watcher);
     }
-    if (feed?.cursors.size === 0) this.unused(feed);
+    if (feed !== undefined && !feed.used) this.unused(feed);
   }
 
   /** Takes a watcher off its feed for good. */
@@ -166,7 +169,40 @@ export class IdentityFeeds implements FeedContext {
     const { feed } = watcher;
     if (feed === undefined) return;
     feed.cursors.detach(watcher);
-    if (feed.cursors.size === 0) this.unused(feed);
+    if (!feed.used) this.unused(feed);
+    else feed.flow();
+  }
+
+  /**
+   * Puts a subscriber on a feed that brings every event of the range from `next` on; the batches of those that the
+   * feed has already come before this returns. It never rides on a catch-up, which ends when its watchers have moved.
+   * @param start whether a feed may be started if there is none that fits
+   */
+  subscribe(
+    range: KeyRange,
+    prevKv: boolean,
+    next: number,
+    subscriber: FeedSubscriber,
+    start = true,
+  ): Subscription | undefined {
+    let feed: Feed | undefined;
+    for (const candidate of this.#candidates(range)) {
+      if (candidate.target !== undefined || !candidate.serves(next) || (prevKv && !candidate.prevKv))
+        continue;
+      feed = candidate;
+      if (feed.state === 'live') break;
+    }
+    if (feed === undefined && start) feed = this.#start(range, prevKv, next, undefined, false);
+    if (feed === undefined) return undefined;
+    this.#lingering.used(feed);
+    return feed.subscribers.add(range, next, subscriber);
+  }
+
+  /** Ends a subscription; nothing happens when it is over already. */
+  unsubscribe(subscription: Subscription): void {
+    const { feed } = subscription;
+    if (!feed.subscribers.remove(subscription)) return;
+    if (!feed.used) this.unused(feed);
     else feed.flow();
   }
 
@@ -181,19 +217,11 @@ export class IdentityFeeds implements FeedContext {
 
   ended(feed: Feed): void {
     this.#forget(feed);
-    if (feed.cursors.size === 0) this.unused(feed);
+    if (!feed.used) this.unused(feed);
   }
 
   unused(feed: Feed): void {
-    if (!this.#feeds.has(feed) || this.#lingering.has(feed)) return;
-    const linger = this.#hub.options.linger;
-    if (feed.state === 'ended' || feed.target !== undefined || linger === 0) {
-      this.#close(feed);
-      return;
-    }
-    const timer = setTimeout(() => this.#close(feed), linger);
-    this.#lingering.set(feed, timer);
-    if (this.#lingering.size > MAX_LINGERING) this.#close(this.#lingering.keys().next().value as Feed);
+    if (this.#feeds.has(feed)) this.#lingering.unused(feed);
   }
 
   /** Ends every feed. */
@@ -215,14 +243,9 @@ export class IdentityFeeds implements FeedContext {
     return feed;
   }
 
-  #use(feed: Feed): void {
-    clearTimeout(this.#lingering.get(feed));
-    this.#lingering.delete(feed);
-  }
-
   #close(feed: Feed): void {
     if (!this.#feeds.delete(feed)) return;
-    this.#use(feed);
+    this.#lingering.used(feed);
     this.#forget(feed);
     feed.close();
     this.stats.feeds--;
@@ -265,6 +288,3 @@ export class IdentityFeeds implements FeedContext {
 
 /** Probes of different ranges that are kept; one that is busy goes on when it is forgotten. */
 const MAX_PROBES = 1000;
-
-/** Feeds without watchers that wait for one; of more, the one that waits for longest is closed. */
-const MAX_LINGERING = 1000;

@@ -19,6 +19,7 @@ const Tag = {
   eventPrevKv: 0x1a,
   kvKey: 0x0a,
   kvModRevision: 0x18,
+  headerCluster: 0x08,
   headerMember: 0x10,
   headerRevision: 0x18,
 } as const;
@@ -42,12 +43,14 @@ export interface Header {
   /** The encoded message. */
   readonly bytes: Uint8Array;
   readonly revision: number;
+  /** Which cluster answered; exact enough to tell clusters apart. */
+  readonly cluster: string;
   /** Which member answered; exact enough to tell members apart. */
   readonly member: string;
 }
 
 /** A header that says nothing. */
-export const NO_HEADER: Header = { bytes: new Uint8Array(0), revision: 0, member: '' };
+export const NO_HEADER: Header = { bytes: new Uint8Array(0), revision: 0, cluster: '', member: '' };
 
 /** A response of etcd to a watch. */
 export interface WatchResponse {
@@ -110,17 +113,16 @@ export function readResponse(message: Uint8Array): WatchResponse {
 export function readHeader(bytes: Uint8Array): Header {
   const scan = new Scanner(bytes);
   let revision = 0;
+  let cluster = '';
   let member = '';
   while (!scan.done) {
     const tag = scan.varint();
     if (tag === Tag.headerRevision) revision = scan.int64();
-    else if (tag === Tag.headerMember) {
-      const from = scan.pos;
-      scan.varint();
-      member = scan.bytes.toString('latin1', from, scan.pos);
-    } else scan.skip(tag & 7);
+    else if (tag === Tag.headerMember) member = scan.rawVarint();
+    else if (tag === Tag.headerCluster) cluster = scan.rawVarint();
+    else scan.skip(tag & 7);
   }
-  return { bytes: Uint8Array.prototype.slice.call(bytes), revision, member };
+  return { bytes: Uint8Array.prototype.slice.call(bytes), revision, cluster, member };
 }
 
 /** The header of any response of etcd: all have it as their first field. */

@@ -47,6 +47,13 @@ export class Scanner {
     return Number(BigInt.asIntN(64, exact));
   }
 
+  /** A varint as it is written, for numbers that are only compared. */
+  rawVarint(): string {
+    const from = this.pos;
+    this.varint();
+    return this.bytes.toString('latin1', from, this.pos);
+  }
+
   /** The end of a length-delimited field whose length comes next; `pos` is its start then. */
   delimited(): number {
     const length = this.varint();
