@@ -55,6 +55,7 @@ export class Cursors {
 
   /** Takes a watcher that the feed can serve, and sends it what it has missed. */
   attach(watcher: Watcher): void {
+    if (this.size === 0) this.#feed.context.used(this.#feed);
     watcher.feed = this.#feed;
     watcher.synced = false;
     this.#index.enter(watcher, variantOf(watcher.options, this.#feed.prevKv && !watcher.options.prevKv));

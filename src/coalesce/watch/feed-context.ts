@@ -22,6 +22,8 @@ export interface FeedContext {
   compacted(revision: number): void;
   /** The feed serves nobody new from now on. */
   ended(feed: Feed): void;
+  /** The feed has its first watcher, or its first again. */
+  used(feed: Feed): void;
   /** The feed's last watcher has gone. */
   unused(feed: Feed): void;
   /** The feed has forgotten what the watcher needs next. */

@@ -146,7 +146,6 @@ export class IdentityFeeds implements FeedContext {
       const target = next < 1 ? undefined : this.#containing(range, options.prevKv);
       feed = this.#start(range, options.prevKv, Math.min(start, next), target, next < start);
     }
-    this.#lingering.used(feed);
     feed.cursors.attach(watcher);
   }
 
@@ -220,6 +219,10 @@ export class IdentityFeeds implements FeedContext {
     if (!feed.used) this.unused(feed);
   }
 
+  used(feed: Feed): void {
+    this.#lingering.used(feed);
+  }
+
   unused(feed: Feed): void {
     if (this.#feeds.has(feed)) this.#lingering.unused(feed);
   }
@@ -245,7 +248,7 @@ export class IdentityFeeds implements FeedContext {
 
   #close(feed: Feed): void {
     if (!this.#feeds.delete(feed)) return;
-    this.#lingering.used(feed);
+    this.used(feed);
     this.#forget(feed);
     feed.close();
     this.stats.feeds--;
