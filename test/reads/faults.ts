@@ -1,9 +1,7 @@
 /** Faults for a cluster under load: wires cut, members killed, the leader moved. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
-import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
 import type { EtcdCluster, EtcdMember } from '../support/etcd.ts';
+import { moveLeader } from '../support/leader.ts';
 import type { Relay } from '../support/relay.ts';
 
 /** The kinds of faults, in the order in which they come. */
@@ -51,26 +49,11 @@ export class Faults {
 
   /** Makes another member the leader; false where there is no leader, or it refuses. */
   async #moveLeader(): Promise<boolean> {
-    for (const { address } of this.#cluster.members) {
-      const baseUrl = `http://${address}`;
-      const client = createClient(Maintenance, createGrpcTransport({ baseUrl }));
-      try {
-        const { leader, header } = await client.status({}, { timeoutMs: 2000 });
-        if (leader !== header?.memberId) continue;
-        const targetID = await this.#other(leader);
-        if (targetID === undefined) return false;
-        await client.moveLeader({ targetID }, { timeoutMs: 5000 });
-        return true;
-      } catch (error) {
-        this.refusals.push(error); // no leader, or a member that is not ready: a later round tries again
-      }
+    try {
+      return await moveLeader(this.#cluster);
+    } catch (error) {
+      this.refusals.push(error); // a member that is not ready: a later round tries again
+      return false;
     }
-    return false;
-  }
-
-  async #other(leader: bigint): Promise<bigint | undefined> {
-    const { stdout } = await this.#cluster.etcdctl(['member', 'list']);
-    const ids = [...stdout.matchAll(/^([0-9a-f]+), started/gm)].map(([, id]) => BigInt(`0x${id}`));
-    return ids.find((id) => id !== leader);
   }
 }

@@ -1,24 +1,26 @@
 /**
  * The watch hub against what really happened. Random changes, random watchers that come, go, stop reading and come
- * back; each must have seen exactly the events of its range and options, in order. fast-check prints the seed of a
- * failure and makes the run shorter. `MODEL_RUNS` sets how many runs there are, `MODEL_SEED` repeats one.
+ * back, and random faults; each must have seen exactly the events of its range and options, in order, and be told its
+ * progress. A case is one watcher. `MODEL_RUNS` sets how many runs each test makes (hours are possible), `MODEL_SEED`
+ * repeats a run, `MODEL_ALL=1` takes every release at hand with every setting, `MODEL_SHRINK_MS` says for how long a
+ * failure is made shorter.
  */
+import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { RawGrpcClient } from '../support/raw-grpc.ts';
-import { put } from '../support/watch-client.ts';
-import { CutRelay } from './cut-relay.ts';
-import { WatchingClient } from './model/client.ts';
-import { StoreHistory } from './model/history.ts';
-import { calm, deadly, type Fault, type Operation, perform, rough } from './model/operations.ts';
+import { availableEtcds, type EtcdInstall } from '../support/etcd.ts';
+import { Bench } from './model/bench.ts';
+import { check } from './model/check.ts';
+import { calm, deadly, type Operation } from './model/operations.ts';
+import { run } from './model/run.ts';
 
-const runs = Number(process.env.MODEL_RUNS ?? 16);
-const seed = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const LIMIT_MS = 30_000;
+const runs = Number(process.env.MODEL_RUNS ?? 10);
+const firstSeed = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const shrinkMs = Number(process.env.MODEL_SHRINK_MS ?? 60_000);
+/** What a run of usual size has to check, whatever its seed. */
+const LEAST_CASES = 2000;
 
-/** Flags under which everything is served from history, and under which nothing can be. */
+/** Flags under which everything is served from history, and under which hardly anything can be. */
 const SETTINGS: readonly (readonly [name: string, ...flags: string[]])[] = [
   ['with history'],
   [
@@ -29,130 +31,64 @@ const SETTINGS: readonly (readonly [name: string, ...flags: string[]])[] = [
   ],
 ];
 
-class Bench implements AsyncDisposable {
-  readonly etcd: EtcdCluster;
-  readonly relay: CutRelay;
-  readonly proxy: RunningProxy;
-  readonly direct: RawGrpcClient;
-  readonly history: StoreHistory;
-  watches = 0;
-
-  private constructor(etcd: EtcdCluster, relay: CutRelay, proxy: RunningProxy) {
-    this.etcd = etcd;
-    this.relay = relay;
-    this.proxy = proxy;
-    this.direct = new RawGrpcClient(etcd.first.address);
-    this.history = new StoreHistory(this.direct, 1);
-  }
-
-  static async start(install: EtcdCluster['install'], flags: readonly string[]): Promise<Bench> {
-    const etcd = await startEtcd({ install, watchProgressIntervalMs: 200 });
-    const relay = await CutRelay.start(etcd.first.address);
-    return new Bench(etcd, relay, await startProxy({ endpoints: [relay.address], flags }));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.history.close();
-    this.direct.close();
-    await this.proxy.stop();
-    await this.relay[Symbol.asyncDispose]();
-    await this.etcd.stop();
-  }
-
-  async fault(kind: Fault): Promise<void> {
-    if (kind === 'cut') this.relay.cut();
-    else if (kind === 'kill') {
-      await this.etcd.first.kill();
-      await this.etcd.first.start();
-    } else {
-      this.proxy.process.signal('SIGSTOP');
-      await new Promise((resolve) => setTimeout(resolve, 30));
-      this.proxy.process.signal('SIGCONT');
-    }
-  }
-
-  /** A change of which the revision is known, as soon as etcd takes it. */
-  private async putLast(): Promise<number> {
-    for (;;) {
-      try {
-        return await put(this.direct, 'b/2', 'the last');
-      } catch (error) {
-        if (!/: 14 /.test(String(error))) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
-  }
-
-  /** One run: does everything, waits until everybody has had what happened, compares. */
-  async run(operations: readonly Operation[]): Promise<void> {
-    const { history } = this;
-    let changed = Promise.withResolvers<void>();
-    const tell = (): void => {
-      changed.resolve();
-      changed = Promise.withResolvers();
-    };
-    const grpc = [new RawGrpcClient(this.proxy.address), new RawGrpcClient(this.proxy.address)];
-    const clients = [0, 1, 2, 3].map((i) => new WatchingClient(grpc[i % 2] as RawGrpcClient, tell));
-    try {
-      const world = { direct: this.direct, history, clients, fault: (kind: Fault) => this.fault(kind) };
-      for (const operation of operations) await perform(operation, world);
-      for (const client of clients) client.resume();
-      await history.reach(await this.putLast());
-      const watches = clients.flatMap((client) => client.watches);
-      this.watches += watches.length;
-      const deadline = Date.now() + LIMIT_MS;
-      const waiting = () =>
-        watches.some((watch) => watch.live && (watch.start === undefined || !watch.complete(history.events)));
-      while (waiting() && Date.now() < deadline && clients.every(({ failure }) => failure === undefined))
-        await Promise.race([changed.promise, new Promise((resolve) => setTimeout(resolve, 500))]);
-      const problems = [
-        ...clients.flatMap(({ failure }) => failure ?? []),
-        ...watches.flatMap((watch) =>
-          watch
-            .problems(history.events)
-            .map((problem) => `${problem}: ${JSON.stringify(watch.wish)} from ${watch.start}`),
-        ),
-      ];
-      if (problems.length > 0) throw new Error(problems.join('\n'));
-    } finally {
-      for (const client of clients) client.close();
-      for (const client of grpc) client.close();
-    }
-  }
+const [oldest, ...others] = await availableEtcds();
+const newest = others.at(-1) ?? oldest;
+interface Plan {
+  readonly install: EtcdInstall;
+  readonly members: number;
+  readonly setting: (typeof SETTINGS)[number];
 }
 
-const all = await availableEtcds();
-/** The oldest and the newest, or with `MODEL_ALL` every release at hand. */
-const installs = process.env.MODEL_ALL ? all : all.filter((_, i) => i === 0 || i === all.length - 1);
+const plans: Plan[] = [];
+for (const install of process.env.MODEL_ALL ? [oldest, ...others] : new Set([oldest, newest]))
+  for (const members of [1, 3])
+    for (const [index, setting] of SETTINGS.entries()) {
+      // Of the clusters one setting each, unless all are wanted.
+      const skipped = members === 3 && (install === newest) !== (index === 0);
+      if (install !== undefined && (process.env.MODEL_ALL || !skipped))
+        plans.push({ install, members, setting });
+    }
 
-for (const install of installs) {
-  for (const [name, ...flags] of SETTINGS) {
-    describe(`etcd ${install.version} ${name}`, () => {
-      let bench: Bench;
+let cases = 0;
+
+describe('the model', { concurrency: 2 }, () => {
+  for (const [at, { install, members, setting }] of plans.entries()) {
+    const [name, ...flags] = setting;
+    describe(`etcd ${install.version}, ${members} members, ${name}`, { concurrency: 1 }, () => {
+      let bench: Bench; // one run at a time: a run expects to be alone
       before(async () => {
-        bench = await Bench.start(install, flags);
+        bench = await Bench.start({ install, members, flags });
       });
       after(() => bench[Symbol.asyncDispose]());
-      for (const [what, operation, part] of [
-        ['watches see what happened', calm, 1],
-        ['also through faults', rough, 1],
-        ['also when etcd dies', deadly, 0.25],
-      ] as const) {
+      const schedules: (readonly [what: string, operation: fc.Arbitrary<Operation>, part: number])[] =
+        members === 1
+          ? [
+              ['watches see what happened', calm, 1],
+              ['also through faults', deadly, 1],
+            ]
+          : [['watches see what happened while members come and go', deadly, 2]];
+      for (const [what, operation, part] of schedules) {
         test(what, async (context) => {
-          const numRuns = Math.ceil((runs * part) / installs.length);
-          const property = fc.asyncProperty(
-            fc.array(operation as fc.Arbitrary<Operation>, { minLength: 20, maxLength: 120, size: 'max' }),
-            (operations) => bench.run(operations),
-          );
-          await fc.assert(property, {
-            numRuns,
-            seed,
-            interruptAfterTimeLimit: 300_000,
-            ...(process.env.MODEL_SHRINK ? {} : { endOnFailure: true }),
+          let watches = 0;
+          context.diagnostic(`MODEL_SEED=${firstSeed}`);
+          await check({
+            arbitrary: fc.array(operation, { minLength: 20, maxLength: 120, size: 'max' }),
+            run: async (operations) => {
+              watches += await run(bench, operations);
+            },
+            renew: () => bench.renew(),
+            runs: runs * part,
+            seed: firstSeed + at, // the same operations everywhere would find the same
+            shrinkMs,
           });
-          context.diagnostic(`${numRuns} runs, ${bench.watches} watches so far, seed ${seed}`);
+          cases += watches;
+          context.diagnostic(`${runs * part} runs, ${watches} watchers, ${JSON.stringify(bench.faults)}`);
         });
       }
     });
   }
-}
+});
+
+test('enough was checked', { skip: process.env.MODEL_RUNS !== undefined }, () => {
+  assert.ok(cases >= LEAST_CASES, `${cases} watchers`);
+});

@@ -14,6 +14,8 @@ export class WatchingClient {
   #halfClosed = false;
   #closed = false;
   #changed: () => void;
+  /** The highest revision that an answer to a ProgressRequest named. */
+  #progress = 0;
 
   constructor(grpc: RawGrpcClient, changed: () => void) {
     this.#grpc = grpc;
@@ -37,6 +39,19 @@ export class WatchingClient {
 
   progress(): void {
     if (!this.#halfClosed) this.#call.progress();
+  }
+
+  /**
+   * Whether the stream has been told progress up to a revision; asks for it where it has not. A stream that etcd
+   * would not tell either (no watch, one that a compaction ended, one that starts later) counts as told.
+   */
+  told(revision: number): boolean {
+    const watches = [...this.#byId.values()].filter((watch) => !watch.cancelled);
+    if (this.#halfClosed || watches.length === 0 || this.#progress >= revision) return true;
+    if (watches.some((watch) => !watch.live || watch.start === undefined || watch.start > revision))
+      return true;
+    this.#call.progress();
+    return false;
   }
 
   halfClose(): void {
@@ -86,12 +101,16 @@ export class WatchingClient {
     for (const watch of live) this.#create(watch);
   }
 
+  #told(revision: number): void {
+    this.#progress = Math.max(this.#progress, revision);
+    for (const watch of this.#byId.values()) watch.progress(revision);
+  }
+
   async #read(call: WatchCall): Promise<void> {
     for (;;) {
       const response = await call.next(600_000);
       if (response === undefined || call !== this.#call || this.#closed) break;
-      if (response.watchId === -1n && !response.canceled)
-        for (const watch of this.#byId.values()) watch.progress(Number(response.header?.revision));
+      if (response.watchId === -1n && !response.canceled) this.#told(Number(response.header?.revision));
       else if (response.canceled && response.created) this.failure ??= `refused: ${response.cancelReason}`;
       else this.#byId.get(response.watchId)?.take(response);
       this.#changed();

@@ -1,5 +1,6 @@
 /** What really happened: every event of the store, taken from etcd itself by a watch that resumes by itself. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Event } from '#gen/mvccpb/kv_pb.js';
 import { Event_EventType as EventType } from '#gen/mvccpb/kv_pb.js';
 import type { RawGrpcClient } from '../../support/raw-grpc.ts';
@@ -28,12 +29,13 @@ export function happening({ type, kv, prevKv }: Event): Happening {
 export class StoreHistory {
   readonly events: Happening[] = [];
   revision: number;
-  readonly #client: RawGrpcClient;
+  readonly #client: () => RawGrpcClient;
   #call: WatchCall | undefined;
   #closed = false;
   #changed = Promise.withResolvers<void>();
 
-  constructor(client: RawGrpcClient, revision: number) {
+  /** @param client a way to etcd that works, asked for whenever the one before has failed */
+  constructor(client: () => RawGrpcClient, revision: number) {
     this.#client = client;
     this.revision = revision;
     void this.#run();
@@ -51,7 +53,7 @@ export class StoreHistory {
 
   async #run(): Promise<void> {
     while (!this.#closed) {
-      const call = new WatchCall(this.#client);
+      const call = new WatchCall(this.#client());
       this.#call = call;
       const startRevision = BigInt(this.revision + 1);
       call.create({ key: b('\0'), rangeEnd: b('\0'), startRevision, prevKv: true });
@@ -63,7 +65,7 @@ export class StoreHistory {
         this.#changed.resolve();
         this.#changed = Promise.withResolvers();
       }
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
     }
   }
 }

@@ -30,6 +30,9 @@ export class Observed {
   fault: string | undefined;
   #progress = 0;
   #header = 0;
+  /** What it should have seen of as much of the history as has been looked at. */
+  readonly #expected: Happening[] = [];
+  #looked = 0;
   /** It exists on the present stream. */
   #created = false;
 
@@ -107,14 +110,21 @@ export class Observed {
     return !this.live || this.fault !== undefined || this.seen.length >= this.expected(history).length;
   }
 
-  expected(history: readonly Happening[]): Happening[] {
-    const { wish, start } = this;
-    return history.filter(({ revision, key, isDelete }) => {
-      if (start === undefined || revision < start) return false;
-      if (isDelete ? wish.noDelete : wish.noPut) return false;
-      if (wish.end === '') return key === wish.key;
-      return key >= wish.key && (wish.end === '\0' || key < wish.end);
-    });
+  /** What it should have seen; the history only grows. */
+  expected(history: readonly Happening[]): readonly Happening[] {
+    if (this.start === undefined) return [];
+    for (; this.#looked < history.length; this.#looked++) {
+      const event = history[this.#looked] as Happening;
+      if (this.#wants(event, this.start)) this.#expected.push(event);
+    }
+    return this.#expected;
+  }
+
+  #wants({ revision, key, isDelete }: Happening, start: number): boolean {
+    const { wish } = this;
+    if (revision < start || (isDelete ? wish.noDelete : wish.noPut)) return false;
+    if (wish.end === '') return key === wish.key;
+    return key >= wish.key && (wish.end === '\0' || key < wish.end);
   }
 
   #next(): number {

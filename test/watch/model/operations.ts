@@ -10,13 +10,17 @@ import type { StoreHistory } from './history.ts';
 /** Where operations take place. */
 export interface World {
   /** Straight to etcd. */
-  readonly direct: RawGrpcClient;
+  readonly direct: () => RawGrpcClient;
   readonly history: StoreHistory;
   readonly clients: readonly WatchingClient[];
-  fault(kind: Fault): Promise<void>;
+  fault(kind: Fault, ms: number): Promise<void>;
 }
 
-export type Fault = 'cut' | 'kill' | 'stall';
+/**
+ * `cut`: the wires between proxy and etcd break; `hold`: they deliver later; `stall`: the proxy is held still;
+ * `freeze`: the member in use is; `move`: another member leads; `kill`: the member in use dies and comes back.
+ */
+export type Fault = 'cut' | 'hold' | 'stall' | 'freeze' | 'move' | 'kill';
 
 const number = (max: number) => fc.nat({ max });
 
@@ -31,9 +35,7 @@ const range = fc.oneof(
 
 const rarely = fc.integer({ min: 0, max: 3 }).map((drawn) => drawn === 0);
 
-const watch = fc.record({
-  op: fc.constant('watch' as const),
-  client: number(3),
+const wish = fc.record({
   range,
   start: fc.oneof(
     fc.record({ from: fc.constant('now' as const), by: fc.constant(0) }),
@@ -48,7 +50,14 @@ const watch = fc.record({
   progress: rarely,
 });
 
-const onClient = <T extends string>(op: T) => fc.record({ op: fc.constant(op), client: number(3) });
+/** Several at once, as a client that begins would. */
+const watch = fc.record({
+  op: fc.constant('watch' as const),
+  client: number(5),
+  wishes: fc.array(wish, { minLength: 1, maxLength: 8 }),
+});
+
+const onClient = <T extends string>(op: T) => fc.record({ op: fc.constant(op), client: number(5) });
 
 const change = fc.oneof(
   { weight: 4, arbitrary: fc.record({ op: fc.constant('put' as const), key, size: number(3000) }) },
@@ -66,7 +75,7 @@ const change = fc.oneof(
 
 const others = fc.oneof(
   { weight: 6, arbitrary: watch },
-  fc.record({ op: fc.constant('cancel' as const), client: number(3), index: number(9) }),
+  fc.record({ op: fc.constant('cancel' as const), client: number(5), index: number(40) }),
   onClient('progress'),
   onClient('halfClose'),
   onClient('pause'),
@@ -76,30 +85,32 @@ const others = fc.oneof(
   fc.record({ op: fc.constant('wait' as const), ms: number(30) }),
 );
 
-const fault = fc.record({
-  op: fc.constant('fault' as const),
-  kind: fc.constantFrom<Fault[]>('cut', 'stall'),
-});
-const kill = fc.record({ op: fc.constant('fault' as const), kind: fc.constant('kill' as const) });
+const fault = <T extends Fault>(ms: number, ...kinds: T[]) =>
+  fc.record({ op: fc.constant('fault' as const), kind: fc.constantFrom(...kinds), ms: number(ms) });
 
 /** Operations without faults. */
 export const calm = fc.oneof({ weight: 6, arbitrary: change }, { weight: 5, arbitrary: others });
 
-/** Operations with connections cut and the proxy held still now and then. */
-export const rough = fc.oneof(
+/** Operations with connections cut and held, and proxy and etcd standing still now and then. */
+const rough = fc.oneof(
   { weight: 30, arbitrary: change },
   { weight: 25, arbitrary: others },
-  { weight: 4, arbitrary: fault },
+  { weight: 4, arbitrary: fault(60, 'cut', 'hold', 'stall', 'freeze') },
 );
 
-/** The same with an etcd that dies and comes back. */
-export const deadly = fc.oneof({ weight: 60, arbitrary: rough }, { weight: 2, arbitrary: kill });
+/** The same with an etcd that dies and comes back, and leaders that move where there are several members. */
+export const deadly = fc.oneof(
+  { weight: 60, arbitrary: rough },
+  { weight: 1, arbitrary: fault(400, 'kill', 'stall') },
+  { weight: 2, arbitrary: fault(0, 'move') },
+);
 
 export type Operation = typeof deadly extends fc.Arbitrary<infer T> ? T : never;
 
 /** Does it. A write that fails because etcd is away may or may not have happened. */
 export async function perform(operation: Operation, world: World): Promise<void> {
-  const { direct, history, clients } = world;
+  const { history, clients } = world;
+  const direct = world.direct();
   const client = 'client' in operation ? clients[operation.client % clients.length] : undefined;
   switch (operation.op) {
     case 'put':
@@ -117,14 +128,8 @@ export async function perform(operation: Operation, world: World): Promise<void>
     case 'compact':
       return write(compact(direct, Math.max(1, history.revision - operation.back)));
     case 'watch': {
-      const {
-        start,
-        range: [from, end],
-        op: _,
-        client: __,
-        ...options
-      } = operation;
-      client?.watch({ key: from, end, start: startOf(start, history), ...options });
+      for (const { start, range, ...options } of operation.wishes)
+        client?.watch({ key: range[0], end: range[1], start: startOf(start, history), ...options });
       return;
     }
     case 'cancel':
@@ -132,7 +137,7 @@ export async function perform(operation: Operation, world: World): Promise<void>
     case 'wait':
       return void (await new Promise((resolve) => setTimeout(resolve, operation.ms)));
     case 'fault':
-      return world.fault(operation.kind);
+      return world.fault(operation.kind, operation.ms);
     default:
       return client?.[operation.op]();
   }
@@ -149,7 +154,7 @@ async function write(call: Promise<unknown>): Promise<void> {
   try {
     await call;
   } catch (error) {
-    if (!/: (4|11|14) /.test(String(error))) throw error; // timed out, compacted already, away
+    if (!/: (2|4|11|14) /.test(String(error))) throw error; // broken off, timed out, compacted already, away
   }
 }
 

@@ -1,0 +1,174 @@
+/** What a run of the model takes place on: an etcd of one or three members, wires to it, the proxy, and its faults. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { progressIsSafe } from '../../../src/coalesce/watch/versions.ts';
+import { type EtcdCluster, type EtcdInstall, startEtcd } from '../../support/etcd.ts';
+import { moveLeader } from '../../support/leader.ts';
+import { type RunningProxy, startProxy } from '../../support/proxy.ts';
+import { RawGrpcClient } from '../../support/raw-grpc.ts';
+import { Relay } from '../../support/relay.ts';
+import { put } from '../../support/watch-client.ts';
+import { StoreHistory } from './history.ts';
+import type { Fault } from './operations.ts';
+
+/** Which etcd, and the proxy's flags. */
+export interface BenchOptions {
+  readonly install: EtcdInstall;
+  readonly members: number;
+  readonly flags: readonly string[];
+}
+
+/** How often etcd tells watches their progress, in milliseconds. */
+const PROGRESS_MS = 200;
+
+/** A client of a member that may go away and come back soon. */
+const direct = (address: string): RawGrpcClient =>
+  new RawGrpcClient(address, {
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 200,
+  });
+
+/** Used for one run after the other; its store only grows. */
+export class Bench implements AsyncDisposable {
+  readonly history: StoreHistory;
+  /** How often each fault has happened. */
+  readonly faults: Record<string, number> = {};
+  proxy: RunningProxy;
+  readonly #etcd: EtcdCluster;
+  readonly #relays: readonly Relay[];
+  readonly #clients: readonly RawGrpcClient[];
+  readonly #flags: readonly string[];
+  /** The member that is away, and its return. */
+  #away: { readonly index: number; readonly back: Promise<void> } | undefined;
+
+  private constructor(
+    etcd: EtcdCluster,
+    relays: readonly Relay[],
+    proxy: RunningProxy,
+    flags: readonly string[],
+  ) {
+    this.#etcd = etcd;
+    this.#relays = relays;
+    this.#flags = flags;
+    this.proxy = proxy;
+    this.#clients = etcd.endpoints.map(direct);
+    this.history = new StoreHistory(() => this.direct, 1);
+  }
+
+  static async start({ install, members, flags }: BenchOptions): Promise<Bench> {
+    const timing = members > 1 ? { heartbeatMs: 50, electionMs: 500 } : {};
+    const etcd = await startEtcd({ install, members, watchProgressIntervalMs: PROGRESS_MS, ...timing });
+    const relays = await Promise.all(etcd.endpoints.map((endpoint) => Relay.open(endpoint)));
+    const endpoints = relays.map(({ address }) => address);
+    return new Bench(etcd, relays, await startProxy({ endpoints, flags }), flags);
+  }
+
+  /** Whether etcd's progress responses can be relied on, so that clients must get them. */
+  get progressIsSafe(): boolean {
+    return progressIsSafe(this.#etcd.install.version);
+  }
+
+  /** A way to etcd that does not pass the proxy, by a member that is there. */
+  get direct(): RawGrpcClient {
+    const there = this.#clients.filter((_, index) => index !== this.#away?.index);
+    return there[Math.floor(Math.random() * there.length)] ?? (this.#clients[0] as RawGrpcClient);
+  }
+
+  /** Starts the proxy anew: what went wrong in one run must not go on in the next. */
+  async renew(): Promise<void> {
+    await this.proxy.stop();
+    this.proxy = await startProxy({
+      endpoints: this.#relays.map(({ address }) => address),
+      flags: this.#flags,
+    });
+  }
+
+  /** Makes a fault; it may outlast the call. */
+  async fault(kind: Fault, ms: number): Promise<void> {
+    this.faults[kind] = (this.faults[kind] ?? 0) + 1;
+    switch (kind) {
+      case 'cut':
+        for (const relay of this.#relays) relay.cut();
+        return;
+      case 'hold':
+        for (const relay of this.#relays) relay.hold();
+        setTimeout(() => this.#release(), ms);
+        return;
+      case 'stall':
+        this.proxy.process.signal('SIGSTOP');
+        await sleep(ms);
+        this.proxy.process.signal('SIGCONT');
+        return;
+      case 'freeze': {
+        const member = this.#etcd.member(this.#inUse());
+        member.pause();
+        await sleep(ms);
+        return member.resume();
+      }
+      case 'move':
+        return this.#move();
+      case 'kill':
+        await this.settled();
+        this.#away = this.#kill(this.#inUse(), ms);
+        // Of one member nothing would be left meanwhile.
+        if (this.#etcd.members.length === 1) await this.settled();
+    }
+  }
+
+  /** All members are there again. */
+  async settled(): Promise<void> {
+    this.#release();
+    await this.#away?.back;
+    this.#away = undefined;
+  }
+
+  /** A change of which the revision is known, as soon as etcd takes it. */
+  async putLast(): Promise<number> {
+    for (;;) {
+      try {
+        return await put(this.direct, 'b/2', 'the last');
+      } catch (error) {
+        if (!/: (2|4|14) /.test(String(error))) throw error;
+        await sleep(50);
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.history.close();
+    await this.settled();
+    for (const client of this.#clients) client.close();
+    await this.proxy.stop();
+    for (const relay of this.#relays) await relay[Symbol.asyncDispose]();
+    await this.#etcd.stop();
+  }
+
+  #release(): void {
+    for (const relay of this.#relays) relay.release();
+  }
+
+  /** The member that the proxy is connected to, else the first. */
+  #inUse(): number {
+    return Math.max(
+      0,
+      this.#relays.findIndex(({ connections }) => connections > 0),
+    );
+  }
+
+  #kill(index: number, ms: number): { index: number; back: Promise<void> } {
+    const member = this.#etcd.member(index);
+    const back = async (): Promise<void> => {
+      await member.kill();
+      await sleep(ms);
+      await member.start();
+    };
+    return { index, back: back() };
+  }
+
+  async #move(): Promise<void> {
+    try {
+      await moveLeader(this.#etcd);
+    } catch {
+      this.faults.refusedMoves = (this.faults.refusedMoves ?? 0) + 1; // the other is behind; another move will do
+    }
+  }
+}

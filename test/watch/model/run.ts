@@ -1,0 +1,77 @@
+/** One run of the model: does everything, waits until everybody has had what happened, compares. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RawGrpcClient } from '../../support/raw-grpc.ts';
+import type { Bench } from './bench.ts';
+import { WatchingClient } from './client.ts';
+import type { Observed } from './observed.ts';
+import { type Operation, perform } from './operations.ts';
+
+/** Streams of clients, and the connections that they share. */
+const CLIENTS = 6;
+const CONNECTIONS = 3;
+/** How long everybody may take to get everything after the last change, in milliseconds. */
+const LIMIT_MS = 30_000;
+/** How often a client asks for progress that it was not told. */
+const ASK_MS = 300;
+
+/**
+ * Runs the operations on a bench.
+ * @returns how many watches were checked @throws an Error that names each watch which saw anything wrong
+ */
+export async function run(bench: Bench, operations: readonly Operation[]): Promise<number> {
+  let changed = Promise.withResolvers<void>();
+  const tell = (): void => {
+    changed.resolve();
+    changed = Promise.withResolvers();
+  };
+  const { history } = bench;
+  const grpc = Array.from({ length: CONNECTIONS }, () => new RawGrpcClient(bench.proxy.address));
+  const clients = Array.from(
+    { length: CLIENTS },
+    (_, i) => new WatchingClient(grpc[i % CONNECTIONS] as RawGrpcClient, tell),
+  );
+  const world = {
+    direct: () => bench.direct,
+    history,
+    clients,
+    fault: bench.fault.bind(bench),
+  };
+  /** Waits until something holds, or something is wrong, or the time is up. */
+  const until = async (holds: () => boolean, askMs: number): Promise<boolean> => {
+    const deadline = Date.now() + LIMIT_MS;
+    while (!holds()) {
+      if (Date.now() > deadline || clients.some(({ failure }) => failure !== undefined)) return false;
+      await Promise.race([changed.promise, sleep(askMs)]);
+    }
+    return true;
+  };
+  try {
+    for (const operation of operations) await perform(operation, world);
+    await bench.settled();
+    for (const client of clients) client.resume();
+    const last = await bench.putLast();
+    await history.reach(last);
+    const watches = clients.flatMap((client) => client.watches);
+    await until(() => watches.every((watch) => hasAll(watch, bench)), 500);
+    const problems = clients.flatMap(({ failure }) => failure ?? []);
+    problems.push(...watches.flatMap((watch) => complaints(watch, bench)));
+    if (problems.length === 0 && bench.progressIsSafe) {
+      const told = await until(() => clients.every((client) => client.told(last)), ASK_MS);
+      if (!told) problems.push(`a client is not told its progress up to ${last}`);
+    }
+    if (problems.length > 0) throw new Error(problems.join('\n'));
+    return watches.length;
+  } finally {
+    for (const client of clients) client.close();
+    for (const client of grpc) client.close();
+  }
+}
+
+function hasAll(watch: Observed, { history }: Bench): boolean {
+  return !watch.live || (watch.start !== undefined && watch.complete(history.events));
+}
+
+function complaints(watch: Observed, { history }: Bench): string[] {
+  const about = `${JSON.stringify(watch.wish)} from ${watch.start}`;
+  return watch.problems(history.events).map((problem) => `${problem}: ${about}`);
+}
