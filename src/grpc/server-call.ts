@@ -7,6 +7,7 @@ import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
+import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { Deframer } from './envelope.ts';
 import { OK_TRAILERS_BLOCK, RESPONSE_BLOCK, RESPONSE_FIELDS, statusFields } from './fields.ts';
 import type { GrpcServerOptions } from './options.ts';
@@ -42,6 +43,7 @@ export abstract class ServerCall implements Call, StreamListener {
       this.#timer = undefined;
     } else {
       this.deadline = performance.now() + head.timeout;
+      // A deadline beyond the longest timer is as good as that one.
       this.#timer = setTimeout(expire, Math.min(head.timeout, MAX_TIMER_MS), this);
     }
     options.observer.started(method);
@@ -137,9 +139,6 @@ export abstract class ServerCall implements Call, StreamListener {
     this.abandoned();
   }
 }
-
-/** The longest delay a Node.js timer takes; a later deadline is as good as this one. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 function expire(call: ServerCall): void {
   call.breakOff(new RpcError(Code.DEADLINE_EXCEEDED, 'context deadline exceeded'));

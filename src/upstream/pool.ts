@@ -4,6 +4,7 @@
  */
 import { setTimeout as schedule } from 'node:timers';
 import type { Http2Connection } from '../http2/index.ts';
+import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { Backoff } from './backoff.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -133,7 +134,7 @@ export class Pool {
 
   #deadlineTimer(waiter: Waiter): NodeJS.Timeout | undefined {
     const left = waiter.deadline - performance.now();
-    if (left > 2 ** 31 - 1) return undefined;
+    if (left > MAX_TIMER_MS) return undefined;
     return schedule(
       () => this.#fail(waiter, this.#cause),
       Math.max(0, left - Math.min(DEADLINE_MARGIN_MS, left / 10)),

@@ -15,6 +15,7 @@ import { compressionGzip } from '@connectrpc/connect-node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import { Health } from '#gen/grpc/health/v1/health_pb.js';
+import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { ETCD_SERVICES, methodOf } from '../services/methods.ts';
 import { clientMetadata } from './client-headers.ts';
 import type { WebLimits, WebServerOptions } from './options.ts';
@@ -149,8 +150,6 @@ function clientGone(cause?: unknown): ConnectError {
   return new ConnectError('the client is gone', Code.Canceled, undefined, undefined, cause);
 }
 
-/** Milliseconds that a timer of Node.js can wait; Connect would take a longer deadline for one that has passed. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000 };
 
 function requestHeaders(fields: FastifyRequest['raw']['headers']): Headers {
@@ -158,6 +157,7 @@ function requestHeaders(fields: FastifyRequest['raw']['headers']): Headers {
   for (const [name, value] of Object.entries(fields)) {
     for (const one of Array.isArray(value) ? value : [value ?? '']) headers.append(name, one);
   }
+  // Connect sets a timer, and would take a longer deadline for one that has passed.
   if (Number(headers.get('connect-timeout-ms')) > MAX_TIMER_MS) headers.delete('connect-timeout-ms');
   const timeout = /^(\d{1,8})([HMS])$/.exec(headers.get('grpc-timeout') ?? '');
   if (timeout && Number(timeout[1]) * (UNIT_MS[timeout[2] as string] as number) > MAX_TIMER_MS) {
