@@ -3,11 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ErrorCode, encodeHeaders, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
 import { EngineServer, Exchange } from './support/exchange.ts';
+import { OK, POST } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
 const { END_HEADERS, END_STREAM, frame, settings, u32 } = raw;
-const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/x', ':authority', 'a']);
-const OK = encodeHeaders([':status', '200']);
 const NONE = encodeHeaders([]);
 
 function keep(stream: Http2Stream): void {

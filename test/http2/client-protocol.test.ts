@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ErrorCode, encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { Exchange, field } from './support/exchange.ts';
+import { OK, TRAILERS } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 import { scene } from './support/scripted-server.ts';
 
 const { ACK, END_HEADERS, END_STREAM, frame, PADDED, settings, u32 } = raw;
 const GET = encodeHeaders([':method', 'GET', ':scheme', 'http', ':path', '/', ':authority', 'a']);
-const OK = encodeHeaders([':status', '200']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 
 function response(id: number, flags = END_HEADERS, ...fields: string[]): Buffer {
   return frame('HEADERS', flags, id, encodeHeaders([':status', '200', ...fields]));

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { encodeHeaders, Http2Connection, type Http2Stream, type Role } from '../../src/http2/index.ts';
 import { Exchange, Owner } from './support/exchange.ts';
 import { MemorySocket } from './support/memory-socket.ts';
+import { TRAILERS } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
 const { ACK, END_HEADERS, END_STREAM, frame, PADDED, settings, u32 } = raw;
@@ -20,7 +21,6 @@ const POST = encodeHeaders([
   '7',
 ]);
 const OK = encodeHeaders([':status', '200', 'content-type', 'application/grpc']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 
 const fromClient = Buffer.concat([
   raw.MAGIC,

@@ -1,40 +1,13 @@
 /** Flow control of what the engine receives, and streams that are paused (RFC 9113 section 5.2). */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { encodeHeaders, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
-import { EngineServer, Exchange } from './support/exchange.ts';
+import type { Http2Stream } from '../../src/http2/index.ts';
+import { Exchange } from './support/exchange.ts';
+import { get, POST, reply, TRAILERS, withPeer } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
 const { ACK, END_HEADERS, END_STREAM, frame, settings } = raw;
-const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/x', ':authority', 'a']);
-const OK = encodeHeaders([':status', '200']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 
-function get(id: number): Buffer {
-  return frame('HEADERS', END_HEADERS | END_STREAM, id, POST);
-}
-
-/** Answers each request with as many octets, filled with the stream's number. */
-function reply(octets: number) {
-  return (stream: Http2Stream) => {
-    stream.listener = new Exchange();
-    stream.sendReply(OK, Buffer.alloc(octets, stream.id), TRAILERS);
-  };
-}
-
-async function withPeer(
-  onStream: (stream: Http2Stream) => void,
-  first: Buffer,
-  script: (peer: raw.RawPeer, server: EngineServer) => Promise<void>,
-  given: Partial<Http2Settings> = {},
-): Promise<void> {
-  await using server = new EngineServer(onStream, given);
-  const peer = raw.rawClient(await server.listen(), Buffer.concat([raw.MAGIC, first]));
-  await script(peer, server);
-  peer.close();
-  await server.owners[0]?.closed;
-  assert.equal(server.connections[0]?.openStreams, 0);
-}
 describe('what the engine receives', () => {
   test('the window is given back in halves, not frame by frame', async () => {
     const quiet = (stream: Http2Stream) => {

@@ -1,40 +1,13 @@
 /** Flow control and scheduling of what the engine sends (RFC 9113 section 5.2). */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ErrorCode, encodeHeaders, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
+import { ErrorCode, encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { connect, EngineServer, Exchange } from './support/exchange.ts';
+import { get, OK, POST, reply, TRAILERS, withPeer } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
 const { END_HEADERS, END_STREAM, frame, settings, u32 } = raw;
-const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/x', ':authority', 'a']);
-const OK = encodeHeaders([':status', '200']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 
-function get(id: number): Buffer {
-  return frame('HEADERS', END_HEADERS | END_STREAM, id, POST);
-}
-
-/** Answers each request with as many octets, filled with the stream's number. */
-function reply(octets: number) {
-  return (stream: Http2Stream) => {
-    stream.listener = new Exchange();
-    stream.sendReply(OK, Buffer.alloc(octets, stream.id), TRAILERS);
-  };
-}
-
-async function withPeer(
-  onStream: (stream: Http2Stream) => void,
-  first: Buffer,
-  script: (peer: raw.RawPeer, server: EngineServer) => Promise<void>,
-  given: Partial<Http2Settings> = {},
-): Promise<void> {
-  await using server = new EngineServer(onStream, given);
-  const peer = raw.rawClient(await server.listen(), Buffer.concat([raw.MAGIC, first]));
-  await script(peer, server);
-  peer.close();
-  await server.owners[0]?.closed;
-  assert.equal(server.connections[0]?.openStreams, 0);
-}
 describe('what the engine sends', () => {
   test('a peer with a window of one octet gets its answer octet by octet', async () => {
     await withPeer(reply(20), settings([4, 1]), async (peer) => {

@@ -6,16 +6,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { encodeHeaders, Http2Connection, type Http2Stream, type Role } from '../../src/http2/index.ts';
+import { Http2Connection, type Http2Stream, type Role } from '../../src/http2/index.ts';
 import { Exchange, Owner } from './support/exchange.ts';
 import { MemorySocket } from './support/memory-socket.ts';
+import { OK, POST, TRAILERS } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
 const numRuns = Number(process.env.FUZZ_RUNS ?? 1500);
-
-const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/x', ':authority', 'a']);
-const OK = encodeHeaders([':status', '200']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 
 const id = fc.oneof(fc.integer({ min: 0, max: 9 }), fc.constant(0x7fffffff), fc.nat(0xffffffff));
 const bytes = fc.uint8Array({ maxLength: 40 });

@@ -5,12 +5,12 @@ import net from 'node:net';
 import { describe, test } from 'node:test';
 import { ErrorCode, encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { connect, EngineServer, Exchange } from './support/exchange.ts';
+import { OK } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 import { scene } from './support/scripted-server.ts';
 
 const { ACK, END_HEADERS, END_STREAM, frame, u32 } = raw;
 const GET = encodeHeaders([':method', 'GET', ':scheme', 'http', ':path', '/', ':authority', 'a']);
-const OK = encodeHeaders([':status', '200']);
 const NONE = encodeHeaders([]);
 const LAST = 0x7fffffff;
 

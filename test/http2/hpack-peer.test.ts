@@ -10,9 +10,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { connect, EngineServer, Exchange } from './support/exchange.ts';
-
-const OK = encodeHeaders([':status', '200']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
+import { OK, TRAILERS } from './support/play.ts';
 
 const name = fc
   .string({

@@ -11,12 +11,12 @@ import {
   PREFACE,
 } from '../../src/http2/index.ts';
 import { EngineServer, Exchange, Owner } from './support/exchange.ts';
+import { OK } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 import { scene } from './support/scripted-server.ts';
 
 const { ACK, END_HEADERS, END_STREAM, frame, settings } = raw;
 const GET = encodeHeaders([':method', 'GET', ':scheme', 'http', ':path', '/', ':authority', 'a']);
-const OK = encodeHeaders([':status', '200']);
 const NONE = encodeHeaders([]);
 
 function keep(stream: Http2Stream): void {

@@ -5,11 +5,11 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { connect, EngineServer, Exchange, field } from './support/exchange.ts';
+import { TRAILERS } from './support/play.ts';
 import { buildGoPeer, missing, run } from './support/tools.ts';
 
 const OK = encodeHeaders([':status', '200', 'trailer', 'grpc-status']);
 const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/', ':authority', 'a']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 
 class Echo extends Exchange {
   override onData(stream: Http2Stream, chunk: Buffer): void {

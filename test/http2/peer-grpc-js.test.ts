@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { connect, EngineServer, Exchange, field } from './support/exchange.ts';
+import { TRAILERS } from './support/play.ts';
 
 const OK = encodeHeaders([':status', '200', 'content-type', 'application/grpc']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 const same = (bytes: Buffer) => bytes;
 const METHOD = '/test.Test/Echo';
 

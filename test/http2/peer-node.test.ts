@@ -7,9 +7,9 @@ import type net from 'node:net';
 import { test } from 'node:test';
 import { encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { connect, EngineServer, Exchange, field } from './support/exchange.ts';
+import { TRAILERS } from './support/play.ts';
 
 const OK = encodeHeaders([':status', '200', 'content-type', 'application/grpc']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 const SIZES = [0, 1, 260, 16_384, 16_385, 65_535, 1 << 20, 64 << 20];
 
 /** Sends back what it gets, with back-pressure in both directions. */

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { EngineServer, Exchange, field } from './support/exchange.ts';
+import { TRAILERS } from './support/play.ts';
 import { missing, run } from './support/tools.ts';
 
 const OK = encodeHeaders([':status', '200', 'content-type', 'text/plain']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 
 /** Says what was asked for, and sends the content back. */
 class Mirror extends Exchange {

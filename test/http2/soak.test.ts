@@ -5,12 +5,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ErrorCode, encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
+import { ErrorCode, type Http2Stream } from '../../src/http2/index.ts';
 import { connect, EngineServer, Exchange } from './support/exchange.ts';
-
-const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/x', ':authority', 'a']);
-const OK = encodeHeaders([':status', '200']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
+import { OK, POST, TRAILERS } from './support/play.ts';
 
 /** Pauses for a turn now and then. */
 class Hesitant extends Exchange {

@@ -11,11 +11,10 @@ import { after, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { encodeHeaders, Http2Connection, type Http2Stream } from '../../src/http2/index.ts';
 import { Exchange, Owner } from './support/exchange.ts';
+import { OK, TRAILERS } from './support/play.ts';
 import { missing } from './support/tools.ts';
 
-const OK = encodeHeaders([':status', '200']);
 const POST = encodeHeaders([':method', 'POST', ':scheme', 'https', ':path', '/x', ':authority', 'a']);
-const TRAILERS = encodeHeaders(['grpc-status', '0']);
 
 class Echo extends Exchange {
   override onData(stream: Http2Stream, chunk: Buffer): void {

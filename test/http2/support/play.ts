@@ -54,3 +54,26 @@ export async function play(
     assert.equal(events.length, 1, 'onClose exactly once');
   }
 }
+
+/** A request without content, ended. */
+export function get(id: number): Buffer {
+  return post(id, END_HEADERS | END_STREAM);
+}
+
+/** Answers each request with as many octets, filled with the stream's number. */
+export function reply(octets: number): (stream: Http2Stream) => void {
+  return (stream) => {
+    stream.listener = new Exchange();
+    stream.sendReply(OK, Buffer.alloc(octets, stream.id), TRAILERS);
+  };
+}
+
+/** {@link play} for a client whose first frames, after the magic, are `first`. */
+export async function withPeer(
+  onStream: (stream: Http2Stream) => void,
+  first: Buffer,
+  script: (peer: raw.RawPeer, server: EngineServer) => Promise<void>,
+  given: Partial<Http2Settings> = {},
+): Promise<void> {
+  await play(script, given, onStream, Buffer.concat([raw.MAGIC, first]));
+}
