@@ -135,6 +135,7 @@ export class App {
       fallback: bridge(this.#web.app),
       settings: {
         maxConcurrentStreams: config.get('integer', 'max-concurrent-streams'),
+        maxQueuedBytes: config.get('bytes', 'max-queued-bytes'),
         minPingIntervalMs: config.get('duration', 'grpc-keepalive-min-time'),
         keepaliveIntervalMs: config.get('duration', 'grpc-keepalive-interval'),
         keepaliveTimeoutMs: config.get('duration', 'grpc-keepalive-timeout'),

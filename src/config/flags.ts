@@ -153,6 +153,7 @@ export const FLAGS: readonly Flag[] = [
     '10000',
     'streams that one client connection may have open',
   ),
+  flag('Limits', 'max-queued-bytes', 'bytes', '536870912', 'unread replies before a client is cut off'),
   flag(
     'Limits',
     'max-waiting-calls',
