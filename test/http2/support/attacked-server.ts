@@ -1,0 +1,54 @@
+/**
+ * A server of the engine in a process of its own, for tests that look at memory. Its calls take for ever. It writes
+ * its port, and for each line that it reads one with its {@link Condition}.
+ */
+import { once } from 'node:events';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { type ConnectionListener, Http2Connection } from '../../../src/http2/index.ts';
+import { Exchange } from './exchange.ts';
+
+/** What becomes of a server under attack. */
+export interface Condition {
+  /** Bytes in use after a collection, on the heap and in buffers. */
+  readonly bytes: number;
+  readonly connections: number;
+  readonly streams: number;
+  /** What listeners have thrown. */
+  readonly failures: number;
+}
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+
+const connections = new Set<Http2Connection>();
+let failures = 0;
+
+const listener: ConnectionListener = {
+  onStream: (stream) => {
+    stream.listener = new Exchange();
+  },
+  onReady: () => {},
+  onGoaway: () => {},
+  onStreamSlots: () => {},
+  onClose: (connection) => connections.delete(connection),
+  onFailure: () => failures++,
+};
+
+function condition(): Condition {
+  gc();
+  const { heapUsed, external } = process.memoryUsage();
+  let streams = 0;
+  for (const { openStreams } of connections) streams += openStreams;
+  return { bytes: heapUsed + external, connections: connections.size, streams, failures };
+}
+
+const server = net.createServer((socket) => connections.add(new Http2Connection(socket, 'server', listener)));
+server.listen(0, '127.0.0.1');
+await once(server, 'listening');
+process.stdout.write(`port ${(server.address() as net.AddressInfo).port}\n`);
+createInterface(process.stdin).on('line', () => {
+  process.stdout.write(`${JSON.stringify(condition())}\n`);
+});
