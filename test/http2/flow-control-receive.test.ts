@@ -117,6 +117,24 @@ describe('what the engine receives', () => {
     });
   });
 
+  test('what is kept for a paused stream is not delivered when the peer resets it half-way', async () => {
+    const pausing = (stream: Http2Stream) => {
+      stream.listener = new Exchange();
+      stream.pause();
+    };
+    await withPeer(pausing, settings(), async (peer, server) => {
+      const data = frame('DATA', 0, 1, Buffer.alloc(100));
+      peer.send(frame('HEADERS', END_HEADERS, 1, POST), data, frame('RST_STREAM', 0, 1, raw.u32(8)));
+      // Whole, it is: the peer may reset what it needs no answer to (RFC 9113 section 8.1).
+      peer.send(frame('HEADERS', END_HEADERS, 3, POST), frame('DATA', END_STREAM, 3, Buffer.alloc(100)));
+      peer.send(frame('RST_STREAM', 0, 3, raw.u32(8)));
+      assert.ok(await peer.settled());
+      const events = server.owners[0]?.streams.map(({ listener }) => (listener as Exchange).events);
+      assert.deepEqual(events, [['close'], ['data', 'end', 'close']]);
+      assert.equal(server.connections[0]?.receiver.held, 0);
+    });
+  });
+
   test('pausing inside onData stops the delivery at once', async () => {
     class OneByOne extends Exchange {
       override onData(stream: Http2Stream, chunk: Buffer): void {

@@ -7,10 +7,12 @@ import {
   ErrorCode,
   encodeHeaders,
   Http2Connection,
+  type Http2Settings,
   type Http2Stream,
   PREFACE,
 } from '../../src/http2/index.ts';
 import { EngineServer, Exchange, Owner } from './support/exchange.ts';
+import { MemorySocket } from './support/memory-socket.ts';
 import { OK } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 import { scene } from './support/scripted-server.ts';
@@ -126,8 +128,80 @@ describe('PING', () => {
       peer.send(frame('HEADERS', END_HEADERS | END_STREAM, id, GET), frame('PING', 0, 0, Buffer.alloc(8)));
       assert.ok(await peer.nextOf('PING'));
     }
+    // Without answers they are.
+    for (let i = 0; i < 6; i++) peer.send(frame('PING', 0, 0, Buffer.alloc(8)));
+    assert.equal(await peer.goaway(), ErrorCode.ENHANCE_YOUR_CALM);
     peer.close();
   });
+});
+
+describe('listeners that throw', () => {
+  test('the failure is reported, and the connection goes on', async () => {
+    class Careless extends Exchange {
+      override onClose(stream: Http2Stream, code: number, local: boolean): void {
+        super.onClose(stream, code, local);
+        throw new Error(`closed ${stream.id}`);
+      }
+    }
+    class CarelessOwner extends Owner {
+      override onReady(): void {
+        throw new Error('ready');
+      }
+    }
+    const owner = new CarelessOwner((stream) => {
+      stream.listener = new Careless();
+      stream.sendReply(OK, NONE, NONE);
+    });
+    const memory = new MemorySocket(true);
+    const connection = new Http2Connection(memory.socket, 'server', owner);
+    memory.push(Buffer.concat([raw.MAGIC, settings()]));
+    for (const id of [1, 3]) memory.push(frame('HEADERS', END_HEADERS | END_STREAM, id, GET));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(
+      owner.failures.map((failure) => (failure as Error).message),
+      ['ready', 'closed 1', 'closed 3'],
+    );
+    assert.equal(connection.closed, false);
+    connection.destroy();
+    assert.equal(owner.closes, 1);
+    memory.destroy();
+  });
+});
+
+test('SETTINGS say what differs from the defaults of the RFC, and nothing else', async () => {
+  const announced = async (given: Partial<Http2Settings>): Promise<number[][]> => {
+    await using server = new EngineServer(keep, given);
+    const peer = raw.rawClient(await server.listen());
+    const { payload } = (await peer.nextOf('SETTINGS')) as raw.Frame;
+    peer.close();
+    return Array.from({ length: payload.length / 6 }, (_, i) => [
+      payload.readUInt16BE(6 * i),
+      payload.readUInt32BE(6 * i + 2),
+    ]);
+  };
+  const plain = {
+    initialWindowSize: 65_535,
+    connectionWindowSize: 65_535,
+    maxConcurrentStreams: Number.POSITIVE_INFINITY,
+    maxHeaderListSize: 1000,
+  };
+  assert.deepEqual(await announced(plain), [[6, 1000]]);
+  assert.deepEqual(
+    await announced({
+      maxHeaderListSize: 1000,
+      maxConcurrentStreams: 5,
+      initialWindowSize: 7,
+      maxFrameSize: 20_000,
+      headerTableSize: 9,
+    }),
+    [
+      [6, 1000],
+      [3, 5],
+      [4, 7],
+      [5, 20_000],
+      [1, 9],
+    ],
+  );
 });
 
 test('octets read before the engine got the socket are not lost', async () => {
