@@ -1,0 +1,91 @@
+/**
+ * `npm run bench:attacks`: what hostile clients do to everybody else. Each attack runs from a process of its own, on
+ * connections that are replaced as soon as they are cut off, against etcd, its grpc-proxy and this proxy in turns,
+ * while another client reads at a steady pace. Writes docs/benchmarks.md. `BENCH_ONLY` picks attacks by name.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ATTACKS } from '../test/http2/support/attacks.ts';
+import { startProcess } from '../test/support/process.ts';
+import { RawGrpcClient } from '../test/support/raw-grpc.ts';
+import { put } from '../test/support/watch-client.ts';
+import { type Contestant, startContestants } from './support/contestants.ts';
+import { cpuSeconds } from './support/cpu.ts';
+import { residentBytes } from './support/memory.ts';
+import { writeSection } from './support/report.ts';
+import { type Pace, Victim } from './support/victim.ts';
+
+/** How long the reader is measured without and with each attack, and how long an attack gets to warm up. */
+const BEFORE_MS = 800;
+const DURING_MS = Number(process.env.BENCH_ATTACK_MS ?? 2000);
+const WARM_UP_MS = 500;
+/** Time for what was held to be let go. */
+const AFTER_MS = 700;
+const CONNECTIONS = 8;
+const ATTACKER = `${import.meta.dirname}/support/attacker.ts`;
+
+/** The highest resident memory of a process while something goes on, in bytes. */
+async function peakOf<T>(pid: number, work: Promise<T>): Promise<{ result: T; peak: number }> {
+  let peak = residentBytes(pid);
+  const timer = setInterval(() => {
+    peak = Math.max(peak, residentBytes(pid));
+  }, 50);
+  try {
+    return { result: await work, peak };
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+const pace = ({ p50, p99, failed }: Pace): string =>
+  `${p50.toFixed(1)} / ${p99.toFixed(1)}${failed > 0 ? ` (${failed} failed)` : ''}`;
+const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
+
+/** One attack on one contestant: its row. */
+async function row(name: string, connections: number, contestant: Contestant): Promise<string> {
+  const { address, pid } = contestant;
+  const port = address.split(':')[1] as string;
+  using victim = await Victim.open(address, 'bench/key');
+  const before = await victim.measure(BEFORE_MS);
+  const memory = residentBytes(pid);
+  const attacker = await startProcess('node', [ATTACKER, port, name, String(connections)]);
+  await sleep(WARM_UP_MS);
+  const cpu = cpuSeconds(pid);
+  const { result: during, peak } = await peakOf(pid, victim.measure(DURING_MS));
+  const used = (cpuSeconds(pid) - cpu) / (DURING_MS / 1000);
+  attacker.endInput();
+  const cut = Number((await attacker.waitForLine(/^cut /)).slice('cut '.length));
+  await attacker.stop();
+  await sleep(AFTER_MS);
+  const cells = [
+    ...[name, contestant.name, pace(before), pace(during), used.toFixed(2)],
+    [mib(memory), mib(peak), mib(residentBytes(pid))].join(' → '),
+    String(cut),
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+const table = [
+  '| attack | server | p50 / p99 ms before | p50 / p99 ms during | cores used | RSS MiB before → most → after | cut off |',
+  '| --- | --- | --- | --- | --- | --- | --- |',
+];
+await using contestants = await startContestants();
+const direct = new RawGrpcClient(contestants.etcd.address);
+await put(direct, 'bench/key', 'v'.repeat(260));
+direct.close();
+const wanted = (process.env.BENCH_ONLY ?? '').split(',');
+const works = [{ name: 'nothing', connections: undefined }, ...ATTACKS].filter(({ name }) =>
+  wanted.some((part) => name.includes(part)),
+);
+for (const { name, connections } of works) {
+  for (const contestant of [contestants.etcd, contestants.incumbent, contestants.ours]) {
+    const line = await row(name, connections ?? CONNECTIONS, contestant).catch(
+      (error: unknown) =>
+        `| ${name} | ${contestant.name} | failed: ${String(error).split('\n')[0]} | | | | |`,
+    );
+    process.stdout.write(`${line}\n`);
+    table.push(line);
+  }
+}
+const setup = `etcd ${contestants.version}; a linearizable read every 2 ms on a connection of its own, measured for ${DURING_MS / 1000} s under each attack. An attack has ${CONNECTIONS} connections (slow ones 1 000), replaced as they are cut off, and a core of the same two: \`nothing\` keeps that core busy without connecting, and is what the others compare with.`;
+if (process.env.BENCH_ONLY === undefined)
+  await writeSection('Under attack', 'npm run bench:attacks', setup, table);

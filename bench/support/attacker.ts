@@ -1,0 +1,25 @@
+/**
+ * A hostile client as a process of its own: `attacker.ts <port> <attack> <connections>`. It attacks until its input
+ * ends, and then writes how many of its connections were cut off. The attack `nothing` only keeps a core busy, which
+ * is what any attack does to everybody else on the same machine.
+ */
+import { Attacker } from '../../test/http2/support/attacker.ts';
+import { attackNamed } from '../../test/http2/support/attacks.ts';
+
+const [port, name, connections] = process.argv.slice(2) as [string, string, string];
+
+function spin(): void {
+  const end = performance.now() + 5;
+  while (performance.now() < end);
+  setImmediate(spin);
+}
+
+let attacker: Attacker | undefined;
+if (name === 'nothing') spin();
+else attacker = new Attacker(Number(port), attackNamed(name), Number(connections));
+
+process.stdin.on('end', () => {
+  process.stdout.write(`cut ${attacker?.cut ?? 0}\n`);
+  process.exit();
+});
+process.stdin.resume();
