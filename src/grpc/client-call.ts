@@ -145,13 +145,19 @@ export class ClientCall implements StreamListener {
   onClose(stream: Http2Stream, code: number): void {
     if (this.#ended) return;
     this.#ended = true;
-    const status = stream.connection.closed ? this.#lost() : this.#reset(code);
+    const status = this.#breakage(stream, code);
     this.#listener.onEnding({
       status,
       trailers: NO_METADATA,
       answered: false,
       unprocessed: stream.unprocessed,
     });
+  }
+
+  #breakage(stream: Http2Stream, code: number): RpcError {
+    // Its client can go on where it is, as after any end of a stream under way.
+    if (stream.tooSlow) return new RpcError(Code.UNAVAILABLE, TOO_SLOW);
+    return stream.connection.closed ? this.#lost() : this.#reset(code);
   }
 
   #lost(): RpcError {
@@ -186,6 +192,8 @@ export class ClientCall implements StreamListener {
 const plainHeaders = new WeakSet<HeaderList>();
 
 const EMPTY = Buffer.alloc(0);
+
+const TOO_SLOW = 'the client does not keep up, and too much waits for slow clients';
 
 /** How much earlier than ours a server's clock may see the deadline. Milliseconds. */
 const DEADLINE_SLACK_MS = 100;

@@ -87,6 +87,22 @@ export class Guard {
     this.countReset();
   }
 
+  /**
+   * Client role: too much is kept for paused streams. The one that has been paused for longest goes: readers of
+   * different streams have nothing to do with each other, and a shut window would stop them all.
+   */
+  dropSlowest(): void {
+    const { table } = this.connection;
+    let slowest: Http2Stream | undefined;
+    for (const stream of table.values()) {
+      if (slowest === undefined || stream.input.waitingSince < slowest.input.waitingSince) slowest = stream;
+    }
+    if (slowest === undefined) return;
+    this.reached('maxHeldBytes');
+    slowest.tooSlow = true;
+    slowest.reset(ErrorCode.ENHANCE_YOUR_CALM);
+  }
+
   /** Resets a stream that is not in the table. */
   refuse(id: number, code: number): void {
     this.connection.output.number(FrameType.RST_STREAM, id, code);

@@ -25,12 +25,18 @@ export class HeldHeaders {
 export class HeldInput {
   /** Octets of data in the queue. */
   bytes = 0;
+  /** When its reader last took something, or stopped to, in milliseconds of the connection's clock. */
+  since: number;
   private items: (Buffer | HeldHeaders)[] = [];
   private head = 0;
   /** Where small data is collected, after all items. */
   private block: Buffer | undefined = undefined;
   private used = 0;
   private blockSize = FIRST_BLOCK;
+
+  constructor(now: number) {
+    this.since = now;
+  }
 
   /** Adds data. */
   data(chunk: Buffer): void {

@@ -1,7 +1,7 @@
 /**
  * The receive side of the connection's flow control (RFC 9113 section 6.9). Octets are given back when
  * they arrive, not when a stream's reader takes them, so that paused streams do not starve the others;
- * only when very much is held for them does the window stay shut.
+ * only when very much is held for them does the window stay shut, and a client lets go of one of them.
  */
 import { ErrorCode, Http2Error } from './errors.ts';
 import { FrameType } from './frame.ts';
@@ -31,9 +31,10 @@ export class ReceiveWindow {
     this.giveBack(output);
   }
 
-  /** Octets are kept for a paused stream. */
-  hold(octets: number): void {
+  /** Octets are kept for a paused stream; true when that makes more than may be kept. */
+  hold(octets: number): boolean {
     this.held += octets;
+    return this.held > this.maxHeld;
   }
 
   /** Octets kept for a paused stream were delivered or dropped. */

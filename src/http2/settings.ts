@@ -9,7 +9,10 @@ export interface Http2Settings {
   readonly initialWindowSize: number;
   /** Receive window of the whole connection. Default 16 MiB client, 4 MiB server; at least 65 535. */
   readonly connectionWindowSize: number;
-  /** Octets kept for paused streams of a connection before its receive window stays shut. Default 64 MiB. */
+  /**
+   * Octets kept for paused streams of a connection. With more, the receive window of a server stays shut; a client
+   * resets the stream that was paused for longest. Default 64 MiB.
+   */
   readonly maxHeldBytes: number;
   /** SETTINGS_MAX_FRAME_SIZE, largest frame payload accepted. Default 16 384. */
   readonly maxFrameSize: number;

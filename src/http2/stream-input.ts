@@ -30,6 +30,11 @@ export class StreamInput {
     this.window = window;
   }
 
+  /** Since when the reader has taken nothing of what is kept for it; Infinity when nothing is. */
+  get waitingSince(): number {
+    return this.held === undefined ? Number.POSITIVE_INFINITY : this.held.since;
+  }
+
   /** Stops delivery. */
   pause(): void {
     this.paused = true;
@@ -73,8 +78,9 @@ export class StreamInput {
   /** Content has arrived. */
   data(chunk: Buffer): void {
     if (this.mustHold()) {
+      const { isServer, receiver, guard } = this.stream.connection;
       this.hold().data(chunk);
-      this.stream.connection.receiver.hold(chunk.length);
+      if (receiver.hold(chunk.length) && !isServer) guard.dropSlowest();
     } else {
       callData(this.stream, chunk);
       this.giveBack(chunk.length);
@@ -99,6 +105,7 @@ export class StreamInput {
         this.held = undefined;
         break;
       }
+      held.since = stream.connection.now;
       this.deliver(item);
     }
     if (this.ended) this.end();
@@ -147,7 +154,7 @@ export class StreamInput {
   }
 
   private hold(): HeldInput {
-    this.held ??= new HeldInput();
+    this.held ??= new HeldInput(this.stream.connection.now);
     return this.held;
   }
 }

@@ -26,6 +26,8 @@ export class Http2Stream {
   headers: HeaderList;
   /** True when the peer certainly did nothing for this stream, so that the request may be repeated (RFC 9113 section 8.7). */
   unprocessed = false;
+  /** True when we reset it because it was paused for too long while too much was kept for paused streams. */
+  tooSlow = false;
   /** True from just before `onClose`. */
   closed = false;
 
