@@ -171,7 +171,7 @@ describe('what is right', () => {
   test('interim responses are skipped, trailers and empty DATA are not trouble', async () => {
     await using play = await scene();
     const exchange = new Exchange();
-    play.connection.request(GET, exchange, true);
+    const stream = play.connection.request(GET, exchange, true);
     await play.peer.nextOf('HEADERS', 1);
     const early = frame('HEADERS', END_HEADERS, 1, encodeHeaders([':status', '103', 'link', 'x']));
     play.peer.send(early, early, response(1), frame('DATA', 0, 1), frame('DATA', PADDED, 1, [1, 65, 0]));
@@ -179,6 +179,7 @@ describe('what is right', () => {
     await exchange.done;
     assert.deepEqual(exchange.events, ['headers', 'data', 'trailers', 'end', 'close']);
     assert.equal(field(exchange.headers, ':status'), '200');
+    assert.equal(stream.headers, exchange.headers, 'they stay on the stream');
     assert.equal(exchange.body.toString(), 'A');
     assert.equal(exchange.code, 0);
   });

@@ -204,6 +204,22 @@ test('SETTINGS say what differs from the defaults of the RFC, and nothing else',
   );
 });
 
+test('a connection that is destroyed before it began does not begin', async () => {
+  const given = { prefaceTimeoutMs: 5 };
+  const [gone, late] = [new Owner(), new Owner()];
+  const sockets = [new MemorySocket(), new MemorySocket()] as const;
+  const first = new Http2Connection(sockets[0].socket, 'server', gone, given, PREFACE);
+  first.destroy();
+  sockets[0].push(settings());
+  // Another one, whose time passes, shows that the first one's would have.
+  new Http2Connection(sockets[1].socket, 'server', late, given);
+  const alive = setInterval(() => {}, 1000);
+  await late.closed;
+  clearInterval(alive);
+  assert.deepEqual(late.limits, ['prefaceTimeoutMs']);
+  assert.deepEqual([gone.limits, gone.closes, gone.failures], [[], 1, []]);
+});
+
 test('octets read before the engine got the socket are not lost', async () => {
   const server = net.createServer((socket) => {
     socket.once('data', (head: Buffer) => {

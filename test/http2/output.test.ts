@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import type net from 'node:net';
 import { test } from 'node:test';
+import { FrameType } from '../../src/http2/frame.ts';
 import { Output } from '../../src/http2/output.ts';
+import { SLAB_SIZE, takeSlab } from '../../src/http2/slab-pool.ts';
 
 /** A socket that holds what it is given, by reference, until it is told to write. */
 class SlowSocket {
@@ -11,6 +13,11 @@ class SlowSocket {
   writes = 0;
   private readonly held: { chunk: Uint8Array; done: (() => void) | undefined }[] = [];
   private corked = false;
+
+  /** What is written next. */
+  get oldest(): Uint8Array | undefined {
+    return this.held[0]?.chunk;
+  }
 
   cork(): void {
     this.corked = true;
@@ -79,4 +86,17 @@ test('what a slow socket holds is not written over', () => {
   }
   while (socket.writableLength > 0) parts.push(socket.writeOne());
   assert.ok(Buffer.concat(parts).equals(Buffer.concat(expected)));
+});
+
+test('a buffer is free for others as soon as the socket has written all of it, and not before', () => {
+  const { socket, output } = start();
+  output.number(FrameType.RST_STREAM, 1, 8);
+  output.flush();
+  const slab = (socket.oldest as Uint8Array).buffer;
+  const before = takeSlab();
+  assert.notEqual(before.buffer, slab);
+  socket.writeOne();
+  const after = takeSlab();
+  assert.equal(after.buffer, slab);
+  assert.equal(after.length, SLAB_SIZE);
 });
