@@ -98,6 +98,20 @@ describe('W3: a token that expires', () => {
     }
   });
 
+  test('leave to watch one range says nothing about another, asked by the same token at the same time', async () => {
+    const token = await as('part');
+    const permitted = new WatchCall(client, token);
+    const greedy = new WatchCall(client, token);
+    permitted.create({ key: b('w3/a') });
+    for (let i = 0; i < 3; i++) {
+      greedy.create({ key: b('secret') });
+      permitted.create({ key: b('w3/b') });
+    }
+    for (let i = 0; i < 4; i++) assert.equal((await permitted.must()).canceled, false);
+    for (let i = 0; i < 3; i++) assert.equal((await greedy.must()).canceled, true);
+    for (const watch of [permitted, greedy]) watch.close();
+  });
+
   test('nobody is somebody', async () => {
     const root = new WatchCall(client, await as('root'));
     await root.created({ key: b('secret') });

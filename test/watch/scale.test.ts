@@ -25,7 +25,7 @@ after(() => held.disposeAsync());
 
 async function metric(url: string, name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^${name} ([\\d.e+]+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+  return Number(new RegExp(`^${RegExp.escape(name)} ([\\d.e+]+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
 }
 
 /** Watches that etcd has. */
@@ -80,6 +80,17 @@ describe('what etcd sees', () => {
     assert.equal(await upstream(), 1);
     for (let i = 0; i < 10_000; i += 100) await put(direct, `keys/${i}`, 'v');
     await crowd.counts.until(() => crowd.counts.events === 200);
+    crowd[Symbol.dispose]();
+    await gone();
+  });
+
+  test('1 000 watchers of different keys that begin together ask for the revision together', async () => {
+    const reads =
+      'grpc_server_started_total{grpc_method="Range",grpc_service="etcdserverpb.KV",grpc_type="unary"}';
+    const before = await metric(etcd.first.metricsUrl, reads);
+    using crowd = new Crowd();
+    await crowd.join(10, 100, (i) => ({ key: b(`together/${i}`) }));
+    assert.ok((await metric(etcd.first.metricsUrl, reads)) - before < 100);
     crowd[Symbol.dispose]();
     await gone();
   });
