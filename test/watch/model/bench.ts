@@ -114,6 +114,13 @@ export class Bench implements AsyncDisposable {
     }
   }
 
+  /** What the proxy has to say of itself, for the report of a failure. */
+  async state(): Promise<string> {
+    const text = await (await fetch(`${this.proxy.url}/metrics`)).text();
+    const gauges = text.match(/^etcd_proxy_watch_.* \S+$/gm) ?? [];
+    return [...gauges, ...this.proxy.stderr.slice(-10)].join('\n');
+  }
+
   /** All members are there again. */
   async settled(): Promise<void> {
     this.#release();

@@ -66,6 +66,7 @@ export class Observed {
   /** Takes a response. */
   take(response: WatchResponse): void {
     const revision = Number(response.header?.revision);
+    this.#expect(!this.cancelled, 'a response after its cancel');
     if (response.created) {
       this.start ??= revision + 1;
       this.#header = 0;

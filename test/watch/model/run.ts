@@ -54,12 +54,13 @@ export async function run(bench: Bench, operations: readonly Operation[]): Promi
     const watches = clients.flatMap((client) => client.watches);
     await until(() => watches.every((watch) => hasAll(watch, bench)), 500);
     const problems = clients.flatMap(({ failure }) => failure ?? []);
-    problems.push(...watches.flatMap((watch) => complaints(watch, bench)));
+    for (const [i, client] of clients.entries())
+      for (const watch of client.watches) problems.push(...complaints(watch, bench, i));
     if (problems.length === 0 && bench.progressIsSafe) {
       const told = await until(() => clients.every((client) => client.told(last)), ASK_MS);
       if (!told) problems.push(`a client is not told its progress up to ${last}`);
     }
-    if (problems.length > 0) throw new Error(problems.join('\n'));
+    if (problems.length > 0) throw new Error([...problems, await bench.state()].join('\n'));
     return watches.length;
   } finally {
     for (const client of clients) client.close();
@@ -71,7 +72,7 @@ function hasAll(watch: Observed, { history }: Bench): boolean {
   return !watch.live || (watch.start !== undefined && watch.complete(history.events));
 }
 
-function complaints(watch: Observed, { history }: Bench): string[] {
-  const about = `${JSON.stringify(watch.wish)} from ${watch.start}`;
+function complaints(watch: Observed, { history }: Bench, client: number): string[] {
+  const about = `client ${client}, ${JSON.stringify(watch.wish)} from ${watch.start}`;
   return watch.problems(history.events).map((problem) => `${problem}: ${about}`);
 }
