@@ -39,7 +39,7 @@ const wish = fc.record({
   range,
   start: fc.oneof(
     fc.record({ from: fc.constant('now' as const), by: fc.constant(0) }),
-    fc.record({ from: fc.constant('past' as const), by: number(60) }),
+    fc.record({ from: fc.constant('past' as const), by: fc.oneof(number(60), number(3000)) }),
     fc.record({ from: fc.constant('future' as const), by: fc.integer({ min: 1, max: 10 }) }),
     fc.record({ from: fc.constant('first' as const), by: fc.constant(0) }),
   ),
@@ -73,6 +73,13 @@ const change = fc.oneof(
   },
 );
 
+/** More revisions than etcd gives a watch that catches up in one response; rare, since it takes a while. */
+const flood = fc.record({
+  op: fc.constant('flood' as const),
+  key,
+  count: fc.integer({ min: 1001, max: 2500 }),
+});
+
 const others = fc.oneof(
   { weight: 6, arbitrary: watch },
   fc.record({ op: fc.constant('cancel' as const), client: number(5), index: number(40) }),
@@ -81,7 +88,7 @@ const others = fc.oneof(
   onClient('pause'),
   onClient('resume'),
   onClient('reconnect'),
-  fc.record({ op: fc.constant('compact' as const), back: number(40) }),
+  fc.record({ op: fc.constant('compact' as const), back: fc.oneof(number(40), number(4000)) }),
   fc.record({ op: fc.constant('wait' as const), ms: number(30) }),
 );
 
@@ -89,13 +96,18 @@ const fault = <T extends Fault>(ms: number, ...kinds: T[]) =>
   fc.record({ op: fc.constant('fault' as const), kind: fc.constantFrom(...kinds), ms: number(ms) });
 
 /** Operations without faults. */
-export const calm = fc.oneof({ weight: 6, arbitrary: change }, { weight: 5, arbitrary: others });
+export const calm = fc.oneof(
+  { weight: 60, arbitrary: change },
+  { weight: 50, arbitrary: others },
+  { weight: 1, arbitrary: flood },
+);
 
 /** Operations with connections cut and held, and proxy and etcd standing still now and then. */
 const rough = fc.oneof(
-  { weight: 30, arbitrary: change },
-  { weight: 25, arbitrary: others },
-  { weight: 4, arbitrary: fault(60, 'cut', 'hold', 'stall', 'freeze') },
+  { weight: 60, arbitrary: change },
+  { weight: 50, arbitrary: others },
+  { weight: 1, arbitrary: flood },
+  { weight: 8, arbitrary: fault(60, 'cut', 'hold', 'stall', 'freeze') },
 );
 
 /** The same with an etcd that dies and comes back, and leaders that move where there are several members. */
@@ -121,6 +133,12 @@ export async function perform(operation: Operation, world: World): Promise<void>
       );
       return void (await Promise.all(puts));
     }
+    case 'flood':
+      for (let left = operation.count; left > 0; left -= 100)
+        await Promise.all(
+          Array.from({ length: Math.min(100, left) }, () => write(put(direct, operation.key, ''))),
+        );
+      return;
     case 'delete':
       return write(remove(direct, operation.range[0], operation.range[1]));
     case 'txn':
