@@ -6,6 +6,8 @@
  *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
  */
 import { Registry } from '@prometheus-io/client';
+import { MirroredReads } from './coalesce/mirror/mirrored-reads.ts';
+import { Mirrors } from './coalesce/mirror/mirrors.ts';
 import { SeenRevision } from './coalesce/seen-revision.ts';
 import { SeenUpstream } from './coalesce/seen-upstream.ts';
 import { WatchHub } from './coalesce/watch/hub.ts';
@@ -16,6 +18,7 @@ import { Http2Door } from './listen/http2-door.ts';
 import { Listeners } from './listen/listeners.ts';
 import { CallMetrics } from './observe/call-metrics.ts';
 import type { Logger } from './observe/log.ts';
+import { exposeMirrors, mirrorLog } from './observe/mirror-metrics.ts';
 import { ProxyMetrics } from './observe/proxy-metrics.ts';
 import { ReadMetrics } from './observe/read-metrics.ts';
 import { TlsMetrics } from './observe/tls-metrics.ts';
@@ -39,6 +42,7 @@ export class App {
   readonly #log: Logger;
   readonly #cluster: Cluster;
   readonly #watches: WatchHub;
+  readonly #mirrors: Mirrors;
   readonly #web: WebServer;
   readonly #http2: Http2Door;
   /** Serves the pages on `--metrics-addr`. */
@@ -86,6 +90,21 @@ export class App {
     // Reads: layers that know answers, none of which is older than what clients have seen.
     const layers: Layer[] = [];
     const seen = new SeenRevision();
+    const mirrors = new Mirrors({
+      prefixes: config.get('list', 'cache-prefix'),
+      bytes: config.get('bytes', 'cache-prefix-bytes'),
+      historyRevisions: config.get('integer', 'watch-history-revisions'),
+      hub: this.#watches,
+      range: WATCH_METHODS.range,
+      log: mirrorLog(log),
+    });
+    this.#mirrors = mirrors;
+    if (mirrors.all.length > 0) {
+      const waitMs = config.get('duration', 'cache-wait');
+      const fallBacks = { waitMs, max: config.get('integer', 'cache-max-fallbacks') };
+      layers.push((below) => new MirroredReads(below, { mirrors, seen, fallBacks }));
+      exposeMirrors(registry, mirrors, seen);
+    }
     const upstream = layers.length > 0 ? new SeenUpstream(this.#cluster, seen) : this.#cluster;
 
     // Services: what the proxy does with each method, whichever door it came through.
@@ -168,6 +187,7 @@ export class App {
       this.#log.info({ address: got }, 'gRPC proxy listening for metrics');
     }
     this.#cluster.start();
+    this.#mirrors.start();
     this.#log.info({ address }, 'listening for gRPC proxy client requests');
     this.#log.info({ address }, 'started gRPC proxy');
   }
@@ -191,6 +211,7 @@ export class App {
     this.#http2.close();
     this.#web.close();
     this.#pages.close();
+    this.#mirrors.close();
     this.#watches.close();
     this.#cluster.close();
   }

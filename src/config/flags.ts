@@ -137,6 +137,34 @@ export const FLAGS: readonly Flag[] = [
     '10000',
     'different reads in flight that others may share; one more is forwarded by itself',
   ),
+  flag(
+    'Reads',
+    'cache-prefix',
+    'list',
+    '',
+    'key prefixes held in memory (comma separated or repeated): reads inside them cost etcd no more than the question for its revision',
+  ),
+  flag(
+    'Reads',
+    'cache-prefix-bytes',
+    'bytes',
+    '268435456',
+    'memory for each prefix; above it, its reads are forwarded',
+  ),
+  flag(
+    'Reads',
+    'cache-wait',
+    'duration',
+    '1s',
+    'time in which a prefix in memory has to come as far as a read needs; then the read is forwarded',
+  ),
+  flag(
+    'Reads',
+    'cache-max-fallbacks',
+    'integer',
+    '128',
+    'reads forwarded at once because a prefix in memory is behind; others wait in line',
+  ),
 
   flag(
     'Limits',

@@ -10,7 +10,11 @@
 import { CHUNK_KEYS, Chunk } from './chunk.ts';
 import { deletion, type Version } from './version.ts';
 
+let stores = 0;
+
 export class Store {
+  /** Tells stores apart without holding on to them. */
+  readonly serial = ++stores;
   /** Every event up to here is in. */
   applied: number;
   /** The state at this revision and at all later ones up to {@link applied} is known. */

@@ -63,7 +63,10 @@ export class Version {
     const scan = bodyOf(this.field);
     while (!scan.done) {
       const tag = scan.varint();
-      if (tag === Tag.value) return scan.bytes.toString('latin1', scan.pos, scan.delimited());
+      if (tag === Tag.value) {
+        const end = scan.delimited();
+        return scan.bytes.toString('latin1', scan.pos, end);
+      }
       scan.skip(tag & 7);
     }
     return '';
@@ -117,6 +120,18 @@ export function readVersion(bytes: Buffer, start: number, end: number): Version 
     else scan.skip(tag & 7);
   }
   return new Version(key, modRevision, createRevision, version, bytes.toString('latin1', start, end));
+}
+
+/** Reads the KeyValue that an event puts; the event's field lies in `bytes` from `start` to `end`. @throws MalformedMessage */
+export function readPut(bytes: Buffer, start: number, end: number): Version {
+  const scan = new Scanner(bytes, start + 1, end);
+  scan.varint();
+  for (;;) {
+    const from = scan.pos;
+    const tag = scan.varint();
+    scan.skip(tag & 7);
+    if (tag === KVS_TAG) return readVersion(bytes, from, scan.pos);
+  }
 }
 
 /** The version that says that a key was deleted. */

@@ -4,7 +4,7 @@
  * its revision is one that etcd itself could have started their watches at.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { Code, RpcError } from '../../rpc/status.ts';
+import { Code, RpcError, type Status } from '../../rpc/status.ts';
 import { type Header, headerOf } from './response.ts';
 import { RetryDelay } from './retry-delay.ts';
 
@@ -39,14 +39,19 @@ export class RevisionProbe {
   readonly #read: Read;
   readonly #key: string;
   readonly #rangeEnd: string;
+  readonly #linearizable: boolean;
   #gathering: Asker[] = [];
   #busy = false;
 
-  /** Reads one key, or a range when the answer shall say whether that may be read. Both are latin1. */
-  constructor(read: Read, key: string, rangeEnd: string) {
+  /**
+   * Reads one key, or a range when the answer shall say whether that may be read. Both are latin1.
+   * @param linearizable whether the revision shall be the cluster's; otherwise it is that of the member that answers
+   */
+  constructor(read: Read, key: string, rangeEnd: string, linearizable = false) {
     this.#read = read;
     this.#key = key;
     this.#rangeEnd = rangeEnd;
+    this.#linearizable = linearizable;
   }
 
   /** Asks. The answer never comes within the call. */
@@ -102,12 +107,13 @@ export class RevisionProbe {
     if (this.#rangeEnd !== '') writer.uint32(0x12).bytes(Buffer.from(this.#rangeEnd, 'latin1'));
     writer.uint32(0x18).int64(1);
     if (revision !== 0) writer.uint32(0x20).int64(revision);
-    return writer.uint32(0x38).bool(true).uint32(0x48).bool(true).finish();
+    if (!this.#linearizable) writer.uint32(0x38).bool(true);
+    return writer.uint32(0x48).bool(true).finish();
   }
 }
 
 /** Whether etcd answered that this client may not do this. */
-function isRefusal({ code }: RpcError): boolean {
+export function isRefusal({ code }: Pick<Status, 'code'>): boolean {
   return (
     code === Code.PERMISSION_DENIED ||
     code === Code.UNAUTHENTICATED ||

@@ -1,0 +1,232 @@
+/**
+ * A mirrored prefix: a snapshot of it, and a feed that keeps the snapshot true. It serves while it has both; otherwise
+ * its reads go to etcd.
+ *
+ *     loading ──snapshot at R──▶ serving ──feed from R + 1──▶ ...
+ *        ▲                          │ feed ended, another cluster, store set back
+ *        └───── after a while ──────┴──▶ over its bound: memory freed; refused by etcd
+ *
+ * `applied` moves as the feed's does: by whole revisions that came, and by progress responses that can be trusted.
+ */
+import { RpcError } from '../../rpc/status.ts';
+import type { KeyRange } from '../key-range.ts';
+import type { Batch } from '../watch/batch.ts';
+import type { IdentityFeeds } from '../watch/identity-feeds.ts';
+import { withRevision } from '../watch/replies.ts';
+import { type Header, NO_HEADER } from '../watch/response.ts';
+import { isRefusal, type Read } from '../watch/revision-probe.ts';
+import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../watch/subscribers.ts';
+import { Arrivals } from './arrivals.ts';
+import { LoadRetry } from './load-retry.ts';
+import { headerFieldText } from './range-reply.ts';
+import { loadSnapshot, OverBound, type Snapshot } from './snapshot.ts';
+import type { MirrorStats } from './stats.ts';
+import type { Store } from './store.ts';
+import { readPut } from './version.ts';
+
+const TOO_LARGE = 'its keys take too much memory';
+const ANOTHER_CLUSTER = 'etcd is another cluster now';
+
+/** `over`: its keys take more memory than they may. `refused`: etcd does not let the proxy read them. */
+export type MirrorState = 'loading' | 'serving' | 'over' | 'refused' | 'closed';
+
+/** What a mirror needs. */
+export interface MirrorOptions {
+  /** Memory for the keys and their history, in bytes. */
+  readonly bytes: number;
+  /** Revisions of history. */
+  readonly historyRevisions: number;
+  /** Sends a Range of the proxy's own. */
+  readonly read: Read;
+  /** The feeds of clients without a token, which share the mirror's. */
+  readonly feeds: () => IdentityFeeds;
+  readonly stats: MirrorStats;
+  readonly log: MirrorLog;
+}
+
+/** Is told what operators should know. */
+export interface MirrorLog {
+  loaded(range: KeyRange, store: Store, ms: number): void;
+  /** It is tried again after so many milliseconds. */
+  failed(range: KeyRange, state: MirrorState, reason: string, retryMs: number): void;
+}
+
+export class Mirror implements FeedSubscriber {
+  readonly range: KeyRange;
+  state: MirrorState = 'loading';
+  /** Who waits until a revision has been applied. */
+  readonly arrivals: Arrivals;
+  readonly #options: MirrorOptions;
+  readonly #retry = new LoadRetry();
+  #store: Store | undefined;
+  #feeds: IdentityFeeds | undefined;
+  #subscription: Subscription | undefined;
+  #cluster = '';
+  /** The header of the present answers, and the two it was made of. */
+  #headerText = '';
+  #headerOf: Header = NO_HEADER;
+  #headerRevision = 0;
+  /** Counts loads, so that an abandoned one can tell. */
+  #load = 0;
+
+  constructor(range: KeyRange, options: MirrorOptions) {
+    this.range = range;
+    this.#options = options;
+    this.arrivals = new Arrivals(() => this.#subscription?.feed);
+  }
+
+  /** What it knows; `undefined` while it does not serve. */
+  get store(): Store | undefined {
+    return this.state === 'serving' ? this.#store : undefined;
+  }
+
+  /** Whether everything is in that etcd had when the feed's present stream began. */
+  get inSync(): boolean {
+    const { store } = this;
+    return store !== undefined && store.applied >= (this.#subscription?.feed.syncPoint ?? Infinity);
+  }
+
+  /** The cluster that it mirrors; see {@link Header.cluster}. */
+  get cluster(): string {
+    return this.#cluster;
+  }
+
+  /** The newest revision of etcd that its feed has heard of. */
+  get heard(): number {
+    return this.#subscription?.feed.header.revision ?? 0;
+  }
+
+  /** The field `header` of an answer at the store's applied revision, latin1. */
+  header(store: Store): string {
+    const feedHeader = this.#subscription?.feed.header ?? NO_HEADER;
+    const header = feedHeader === NO_HEADER ? this.#headerOf : feedHeader;
+    if (header !== this.#headerOf || store.applied !== this.#headerRevision || this.#headerText === '') {
+      this.#headerOf = header;
+      this.#headerRevision = store.applied;
+      this.#headerText = headerFieldText(withRevision(header, store.applied).bytes);
+    }
+    return this.#headerText;
+  }
+
+  /** Starts loading. */
+  start(): void {
+    void this.#loadNow();
+  }
+
+  /** What it knows may be wrong: reads go to etcd until it is loaded again. */
+  reload(reason: string): void {
+    if (this.state === 'serving') this.#fail('loading', reason);
+  }
+
+  /** Ends it for good. */
+  close(): void {
+    this.#clear('closed');
+    this.#retry.cancel();
+  }
+
+  onBatch(batch: Batch): void {
+    const store = this.#store;
+    if (store === undefined) return;
+    for (const event of batch.events) {
+      if (event.revision <= store.applied || !this.range.contains(event.key)) continue;
+      if (event.isDelete) store.delete(event.key, event.revision);
+      else store.put(readPut(batch.bytes, event.start, event.end));
+    }
+  }
+
+  onMoved(): void {
+    const store = this.#store;
+    const feed = this.#subscription?.feed;
+    if (store === undefined || feed === undefined || this.state !== 'serving') return;
+    const { cluster } = feed.header;
+    if (cluster !== this.#cluster && cluster !== '') {
+      this.#failSoon('loading', ANOTHER_CLUSTER);
+      return;
+    }
+    if (feed.applied > store.applied) {
+      store.applied = feed.applied;
+      store.trim(this.#options.bytes);
+      if (store.bytes > this.#options.bytes) {
+        this.#failSoon('over', TOO_LARGE);
+        return;
+      }
+    }
+    this.arrivals.moved(store.applied);
+  }
+
+  onEnd(end: SubscriptionEnd): void {
+    this.#subscription = undefined;
+    if (this.state !== 'serving') return;
+    const [state, reason] = endOf(end);
+    this.#fail(state, reason);
+  }
+
+  async #loadNow(): Promise<void> {
+    const load = ++this.#load;
+    const current = (): boolean => load === this.#load && this.state !== 'closed';
+    const { read, bytes, historyRevisions, stats, log } = this.#options;
+    const began = performance.now();
+    this.state = 'loading';
+    try {
+      const snapshot = await loadSnapshot(read, this.range, { bytes, historyRevisions }, current);
+      if (!current()) return;
+      this.#serve(snapshot);
+      stats.loads++;
+      this.#retry.reset();
+      log.loaded(this.range, snapshot.store, performance.now() - began);
+    } catch (error) {
+      if (!current()) return;
+      if (error instanceof OverBound) this.#fail('over', TOO_LARGE);
+      else {
+        const { code, message } = RpcError.from(error);
+        this.#fail(isRefusal({ code }) ? 'refused' : 'loading', message);
+      }
+    }
+  }
+
+  #serve({ store, header }: Snapshot): void {
+    this.#store = store;
+    this.#cluster = header.cluster;
+    this.#headerOf = header;
+    this.#headerText = '';
+    this.#feeds = this.#options.feeds();
+    this.#subscription = this.#feeds.subscribe(this.range, true, store.applied + 1, this);
+    this.state = 'serving';
+    this.onMoved();
+  }
+
+  /** {@link #fail} after the feed's call, during which its subscriptions must not change. Serves no more from now on. */
+  #failSoon(state: MirrorState, reason: string): void {
+    const load = this.#load;
+    this.state = state;
+    setImmediate(() => {
+      if (load === this.#load) this.#fail(state, reason);
+    });
+  }
+
+  #fail(state: MirrorState, reason: string): void {
+    this.#options.stats.failedLoads++;
+    this.#clear(state);
+    const ms = this.#retry.after(state, () => this.#loadNow());
+    this.#options.log.failed(this.range, state, reason, ms);
+  }
+
+  /** Lets go of everything and sends those who wait to etcd. */
+  #clear(state: MirrorState): void {
+    this.#load++;
+    this.state = state;
+    this.#store = undefined;
+    if (this.#subscription !== undefined) this.#feeds?.unsubscribe(this.#subscription);
+    this.#subscription = undefined;
+    this.#feeds = undefined;
+    this.arrivals.giveUp('loading');
+  }
+}
+
+/** What the end of the feed means for the mirror. */
+function endOf(end: SubscriptionEnd): [MirrorState, string] {
+  if (end.kind === 'status') return [isRefusal(end.status) ? 'refused' : 'loading', end.status.message];
+  // A watch that etcd cancels without a compaction is one that it does not permit.
+  if (end.kind === 'canceled') return ['refused', end.reason];
+  return ['loading', end.kind === 'compacted' ? 'compacted' : ANOTHER_CLUSTER];
+}

@@ -1,0 +1,160 @@
+/**
+ * The layer of reads that mirrors answer.
+ *
+ * A linearizable read asks etcd for its revision, after it came and together with all others that wait, and is answered
+ * when the mirror has applied that revision. A serializable one is answered at once, unless some client has been told
+ * of a newer revision than the mirror has, or etcd has not said lately that this client may read. Whatever does not
+ * work out in time goes to etcd.
+ */
+import type { Call } from '../../rpc/contract.ts';
+import type { ReadLayer } from '../read-layer.ts';
+import type { SeenRevision } from '../seen-revision.ts';
+import { identityOf } from '../watch/identity.ts';
+import type { ProbeResult } from '../watch/revision-probe.ts';
+import { type FallBackLimits, FallBacks } from './fall-backs.ts';
+import { HotReplies } from './hot-replies.ts';
+import type { Mirror } from './mirror.ts';
+import type { Mirrors } from './mirrors.ts';
+import { type RangeQuery, readRangeQuery } from './range-query.ts';
+import { type NoAnswer, rangeReply } from './range-reply.ts';
+import type { ReadProbes } from './read-probes.ts';
+import type { FallBack } from './stats.ts';
+import type { Store } from './store.ts';
+import { type WaitingRead, type WaitingReadOwner, WaitingReads } from './waiting-read.ts';
+
+/** Those that come because a mirror lags, many at once. */
+const CAPPED: ReadonlySet<FallBack> = new Set(['timeout', 'failed', 'loading']);
+
+export interface MirroredReadsOptions {
+  readonly mirrors: Mirrors;
+  readonly seen: SeenRevision;
+  readonly fallBacks: FallBackLimits;
+}
+
+export class MirroredReads implements ReadLayer, WaitingReadOwner {
+  readonly #below: ReadLayer;
+  readonly #mirrors: Mirrors;
+  readonly #probes: ReadProbes;
+  readonly #seen: SeenRevision;
+  readonly #hot = new HotReplies();
+  readonly #fallBacks: FallBacks;
+  readonly #waiting: WaitingReads;
+
+  constructor(below: ReadLayer, { mirrors, seen, fallBacks }: MirroredReadsOptions) {
+    this.#below = below;
+    this.#mirrors = mirrors;
+    this.#probes = mirrors.probes;
+    this.#seen = seen;
+    this.#fallBacks = new FallBacks(below, fallBacks, mirrors.stats);
+    this.#waiting = new WaitingReads(this, fallBacks.waitMs);
+  }
+
+  read(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
+    const query = readRangeQuery(request);
+    const mirror = query === undefined ? undefined : this.#mirrors.find(query);
+    if (query === undefined || mirror === undefined) return this.#below.read(request, call);
+    const { store } = mirror;
+    if (store === undefined) return this.#pass('loading', request, call);
+    if (query.revision !== 0 && (query.revision < store.floor || query.revision > store.applied))
+      return this.#pass('revision', request, call);
+    const probe = this.#probes.of(identityOf(call.metadata), query);
+    if (!query.serializable || query.revision !== 0) {
+      const start = query.revision === 0 ? Number.POSITIVE_INFINITY : query.revision;
+      return this.#waiting.add(mirror, query, request, call, (read) =>
+        probe.revision(start, (result) => this.#probed(read, result)),
+      );
+    }
+    if (!probe.allowed)
+      return this.#waiting.add(mirror, query, request, call, (read) =>
+        probe.permission((result) => this.#permitted(read, result)),
+      );
+    if (!mirror.inSync) return this.#pass('resuming', request, call);
+    if (store.applied < this.#seen.revision)
+      return this.#waiting.add(mirror, query, request, call, (read) =>
+        mirror.arrivals.wait(this.#seen.revision, read),
+      );
+    const reply = this.#reply(mirror, store, query, request);
+    if (typeof reply === 'string') return this.#pass(reply, request, call);
+    this.#mirrors.stats.hits++;
+    this.#mirrors.stats.immediate++;
+    return reply;
+  }
+
+  /** The mirror has come as far as the read needs. */
+  answer(read: WaitingRead): void {
+    const { mirror, query, request } = read;
+    const { store } = mirror;
+    const reply = store === undefined ? 'loading' : this.#reply(mirror, store, query, request);
+    if (typeof reply === 'string') this.fallBack(read, reply);
+    else {
+      this.#mirrors.stats.hits++;
+      read.resolve(reply);
+    }
+  }
+
+  fallBack({ request, call, resolve }: WaitingRead, reason: FallBack): void {
+    resolve(this.#pass(reason, request, call, CAPPED.has(reason)));
+  }
+
+  /** etcd has said how far it is. */
+  #probed(read: WaitingRead, result: ProbeResult): void {
+    if (read.over) return;
+    if (result.kind !== 'ok') {
+      this.#waiting.fallBack(read, result.kind);
+      return;
+    }
+    const { mirror, query } = read;
+    const { header, doubtful } = result;
+    const { store } = mirror;
+    if (store === undefined) this.#waiting.fallBack(read, 'loading');
+    else if (header.cluster !== mirror.cluster || (read.store === store && header.revision < read.applied)) {
+      // A linearizable read cannot be behind what was known before it: the store was set back to a backup.
+      mirror.reload('etcd has another store now');
+      this.#waiting.fallBack(read, 'replaced');
+    } else if (doubtful && query.revision !== 0) this.#waiting.fallBack(read, 'revision');
+    else this.#when(read, store, header.revision);
+  }
+
+  /** etcd has said whether the client may read. */
+  #permitted(read: WaitingRead, result: ProbeResult): void {
+    if (read.over) return;
+    const { store, inSync } = read.mirror;
+    if (result.kind !== 'ok') this.#waiting.fallBack(read, result.kind);
+    else if (store === undefined) this.#waiting.fallBack(read, 'loading');
+    else if (!inSync) this.#waiting.fallBack(read, 'resuming');
+    else this.#when(read, store, this.#seen.revision);
+  }
+
+  /** Answers when the mirror has applied a revision. */
+  #when(read: WaitingRead, store: Store, revision: number): void {
+    if (store.applied >= revision) this.#waiting.answer(read);
+    else {
+      this.#mirrors.stats.waits++;
+      read.mirror.arrivals.wait(revision, read);
+    }
+  }
+
+  #reply(
+    mirror: Mirror,
+    store: Store,
+    query: RangeQuery,
+    request: Uint8Array,
+  ): Uint8Array | NoAnswer | 'revision' {
+    const header = mirror.header(store);
+    const revision = query.revision === 0 ? store.applied : query.revision;
+    if (revision < store.floor || revision > store.applied) return 'revision';
+    this.#seen.raise(store.applied);
+    if (query.exact || query.revision !== 0) return rangeReply(store, query, revision, header);
+    const key = Buffer.from(request.buffer, request.byteOffset, request.length).toString('latin1');
+    const hot = this.#hot.get(key, store, query, header);
+    if (hot !== undefined) return hot;
+    const reply = rangeReply(store, query, revision, header);
+    if (typeof reply !== 'string') this.#hot.set(key, store, reply, header);
+    return reply;
+  }
+
+  #pass(reason: FallBack, request: Uint8Array, call: Call, capped = false): Uint8Array | Promise<Uint8Array> {
+    this.#mirrors.stats.fellBack(reason);
+    return capped ? this.#fallBacks.read(request, call) : this.#below.read(request, call);
+  }
+}

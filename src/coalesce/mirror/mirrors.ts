@@ -1,0 +1,92 @@
+/**
+ * START HERE. Mirrored prefixes: reads inside them are answered from memory, watches inside them ride on their feeds.
+ *
+ *   MirroredReads   a read: which mirror, is it far enough, may the client read
+ *     ReadProbes      asks etcd for its revision, for all reads that wait
+ *     Mirror          one prefix: snapshot and feed, loading and losing it
+ *       Store           every key's versions, from `floor` to `applied`
+ *       Arrivals        who waits until something has been applied
+ *     rangeReply      etcd's Range on the store
+ *     FallBacks       the bounded way to etcd
+ */
+import { NO_METADATA } from '../../rpc/metadata.ts';
+import type { Method } from '../../rpc/method.ts';
+import { KeyRange } from '../key-range.ts';
+import type { WatchHub } from '../watch/hub.ts';
+import { identityOf } from '../watch/identity.ts';
+import { Mirror, type MirrorLog } from './mirror.ts';
+import type { RangeQuery } from './range-query.ts';
+import { ReadProbes } from './read-probes.ts';
+import { MirrorStats } from './stats.ts';
+
+export interface MirrorsOptions {
+  /** As the user gave them, in UTF-8; none is empty. One inside another one is passed over. */
+  readonly prefixes: readonly string[];
+  /** Memory for the keys of one prefix, in bytes. */
+  readonly bytes: number;
+  readonly historyRevisions: number;
+  readonly hub: WatchHub;
+  /** `KV.Range`. */
+  readonly range: Method;
+  readonly log: MirrorLog;
+}
+
+/** All mirrored prefixes. */
+export class Mirrors {
+  readonly stats = new MirrorStats();
+  readonly probes: ReadProbes;
+  readonly all: readonly Mirror[];
+
+  constructor({ prefixes, bytes, historyRevisions, hub, range, log }: MirrorsOptions) {
+    const { stats } = this;
+    this.probes = new ReadProbes((metadata, request) => {
+      stats.probes++;
+      return hub.unary(range, metadata, request);
+    });
+    this.all = distinct(prefixes).map(
+      (prefix) =>
+        new Mirror(prefix, {
+          bytes,
+          historyRevisions,
+          read: (request) => hub.unary(range, NO_METADATA, request),
+          feeds: () => hub.feedsOf(identityOf(NO_METADATA)),
+          stats,
+          log,
+        }),
+    );
+  }
+
+  /** The mirror that has all keys of a read. */
+  find({ start, end }: RangeQuery): Mirror | undefined {
+    for (const mirror of this.all) if (start >= mirror.range.start && end <= mirror.range.end) return mirror;
+    return undefined;
+  }
+
+  /** Starts loading. */
+  start(): void {
+    for (const mirror of this.all) mirror.start();
+  }
+
+  close(): void {
+    for (const mirror of this.all) mirror.close();
+  }
+}
+
+/** The ranges of prefixes, without those that lie in another one. */
+function distinct(prefixes: readonly string[]): KeyRange[] {
+  const ranges: KeyRange[] = [];
+  for (const prefix of [...new Set(prefixes)].sort((a, b) => a.length - b.length)) {
+    const range = prefixRange(Buffer.from(prefix, 'utf8').toString('latin1'));
+    if (!ranges.some((wider) => wider.covers(range))) ranges.push(range);
+  }
+  return ranges;
+}
+
+/** All keys that begin with a prefix, latin1. */
+export function prefixRange(prefix: string): KeyRange {
+  let length = prefix.length;
+  while (length > 0 && prefix.charCodeAt(length - 1) === 0xff) length--;
+  if (length === 0) return new KeyRange(prefix, '\0');
+  const last = prefix.charCodeAt(length - 1);
+  return new KeyRange(prefix, prefix.slice(0, length - 1) + String.fromCharCode(last + 1));
+}

@@ -1,0 +1,85 @@
+/**
+ * Asks etcd, in a client's name, what a mirror cannot know: the store's revision for linearizable reads, and for all
+ * reads whether the client may read. Both are one count of keys without keys and values; reads that come at the same
+ * time share it. With a token it is made for the very range; without one there is nothing to tell ranges apart by, since
+ * etcd then refuses all or none.
+ */
+import type { Metadata } from '../../rpc/metadata.ts';
+import { KeyRange } from '../key-range.ts';
+import type { Identity } from '../watch/identity.ts';
+import { type ProbeResult, type Read, RevisionProbe } from '../watch/revision-probe.ts';
+import type { RangeQuery } from './range-query.ts';
+
+/** For so long etcd's permission counts for serializable reads, in milliseconds. */
+export const PERMISSION_MS = 1000;
+
+/** Identities and ranges that are kept; a probe that is busy goes on when it is forgotten. */
+const MAX_PROBES = 1000;
+
+/** Sends an encoded RangeRequest with a client's metadata. */
+export type ReadAs = (metadata: Metadata, request: Uint8Array) => Promise<Uint8Array>;
+
+/** What is asked for one identity, and with a token for one range. */
+export class ReadProbe {
+  readonly #linearizable: RevisionProbe;
+  readonly #serializable: RevisionProbe;
+  /** When etcd was asked that allowed the client to read, in milliseconds of `performance.now()`. */
+  #allowedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(read: Read, key: string, rangeEnd: string) {
+    this.#linearizable = new RevisionProbe(read, key, rangeEnd, true);
+    this.#serializable = new RevisionProbe(read, key, rangeEnd);
+  }
+
+  /** Whether etcd has allowed the client to read not long ago. */
+  get allowed(): boolean {
+    return performance.now() - this.#allowedAt < PERMISSION_MS;
+  }
+
+  /** Asks for a revision that is not older than this moment. `start`: see {@link RevisionProbe.ask}. */
+  revision(start: number, done: (result: ProbeResult) => void): void {
+    this.#ask(this.#linearizable, start, done);
+  }
+
+  /** Asks whether the client may read, with the revision of any member. */
+  permission(done: (result: ProbeResult) => void): void {
+    this.#ask(this.#serializable, Number.POSITIVE_INFINITY, done);
+  }
+
+  #ask(probe: RevisionProbe, start: number, done: (result: ProbeResult) => void): void {
+    const asked = performance.now();
+    probe.ask(start, (result) => {
+      if (result.kind === 'ok') this.#allowedAt = Math.max(this.#allowedAt, asked);
+      else if (result.kind === 'refused') this.#allowedAt = Number.NEGATIVE_INFINITY;
+      done(result);
+    });
+  }
+}
+
+export class ReadProbes {
+  readonly #read: ReadAs;
+  readonly #probes = new Map<string, ReadProbe>();
+
+  constructor(read: ReadAs) {
+    this.#read = read;
+  }
+
+  /** The probe for a client's read. */
+  of(identity: Identity, query: RangeQuery): ReadProbe {
+    const range = identity.hasToken ? new KeyRange(query.start, query.rangeEnd) : undefined;
+    const key = range === undefined ? identity.id : `${identity.id}${range.id}`;
+    let probe = this.#probes.get(key);
+    if (probe === undefined) {
+      const read: Read = (request) => this.#read(identity.metadata, request);
+      probe = new ReadProbe(read, range?.start ?? '\0', range?.rangeEnd ?? '');
+      this.#probes.set(key, probe);
+      if (this.#probes.size > MAX_PROBES) this.#probes.delete(this.#probes.keys().next().value as string);
+    }
+    return probe;
+  }
+
+  /** Permissions may have changed: none that was given before counts any more. */
+  forget(): void {
+    this.#probes.clear();
+  }
+}

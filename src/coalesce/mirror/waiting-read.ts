@@ -1,0 +1,133 @@
+/**
+ * A read that a mirror cannot answer at once: it waits for etcd's revision, or for the mirror to come that far. All
+ * such reads wait equally long at most, so one timer looks after the oldest.
+ */
+import type { Call, Cancellable } from '../../rpc/contract.ts';
+import { Code, RpcError } from '../../rpc/status.ts';
+import type { Arrival } from './arrivals.ts';
+import type { Mirror } from './mirror.ts';
+import type { RangeQuery } from './range-query.ts';
+import type { FallBack } from './stats.ts';
+import type { Store } from './store.ts';
+
+/** Decides what becomes of reads. */
+export interface WaitingReadOwner {
+  /** The mirror knows what the read needs. @throws never */
+  answer(read: WaitingRead): void;
+  /** etcd has to be asked. */
+  fallBack(read: WaitingRead, reason: FallBack): void;
+}
+
+export class WaitingRead implements Cancellable, Arrival {
+  readonly mirror: Mirror;
+  readonly query: RangeQuery;
+  readonly request: Uint8Array;
+  readonly call: Call;
+  readonly resolve: (reply: Uint8Array | Promise<Uint8Array>) => void;
+  /** What the mirror knew when the read came, and up to where. */
+  readonly store: Store | undefined;
+  readonly applied: number;
+  /** When it has waited long enough, in milliseconds of `performance.now()`. */
+  readonly until: number;
+  over = false;
+  readonly #reject: (error: RpcError) => void;
+  readonly #reads: WaitingReads;
+
+  constructor(
+    reads: WaitingReads,
+    mirror: Mirror,
+    query: RangeQuery,
+    request: Uint8Array,
+    call: Call,
+    until: number,
+    resolve: (reply: Uint8Array | Promise<Uint8Array>) => void,
+    reject: (error: RpcError) => void,
+  ) {
+    this.#reads = reads;
+    this.mirror = mirror;
+    this.query = query;
+    this.request = request;
+    this.call = call;
+    this.until = until;
+    this.resolve = resolve;
+    this.#reject = reject;
+    this.store = mirror.store;
+    this.applied = mirror.store?.applied ?? 0;
+    call.work = this;
+  }
+
+  arrived(): void {
+    this.#reads.answer(this);
+  }
+
+  failed(reason: FallBack): void {
+    this.#reads.fallBack(this, reason);
+  }
+
+  cancel(): void {
+    if (!this.#reads.finish(this)) return;
+    this.#reject(new RpcError(Code.CANCELLED, 'context canceled'));
+  }
+}
+
+/** All reads that wait. */
+export class WaitingReads {
+  readonly #owner: WaitingReadOwner;
+  readonly #waitMs: number;
+  /** In the order of their coming, which is that of their ends. */
+  readonly #waiting = new Set<WaitingRead>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param waitMs how long a read waits at most, in milliseconds */
+  constructor(owner: WaitingReadOwner, waitMs: number) {
+    this.#owner = owner;
+    this.#waitMs = waitMs;
+  }
+
+  /** Lets a read wait. `begin` is called at once with it. */
+  add(
+    mirror: Mirror,
+    query: RangeQuery,
+    request: Uint8Array,
+    call: Call,
+    begin: (read: WaitingRead) => void,
+  ): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const until = performance.now() + this.#waitMs;
+      const read = new WaitingRead(this, mirror, query, request, call, until, resolve, reject);
+      this.#waiting.add(read);
+      this.#timer ??= setTimeout(() => this.#sweep(), this.#waitMs).unref();
+      begin(read);
+    });
+  }
+
+  answer(read: WaitingRead): void {
+    if (this.finish(read)) this.#owner.answer(read);
+  }
+
+  fallBack(read: WaitingRead, reason: FallBack): void {
+    if (this.finish(read)) this.#owner.fallBack(read, reason);
+  }
+
+  /** The read waits no longer; `false` if it did not. */
+  finish(read: WaitingRead): boolean {
+    if (!this.#waiting.delete(read)) return false;
+    read.over = true;
+    read.call.work = undefined;
+    read.mirror.arrivals.leave(read);
+    return true;
+  }
+
+  /** Sends those to etcd that have waited long enough. */
+  #sweep(): void {
+    this.#timer = undefined;
+    const now = performance.now();
+    for (const read of this.#waiting) {
+      if (read.until > now) {
+        this.#timer = setTimeout(() => this.#sweep(), read.until - now).unref();
+        return;
+      }
+      this.fallBack(read, 'timeout');
+    }
+  }
+}

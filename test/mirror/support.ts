@@ -1,0 +1,59 @@
+/** A mirroring proxy in front of a real etcd, and calls in raw bytes to both. */
+import { create, toBinary } from '@bufbuild/protobuf';
+import { KV, type RangeRequest, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import { RpcError } from '../../src/rpc/status.ts';
+import { methodOf } from '../../src/services/methods.ts';
+import type { Cluster } from '../../src/upstream/cluster.ts';
+import { until } from '../clients/wait.ts';
+import { metric } from '../reads/metrics.ts';
+
+export const RANGE = methodOf(KV.method.range);
+export const TXN = methodOf(KV.method.txn);
+
+/** Every key that begins with the mirrored prefix. */
+export const PREFIX = 'm/';
+export const PREFIX_END = 'm0';
+
+/** The encoded request. */
+export function rangeRequest(fields: Partial<RangeRequest>): Uint8Array {
+  return toBinary(RangeRequestSchema, create(RangeRequestSchema, fields as RangeRequest));
+}
+
+/** What became of a call: the reply's bytes, or etcd's error as text. */
+export async function outcomeOf(
+  to: Cluster,
+  request: Uint8Array,
+  method = RANGE,
+  fields: readonly string[] = [],
+): Promise<Uint8Array | string> {
+  const metadata = fields.length === 0 ? NO_METADATA : new Metadata(fields);
+  const call = new OwnCall(method, metadata, performance.now() + 20_000);
+  try {
+    return await to.unary(request, call);
+  } catch (error) {
+    const { code, message } = RpcError.from(error);
+    return `${code} ${message}`;
+  }
+}
+
+/** Waits until so many prefixes are served from memory. */
+export async function untilServing(url: string, prefix = PREFIX): Promise<void> {
+  await until('the prefix is served', async () => {
+    const serving = await metric(url, `etcd_proxy_mirror_state{prefix="${prefix}",state="serving"}`).catch(
+      () => 0,
+    );
+    return serving === 1;
+  });
+}
+
+/** Reads answered from memory so far. */
+export function hits(url: string): Promise<number> {
+  return metric(url, 'etcd_proxy_mirror_hits_total');
+}
+
+/** Reads forwarded for this reason so far. */
+export function fallBacks(url: string, reason: string): Promise<number> {
+  return metric(url, `etcd_proxy_mirror_fallbacks_total{reason="${reason}"}`).catch(() => 0);
+}
