@@ -102,7 +102,7 @@ export class App {
     if (mirrors.all.length > 0) {
       const waitMs = config.get('duration', 'cache-wait');
       const fallBacks = { waitMs, max: config.get('integer', 'cache-max-fallbacks') };
-      layers.push((below) => new MirroredReads(below, { mirrors, seen, fallBacks }));
+      layers.push((below) => new MirroredReads(below, { mirrors, probes: mirrors.probes, seen, fallBacks }));
       exposeMirrors(registry, mirrors, seen);
     }
     const upstream = layers.length > 0 ? new SeenUpstream(this.#cluster, seen) : this.#cluster;

@@ -20,20 +20,32 @@ interface Sample {
   readonly cpu: number;
 }
 
-async function measure(contestant: Contestant, load: Load): Promise<Sample> {
+/** Something to do so many times. */
+export interface Work {
+  readonly requests: number;
+  /** Does it against `host:port` and returns requests a second. Fails when a single request fails. */
+  run(address: string, requests: number): Promise<number>;
+}
+
+async function measure(contestant: Contestant, work: Work): Promise<Sample> {
   const before = cpuSeconds(contestant.pid);
-  const rate = await h2load(contestant.address, load);
-  return { rate, cpu: ((cpuSeconds(contestant.pid) - before) / load.requests) * 1e6 };
+  const rate = await work.run(contestant.address, work.requests);
+  return { rate, cpu: ((cpuSeconds(contestant.pid) - before) / work.requests) * 1e6 };
 }
 
 /** Measures a load and returns the rows of the table: the median of all rounds, after one that does not count. */
-export async function compare(title: string, contestants: Contestants, load: Load): Promise<string[]> {
+export function compare(title: string, contestants: Contestants, load: Load): Promise<string[]> {
+  const run = (address: string, requests: number) => h2load(address, { ...load, requests });
+  return compareWork(title, contestants, { requests: load.requests, run });
+}
+
+/** The same for work that another program than h2load does. */
+export async function compareWork(title: string, contestants: Contestants, work: Work): Promise<string[]> {
   const all = [contestants.etcd, contestants.incumbent, contestants.ours];
   const samples = new Map(all.map((contestant) => [contestant, [] as Sample[]]));
-  for (const contestant of all)
-    await h2load(contestant.address, { ...load, requests: Math.ceil(load.requests / 4) });
+  for (const contestant of all) await work.run(contestant.address, Math.ceil(work.requests / 4));
   for (let round = 0; round < ROUNDS; round++) {
-    for (const contestant of all) samples.get(contestant)?.push(await measure(contestant, load));
+    for (const contestant of all) samples.get(contestant)?.push(await measure(contestant, work));
   }
   const results = new Map(
     [...samples].map(([contestant, taken]) => [

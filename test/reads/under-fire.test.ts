@@ -1,10 +1,11 @@
 /**
  * Linearizability under fire: clients read and write through the proxy and write directly to etcd, while the wires
  * between the proxy and etcd are cut, the member in use is killed, and the leader moved. It ends when
- * enough has happened, with READS_SECONDS not before that time. READS_SEED repeats a run's choices.
+ * enough has happened, with READS_SECONDS not before that time. READS_SEED repeats a run's choices. Once with
+ * reads that share calls, once with the keys inside a prefix held in memory.
  */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -21,14 +22,24 @@ const READS = 5000;
 const FAULTS = 2;
 const SEED = Number(process.env.READS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
-test('linearizable under fire', { timeout: SECONDS * 1000 + 120_000 }, async (t) => {
+interface Outcome {
+  readonly history: History;
+  readonly url: string;
+}
+
+/** Runs it all through a proxy with these flags, and has the history judged; `look` runs while the proxy still does. */
+async function underFire(
+  t: TestContext,
+  flags: readonly string[],
+  look: (outcome: Outcome) => Promise<void>,
+): Promise<void> {
   t.diagnostic(`READS_SEED=${SEED}`);
   await using cluster = await startEtcd({ members: 3, heartbeatMs: 50, electionMs: 500 });
   await using held = new AsyncDisposableStack();
   const relays: Relay[] = [];
   // answers are late, so that writes which go directly to etcd overtake reads under way
   for (const address of cluster.endpoints) relays.push(held.use(await Relay.open(address, { delayMs: 10 })));
-  await using proxy = await startProxy({ endpoints: relays.map(({ address }) => address) });
+  await using proxy = await startProxy({ endpoints: relays.map(({ address }) => address), flags });
 
   const history = new History();
   const fire = new Fire(history, SEED);
@@ -49,13 +60,31 @@ test('linearizable under fire', { timeout: SECONDS * 1000 + 120_000 }, async (t)
   await done;
   await cluster.waitHealthy();
 
-  const joined = await metric(proxy.url, 'etcd_proxy_read_joins_total');
-  const { reads, writes } = history;
   t.diagnostic(
-    `${reads.length} reads, ${joined} joined another; ${writes.length} writes; ${fire.failures.length} failures; faults ${JSON.stringify(faults.done)}, ${faults.refusals.length} refused`,
+    `${history.reads.length} reads; ${history.writes.length} writes; ${fire.failures.length} failures; faults ${JSON.stringify(faults.done)}, ${faults.refusals.length} refused`,
   );
   assert.deepEqual(violations(history, await logOf(cluster.first.address)).slice(0, 5), []);
-  assert.ok(joined > 100 && writes.length > 100, 'enough reads shared a call, and enough changed');
+  assert.ok(history.writes.length > 100, 'enough changed');
+  await look({ history, url: proxy.url });
+}
+
+describe('linearizable under fire', { timeout: 2 * (SECONDS * 1000 + 120_000) }, () => {
+  test('sharing calls', async (t) => {
+    await underFire(t, [], async ({ url }) => {
+      const joined = await metric(url, 'etcd_proxy_read_joins_total');
+      t.diagnostic(`${joined} reads joined another`);
+      assert.ok(joined > 100, 'enough reads shared a call');
+    });
+  });
+
+  test('from a prefix in memory', async (t) => {
+    await underFire(t, ['--cache-prefix=fire/'], async ({ history, url }) => {
+      const hits = await metric(url, 'etcd_proxy_mirror_hits_total');
+      const loads = await metric(url, 'etcd_proxy_mirror_loads_total');
+      t.diagnostic(`${hits} reads from memory, loaded ${loads} times`);
+      assert.ok(hits > history.reads.length / 10, 'enough reads were answered from memory');
+    });
+  });
 });
 
 /** So many sessions for each address, each address a connection of its own. */

@@ -17,7 +17,7 @@ import type { Mirror } from './mirror.ts';
 import type { Mirrors } from './mirrors.ts';
 import { type RangeQuery, readRangeQuery } from './range-query.ts';
 import { type NoAnswer, rangeReply } from './range-reply.ts';
-import type { ReadProbes } from './read-probes.ts';
+import type { Probes } from './read-probes.ts';
 import type { FallBack } from './stats.ts';
 import type { Store } from './store.ts';
 import { type WaitingRead, type WaitingReadOwner, WaitingReads } from './waiting-read.ts';
@@ -27,6 +27,7 @@ const CAPPED: ReadonlySet<FallBack> = new Set(['timeout', 'failed', 'loading']);
 
 export interface MirroredReadsOptions {
   readonly mirrors: Mirrors;
+  readonly probes: Probes;
   readonly seen: SeenRevision;
   readonly fallBacks: FallBackLimits;
 }
@@ -34,16 +35,16 @@ export interface MirroredReadsOptions {
 export class MirroredReads implements ReadLayer, WaitingReadOwner {
   readonly #below: ReadLayer;
   readonly #mirrors: Mirrors;
-  readonly #probes: ReadProbes;
+  readonly #probes: Probes;
   readonly #seen: SeenRevision;
   readonly #hot = new HotReplies();
   readonly #fallBacks: FallBacks;
   readonly #waiting: WaitingReads;
 
-  constructor(below: ReadLayer, { mirrors, seen, fallBacks }: MirroredReadsOptions) {
+  constructor(below: ReadLayer, { mirrors, probes, seen, fallBacks }: MirroredReadsOptions) {
     this.#below = below;
     this.#mirrors = mirrors;
-    this.#probes = mirrors.probes;
+    this.#probes = probes;
     this.#seen = seen;
     this.#fallBacks = new FallBacks(below, fallBacks, mirrors.stats);
     this.#waiting = new WaitingReads(this, fallBacks.waitMs);

@@ -20,7 +20,21 @@ const MAX_PROBES = 1000;
 export type ReadAs = (metadata: Metadata, request: Uint8Array) => Promise<Uint8Array>;
 
 /** What is asked for one identity, and with a token for one range. */
-export class ReadProbe {
+export interface Probe {
+  /** Whether etcd has allowed the client to read not long ago. */
+  readonly allowed: boolean;
+  /** Asks for a revision that is not older than this moment. `start`: see {@link RevisionProbe.ask}. */
+  revision(start: number, done: (result: ProbeResult) => void): void;
+  /** Asks whether the client may read, with the revision of any member. */
+  permission(done: (result: ProbeResult) => void): void;
+}
+
+/** Finds the probe for a client's read. */
+export interface Probes {
+  of(identity: Identity, query: RangeQuery): Probe;
+}
+
+class ReadProbe implements Probe {
   readonly #linearizable: RevisionProbe;
   readonly #serializable: RevisionProbe;
   /** When etcd was asked that allowed the client to read, in milliseconds of `performance.now()`. */
@@ -31,17 +45,14 @@ export class ReadProbe {
     this.#serializable = new RevisionProbe(read, key, rangeEnd);
   }
 
-  /** Whether etcd has allowed the client to read not long ago. */
   get allowed(): boolean {
     return performance.now() - this.#allowedAt < PERMISSION_MS;
   }
 
-  /** Asks for a revision that is not older than this moment. `start`: see {@link RevisionProbe.ask}. */
   revision(start: number, done: (result: ProbeResult) => void): void {
     this.#ask(this.#linearizable, start, done);
   }
 
-  /** Asks whether the client may read, with the revision of any member. */
   permission(done: (result: ProbeResult) => void): void {
     this.#ask(this.#serializable, Number.POSITIVE_INFINITY, done);
   }
@@ -56,7 +67,7 @@ export class ReadProbe {
   }
 }
 
-export class ReadProbes {
+export class ReadProbes implements Probes {
   readonly #read: ReadAs;
   readonly #probes = new Map<string, ReadProbe>();
 
@@ -64,7 +75,6 @@ export class ReadProbes {
     this.#read = read;
   }
 
-  /** The probe for a client's read. */
   of(identity: Identity, query: RangeQuery): ReadProbe {
     const range = identity.hasToken ? new KeyRange(query.start, query.rangeEnd) : undefined;
     const key = range === undefined ? identity.id : `${identity.id}${range.id}`;
