@@ -8,12 +8,13 @@
  *
  * `applied` moves as the feed's does: by whole revisions that came, and by progress responses that can be trusted.
  */
-import { RpcError } from '../../rpc/status.ts';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { Code, RpcError } from '../../rpc/status.ts';
 import type { KeyRange } from '../key-range.ts';
 import type { Batch } from '../watch/batch.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
 import { withRevision } from '../watch/replies.ts';
-import { type Header, NO_HEADER } from '../watch/response.ts';
+import { type Header, headerOf, NO_HEADER } from '../watch/response.ts';
 import { isRefusal, type Read } from '../watch/revision-probe.ts';
 import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../watch/subscribers.ts';
 import { Arrivals } from './arrivals.ts';
@@ -25,7 +26,16 @@ import type { Store } from './store.ts';
 import { readPut } from './version.ts';
 
 const TOO_LARGE = 'its keys take too much memory';
+const SET_BACK = 'etcd has an older store now';
 const ANOTHER_CLUSTER = 'etcd is another cluster now';
+
+/** A linearizable count of one key: its header has the store's revision. */
+const REVISION_REQUEST = new BinaryWriter()
+  .uint32(0x0a)
+  .bytes(Buffer.from('\0'))
+  .uint32(0x48)
+  .bool(true)
+  .finish();
 
 /** `over`: its keys take more memory than they may. `refused`: etcd does not let the proxy read them. */
 export type MirrorState = 'loading' | 'serving' | 'over' | 'refused' | 'closed';
@@ -66,6 +76,9 @@ export class Mirror implements FeedSubscriber {
   #headerText = '';
   #headerOf: Header = NO_HEADER;
   #headerRevision = 0;
+  /** The feed's member has said less than the mirror knows: it lags, or the store was set back. */
+  #suspect = false;
+  #verifying = false;
   /** Counts loads, so that an abandoned one can tell. */
   #load = 0;
 
@@ -83,7 +96,8 @@ export class Mirror implements FeedSubscriber {
   /** Whether everything is in that etcd had when the feed's present stream began. */
   get inSync(): boolean {
     const { store } = this;
-    return store !== undefined && store.applied >= (this.#subscription?.feed.syncPoint ?? Infinity);
+    if (store === undefined || this.#suspect) return false;
+    return store.applied >= (this.#subscription?.feed.syncPoint ?? Number.POSITIVE_INFINITY);
   }
 
   /** The cluster that it mirrors; see {@link Header.cluster}. */
@@ -113,9 +127,11 @@ export class Mirror implements FeedSubscriber {
     void this.#loadNow();
   }
 
-  /** What it knows may be wrong: reads go to etcd until it is loaded again. */
-  reload(reason: string): void {
-    if (this.state === 'serving') this.#fail('loading', reason);
+  /** etcd is behind what the mirror knows. Reads go to etcd until it is loaded again, from a feed without that past. */
+  distrust(): void {
+    if (this.state !== 'serving') return;
+    if (this.#subscription !== undefined) this.#feeds?.ended(this.#subscription.feed);
+    this.#fail('loading', SET_BACK);
   }
 
   /** Ends it for good. */
@@ -151,6 +167,8 @@ export class Mirror implements FeedSubscriber {
         return;
       }
     }
+    const behind = feed.state === 'live' && feed.syncPoint === Number.POSITIVE_INFINITY;
+    if (behind || this.#suspect) void this.#verify(store);
     this.arrivals.moved(store.applied);
   }
 
@@ -170,7 +188,11 @@ export class Mirror implements FeedSubscriber {
     try {
       const snapshot = await loadSnapshot(read, this.range, { bytes, historyRevisions }, current);
       if (!current()) return;
-      this.#serve(snapshot);
+      await this.#subscribe(snapshot);
+      if (!current()) return;
+      if (this.#subscription === undefined) throw new RpcError(Code.UNAVAILABLE, 'the feed ended');
+      this.state = 'serving';
+      this.onMoved();
       stats.loads++;
       this.#retry.reset();
       log.loaded(this.range, snapshot.store, performance.now() - began);
@@ -184,15 +206,41 @@ export class Mirror implements FeedSubscriber {
     }
   }
 
-  #serve({ store, header }: Snapshot): void {
+  /** Joins the snapshot with a feed. One that is further than etcd knows of a store that was set back. */
+  async #subscribe({ store, header }: Snapshot): Promise<void> {
+    const feeds = this.#options.feeds();
     this.#store = store;
     this.#cluster = header.cluster;
     this.#headerOf = header;
     this.#headerText = '';
-    this.#feeds = this.#options.feeds();
-    this.#subscription = this.#feeds.subscribe(this.range, true, store.applied + 1, this);
-    this.state = 'serving';
-    this.onMoved();
+    this.#suspect = false;
+    this.#feeds = feeds;
+    const subscription = feeds.subscribe(this.range, true, store.applied + 1, this);
+    this.#subscription = subscription;
+    if (subscription === undefined || subscription.feed.applied <= store.applied) return;
+    const { applied } = subscription.feed;
+    const { revision } = headerOf(await this.#options.read(REVISION_REQUEST));
+    if (revision >= applied && this.#subscription === subscription) return;
+    feeds.ended(subscription.feed);
+    throw new RpcError(Code.UNAVAILABLE, SET_BACK);
+  }
+
+  /** Finds out which of the two it is, where a member has said less than the mirror knows. */
+  async #verify(store: Store): Promise<void> {
+    this.#suspect = true;
+    if (this.#verifying) return;
+    this.#verifying = true;
+    const { applied } = store;
+    try {
+      const { revision } = headerOf(await this.#options.read(REVISION_REQUEST));
+      if (this.store !== store) return;
+      if (revision < applied) this.distrust();
+      else this.#suspect = false;
+    } catch {
+      // Nobody can say now. It stays suspect, and the feed's next move makes it ask again.
+    } finally {
+      this.#verifying = false;
+    }
   }
 
   /** {@link #fail} after the feed's call, during which its subscriptions must not change. Serves no more from now on. */

@@ -110,7 +110,7 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     if (store === undefined) this.#waiting.fallBack(read, 'loading');
     else if (header.cluster !== mirror.cluster || (read.store === store && header.revision < read.applied)) {
       // A linearizable read cannot be behind what was known before it: the store was set back to a backup.
-      mirror.reload('etcd has another store now');
+      mirror.distrust();
       this.#waiting.fallBack(read, 'replaced');
     } else if (doubtful && query.revision !== 0) this.#waiting.fallBack(read, 'revision');
     else this.#when(read, store, header.revision);

@@ -73,7 +73,7 @@ export class Mirrors {
 }
 
 /** The ranges of prefixes, without those that lie in another one. */
-function distinct(prefixes: readonly string[]): KeyRange[] {
+export function distinct(prefixes: readonly string[]): KeyRange[] {
   const ranges: KeyRange[] = [];
   for (const prefix of [...new Set(prefixes)].sort((a, b) => a.length - b.length)) {
     const range = prefixRange(Buffer.from(prefix, 'utf8').toString('latin1'));

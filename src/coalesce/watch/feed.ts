@@ -226,7 +226,8 @@ export class Feed implements UpstreamWatchOwner {
     this.header = header;
     if (before !== NO_HEADER && before.cluster !== header.cluster) {
       this.subscribers.end({ kind: 'replaced', header });
-      if (!this.used) this.context.unused(this);
+      // Its history is that of the other cluster: nobody new may be served from it.
+      this.context.ended(this);
     }
     this.#prove();
   }
