@@ -2,48 +2,10 @@
  * The one table of flags. Parsing, the environment, `--help` and `docs/flags.md` all come from it. Names and
  * defaults of `etcd grpc-proxy start` are kept, so that its scripts and manifests work unchanged.
  */
-import type { ValueType } from './values.ts';
+import { type Flag, flag } from './flag.ts';
+import { TLS_FLAGS } from './tls-flags.ts';
 
-/** A setting of the program. */
-export interface Flag {
-  /** Kebab-case, without dashes in front. */
-  readonly name: string;
-  readonly type: ValueType;
-  /** The default as one would write it on the command line. */
-  readonly default: string;
-  readonly group: Group;
-  readonly help: string;
-  /**
-   * Set while the feature is missing: `ignored` flags are accepted with one log line that says so; `refused`
-   * ones stop the start, since running without them would be unsafe.
-   */
-  readonly pending?: 'ignored' | 'refused';
-}
-
-/** Headings of `--help`, in its order. */
-export const GROUPS = [
-  'Serving',
-  'Upstream',
-  'Reads',
-  'Limits',
-  'TLS',
-  'Cluster',
-  'Observability',
-  'Experimental',
-] as const;
-export type Group = (typeof GROUPS)[number];
-
-const flag = (
-  group: Group,
-  name: string,
-  type: ValueType,
-  def: string,
-  help: string,
-  pending?: 'ignored' | 'refused',
-): Flag =>
-  pending === undefined
-    ? { name, type, default: def, group, help }
-    : { name, type, default: def, group, help, pending };
+export { type Flag, GROUPS } from './flag.ts';
 
 /** Every flag, by group and in the order of the help. */
 export const FLAGS: readonly Flag[] = [
@@ -214,69 +176,7 @@ export const FLAGS: readonly Flag[] = [
   flag('Limits', 'watch-history-bytes', 'bytes', '67108864', 'memory for events of all watches'),
   flag('Limits', 'watch-history-revisions', 'integer', '10000', 'revisions remembered of one range'),
 
-  flag('TLS', 'cert', 'string', '', 'client certificate for etcd, without a common name'),
-  flag('TLS', 'key', 'string', '', 'key of the client certificate for etcd'),
-  flag(
-    'TLS',
-    'cacert',
-    'string',
-    '',
-    'CA that signs the certificates of etcd; default: those the system trusts',
-  ),
-  flag('TLS', 'insecure-skip-tls-verify', 'boolean', 'false', 'do not verify the certificates of etcd'),
-  flag(
-    'TLS',
-    'insecure-transport',
-    'boolean',
-    'true',
-    'plaintext to endpoints without a scheme unless another flag asks for TLS; false: always TLS',
-  ),
-  flag('TLS', 'cert-file', 'string', '', 'certificate shown to clients; with it, the proxy serves TLS only'),
-  flag('TLS', 'key-file', 'string', '', 'key of the certificate shown to clients'),
-  flag(
-    'TLS',
-    'trusted-ca-file',
-    'string',
-    '',
-    'CA that client certificates must be signed by; with it, clients must show one',
-  ),
-  flag(
-    'TLS',
-    'client-crl-file',
-    'string',
-    '',
-    'revocation list: client certificates with these serial numbers are refused',
-  ),
-  flag(
-    'TLS',
-    'listen-cipher-suites',
-    'list',
-    '',
-    'TLS 1.2 cipher suites offered to clients, by the names that Go uses',
-  ),
-  flag('TLS', 'tls-min-version', 'version', 'TLS1.2', 'lowest TLS version for clients: TLS1.2 or TLS1.3'),
-  flag(
-    'TLS',
-    'tls-max-version',
-    'version',
-    '',
-    'highest TLS version for clients: TLS1.2 or TLS1.3; empty: the highest there is',
-  ),
-  flag(
-    'TLS',
-    'tls-handshake-timeout',
-    'duration',
-    '10s',
-    'time in which a client has to finish its TLS handshake',
-  ),
-  flag(
-    'TLS',
-    'auto-tls',
-    'boolean',
-    'false',
-    'serve TLS with a self-signed certificate, kept in --data-dir, unless --cert-file is given',
-  ),
-  flag('TLS', 'self-signed-cert-validity', 'integer', '1', 'years that a self-signed certificate is valid'),
+  ...TLS_FLAGS,
 
   flag(
     'Cluster',

@@ -90,11 +90,11 @@ describe('the rule of asking after the read came', () => {
       of: () => ({
         allowed: true,
         permission: () => assert.fail('no serializable reads here'),
-        revision(_start, done) {
+        revision(asker) {
           const [mirror] = mirrors.all;
           const { store, cluster } = mirror as NonNullable<typeof mirror>;
           const header = { bytes: new Uint8Array(), revision: store?.applied ?? 0, cluster, member: '' };
-          done({ kind: 'ok', header, doubtful: false });
+          asker.probed({ kind: 'ok', header, doubtful: false });
         },
       }),
     };

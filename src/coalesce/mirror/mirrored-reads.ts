@@ -59,16 +59,10 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     if (query.revision !== 0 && (query.revision < store.floor || query.revision > store.applied))
       return this.#pass('revision', request, call);
     const probe = this.#probes.of(identityOf(call.metadata), query);
-    if (!query.serializable || query.revision !== 0) {
-      const start = query.revision === 0 ? Number.POSITIVE_INFINITY : query.revision;
-      return this.#waiting.add(mirror, query, request, call, (read) =>
-        probe.revision(start, (result) => this.#probed(read, result)),
-      );
-    }
+    if (!mayLag(query))
+      return this.#waiting.add(mirror, query, request, call, (read) => probe.revision(read));
     if (!probe.allowed)
-      return this.#waiting.add(mirror, query, request, call, (read) =>
-        probe.permission((result) => this.#permitted(read, result)),
-      );
+      return this.#waiting.add(mirror, query, request, call, (read) => probe.permission(read));
     if (!mirror.inSync) return this.#pass('resuming', request, call);
     if (store.applied < this.#seen.revision)
       return this.#waiting.add(mirror, query, request, call, (read) =>
@@ -97,9 +91,12 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     resolve(this.#pass(reason, request, call, CAPPED.has(reason)));
   }
 
-  /** etcd has said how far it is. */
-  #probed(read: WaitingRead, result: ProbeResult): void {
-    if (read.over) return;
+  /** etcd has said how far it is, or just that the client may read. */
+  probed(read: WaitingRead, result: ProbeResult): void {
+    if (mayLag(read.query)) {
+      this.#permitted(read, result);
+      return;
+    }
     if (result.kind !== 'ok') {
       this.#waiting.fallBack(read, result.kind);
       return;
@@ -118,7 +115,6 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
 
   /** etcd has said whether the client may read. */
   #permitted(read: WaitingRead, result: ProbeResult): void {
-    if (read.over) return;
     const { store, inSync } = read.mirror;
     if (result.kind !== 'ok') this.#waiting.fallBack(read, result.kind);
     else if (store === undefined) this.#waiting.fallBack(read, 'loading');
@@ -158,4 +154,9 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     this.#mirrors.stats.fellBack(reason);
     return capped ? this.#fallBacks.read(request, call) : this.#below.read(request, call);
   }
+}
+
+/** Whether a read may be behind etcd. For a past revision etcd is asked in any case, since it may be compacted. */
+function mayLag({ serializable, revision }: RangeQuery): boolean {
+  return serializable && revision === 0;
 }

@@ -5,9 +5,10 @@
  * etcd then refuses all or none.
  */
 import type { Metadata } from '../../rpc/metadata.ts';
+import { RpcError } from '../../rpc/status.ts';
 import { KeyRange } from '../key-range.ts';
 import type { Identity } from '../watch/identity.ts';
-import { type ProbeResult, type Read, RevisionProbe } from '../watch/revision-probe.ts';
+import { type Asker, isRefusal, type Read, RevisionProbe } from '../watch/revision-probe.ts';
 import type { RangeQuery } from './range-query.ts';
 
 /** For so long etcd's permission counts for serializable reads, in milliseconds. */
@@ -23,10 +24,10 @@ export type ReadAs = (metadata: Metadata, request: Uint8Array) => Promise<Uint8A
 export interface Probe {
   /** Whether etcd has allowed the client to read not long ago. */
   readonly allowed: boolean;
-  /** Asks for a revision that is not older than this moment. `start`: see {@link RevisionProbe.ask}. */
-  revision(start: number, done: (result: ProbeResult) => void): void;
+  /** Asks for a revision that is not older than this moment. */
+  revision(asker: Asker): void;
   /** Asks whether the client may read, with the revision of any member. */
-  permission(done: (result: ProbeResult) => void): void;
+  permission(asker: Asker): void;
 }
 
 /** Finds the probe for a client's read. */
@@ -37,33 +38,37 @@ export interface Probes {
 class ReadProbe implements Probe {
   readonly #linearizable: RevisionProbe;
   readonly #serializable: RevisionProbe;
-  /** When etcd was asked that allowed the client to read, in milliseconds of `performance.now()`. */
+  /** When the latest question that etcd answered was sent, in milliseconds of `performance.now()`. */
   #allowedAt = Number.NEGATIVE_INFINITY;
 
   constructor(read: Read, key: string, rangeEnd: string) {
-    this.#linearizable = new RevisionProbe(read, key, rangeEnd, true);
-    this.#serializable = new RevisionProbe(read, key, rangeEnd);
+    const noted: Read = (request) => this.#note(read, request);
+    this.#linearizable = new RevisionProbe(noted, key, rangeEnd, true);
+    this.#serializable = new RevisionProbe(noted, key, rangeEnd);
   }
 
   get allowed(): boolean {
     return performance.now() - this.#allowedAt < PERMISSION_MS;
   }
 
-  revision(start: number, done: (result: ProbeResult) => void): void {
-    this.#ask(this.#linearizable, start, done);
+  revision(asker: Asker): void {
+    this.#linearizable.ask(asker);
   }
 
-  permission(done: (result: ProbeResult) => void): void {
-    this.#ask(this.#serializable, Number.POSITIVE_INFINITY, done);
+  permission(asker: Asker): void {
+    this.#serializable.ask(asker);
   }
 
-  #ask(probe: RevisionProbe, start: number, done: (result: ProbeResult) => void): void {
-    const asked = performance.now();
-    probe.ask(start, (result) => {
-      if (result.kind === 'ok') this.#allowedAt = Math.max(this.#allowedAt, asked);
-      else if (result.kind === 'refused') this.#allowedAt = Number.NEGATIVE_INFINITY;
-      done(result);
-    });
+  async #note(read: Read, request: Uint8Array): Promise<Uint8Array> {
+    const sent = performance.now();
+    try {
+      const reply = await read(request);
+      this.#allowedAt = Math.max(this.#allowedAt, sent);
+      return reply;
+    } catch (error) {
+      if (isRefusal(RpcError.from(error))) this.#allowedAt = Number.NEGATIVE_INFINITY;
+      throw error;
+    }
   }
 }
 

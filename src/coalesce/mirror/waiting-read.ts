@@ -4,6 +4,7 @@
  */
 import type { Call, Cancellable } from '../../rpc/contract.ts';
 import { Code, RpcError } from '../../rpc/status.ts';
+import type { Asker, ProbeResult } from '../watch/revision-probe.ts';
 import type { Arrival } from './arrivals.ts';
 import type { Mirror } from './mirror.ts';
 import type { RangeQuery } from './range-query.ts';
@@ -14,11 +15,13 @@ import type { Store } from './store.ts';
 export interface WaitingReadOwner {
   /** The mirror knows what the read needs. @throws never */
   answer(read: WaitingRead): void;
+  /** etcd has answered the read's probe. */
+  probed(read: WaitingRead, result: ProbeResult): void;
   /** etcd has to be asked. */
   fallBack(read: WaitingRead, reason: FallBack): void;
 }
 
-export class WaitingRead implements Cancellable, Arrival {
+export class WaitingRead implements Cancellable, Arrival, Asker {
   readonly mirror: Mirror;
   readonly query: RangeQuery;
   readonly request: Uint8Array;
@@ -29,7 +32,7 @@ export class WaitingRead implements Cancellable, Arrival {
   readonly applied: number;
   /** When it has waited long enough, in milliseconds of `performance.now()`. */
   readonly until: number;
-  over = false;
+  readonly askedStart: number;
   readonly #reject: (error: RpcError) => void;
   readonly #reads: WaitingReads;
 
@@ -46,6 +49,7 @@ export class WaitingRead implements Cancellable, Arrival {
     this.#reads = reads;
     this.mirror = mirror;
     this.query = query;
+    this.askedStart = query.revision;
     this.request = request;
     this.call = call;
     this.until = until;
@@ -54,6 +58,10 @@ export class WaitingRead implements Cancellable, Arrival {
     this.store = mirror.store;
     this.applied = mirror.store?.applied ?? 0;
     call.work = this;
+  }
+
+  probed(result: ProbeResult): void {
+    this.#reads.probed(this, result);
   }
 
   arrived(): void {
@@ -101,6 +109,10 @@ export class WaitingReads {
     });
   }
 
+  probed(read: WaitingRead, result: ProbeResult): void {
+    if (this.#waiting.has(read)) this.#owner.probed(read, result);
+  }
+
   answer(read: WaitingRead): void {
     if (this.finish(read)) this.#owner.answer(read);
   }
@@ -112,7 +124,6 @@ export class WaitingReads {
   /** The read waits no longer; `false` if it did not. */
   finish(read: WaitingRead): boolean {
     if (!this.#waiting.delete(read)) return false;
-    read.over = true;
     read.call.work = undefined;
     read.mirror.arrivals.leave(read);
     return true;
