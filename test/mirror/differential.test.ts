@@ -5,14 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { type RangeRequest, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import type { RangeRequest } from '#gen/etcdserverpb/kv_pb.js';
 import { connect, type KvClient, lightClientOf } from '../reads/clients.ts';
 import { randomFrom } from '../reads/fire.ts';
 import { availableEtcds, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
-import { hits, outcomeOf, PREFIX, PREFIX_END, rangeRequest, untilServing } from './support.ts';
+import { comparable, hits, outcomeOf, PREFIX, PREFIX_END, rangeRequest, untilServing } from './support.ts';
 
 const CASES = Number(process.env.MIRROR_CASES ?? 1500);
 const SEED = Number(process.env.MIRROR_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -97,14 +96,6 @@ async function change(client: KvClient, random: () => number, lease: bigint): Pr
             : [put('elsewhere')];
   const { header } = await client.txn({ success });
   return Number(header?.revision);
-}
-
-/** A reply without what differs from member to member. */
-function comparable(reply: Uint8Array | string): string {
-  if (typeof reply === 'string') return reply;
-  const { header } = fromBinary(RangeResponseSchema, reply);
-  const length = reply[1] as number;
-  return `${header?.clusterId} ${header?.revision} ${Buffer.from(reply.subarray(2 + length)).toString('latin1')}`;
 }
 
 describe('a mirrored prefix answers as etcd does', async () => {

@@ -1,6 +1,6 @@
 /** A mirroring proxy in front of a real etcd, and calls in raw bytes to both. */
-import { create, toBinary } from '@bufbuild/protobuf';
-import { KV, type RangeRequest, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { KV, type RangeRequest, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { RpcError } from '../../src/rpc/status.ts';
@@ -56,4 +56,21 @@ export function hits(url: string): Promise<number> {
 /** Reads forwarded for this reason so far. */
 export function fallBacks(url: string, reason: string): Promise<number> {
   return metric(url, `etcd_proxy_mirror_fallbacks_total{reason="${reason}"}`).catch(() => 0);
+}
+
+/** Everything that the proxy counts of its mirrors, for messages. */
+export async function mirrorPage(url: string): Promise<string> {
+  const page = await (await fetch(`${url}/metrics`)).text();
+  return page
+    .split('\n')
+    .filter((line) => line.startsWith('etcd_proxy_mirror'))
+    .join('\n');
+}
+
+/** A reply without what differs from member to member. */
+export function comparable(reply: Uint8Array | string): string {
+  if (typeof reply === 'string') return reply;
+  const { header } = fromBinary(RangeResponseSchema, reply);
+  const length = reply[1] as number;
+  return `${header?.clusterId} ${header?.revision} ${Buffer.from(reply.subarray(2 + length)).toString('latin1')}`;
 }
