@@ -4,8 +4,10 @@
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { startProxy } from '../test/support/proxy.ts';
 import { compare, REQUESTS, ROUNDS, TABLE_HEAD } from './support/compare.ts';
 import { startContestants } from './support/contestants.ts';
+import { compareDistinct, DISTINCT_HEAD } from './support/distinct.ts';
 import { h2load, type Load } from './support/h2load.ts';
 import { writeSection } from './support/report.ts';
 
@@ -33,6 +35,11 @@ await h2load(contestants.etcd.address, {
 });
 const table = [...TABLE_HEAD];
 for (const [title, load] of LOADS) table.push(...(await compare(title, contestants, load)));
-const setup = `etcd ${contestants.version}; h2load with 8 connections x 16 streams, ${REQUESTS} requests for one key with a value of 260 bytes; median of ${ROUNDS} rounds in turns.`;
+await using plain = await startProxy({ endpoints: [contestants.etcd.address], flags: ['--cache=off'] });
+const { address, process: plainProcess } = plain;
+const forwarding = { name: 'etcd-connect-proxy --cache=off', address, pid: plainProcess.pid };
+table.push('', ...DISTINCT_HEAD);
+table.push(...(await compareDistinct([contestants.incumbent, forwarding, contestants.ours])));
+const setup = `etcd ${contestants.version}; h2load with 8 connections x 16 streams, ${REQUESTS} requests for one key with a value of 260 bytes; median of ${ROUNDS} rounds in turns. Keys read once: serializable, 128 at a time on one connection, in ten turns.`;
 process.stdout.write(`${setup}\n\n${table.join('\n')}\n`);
 await writeSection('Reads', 'npm run bench:reads', setup, table);

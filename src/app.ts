@@ -6,10 +6,7 @@
  *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
  */
 import { Registry } from '@prometheus-io/client';
-import { MirroredReads } from './coalesce/mirror/mirrored-reads.ts';
-import { Mirrors } from './coalesce/mirror/mirrors.ts';
-import { SeenRevision } from './coalesce/seen-revision.ts';
-import { SeenUpstream } from './coalesce/seen-upstream.ts';
+import type { Mirrors } from './coalesce/mirror/mirrors.ts';
 import { WatchHub } from './coalesce/watch/hub.ts';
 import type { Config } from './config/config.ts';
 import { clientTls, endpoints, serverTls } from './config/tls.ts';
@@ -18,17 +15,15 @@ import { Http2Door } from './listen/http2-door.ts';
 import { Listeners } from './listen/listeners.ts';
 import { CallMetrics } from './observe/call-metrics.ts';
 import type { Logger } from './observe/log.ts';
-import { exposeMirrors, mirrorLog } from './observe/mirror-metrics.ts';
 import { ProxyMetrics } from './observe/proxy-metrics.ts';
-import { ReadMetrics } from './observe/read-metrics.ts';
 import { TlsMetrics } from './observe/tls-metrics.ts';
 import { UpstreamMetrics } from './observe/upstream-metrics.ts';
 import { exposeWatches } from './observe/watch-metrics.ts';
+import { buildReads } from './reads.ts';
 import type { Services } from './rpc/contract.ts';
 import { tooLargeForEtcd } from './rpc/status.ts';
 import { browserService } from './services/browser.ts';
 import { healthService } from './services/health.ts';
-import { kvService, type Layer } from './services/kv.ts';
 import { HealthProbe } from './services/probe.ts';
 import { type OwnMethod, ServiceTable } from './services/services.ts';
 import { WATCH_METHODS, watchService } from './services/watch.ts';
@@ -87,35 +82,14 @@ export class App {
     });
     exposeWatches(registry, this.#watches);
 
-    // Reads: layers that know answers, none of which is older than what clients have seen.
-    const layers: Layer[] = [];
-    const seen = new SeenRevision();
-    const mirrors = new Mirrors({
-      prefixes: config.get('list', 'cache-prefix'),
-      bytes: config.get('bytes', 'cache-prefix-bytes'),
-      historyRevisions: config.get('integer', 'watch-history-revisions'),
-      hub: this.#watches,
-      range: WATCH_METHODS.range,
-      log: mirrorLog(log),
-    });
-    this.#mirrors = mirrors;
-    if (mirrors.all.length > 0) {
-      const waitMs = config.get('duration', 'cache-wait');
-      const fallBacks = { waitMs, max: config.get('integer', 'cache-max-fallbacks') };
-      layers.push((below) => new MirroredReads(below, { mirrors, probes: mirrors.probes, seen, fallBacks }));
-      exposeMirrors(registry, mirrors, seen);
-    }
-    const upstream = layers.length > 0 ? new SeenUpstream(this.#cluster, seen) : this.#cluster;
+    // Reads: what knows answers, none of which is older than what clients have seen.
+    const reads = buildReads({ config, registry, log, cluster: this.#cluster, hub: this.#watches });
+    const { upstream, seen } = reads;
+    this.#mirrors = reads.mirrors;
 
     // Services: what the proxy does with each method, whichever door it came through.
     const own: OwnMethod[] = [
-      ...kvService({
-        upstream,
-        coalescing: config.get('switch', 'read-coalescing'),
-        maxFlights: config.get('integer', 'max-read-flights'),
-        observer: new ReadMetrics(registry),
-        layers,
-      }),
+      ...reads.own,
       ...browserService(
         (): Services => services,
         (path: string) => services.method(path),

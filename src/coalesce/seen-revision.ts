@@ -25,11 +25,15 @@ export class SeenRevision {
   revision = 0;
   /** How often another cluster has answered. */
   replacements = 0;
-  /** Called when another cluster answers, before its revision counts. */
-  onReplaced: () => void = () => {};
   /** `cluster_id` as it is written. */
   readonly #cluster = new Uint8Array(MAX_VARINT);
   #clusterLength = 0;
+  readonly #replaced: (() => void)[] = [];
+
+  /** Calls back whenever another cluster answers, before its revision counts. */
+  onReplaced(listener: () => void): void {
+    this.#replaced.push(listener);
+  }
 
   /** A client is told a revision of the same cluster. */
   raise(revision: number): void {
@@ -82,7 +86,7 @@ export class SeenRevision {
     this.#clusterLength = cluster.length;
     if (first) return;
     this.replacements++;
-    this.onReplaced();
+    for (const listener of this.#replaced) listener();
     this.revision = 0;
   }
 }

@@ -101,6 +101,21 @@ export const FLAGS: readonly Flag[] = [
   ),
   flag(
     'Reads',
+    'cache',
+    'switch',
+    'on',
+    'answer serializable reads from memory while a watch proves that nothing has changed; off: ask etcd',
+  ),
+  flag('Reads', 'cache-bytes', 'bytes', '67108864', 'memory for answers to serializable reads'),
+  flag(
+    'Reads',
+    'cache-max-feeds',
+    'integer',
+    '1000',
+    'watches on etcd for ranges that only the cache needs; further ranges are not remembered',
+  ),
+  flag(
+    'Reads',
     'cache-prefix',
     'list',
     '',

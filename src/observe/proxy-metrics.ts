@@ -31,12 +31,6 @@ export class ProxyMetrics implements Http2DoorObserver {
       labelNames: ['limit'],
       registers,
     });
-    const incumbent = [
-      ['cache_keys_total', 'Total number of keys/ranges cached'],
-      ['cache_hits_total', 'Total number of cache hits'],
-      ['cache_misses_total', 'Total number of cache misses'],
-    ] as const;
-    for (const [name, help] of incumbent) new Gauge({ name: `etcd_grpc_proxy_${name}`, help, registers });
   }
 
   http2Opened(): void {

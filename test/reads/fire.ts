@@ -35,12 +35,12 @@ export interface Session {
 /** Runs sessions until stopped and returns what failed. */
 export class Fire {
   readonly failures: unknown[] = [];
-  readonly #history: History;
+  readonly history: History;
   readonly #random: () => number;
   #values = 0;
 
   constructor(history: History, seed: number) {
-    this.#history = history;
+    this.history = history;
     this.#random = randomFrom(seed);
   }
 
@@ -60,7 +60,7 @@ export class Fire {
   async #read({ name, client, serializable = false }: Session): Promise<unknown> {
     const keys = this.#random() < 0.3 ? KEYS : [KEYS[this.#pick(2)] as string];
     try {
-      await read(client, name, keys, this.#history, serializable);
+      await read(client, name, keys, this.history, serializable);
       return undefined;
     } catch (error) {
       return error;
@@ -73,7 +73,7 @@ export class Fire {
     for (let i = 0; i < several; i++) changes.set(KEYS[this.#pick(KEYS.length)] as string, this.#value(name));
     if (several === 2 && changes.size === 2 && this.#random() < 0.3)
       changes.set([...changes.keys()][1] as string, undefined);
-    return write(client, name, changes, this.#history);
+    return write(client, name, changes, this.history);
   }
 
   #value(name: string): string {

@@ -61,7 +61,7 @@ describe('the seen revision', () => {
   test('starts anew when another cluster answers, and says so first', () => {
     const seen = new SeenRevision();
     const told: number[] = [];
-    seen.onReplaced = () => told.push(seen.revision);
+    seen.onReplaced(() => told.push(seen.revision));
     seen.saw(put({ revision: 100n }));
     seen.saw(put({ revision: 7n }));
     assert.equal(seen.revision, 100);

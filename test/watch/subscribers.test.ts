@@ -35,7 +35,8 @@ class Recorder implements FeedSubscriber {
     this.from = from;
   }
 
-  onBatch({ events }: Batch): void {
+  onBatch({ events }: Batch, last: number): void {
+    assert.equal(events.findLast(({ key }) => this.range.contains(key))?.revision, last);
     for (const { key, revision } of events) {
       if (!this.range.contains(key)) this.strange++;
       else if (revision >= this.from) this.events.push(`${key}@${revision}`);

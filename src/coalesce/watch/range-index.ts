@@ -47,14 +47,16 @@ export class RangeIndex<T extends object> {
     return true;
   }
 
-  /** What stands for a range in which the batch has an event, each thing once. */
-  match(batch: Batch): ReadonlySet<T> {
-    const matched = new Set<T>();
+  /** What stands for a range in which the batch has an event, each with the revision of the last such event. */
+  match(batch: Batch): ReadonlyMap<T, number> {
+    const matched = new Map<T, number>();
     if (this.#size === 0) return matched;
+    let at = 0;
     const collect = (things: Set<T>): void => {
-      for (const thing of things) matched.add(thing);
+      for (const thing of things) matched.set(thing, at);
     };
-    for (const { key } of batch.events) {
+    for (const { key, revision } of batch.events) {
+      at = revision;
       const exact = this.#keys.get(key);
       if (exact !== undefined) collect(exact);
       if (this.#ranges.size > 0) this.#tree.visit(key, collect);

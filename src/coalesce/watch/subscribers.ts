@@ -15,8 +15,9 @@ export interface FeedSubscriber {
   /**
    * A batch with events in the range, before any watcher gets it and before the feed's applied revision moves. It may
    * also hold events outside of the range, or before the revision that was subscribed from.
+   * @param last the revision of its last event in the range
    */
-  onBatch(batch: Batch): void;
+  onBatch(batch: Batch, last: number): void;
   /**
    * The feed's applied revision, sync point or state may have changed, with a batch or without one. Only for
    * subscribers that wait for something: it costs a call for each.
@@ -69,7 +70,8 @@ export class Subscribers {
     const { history } = this.#feed;
     for (let at = history.find(next); at < history.length; at++) {
       const batch = history.at(at) as Batch;
-      if (batch.events.some(({ key }) => range.contains(key))) subscriber.onBatch(batch);
+      const last = batch.events.findLast(({ key }) => range.contains(key));
+      if (last !== undefined) subscriber.onBatch(batch, last.revision);
     }
     if (this.#index.size === 1) this.#feed.flow();
     return subscription;
@@ -82,7 +84,7 @@ export class Subscribers {
   }
 
   deliver(batch: Batch): void {
-    for (const { subscriber } of this.#index.match(batch)) subscriber.onBatch(batch);
+    for (const [{ subscriber }, last] of this.#index.match(batch)) subscriber.onBatch(batch, last);
   }
 
   moved(): void {

@@ -1,0 +1,66 @@
+/**
+ * The entries by identity and request, within a bound of bytes. When that is reached, the ones that were not used for
+ * long go: each waits in line, and one that was used meanwhile goes to the end of it.
+ */
+import type { Entry } from './entry.ts';
+
+/** Room is made for several entries at once, so that it is seldom looked for. */
+const GOAL = 0.95;
+
+export class EntryStore {
+  bytes = 0;
+  readonly #entries = new Map<string, Entry>();
+  readonly #limit: number;
+  readonly #evicted: (entry: Entry) => void;
+
+  /**
+   * @param limit bytes of all entries together
+   * @param evicted is told what had to go
+   */
+  constructor(limit: number, evicted: (entry: Entry) => void) {
+    this.#limit = limit;
+    this.#evicted = evicted;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: string): Entry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** Adds an entry whose key has none. */
+  add(entry: Entry): void {
+    this.#entries.set(entry.key, entry);
+    this.bytes += entry.bytes;
+    if (this.bytes > this.#limit) this.#makeRoom();
+  }
+
+  remove(entry: Entry): void {
+    if (this.#entries.get(entry.key) !== entry) return;
+    this.#entries.delete(entry.key);
+    this.bytes -= entry.bytes;
+  }
+
+  /** Other memory is needed, or given back. */
+  hold(bytes: number): void {
+    this.bytes += bytes;
+    if (this.bytes > this.#limit) this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    // An entry that goes to the end of the line comes again at the end of this loop, and then it has not been used.
+    for (const entry of this.#entries.values()) {
+      if (this.bytes <= this.#limit * GOAL) return;
+      if (entry.usedAt > entry.queuedAt) {
+        entry.queuedAt = entry.usedAt;
+        this.#entries.delete(entry.key);
+        this.#entries.set(entry.key, entry);
+      } else {
+        this.remove(entry);
+        this.#evicted(entry);
+      }
+    }
+  }
+}

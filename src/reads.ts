@@ -1,0 +1,87 @@
+/**
+ * Builds what knows the answers to reads, as the configuration wants it:
+ *
+ *   client ─▶ mirrored prefixes ─▶ validated cache ─▶ shared calls ─▶ etcd
+ */
+import type { Registry } from '@prometheus-io/client';
+import { ReadCache } from './coalesce/cache/read-cache.ts';
+import { MirroredReads } from './coalesce/mirror/mirrored-reads.ts';
+import { Mirrors } from './coalesce/mirror/mirrors.ts';
+import { SeenRevision } from './coalesce/seen-revision.ts';
+import { SeenUpstream } from './coalesce/seen-upstream.ts';
+import type { WatchHub } from './coalesce/watch/hub.ts';
+import type { Config } from './config/config.ts';
+import { exposeCache } from './observe/cache-metrics.ts';
+import type { Logger } from './observe/log.ts';
+import { exposeMirrors, mirrorLog } from './observe/mirror-metrics.ts';
+import { ReadMetrics } from './observe/read-metrics.ts';
+import type { Upstream } from './rpc/contract.ts';
+import { authService } from './services/auth.ts';
+import { kvService, type Layer } from './services/kv.ts';
+import type { OwnMethod } from './services/services.ts';
+import { WATCH_METHODS } from './services/watch.ts';
+
+interface Parts {
+  readonly config: Config;
+  readonly registry: Registry;
+  readonly log: Logger;
+  readonly cluster: Upstream;
+  readonly hub: WatchHub;
+}
+
+/** What the rest of the proxy needs of it. */
+export interface Reads {
+  /** The handlers of reads, and of what ends permissions to read. */
+  readonly own: readonly OwnMethod[];
+  /** The way to etcd for everything that goes straight back to clients. */
+  readonly upstream: Upstream;
+  /** Hears what clients are told otherwise. */
+  readonly seen: SeenRevision;
+  readonly mirrors: Mirrors;
+}
+
+/** Builds them. */
+export function buildReads({ config, registry, log, cluster, hub }: Parts): Reads {
+  const layers: Layer[] = [];
+  const seen = new SeenRevision();
+  let cache: ReadCache | undefined;
+  if (config.get('switch', 'cache')) {
+    const maxBytes = config.get('bytes', 'cache-bytes');
+    const maxFeeds = config.get('integer', 'cache-max-feeds');
+    layers.push((below) => {
+      cache = new ReadCache(below, { hub, seen, maxBytes, maxFeeds });
+      return cache;
+    });
+  }
+  const mirrors = new Mirrors({
+    prefixes: config.get('list', 'cache-prefix'),
+    bytes: config.get('bytes', 'cache-prefix-bytes'),
+    historyRevisions: config.get('integer', 'watch-history-revisions'),
+    hub,
+    range: WATCH_METHODS.range,
+    log: mirrorLog(log),
+  });
+  if (mirrors.all.length > 0) {
+    const waitMs = config.get('duration', 'cache-wait');
+    const fallBacks = { waitMs, max: config.get('integer', 'cache-max-fallbacks') };
+    layers.push((below) => new MirroredReads(below, { mirrors, probes: mirrors.probes, seen, fallBacks }));
+    exposeMirrors(registry, mirrors, seen);
+  }
+  const upstream = layers.length > 0 ? new SeenUpstream(cluster, seen) : cluster;
+  const own = kvService({
+    upstream,
+    coalescing: config.get('switch', 'read-coalescing'),
+    maxFlights: config.get('integer', 'max-read-flights'),
+    observer: new ReadMetrics(registry),
+    layers,
+  });
+  exposeCache(registry, cache);
+  if (layers.length > 0) {
+    const changed = (): void => {
+      cache?.withdrawPermissions();
+      mirrors.probes.forget();
+    };
+    own.push(...authService(upstream, changed));
+  }
+  return { own, upstream, seen, mirrors };
+}

@@ -1,0 +1,83 @@
+/** The validated cache in this process, in front of a real etcd: with nothing between it and the test but bytes. */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { ReadCache } from '../../src/coalesce/cache/read-cache.ts';
+import { Flights } from '../../src/coalesce/flights.ts';
+import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
+import { SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
+import { WatchHub } from '../../src/coalesce/watch/hub.ts';
+import { WATCH_METHODS } from '../../src/services/watch.ts';
+import { clientInProcess, clientOf, connect, type KvClient } from '../reads/clients.ts';
+import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { CutRelay } from '../watch/cut-relay.ts';
+import type { Belief } from './broken-rules.ts';
+
+export type RangeFields = MessageInitShape<typeof RangeRequestSchema>;
+
+/** The encoded request of a serializable read. */
+export function serializable(fields: RangeFields): Uint8Array {
+  return toBinary(RangeRequestSchema, create(RangeRequestSchema, { ...fields, serializable: true }));
+}
+
+const nothing = (): void => {};
+
+export interface PlaceOptions {
+  readonly install?: EtcdInstall;
+  readonly maxBytes?: number;
+  readonly maxFeeds?: number;
+  /** What the cache is to believe that clients have seen, where that is not the truth. */
+  readonly belief?: Belief;
+}
+
+/** An etcd, a wire that can be cut, and the cache behind it. Nothing is written but by the test. */
+export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = {}) {
+  const { install, maxBytes = 1 << 20, maxFeeds = 100, belief } = options;
+  const seen = new SeenRevision();
+  const etcd = held.use(await startEtcd(install === undefined ? {} : { install }));
+  const relay = held.use(await CutRelay.start(etcd.first.address));
+  const cluster = connect(relay.address);
+  held.defer(() => cluster.close());
+  const hub = new WatchHub({
+    upstream: cluster,
+    methods: WATCH_METHODS,
+    historyBytes: 1 << 22,
+    historyRevisions: 10_000,
+    linger: 0,
+  });
+  held.defer(() => hub.close());
+  const upstream = new SeenUpstream(cluster, seen);
+  const limits = { maxFlights: 10_000, maxMembers: 10_000, maxKeyBytes: 8192 };
+  const flights = new Flights(upstream, limits, {
+    sent: nothing,
+    ended: nothing,
+    joined: nothing,
+    refused: (limit) => assert.fail(limit),
+  });
+  const cache = new ReadCache(flights, { hub, seen: belief?.(seen) ?? seen, maxBytes, maxFeeds });
+  const through: KvClient = clientInProcess((request, call) =>
+    call.method.name === 'Range' ? cache.read(request, call) : upstream.unary(request, call),
+  );
+  const direct = clientOf(etcd.first.address);
+
+  /** Reads until the answer came from memory. */
+  async function warm(fields: RangeFields) {
+    for (const end = performance.now() + 20_000; performance.now() < end; await sleep(2)) {
+      const { hits } = cache.stats;
+      const reply = await through.range({ ...fields, serializable: true });
+      if (cache.stats.hits > hits) return reply;
+    }
+    return assert.fail(`never remembered: ${JSON.stringify(cache.stats)}`);
+  }
+
+  return { etcd, relay, hub, seen, cache, through, direct, warm };
+}
+
+export type Place = Awaited<ReturnType<typeof setUp>>;
+
+/** Waits for a condition, asking again and again. */
+export async function until(done: () => Promise<boolean> | boolean, what: string): Promise<void> {
+  for (const end = performance.now() + 30_000; !(await done()); await sleep(5))
+    if (performance.now() > end) assert.fail(`waited in vain for ${what}`);
+}

@@ -1,0 +1,87 @@
+/** Requests read in place agree with requests decoded, and whatever is unusual is left to etcd. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { Kind, kindOf, rangeOf } from '../../src/coalesce/cache/range-request.ts';
+
+const encode = (fields: MessageInitShape<typeof RangeRequestSchema>): Uint8Array =>
+  toBinary(RangeRequestSchema, create(RangeRequestSchema, fields));
+
+const key = fc.uint8Array({ maxLength: 200 });
+const number = fc.oneof(fc.constant(0n), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }));
+const fields = fc.record({
+  key,
+  rangeEnd: key,
+  limit: number,
+  revision: fc.oneof(fc.constant(0n), number),
+  sortOrder: fc.constantFrom(0, 1, 2),
+  sortTarget: fc.constantFrom(0, 1, 2, 3, 4),
+  serializable: fc.boolean(),
+  keysOnly: fc.boolean(),
+  countOnly: fc.boolean(),
+  minModRevision: number,
+  maxModRevision: number,
+  minCreateRevision: number,
+  maxCreateRevision: number,
+});
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
+
+describe('RangeRequests in place', () => {
+  test('are of the kind that their fields make them, and of their range', () => {
+    fc.assert(
+      fc.property(fields, (request) => {
+        const bytes = encode(request);
+        const kind = kindOf(bytes);
+        const serializable = request.revision === 0n ? Kind.present : Kind.unfit;
+        assert.equal(kind, request.serializable ? serializable : Kind.other);
+        if (kind !== Kind.present) return;
+        const range = rangeOf(bytes);
+        const [start, end] = [text(request.key), text(request.rangeEnd)];
+        const empty = start === '' || (end !== '' && end !== '\0' && end <= start);
+        assert.equal(range === undefined, empty);
+        if (range === undefined) return;
+        assert.equal(range.start, start);
+        assert.equal(range.contains(start), true);
+        if (end > start && end !== `${start}\0`) assert.equal(range.contains(end), false);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('whatever bytes come: only what decodes to a serializable read of the present is one', () => {
+    const pieces = fc.array(
+      fc.oneof(
+        fields.map(encode),
+        fc.uint8Array({ maxLength: 6 }),
+        fc.constantFrom(
+          Uint8Array.of(0x38, 1),
+          Uint8Array.of(0x38, 0),
+          Uint8Array.of(0x38, 0x80, 0),
+          Uint8Array.of(0x38, 0x80, 0x80, 0),
+          Uint8Array.of(0x38, 0x81, 0x80, 0x80, 0x80, 0x80, 0),
+          Uint8Array.of(0x20, 0x80, 0x80, 0),
+          Uint8Array.of(0x0a, 0x81, 0, 0x61),
+          Uint8Array.of(0x82, 1, 1, 0),
+          Uint8Array.of(0x0a),
+        ),
+      ),
+      { maxLength: 4 },
+    );
+    fc.assert(
+      fc.property(pieces, (parts) => {
+        const bytes = Uint8Array.from(Buffer.concat(parts));
+        if (kindOf(bytes) !== Kind.present) return;
+        const decoded = fromBinary(RangeRequestSchema, bytes);
+        assert.equal(decoded.serializable, true);
+        assert.equal(decoded.revision, 0n);
+        assert.equal(decoded.$unknown, undefined);
+        const range = rangeOf(bytes);
+        if (range !== undefined) assert.equal(range.start, text(decoded.key));
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+});

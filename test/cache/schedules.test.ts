@@ -1,0 +1,130 @@
+/**
+ * Random schedules against the cache: many clients that read and write through the proxy, others that write directly to
+ * etcd, and a wire that is cut again and again. Serializable reads through one proxy to one member are held to more
+ * than their name says: each sees everything that any client of the proxy was told before it began, and its data are
+ * exactly the store's at the revision in its header. That is linearizability among the clients of the proxy, so the
+ * same checker serves. CACHE_SECONDS makes it longer, CACHE_SEED repeats a run's choices.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KeyRange } from '../../src/coalesce/key-range.ts';
+import { identityOf } from '../../src/coalesce/watch/identity.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { logOf } from '../reads/clients.ts';
+import { Fire, randomFrom, type Session } from '../reads/fire.ts';
+import { History } from '../reads/history.ts';
+import { violations } from '../reads/linearizable.ts';
+import { availableEtcds, type EtcdInstall } from '../support/etcd.ts';
+import { type Belief, boastful, forgetful } from './broken-rules.ts';
+import { setUp, until } from './place.ts';
+
+const SECONDS = Number(process.env.CACHE_SECONDS ?? 2);
+const SEED = Number(process.env.CACHE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+interface Outcome {
+  readonly wrong: readonly string[];
+  readonly hits: number;
+  readonly stamps: number;
+  readonly reads: number;
+  readonly cuts: number;
+}
+
+/** Runs a schedule and says what was wrong with it. */
+async function run(
+  install: EtcdInstall | undefined,
+  wide: boolean,
+  cut: boolean,
+  belief?: Belief,
+): Promise<Outcome> {
+  await using held = new AsyncDisposableStack();
+  const place = await setUp(held, {
+    ...(install === undefined ? {} : { install }),
+    ...(belief === undefined ? {} : { belief }),
+  });
+  const { relay, cache, through, direct, hub } = place;
+  // A feed of all keys, as when a client watches them: the entries ride on it, and its progress is theirs.
+  const all = new KeyRange('fire/', 'fire0');
+  const feeds = hub.feedsOf(identityOf(NO_METADATA));
+  if (wide) feeds.subscribe(all, false, 2, { onBatch: () => {}, onEnd: () => {} });
+  const history = new History();
+  const fire = new Fire(history, SEED);
+  const others = new Fire(new History(), SEED + 1);
+  const stop = new AbortController();
+  const session = (name: string, writes: number, restMs: number): Session => {
+    return { name, client: through, writes, serializable: true, restMs };
+  };
+  const sessions = [
+    ...Array.from({ length: 12 }, (_, i) => session(`reader ${i}`, 0, 1)),
+    ...Array.from({ length: 2 }, (_, i) => session(`writer ${i}`, 0.5, 40)),
+    { ...session('linearizable reader', 0, 20), serializable: false },
+  ];
+  const strangers: Session[] = [{ name: 'stranger', client: direct, writes: 1, restMs: 60 }];
+  const done = Promise.all([fire.run(sessions, stop.signal), others.run(strangers, stop.signal)]);
+  const random = randomFrom(SEED);
+  let cuts = 0;
+  const end = performance.now() + SECONDS * 1000;
+  while (performance.now() < end || cache.stats.hits < 200) {
+    await sleep(200 + 300 * random());
+    if (!cut) continue;
+    relay.cut();
+    cuts++;
+  }
+  stop.abort();
+  await done;
+  const wrong = violations(history, await logOf(place.etcd.first.address));
+  const { hits, stamps } = cache.stats;
+  return { wrong, hits, stamps, reads: history.reads.length, cuts };
+}
+
+const installs = await availableEtcds();
+
+describe('schedules', () => {
+  for (const install of installs) {
+    test(`serializable reads see what clients of the proxy know, etcd ${install.version}`, async (t) => {
+      t.diagnostic(`CACHE_SEED=${SEED}`);
+      for (const wide of [false, true]) {
+        const { wrong, ...counts } = await run(install, wide, true);
+        t.diagnostic(JSON.stringify(counts));
+        assert.deepEqual(wrong.slice(0, 5), []);
+        assert.ok(counts.hits > 200 && (!wide || counts.stamps > 0));
+      }
+    });
+  }
+
+  test('the proof notices answers older than what clients know', async () => {
+    const { wrong } = await run(undefined, false, false, forgetful);
+    assert.match(wrong.join('\n'), /too old, \d+ was known before it began/);
+  });
+
+  test('the proof notices a header ahead of its data', async () => {
+    const { wrong } = await run(undefined, true, false, boastful);
+    assert.match(wrong.join('\n'), /got .* instead of/);
+  });
+});
+
+describe('a feed that falls silent', () => {
+  test('answers come from etcd until it is there again, and are never older than it was', async () => {
+    await using held = new AsyncDisposableStack();
+    const { relay, cache, through, direct, warm } = await setUp(held);
+    const key = new TextEncoder().encode('silent');
+    for (let i = 0; i < 4; i++) {
+      const value = new TextEncoder().encode(String(i));
+      await direct.put({ key, value });
+      await until(async () => {
+        const { kvs } = await through.range({ key, serializable: true });
+        return Buffer.from(kvs[0]?.value ?? []).toString() === String(i);
+      }, 'the write');
+      await warm({ key });
+      relay.cut();
+      const { revision } = (await direct.put({ key, value: new TextEncoder().encode(`${i}+`) })).header ?? {};
+      const { behind } = cache.stats.misses;
+      await until(async () => {
+        await through.range({ key, serializable: true });
+        return cache.stats.misses.behind > behind;
+      }, 'the loss to be noticed');
+      const { kvs } = await through.range({ key, serializable: true });
+      assert.equal(kvs[0]?.modRevision, revision);
+    }
+  });
+});
