@@ -5,6 +5,7 @@ import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { ReadCache } from '../../src/coalesce/cache/read-cache.ts';
 import { Flights } from '../../src/coalesce/flights.ts';
+import type { ReadLayer } from '../../src/coalesce/read-layer.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import { SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
 import { WatchHub } from '../../src/coalesce/watch/hub.ts';
@@ -29,11 +30,13 @@ export interface PlaceOptions {
   readonly maxFeeds?: number;
   /** What the cache is to believe that clients have seen, where that is not the truth. */
   readonly belief?: Belief;
+  /** Stands between the cache and etcd. */
+  readonly between?: (below: ReadLayer) => ReadLayer;
 }
 
 /** An etcd, a wire that can be cut, and the cache behind it. Nothing is written but by the test. */
 export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = {}) {
-  const { install, maxBytes = 1 << 20, maxFeeds = 100, belief } = options;
+  const { install, maxBytes = 1 << 20, maxFeeds = 100, belief, between } = options;
   const seen = new SeenRevision();
   const etcd = held.use(await startEtcd(install === undefined ? {} : { install }));
   const relay = held.use(await CutRelay.start(etcd.first.address));
@@ -55,7 +58,12 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     joined: nothing,
     refused: (limit) => assert.fail(limit),
   });
-  const cache = new ReadCache(flights, { hub, seen: belief?.(seen) ?? seen, maxBytes, maxFeeds });
+  const cache = new ReadCache(between?.(flights) ?? flights, {
+    hub,
+    seen: belief?.(seen) ?? seen,
+    maxBytes,
+    maxFeeds,
+  });
   const through: KvClient = clientInProcess((request, call) =>
     call.method.name === 'Range' ? cache.read(request, call) : upstream.unary(request, call),
   );

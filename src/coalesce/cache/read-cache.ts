@@ -113,8 +113,9 @@ export class ReadCache implements ReadLayer, CoverOwner {
     const miss = entry === undefined ? 'unknown' : this.#judge(entry, now);
     if (entry !== undefined && miss === undefined) return this.#hit(entry, now);
     this.stats.misses[miss as Miss]++;
-    if (this.#filling.has(key) || !this.#isWorthIt(entry, key, call, now))
-      return this.#below.read(request, call);
+    if (miss === 'seen' || miss === 'behind') entry?.cover.catchUp();
+    const worthIt = entry !== undefined || this.#isHot(key, call, now);
+    if (!worthIt || this.#filling.has(key)) return this.#below.read(request, call);
     return this.#fill({ key, request, call, askedAt: now });
   }
 
@@ -165,12 +166,8 @@ export class ReadCache implements ReadLayer, CoverOwner {
     return this.#below.read(request, call);
   }
 
-  #isWorthIt(entry: Entry | undefined, key: string, { metadata }: Call, now: number): boolean {
-    if (entry !== undefined) {
-      entry.cover.catchUp();
-      return true;
-    }
-    // Without a leader, etcd refuses such a read.
+  /** Whether it was read a short time ago. Without a leader, etcd refuses a read that wants one: never remembered. */
+  #isHot(key: string, { metadata }: Call, now: number): boolean {
     return this.#recent.again(key, now) && metadata.get('hasleader') === undefined;
   }
 

@@ -1,0 +1,67 @@
+/** Answers that reach the proxy late: what they say was true once, and must not be remembered as if it still were. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ReadLayer } from '../../src/coalesce/read-layer.ts';
+import type { Call } from '../../src/rpc/contract.ts';
+import { bytes } from '../reads/clients.ts';
+import { setUp, until } from './place.ts';
+
+/** Keeps the answers to some reads back. */
+class Delay implements ReadLayer {
+  holding = false;
+  readonly #below: ReadLayer;
+  #held: (() => void)[] = [];
+
+  constructor(below: ReadLayer) {
+    this.#below = below;
+  }
+
+  async read(request: Uint8Array, call: Call): Promise<Uint8Array> {
+    const hold = this.holding;
+    const reply = await this.#below.read(request, call);
+    if (hold) await new Promise<void>((resolve) => this.#held.push(resolve));
+    return reply;
+  }
+
+  get held(): number {
+    return this.#held.length;
+  }
+
+  release(): void {
+    for (const resolve of this.#held) resolve();
+    this.#held = [];
+  }
+}
+
+test('an answer from before the cover began to listen is not remembered', async () => {
+  await using held = new AsyncDisposableStack();
+  let delay: Delay | undefined;
+  const place = await setUp(held, {
+    between: (below) => {
+      delay = new Delay(below);
+      return delay;
+    },
+  });
+  const { through, direct, cache, hub } = place;
+  assert.ok(delay);
+  const key = bytes('late');
+  // two requests for the same range, so that they have a cover in common and each an entry of its own
+  const ask = async (limit: bigint) => {
+    const { kvs } = await through.range({ key, limit, serializable: true });
+    return Buffer.from(kvs[0]?.value ?? []).toString();
+  };
+  await direct.put({ key, value: bytes('old') });
+  await ask(1n);
+  await ask(2n);
+  delay.holding = true;
+  const late = ask(1n);
+  await until(() => delay?.held === 1, 'the answer');
+  delay.holding = false;
+  await direct.put({ key, value: bytes('new') });
+  assert.equal(await ask(2n), 'new');
+  assert.equal(cache.covers, 1);
+  await until(() => [...hub.feeds()].every(({ state }) => state === 'live'), 'the feed');
+  delay.release();
+  assert.equal(await late, 'old');
+  for (let i = 0; i < 10; i++) assert.equal(await ask(1n), 'new');
+});
