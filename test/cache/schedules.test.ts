@@ -127,4 +127,29 @@ describe('a feed that falls silent', () => {
       assert.equal(kvs[0]?.modRevision, revision);
     }
   });
+
+  test('a feed that is there again, but has yet to bring what it missed, is not believed', async () => {
+    await using held = new AsyncDisposableStack();
+    const { relay, cache, through, direct, warm, hub } = await setUp(held);
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    const key = bytes('missed');
+    const { behind } = cache.stats.misses;
+    for (let i = 0; i < 30 && cache.stats.misses.behind < behind + 3; i++) {
+      await direct.put({ key, value: bytes('old') });
+      await through.range({ key });
+      await warm({ key });
+      const [feed] = hub.feeds();
+      assert.ok(feed);
+      const { resumes } = hub.stats;
+      relay.cut();
+      const { header } = await direct.put({ key, value: bytes('new') });
+      // nobody reads meanwhile, so that no client has seen the write
+      await until(() => hub.stats.resumes > resumes, 'the loss');
+      for (const end = performance.now() + 20_000; feed.state !== 'live' && performance.now() < end; )
+        await new Promise((resolve) => setImmediate(resolve));
+      const { kvs } = await through.range({ key, serializable: true });
+      assert.equal(kvs[0]?.modRevision, header?.revision);
+    }
+    assert.ok(cache.stats.misses.behind >= behind + 3, 'the moment was met');
+  });
 });
