@@ -58,6 +58,7 @@ export function buildReads({ config, registry, log, cluster, hub }: Parts): Read
     bytes: config.get('bytes', 'cache-prefix-bytes'),
     historyRevisions: config.get('integer', 'watch-history-revisions'),
     hub,
+    seen,
     range: WATCH_METHODS.range,
     log: mirrorLog(log),
   });

@@ -56,6 +56,12 @@ export class SeenRevision {
     }
   }
 
+  /** The cluster was set back to a backup and is at this revision now: what was told before is of a past that is gone. */
+  setBack(revision: number): void {
+    this.#forget();
+    this.revision = revision;
+  }
+
   /** Reads a header whose `cluster_id` starts at a position; etcd writes its fields in their order. */
   #header(message: Uint8Array, cluster: number): void {
     const clusterEnd = varintEnd(message, cluster);
@@ -84,7 +90,10 @@ export class SeenRevision {
     if (cluster.length > MAX_VARINT) return;
     this.#cluster.set(cluster);
     this.#clusterLength = cluster.length;
-    if (first) return;
+    if (!first) this.#forget();
+  }
+
+  #forget(): void {
     this.replacements++;
     for (const listener of this.#replaced) listener();
     this.revision = 0;

@@ -43,6 +43,7 @@ describe('the rule of asking after the read came', () => {
       bytes: 1 << 20,
       historyRevisions: 1000,
       hub,
+      seen: new SeenRevision(),
       range: WATCH_METHODS.range,
       log: { loaded: nothing, failed: nothing },
     });

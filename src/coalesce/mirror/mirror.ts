@@ -50,6 +50,8 @@ export interface MirrorOptions {
   readonly read: Read;
   /** The feeds of clients without a token, which share the mirror's. */
   readonly feeds: () => IdentityFeeds;
+  /** Is told that etcd's store has lost all above a revision. */
+  readonly setBack: (revision: number) => void;
   readonly stats: MirrorStats;
   readonly log: MirrorLog;
 }
@@ -128,8 +130,9 @@ export class Mirror implements FeedSubscriber {
   }
 
   /** etcd is behind what the mirror knows. Reads go to etcd until it is loaded again, from a feed without that past. */
-  distrust(): void {
+  distrust(revision: number): void {
     if (this.state !== 'serving') return;
+    this.#options.setBack(revision);
     if (this.#subscription !== undefined) this.#feeds?.ended(this.#subscription.feed);
     this.#fail('loading', SET_BACK);
   }
@@ -222,6 +225,7 @@ export class Mirror implements FeedSubscriber {
     const { revision } = headerOf(await this.#options.read(REVISION_REQUEST));
     if (revision >= applied && this.#subscription === subscription) return;
     feeds.ended(subscription.feed);
+    if (revision < applied) this.#options.setBack(revision);
     throw new RpcError(Code.UNAVAILABLE, SET_BACK);
   }
 
@@ -234,7 +238,7 @@ export class Mirror implements FeedSubscriber {
     try {
       const { revision } = headerOf(await this.#options.read(REVISION_REQUEST));
       if (this.store !== store) return;
-      if (revision < applied) this.distrust();
+      if (revision < applied) this.distrust(revision);
       else this.#suspect = false;
     } catch {
       // Nobody can say now. It stays suspect, and the feed's next move makes it ask again.

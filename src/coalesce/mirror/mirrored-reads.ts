@@ -105,9 +105,10 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     const { header, doubtful } = result;
     const { store } = mirror;
     if (store === undefined) this.#waiting.fallBack(read, 'loading');
-    else if (header.cluster !== mirror.cluster || (read.store === store && header.revision < read.applied)) {
+    else if (header.cluster !== mirror.cluster) this.#waiting.fallBack(read, 'replaced');
+    else if (read.store === store && header.revision < read.applied) {
       // A linearizable read cannot be behind what was known before it: the store was set back to a backup.
-      mirror.distrust();
+      mirror.distrust(header.revision);
       this.#waiting.fallBack(read, 'replaced');
     } else if (doubtful && query.revision !== 0) this.#waiting.fallBack(read, 'revision');
     else this.#when(read, store, header.revision);

@@ -12,6 +12,7 @@
 import { NO_METADATA } from '../../rpc/metadata.ts';
 import type { Method } from '../../rpc/method.ts';
 import { KeyRange } from '../key-range.ts';
+import type { SeenRevision } from '../seen-revision.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import { identityOf } from '../watch/identity.ts';
 import { Mirror, type MirrorLog } from './mirror.ts';
@@ -26,6 +27,7 @@ export interface MirrorsOptions {
   readonly bytes: number;
   readonly historyRevisions: number;
   readonly hub: WatchHub;
+  readonly seen: SeenRevision;
   /** `KV.Range`. */
   readonly range: Method;
   readonly log: MirrorLog;
@@ -37,7 +39,7 @@ export class Mirrors {
   readonly probes: ReadProbes;
   readonly all: readonly Mirror[];
 
-  constructor({ prefixes, bytes, historyRevisions, hub, range, log }: MirrorsOptions) {
+  constructor({ prefixes, bytes, historyRevisions, hub, seen, range, log }: MirrorsOptions) {
     const { stats } = this;
     this.probes = new ReadProbes((metadata, request) => {
       stats.probes++;
@@ -50,6 +52,7 @@ export class Mirrors {
           historyRevisions,
           read: (request) => hub.unary(range, NO_METADATA, request),
           feeds: () => hub.feedsOf(identityOf(NO_METADATA)),
+          setBack: (revision) => seen.setBack(revision),
           stats,
           log,
         }),

@@ -14,8 +14,8 @@ const COUNT_TAG = 0x20;
 
 /** Go's sort keeps the order of equal elements up to so many of them; of more, nobody can tell. */
 const STABLE = 6;
-/** More keys than these are not sorted here: nothing else is served meanwhile. */
-const MAX_SORTED = 20_000;
+/** More keys than these are neither sorted nor rewritten here: nothing else is served meanwhile. */
+const MAX_REWORKED = 20_000;
 /** Replies above this are left to etcd, for the same reason. Bytes. */
 const MAX_REPLY_BYTES = 64 << 20;
 
@@ -67,6 +67,7 @@ function evaluate(store: Store, query: RangeQuery, revision: number): Found | No
   const more = limit > 0 && versions.length > limit;
   if (more) versions = versions.slice(0, limit);
   if (!query.keysOnly) return { fields: versions.map(({ field }) => field), more, count };
+  if (versions.length > MAX_REWORKED) return 'large';
   // etcd 3.7 leaves out the lease as well, unless it had to read the values.
   if (query.target !== Target.value && versions.some(({ leased }) => leased)) return 'release';
   return { fields: versions.map(({ keyOnlyField }) => keyOnlyField), more, count };
@@ -82,7 +83,7 @@ function passes({ minMod, maxMod, minCreate, maxCreate }: RangeQuery, version: V
 
 /** Sorts in place; says so where it cannot do it as etcd does. */
 function sort(versions: Version[], { order, target }: RangeQuery): NoAnswer | undefined {
-  if (versions.length > MAX_SORTED) return 'large';
+  if (versions.length > MAX_REWORKED) return 'large';
   const sign = order === Order.descend ? -1 : 1;
   if (target === Target.value) return sortBy(versions, sign, (version) => version.value);
   if (target === Target.mod) return sortBy(versions, sign, ({ modRevision }) => modRevision);
