@@ -4,6 +4,12 @@
  */
 import type { Socket } from 'node:net';
 
+/**
+ * Octets dropped after the end of a connection before the socket is destroyed, about what an honest peer has under
+ * way. One that floods goes on until it is stopped, and reading that would cost more than all it sent before.
+ */
+const LINGER_BYTES = 256 << 10;
+
 /** Is told what happens on the socket. */
 export interface SocketOwner {
   /** The first call: the connection is ready to go. */
@@ -22,6 +28,7 @@ export class SocketLink {
   private readonly owner: SocketOwner;
   private failure: Error | undefined;
   private over = false;
+  private dropped = 0;
 
   constructor(socket: Socket, owner: SocketOwner, head: Buffer | undefined) {
     this.socket = socket;
@@ -44,8 +51,8 @@ export class SocketLink {
 
   /**
    * Ends the socket after what was written to it, and destroys it when the peer does not take that in
-   * `lingerMs`. Input is read and dropped meanwhile: unread input would make the kernel reset the
-   * connection, and the peer lose our last frames.
+   * `lingerMs`. Input is read and dropped meanwhile, up to {@link LINGER_BYTES}: unread input would make the
+   * kernel reset the connection, and the peer lose our last frames.
    */
   close(lingerMs: number): void {
     this.over = true;
@@ -62,6 +69,12 @@ export class SocketLink {
     socket.resume();
   }
 
+  /** Input after the end. */
+  private drop(octets: number): void {
+    this.dropped += octets;
+    if (this.dropped > LINGER_BYTES) this.socket.destroy();
+  }
+
   private start(head: Buffer | undefined): void {
     const { socket } = this;
     if (this.over) return;
@@ -72,7 +85,8 @@ export class SocketLink {
     this.owner.started();
     if (head !== undefined && head.length > 0) this.owner.received(head);
     socket.on('data', (chunk: Buffer) => {
-      if (!this.over) this.owner.received(chunk);
+      if (this.over) this.drop(chunk.length);
+      else this.owner.received(chunk);
     });
     socket.on('end', () => this.finish());
     // Whoever read the head has probably paused the socket.

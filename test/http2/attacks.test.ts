@@ -1,5 +1,6 @@
 /** Hostile peers: each is cut off with the right error code, and what it may cost is bounded. */
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { describe, test } from 'node:test';
 import { ErrorCode, encodeHeaders, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
 import { EngineServer, Exchange } from './support/exchange.ts';
@@ -245,4 +246,21 @@ test('other connections are served while one attacks', async () => {
   assert.equal(await bad.goaway(), ErrorCode.ENHANCE_YOUR_CALM);
   bad.close();
   good.close();
+});
+
+test('a peer that goes on sending after its end is not read for ever', async () => {
+  await using server = new EngineServer(keep, { lingerTimeoutMs: 600_000 });
+  const socket = net.connect({ port: await server.listen(), host: '127.0.0.1', allowHalfOpen: true });
+  const peer = new raw.RawPeer(socket);
+  peer.send(raw.MAGIC, settings(), frame('PING', 0, 1, Buffer.alloc(8)));
+  assert.equal(await peer.goaway(), ErrorCode.PROTOCOL_ERROR);
+  const flood = Buffer.alloc(64 << 10);
+  while (!socket.destroyed) {
+    const full = !socket.write(flood);
+    await new Promise<void>((resolve) => {
+      socket.once('close', () => resolve());
+      if (full) socket.once('drain', resolve);
+      else setImmediate(resolve);
+    });
+  }
 });
