@@ -239,8 +239,9 @@ export class Feed implements UpstreamWatchOwner {
   }
 
   #events({ events, header }: WatchResponse): void {
-    for (const batch of batchesOf(header, events, this.applied)) {
-      this.context.stats.events += batch.events.length;
+    const batches = batchesOf(header, events, this.applied);
+    this.context.stats.received(events.length, batches);
+    for (const batch of batches) {
       this.history.push(batch);
       this.subscribers.deliver(batch);
       this.cursors.deliver(batch);

@@ -1,4 +1,5 @@
 /** What the hub counts, as plain numbers; the metrics read them when somebody scrapes. */
+import type { Batch } from './batch.ts';
 
 export class WatchStats {
   /** Watchers of clients. */
@@ -25,6 +26,14 @@ export class WatchStats {
   resumes = 0;
   /** Streams ended because their watchers lagged too far behind. */
   evicted = 0;
+
+  /** etcd sent so many events; the batches hold those that were new. */
+  received(count: number, batches: readonly Batch[]): void {
+    let fresh = 0;
+    for (const { events } of batches) fresh += events.length;
+    this.events += fresh;
+    this.repeated += count - fresh;
+  }
 
   /** A batch went to so many watchers. */
   delivered(count: number): void {
