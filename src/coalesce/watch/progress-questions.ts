@@ -40,8 +40,9 @@ export class ProgressQuestions {
     this.#next();
   }
 
-  /** More is known about the member. */
+  /** More is known about the member. If its answers are worth nothing, nobody waits for them any more. */
   look(): void {
+    if (this.#asked !== undefined && this.#feed.memberKnown && !this.#feed.progressIsSafe) this.#putBack();
     this.#next();
   }
 
@@ -49,12 +50,7 @@ export class ProgressQuestions {
   resume(): void {
     this.#open = 0;
     this.#stale = 0;
-    this.#delay = FIRST_MS;
-    clearTimeout(this.#timer);
-    if (this.#asked !== undefined) {
-      this.#gathering = this.#asked.concat(this.#gathering);
-      this.#asked = undefined;
-    }
+    this.#putBack();
     this.#next();
   }
 
@@ -85,6 +81,15 @@ export class ProgressQuestions {
     for (const done of waiting) done();
   }
 
+  /** The question under way will not be answered: it is asked anew with those that gather. */
+  #putBack(): void {
+    this.#delay = FIRST_MS;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#gathering = (this.#asked ?? []).concat(this.#gathering);
+    this.#asked = undefined;
+  }
+
   #next(): void {
     if (this.#feed.target === undefined) this.#catchingUp = false;
     if (this.#asked !== undefined || (this.#gathering.length === 0 && !this.#catchingUp)) return;
@@ -107,6 +112,8 @@ export class ProgressQuestions {
 
   #send(): void {
     if (this.#feed.state !== 'live') return;
+    // Another feed may have lost its stream since, and with it everybody what was known of members.
+    if (!this.#feed.memberKnown) this.#feed.learnMember();
     this.#open++;
     this.#feed.askProgress();
     this.#timer = setTimeout(() => this.#send(), this.#delay);
