@@ -3,24 +3,16 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, compact, put, revision, span, WatchCall } from '../support/watch-client.ts';
 
-const held = new AsyncDisposableStack();
 let etcd: EtcdCluster;
 let proxy: RunningProxy;
 let direct: RawGrpcClient;
 let client: RawGrpcClient;
-
-before(async () => {
-  etcd = held.use(await startEtcd());
-  proxy = held.use(await startProxy({ endpoints: etcd.endpoints }));
-  direct = held.use(new RawGrpcClient(etcd.first.address));
-  client = held.use(new RawGrpcClient(proxy.address));
-});
-after(() => held.disposeAsync());
 
 /** Many puts of a key, some at a time. Returns the first and the last revision. */
 async function puts(key: string, count: number): Promise<[first: number, last: number]> {
@@ -32,87 +24,100 @@ async function puts(key: string, count: number): Promise<[first: number, last: n
   return [first, first + count - 1];
 }
 
-describe('W1: a backlog of more than one response beside a live watcher', () => {
-  test('a second watcher from the first revision gets all', async () => {
-    const live = new WatchCall(client);
-    const { header } = await live.created({ key: b('w1') });
-    const joined: Promise<number[]>[] = [];
-    const calls: WatchCall[] = [live];
-    const from = Number(header?.revision) + 1;
-    const join = (): void => {
-      const late = new WatchCall(client);
-      calls.push(late);
-      joined.push(
-        late.created({ key: b('w1'), startRevision: BigInt(from) }).then(() => late.revisions(5000)),
-      );
-    };
-    let last = 0;
-    for (const size of [1700, 1300, 1500, 500]) {
-      [, last] = await puts('w1', size);
-      join();
-    }
-    const second = new WatchCall(client);
-    calls.push(second);
-    await second.created({ key: b('w1'), startRevision: BigInt(from) });
-    const expected = span(from, last);
-    assert.deepEqual(await second.revisions(5000), expected);
-    assert.deepEqual(await live.revisions(5000), expected);
-    for (const seen of await Promise.all(joined)) assert.deepEqual(seen, expected);
-    const next = await put(direct, 'w1', 'live again');
-    for (const call of calls) assert.deepEqual(await call.revisions(1), [next]);
-    for (const call of calls) call.close();
-  });
-
-  test('the same without history', async () => {
-    await using bare = await startProxy({
-      endpoints: etcd.endpoints,
-      flags: ['--watch-history-bytes=0', '--watch-history-revisions=1'],
+for (const install of await availableEtcds())
+  describe(`etcd ${install.version}`, () => {
+    const held = new AsyncDisposableStack();
+    before(async () => {
+      etcd = held.use(await startEtcd({ install }));
+      proxy = held.use(await startProxy({ endpoints: etcd.endpoints }));
+      direct = held.use(new RawGrpcClient(etcd.first.address));
+      client = held.use(new RawGrpcClient(proxy.address));
     });
-    using other = new RawGrpcClient(bare.address);
-    const live = new WatchCall(other);
-    await live.created({ key: b('w1b') });
-    const [first, last] = await puts('w1b', 5000);
-    const second = new WatchCall(other);
-    await second.created({ key: b('w1b'), startRevision: BigInt(first) });
-    assert.deepEqual(await second.revisions(5000), span(first, last));
-    assert.deepEqual(await live.revisions(5000), span(first, last));
-    const next = await put(direct, 'w1b', 'live again');
-    for (const call of [live, second]) assert.deepEqual(await call.revisions(1), [next]);
-  });
-});
+    after(() => held.disposeAsync());
+    describe('W1: a backlog of more than one response beside a live watcher', () => {
+      test('a second watcher from the first revision gets all', async () => {
+        const live = new WatchCall(client);
+        const { header } = await live.created({ key: b('w1') });
+        const joined: Promise<number[]>[] = [];
+        const calls: WatchCall[] = [live];
+        const from = Number(header?.revision) + 1;
+        const join = (): void => {
+          const late = new WatchCall(client);
+          calls.push(late);
+          joined.push(
+            late.created({ key: b('w1'), startRevision: BigInt(from) }).then(() => late.revisions(5000)),
+          );
+        };
+        // Three come at random points while it happens, whatever the hub is doing then.
+        const coming = [1, 2, 3].map(async () => {
+          await sleep(Math.random() * 400);
+          join();
+        });
+        const [, last] = await puts('w1', 5000);
+        await Promise.all(coming);
+        const second = new WatchCall(client);
+        calls.push(second);
+        await second.created({ key: b('w1'), startRevision: BigInt(from) });
+        const expected = span(from, last);
+        assert.deepEqual(await second.revisions(5000), expected);
+        assert.deepEqual(await live.revisions(5000), expected);
+        for (const seen of await Promise.all(joined)) assert.deepEqual(seen, expected);
+        const next = await put(direct, 'w1', 'live again');
+        for (const call of calls) assert.deepEqual(await call.revisions(1), [next]);
+        for (const call of calls) call.close();
+      });
 
-describe('W2: a compacted cancel poisons nothing', () => {
-  test('new watchers of the range get every event', async () => {
-    const [first, last] = await puts('w2', 3);
-    await compact(direct, last);
-    const call = new WatchCall(client);
-    await call.created({ key: b('w2'), startRevision: BigInt(first) });
-    const ended = await call.must();
-    assert.deepEqual(
-      [ended.canceled, ended.compactRevision, ended.watchId, ended.header?.revision, ended.cancelReason],
-      [true, BigInt(last), 0n, 0n, ''],
-    );
-    const later = new WatchCall(client);
-    await later.created({ key: b('w2'), startRevision: BigInt(last + 1) });
-    const now = new WatchCall(client);
-    await now.created({ key: b('w2') });
-    assert.equal((await call.created({ key: b('w2') })).watchId, 1n);
-    const [from, to] = await puts('w2', 3);
-    for (const watch of [later, now, call]) assert.deepEqual(await watch.revisions(3), span(from, to));
-    for (const watch of [later, now, call]) watch.close();
-  });
+      test('the same without history', async () => {
+        await using bare = await startProxy({
+          endpoints: etcd.endpoints,
+          flags: ['--watch-history-bytes=0', '--watch-history-revisions=1'],
+        });
+        using other = new RawGrpcClient(bare.address);
+        const live = new WatchCall(other);
+        await live.created({ key: b('w1b') });
+        const [first, last] = await puts('w1b', 5000);
+        const second = new WatchCall(other);
+        await second.created({ key: b('w1b'), startRevision: BigInt(first) });
+        assert.deepEqual(await second.revisions(5000), span(first, last));
+        assert.deepEqual(await live.revisions(5000), span(first, last));
+        const next = await put(direct, 'w1b', 'live again');
+        for (const call of [live, second]) assert.deepEqual(await call.revisions(1), [next]);
+      });
+    });
 
-  test('behind a live watcher with history, the compacted revision is refused as by etcd', async () => {
-    const live = new WatchCall(client);
-    await live.created({ key: b('w2b') });
-    const [first, last] = await puts('w2b', 3);
-    await live.revisions(3);
-    await compact(direct, last);
-    const call = new WatchCall(client);
-    await call.created({ key: b('w2b'), startRevision: BigInt(first) });
-    assert.equal((await call.must()).compactRevision, BigInt(last));
-    const next = await put(direct, 'w2b', '4');
-    assert.deepEqual(await live.revisions(1), [next]);
-    for (const watch of [live, call]) watch.close();
+    describe('W2: a compacted cancel poisons nothing', () => {
+      test('new watchers of the range get every event', async () => {
+        const [first, last] = await puts('w2', 3);
+        await compact(direct, last);
+        const call = new WatchCall(client);
+        await call.created({ key: b('w2'), startRevision: BigInt(first) });
+        const ended = await call.must();
+        assert.deepEqual(
+          [ended.canceled, ended.compactRevision, ended.watchId, ended.header?.revision, ended.cancelReason],
+          [true, BigInt(last), 0n, 0n, ''],
+        );
+        const later = new WatchCall(client);
+        await later.created({ key: b('w2'), startRevision: BigInt(last + 1) });
+        const now = new WatchCall(client);
+        await now.created({ key: b('w2') });
+        assert.equal((await call.created({ key: b('w2') })).watchId, 1n);
+        const [from, to] = await puts('w2', 3);
+        for (const watch of [later, now, call]) assert.deepEqual(await watch.revisions(3), span(from, to));
+        for (const watch of [later, now, call]) watch.close();
+      });
+
+      test('behind a live watcher with history, the compacted revision is refused as by etcd', async () => {
+        const live = new WatchCall(client);
+        await live.created({ key: b('w2b') });
+        const [first, last] = await puts('w2b', 3);
+        await live.revisions(3);
+        await compact(direct, last);
+        const call = new WatchCall(client);
+        await call.created({ key: b('w2b'), startRevision: BigInt(first) });
+        assert.equal((await call.must()).compactRevision, BigInt(last));
+        const next = await put(direct, 'w2b', '4');
+        assert.deepEqual(await live.revisions(1), [next]);
+        for (const watch of [live, call]) watch.close();
+      });
+    });
   });
-});

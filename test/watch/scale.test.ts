@@ -142,25 +142,6 @@ describe('a client that stops reading', () => {
 });
 
 describe('progress', () => {
-  test('on request: as new as a linearizable read just before (as Kubernetes asks)', async () => {
-    using client = new RawGrpcClient(proxy.address);
-    const watch = new WatchCall(client);
-    await watch.created({ key: b('progress/'), rangeEnd: b('progress0'), progressNotify: true });
-    for (let i = 0; i < 20; i++) {
-      await put(direct, 'elsewhere', `${i}`);
-      const read = await revision(client);
-      watch.progress();
-      for (;;) {
-        const { watchId, events, header } = await watch.must();
-        assert.equal(events.length, 0);
-        if (watchId !== -1n) continue; // a periodic one
-        assert.ok(Number(header?.revision) >= read);
-        break;
-      }
-    }
-    watch.close();
-  });
-
   test('by itself, at the interval of etcd, also for a silent part of a busy range', async () => {
     using client = new RawGrpcClient(proxy.address);
     const teacher = new WatchCall(client);

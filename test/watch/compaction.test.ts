@@ -1,0 +1,72 @@
+/** A compaction in the middle: watchers behind it are cancelled with its revision, watchers ahead of it feel nothing. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { startProxy } from '../support/proxy.ts';
+import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { Relay } from '../support/relay.ts';
+import { b, compact, put, WatchCall } from '../support/watch-client.ts';
+
+for (const install of await availableEtcds()) {
+  test(`etcd ${install.version}: clients that do not read`, () => slowClients(install));
+  test(`etcd ${install.version}: while the proxy has no connection`, () => cutOff(install));
+}
+
+async function slowClients(install: EtcdInstall): Promise<void> {
+  await using etcd = await startEtcd({ install });
+  await using proxy = await startProxy({ endpoints: etcd.endpoints, flags: ['--watch-history-revisions=5'] });
+  using direct = new RawGrpcClient(etcd.first.address);
+  using behindClient = new RawGrpcClient(proxy.address);
+  using client = new RawGrpcClient(proxy.address);
+  const behind = new WatchCall(behindClient);
+  const ahead = new WatchCall(client);
+  for (const call of [behind, ahead]) await call.created({ key: b('c') });
+  behind.call.pause();
+  const revisions: number[] = [];
+  for (let i = 0; i < 400; i++) revisions.push(await put(direct, 'c', 'v'.repeat(20_000)));
+  const last = revisions.at(-1) as number;
+  assert.deepEqual(await ahead.revisions(400), revisions);
+  await compact(direct, last);
+  behind.call.resume();
+  const seen: number[] = [];
+  for (;;) {
+    const { events, canceled, compactRevision } = await behind.must();
+    for (const { kv } of events) seen.push(Number(kv?.modRevision));
+    if (!canceled) continue;
+    assert.equal(compactRevision, BigInt(last));
+    break;
+  }
+  // What it had got before is whole: what the network held, then the end.
+  assert.ok(seen.length < 400);
+  assert.deepEqual(seen, revisions.slice(0, seen.length));
+  const next = await put(direct, 'c', 'more');
+  assert.deepEqual(await ahead.revisions(1), [next]);
+}
+
+async function cutOff(install: EtcdInstall): Promise<void> {
+  await using etcd = await startEtcd({ install });
+  await using relay = await Relay.open(etcd.first.address);
+  await using proxy = await startProxy({ endpoints: [relay.address], flags: ['--dial-timeout=60s'] });
+  using direct = new RawGrpcClient(etcd.first.address);
+  using client = new RawGrpcClient(proxy.address);
+  const behind = new WatchCall(client);
+  const ahead = new WatchCall(client);
+  const now = await put(direct, 'elsewhere', 'v');
+  await behind.created({ key: b('c') });
+  await ahead.created({ key: b('c'), startRevision: BigInt(now + 3) });
+  const seen = await put(direct, 'c', '1');
+  assert.deepEqual(await behind.revisions(1), [seen]);
+  relay.cut(true);
+  const missed = await put(direct, 'c', '2');
+  const next = await put(direct, 'c', '3');
+  await compact(direct, next);
+  await sleep(100);
+  relay.accept();
+  const ended = await behind.must(60_000);
+  assert.deepEqual([ended.canceled, ended.compactRevision], [true, BigInt(next)]);
+  assert.equal(missed, now + 2);
+  assert.deepEqual(await ahead.revisions(1), [next]);
+  const more = await put(direct, 'c', '4');
+  assert.deepEqual(await ahead.revisions(1), [more]);
+}
