@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RawGrpcClient } from '../test/support/raw-grpc.ts';
 import { b, type Create, put } from '../test/support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../test/support/watch-load.ts';
+import { besideStopped } from './stopped-reader.ts';
 import { type Contestant, startContestants } from './support/contestants.ts';
 import { cpuSeconds } from './support/cpu.ts';
 import { residentBytes } from './support/memory.ts';
@@ -176,6 +177,14 @@ const WORKS: readonly (readonly [name: string, work: Work, who: 'all' | 'proxies
   ['10 000 watchers of other keys under a watched prefix', bystanders(10_000), 'ours'],
 ];
 
+/** In turns, since what else the machine does matters more than what is measured. */
+const STOPPED: readonly (readonly [name: string, stop: boolean])[] = [
+  ['1 000 watchers of a key, 1 000 puts/s', false],
+  ['1 000 watchers of a key, 1 000 puts/s, beside a stopped client', true],
+  ['1 000 watchers of a key, 1 000 puts/s, again', false],
+  ['1 000 watchers of a key, 1 000 puts/s, beside a stopped client, again', true],
+];
+
 const LATENCY = 'put to last delivery, 100 watchers, some 200 puts/s';
 
 const only = process.env.BENCH_ONLY;
@@ -204,6 +213,12 @@ for (const [name, work, who] of WORKS) {
     report(name, contestant, result);
     await sleep(500);
   }
+}
+for (const [name, stop] of STOPPED) {
+  if (!wanted(name)) continue;
+  await using contestants = await startContestants();
+  using etcd = new RawGrpcClient(contestants.etcd.address);
+  report(name, contestants.ours, await besideStopped(contestants.ours, etcd, stop));
 }
 if (wanted(LATENCY)) {
   await using contestants = await startContestants();

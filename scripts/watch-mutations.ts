@@ -37,7 +37,12 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (this.#fromNow && this.header.revision > this.applied) {',
     'if (this.#fromNow && this.header.revision > this.applied + 1e9) {',
   ),
-  mutation('applied-events-again', `${HUB}/batch.ts`, 'if (event.revision <= applied) continue;', ''),
+  mutation(
+    'applied-events-again',
+    `${HUB}/batch.ts`,
+    'if (event.revision <= applied) continue;',
+    'if (event.revision <= applied - 1e9) continue;',
+  ),
   mutation(
     'switch-over-skips-one',
     `${HUB}/cursors.ts`,
