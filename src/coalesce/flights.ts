@@ -17,8 +17,8 @@ export interface FlightLimits {
   readonly maxKeyBytes: number;
 }
 
-/** A bound of {@link FlightLimits}, by the name it has in metrics. */
-export type FlightLimit = 'flights' | 'members' | 'key_bytes';
+/** A bound of {@link FlightLimits}, or of what is kept for slow clients of streams, by the name it has in metrics. */
+export type FlightLimit = 'flights' | 'members' | 'key_bytes' | 'held_bytes';
 
 /** Is told what becomes of reads, for metrics. */
 export interface FlightObserver {
@@ -28,7 +28,7 @@ export interface FlightObserver {
   ended(): void;
   /** A read shares the call of another one. */
   joined(): void;
-  /** A read was forwarded by itself because a bound was reached. */
+  /** A bound was reached: a read was forwarded by itself, or a slow client of a stream had to go. */
   refused(limit: FlightLimit): void;
 }
 

@@ -9,7 +9,7 @@ export class ReadMetrics implements FlightObserver {
   #sent = 0;
   #ended = 0;
   #joined = 0;
-  readonly #refused: Record<FlightLimit, number> = { flights: 0, members: 0, key_bytes: 0 };
+  readonly #refused: Record<FlightLimit, number> = { flights: 0, members: 0, key_bytes: 0, held_bytes: 0 };
 
   constructor(registry: Registry) {
     this.#expose(registry, 'flights', 'Calls to etcd that reads may share.', () => this.#sent);

@@ -7,7 +7,9 @@
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { type FlightObserver, Flights } from '../coalesce/flights.ts';
 import type { ReadLayer } from '../coalesce/read-layer.ts';
+import { StreamFlights } from '../coalesce/stream-flights.ts';
 import type { Upstream } from '../rpc/contract.ts';
+import { forwardStream } from './forward.ts';
 import { methodOf } from './methods.ts';
 import type { OwnMethod } from './services.ts';
 
@@ -38,7 +40,14 @@ export function kvService({ upstream, coalescing, maxFlights, observer, layers }
   const limits = { maxFlights, maxMembers: MAX_MEMBERS, maxKeyBytes: MAX_KEY_BYTES };
   let reads: ReadLayer = coalescing ? new Flights(upstream, limits, observer) : direct(upstream);
   for (const layer of layers) reads = layer(reads);
-  return [{ method: methodOf(KV.method.range), unary: (request, call) => reads.read(request, call) }];
+  const own: OwnMethod[] = [
+    { method: methodOf(KV.method.range), unary: (request, call) => reads.read(request, call) },
+  ];
+  if (coalescing) {
+    const streams = new StreamFlights({ upstream, forward: forwardStream(upstream), limits, observer });
+    own.push({ method: methodOf(KV.method.rangeStream), stream: streams.serve });
+  }
+  return own;
 }
 
 function direct(upstream: Upstream): ReadLayer {

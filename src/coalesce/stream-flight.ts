@@ -1,0 +1,219 @@
+/**
+ * One streaming read of etcd on behalf of several clients that ask the same. Each gets every message at its own pace:
+ * what the fastest has and the slowest has not is kept, once for all of them. etcd is held back only while nobody
+ * reads. Too much kept is the fault of the slowest, and it has to go: the others do not wait for it.
+ */
+import type {
+  Call,
+  ClientStream,
+  ClientStreamListener,
+  ServerStream,
+  ServerStreamListener,
+  Upstream,
+} from '../rpc/contract.ts';
+import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
+
+/** What all streaming reads may keep for those of their clients that lag. */
+export interface HeldMessages {
+  /** Bytes kept now. */
+  bytes: number;
+  /** Bytes that may be kept; the one message that clients are being sent comes on top. */
+  readonly limit: number;
+}
+
+/** Is told what becomes of a flight. */
+export interface StreamFlightOwner {
+  readonly held: HeldMessages;
+  /** Nothing that comes later has to wait for it: it has ended, or is held back by its own clients. Called once. */
+  landed(flight: StreamFlight): void;
+  /** A client was let go because too much was kept for it. */
+  tooSlow(): void;
+}
+
+export class StreamFlight implements ClientStreamListener {
+  readonly #owner: StreamFlightOwner;
+  readonly #request: Uint8Array;
+  readonly #members = new Set<Member>();
+  /** The messages that some member has not been sent. */
+  #messages: Uint8Array[] = [];
+  /** How many came before those. */
+  #gone = 0;
+  #etcd: ClientStream | undefined;
+  #paused = false;
+  #landed = false;
+  #end: { readonly status: Status; readonly trailers: Metadata } | undefined;
+
+  constructor(owner: StreamFlightOwner, request: Uint8Array) {
+    this.#owner = owner;
+    this.#request = request;
+  }
+
+  /** How many clients it has. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Adds a client. Only before it is sent. */
+  join(client: ServerStream, call: Call): void {
+    if (this.#etcd !== undefined) throw new Error('a flight takes no members after it was sent');
+    const member = new Member(this, client, call);
+    this.#members.add(member);
+    client.listener = member;
+  }
+
+  /** Asks etcd, in the name of its members, whose metadata are the same. */
+  send(upstream: Upstream): void {
+    let deadline = 0;
+    let first: Call | undefined;
+    for (const { call } of this.#members) {
+      first ??= call;
+      deadline = Math.max(deadline, call.deadline);
+    }
+    if (first === undefined) return;
+    this.#etcd = upstream.stream(new OwnCall(first.method, first.metadata, deadline), this);
+    this.#etcd.send(this.#request);
+    this.#etcd.halfClose();
+  }
+
+  onHeaders(metadata: Metadata): void {
+    for (const { client, call } of this.#members) {
+      call.responseHeaders = metadata;
+      client.sendHeaders();
+    }
+  }
+
+  onMessage(message: Uint8Array): void {
+    const { held } = this.#owner;
+    this.#messages.push(message);
+    held.bytes += message.length;
+    for (const member of this.#members) if (!member.blocked) this.#pump(member);
+    this.#trim();
+    while (held.bytes > held.limit && this.#members.size > 1 && this.#messages.length > 1)
+      this.#dropSlowest();
+    this.#flow();
+  }
+
+  onDrain(): void {
+    // The request is one message; nothing is held back.
+  }
+
+  onEnd(status: Status, trailers: Metadata): void {
+    this.#end = { status, trailers };
+    for (const member of this.#members) if (!member.blocked) this.#pump(member);
+    this.#land();
+  }
+
+  /** A member reads again. */
+  drained(member: Member): void {
+    member.blocked = false;
+    this.#pump(member);
+    this.#trim();
+    this.#flow();
+  }
+
+  /** A member is gone. */
+  left(member: Member): void {
+    if (!this.#members.delete(member)) return;
+    this.#trim();
+    if (this.#members.size > 0 || this.#etcd === undefined) this.#flow();
+    else if (this.#end === undefined) {
+      this.#etcd.cancel();
+      this.#land();
+    }
+  }
+
+  /** Sends a member what it takes. */
+  #pump(member: Member): void {
+    while (member.next < this.#gone + this.#messages.length) {
+      const message = this.#messages[member.next - this.#gone] as Uint8Array;
+      member.next++;
+      if (member.client.send(message)) continue;
+      member.blocked = true;
+      return;
+    }
+    if (this.#end !== undefined) this.#finish(member, this.#end.status, this.#end.trailers);
+  }
+
+  #finish(member: Member, status: Status, trailers: Metadata): void {
+    this.#members.delete(member);
+    if (trailers !== NO_METADATA) member.call.responseTrailers = trailers;
+    member.client.end(status);
+  }
+
+  /** Forgets what everybody has been sent. */
+  #trim(): void {
+    let least = this.#gone + this.#messages.length;
+    for (const { next } of this.#members) if (next < least) least = next;
+    const count = least - this.#gone;
+    if (count === 0) return;
+    for (let i = 0; i < count; i++) this.#owner.held.bytes -= (this.#messages[i] as Uint8Array).length;
+    this.#messages = this.#messages.slice(count);
+    this.#gone = least;
+  }
+
+  #dropSlowest(): void {
+    let slowest: Member | undefined;
+    for (const member of this.#members)
+      if (slowest === undefined || member.next < slowest.next) slowest = member;
+    if (slowest === undefined) return;
+    this.#owner.tooSlow();
+    this.#finish(slowest, new RpcError(Code.UNAVAILABLE, TOO_SLOW), NO_METADATA);
+    this.#trim();
+  }
+
+  /** Lets etcd go on if anybody reads. */
+  #flow(): void {
+    if (this.#etcd === undefined || this.#end !== undefined || this.#members.size === 0) return;
+    let paused = true;
+    for (const { blocked } of this.#members) paused &&= blocked;
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    if (paused) {
+      this.#etcd.pause();
+      this.#land();
+    } else this.#etcd.resume();
+  }
+
+  #land(): void {
+    if (this.#landed) return;
+    this.#landed = true;
+    this.#owner.landed(this);
+  }
+}
+
+/** One client's part in a flight. */
+class Member implements ServerStreamListener {
+  readonly client: ServerStream;
+  readonly call: Call;
+  /** The number of the message that it gets next. */
+  next = 0;
+  /** It does not read. */
+  blocked = false;
+  readonly #flight: StreamFlight;
+
+  constructor(flight: StreamFlight, client: ServerStream, call: Call) {
+    this.#flight = flight;
+    this.client = client;
+    this.call = call;
+  }
+
+  onMessage(): void {
+    // A client that has closed its side sends nothing.
+  }
+
+  onHalfClose(): void {
+    // It was half-closed when it joined.
+  }
+
+  onDrain(): void {
+    this.#flight.drained(this);
+  }
+
+  onCancel(): void {
+    this.#flight.left(this);
+  }
+}
+
+const TOO_SLOW = 'etcd-connect-proxy: the client does not keep up with the others that read the same';
