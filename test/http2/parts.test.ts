@@ -71,9 +71,10 @@ test('a frame header that comes octet by octet is not read before it is whole', 
       seen.push(`${type} ${flags} ${id} ${source.toString('latin1', start, end)}`),
   };
   const reader = new FrameReader(sink, 16_384, false);
-  const bytes = Buffer.concat([raw.frame('DATA', 1, 3, Buffer.from('abc')), raw.frame('PING', 0, 0)]);
+  const longest = 'x'.repeat(16_384);
+  const bytes = Buffer.concat([raw.frame('DATA', 1, 3, Buffer.from(longest)), raw.frame('PING', 0, 0)]);
   for (const octet of bytes) reader.feed(Buffer.of(octet));
-  assert.deepEqual(seen, ['0 1 3 abc', '6 0 0 ']);
+  assert.deepEqual(seen, [`0 1 3 ${longest}`, '6 0 0 ']);
   assert.equal(reader.incomplete, false);
 });
 
