@@ -1,7 +1,7 @@
 /**
  * `npm run bench:attacks`: what hostile clients do to everybody else. Each attack runs from a process of its own, on
- * connections that are replaced as soon as they are cut off, against etcd, its grpc-proxy and this proxy in turns,
- * while another client reads at a steady pace. Writes docs/benchmarks.md. `BENCH_ONLY` picks attacks by name.
+ * many connections that are replaced as soon as they are cut off and then on one that comes back a few times a second,
+ * against etcd, its grpc-proxy and this proxy in turns, while another client reads at a steady pace. Writes docs/benchmarks.md. `BENCH_ONLY` picks attacks by name.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ATTACKS } from '../test/http2/support/attacks.ts';
@@ -21,6 +21,8 @@ const WARM_UP_MS = 500;
 /** Time for what was held to be let go. */
 const AFTER_MS = 700;
 const CONNECTIONS = 8;
+/** A single offender comes back so many milliseconds after it was cut off. */
+const RETURN_MS = 200;
 const ATTACKER = `${import.meta.dirname}/support/attacker.ts`;
 
 /** The highest resident memory of a process while something goes on, in bytes. */
@@ -40,14 +42,27 @@ const pace = ({ p50, p99, failed }: Pace): string =>
   `${p50.toFixed(1)} / ${p99.toFixed(1)}${failed > 0 ? ` (${failed} failed)` : ''}`;
 const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
+/** Who attacks: so many connections, each replaced so many milliseconds after it was cut off. */
+interface Crowd {
+  readonly title: string;
+  readonly connections: number;
+  readonly returnMs: number;
+}
+
 /** One attack on one contestant: its row. */
-async function row(name: string, connections: number, contestant: Contestant): Promise<string> {
+async function row(name: string, crowd: Crowd, contestant: Contestant): Promise<string> {
   const { address, pid } = contestant;
   const port = address.split(':')[1] as string;
   using victim = await Victim.open(address, 'bench/key');
   const before = await victim.measure(BEFORE_MS);
   const memory = residentBytes(pid);
-  const attacker = await startProcess('node', [ATTACKER, port, name, String(connections)]);
+  const attacker = await startProcess('node', [
+    ATTACKER,
+    port,
+    name,
+    String(crowd.connections),
+    String(crowd.returnMs),
+  ]);
   await sleep(WARM_UP_MS);
   const cpu = cpuSeconds(pid);
   const { result: during, peak } = await peakOf(pid, victim.measure(DURING_MS));
@@ -57,7 +72,7 @@ async function row(name: string, connections: number, contestant: Contestant): P
   await attacker.stop();
   await sleep(AFTER_MS);
   const cells = [
-    ...[name, contestant.name, pace(before), pace(during), used.toFixed(2)],
+    ...[`${name}${crowd.title}`, contestant.name, pace(before), pace(during), used.toFixed(2)],
     [mib(memory), mib(peak), mib(residentBytes(pid))].join(' → '),
     String(cut),
   ];
@@ -76,9 +91,13 @@ const wanted = (process.env.BENCH_ONLY ?? '').split(',');
 const works = [{ name: 'nothing', connections: undefined }, ...ATTACKS].filter(({ name }) =>
   wanted.some((part) => name.includes(part)),
 );
-for (const { name, connections } of works) {
+const runs = works.flatMap(({ name, connections }) => [
+  { name, crowd: { title: '', connections: connections ?? CONNECTIONS, returnMs: 0 } },
+  { name, crowd: { title: ', one offender', connections: 1, returnMs: RETURN_MS } },
+]);
+for (const { name, crowd } of runs) {
   for (const contestant of [contestants.etcd, contestants.incumbent, contestants.ours]) {
-    const line = await row(name, connections ?? CONNECTIONS, contestant).catch(
+    const line = await row(name, crowd, contestant).catch(
       (error: unknown) =>
         `| ${name} | ${contestant.name} | failed: ${String(error).split('\n')[0]} | | | | |`,
     );
@@ -86,6 +105,6 @@ for (const { name, connections } of works) {
     table.push(line);
   }
 }
-const setup = `etcd ${contestants.version}; a linearizable read every 2 ms on a connection of its own, measured for ${DURING_MS / 1000} s under each attack. An attack has ${CONNECTIONS} connections (slow ones 1 000), replaced as they are cut off, and a core of the same two: \`nothing\` keeps that core busy without connecting, and is what the others compare with.`;
+const setup = `etcd ${contestants.version}; a linearizable read every 2 ms on a connection of its own, measured for ${DURING_MS / 1000} s under each attack. An attack has ${CONNECTIONS} connections (slow ones 1 000), replaced as they are cut off, or one ("one offender") that comes back ${RETURN_MS} ms after it was, and a core of the same two: \`nothing\` keeps that core busy without connecting, and is what the others compare with.`;
 if (process.env.BENCH_ONLY === undefined)
   await writeSection('Under attack', 'npm run bench:attacks', setup, table);

@@ -1,12 +1,12 @@
 /**
- * A hostile client as a process of its own: `attacker.ts <port> <attack> <connections>`. It attacks until its input
- * ends, and then writes how many of its connections were cut off. The attack `nothing` only keeps a core busy, which
+ * A hostile client as a process of its own: `attacker.ts <port> <attack> <connections> <return after ms>`. It attacks
+ * until its input ends, and then writes how many of its connections were cut off. The attack `nothing` only keeps a core busy, which
  * is what any attack does to everybody else on the same machine.
  */
 import { Attacker } from '../../test/http2/support/attacker.ts';
 import { attackNamed } from '../../test/http2/support/attacks.ts';
 
-const [port, name, connections] = process.argv.slice(2) as [string, string, string];
+const [port, name, connections, returnMs] = process.argv.slice(2) as [string, string, string, string];
 
 function spin(): void {
   const end = performance.now() + 5;
@@ -16,7 +16,10 @@ function spin(): void {
 
 let attacker: Attacker | undefined;
 if (name === 'nothing') spin();
-else attacker = new Attacker(Number(port), attackNamed(name), Number(connections));
+else {
+  const forever = Number.POSITIVE_INFINITY;
+  attacker = new Attacker(Number(port), attackNamed(name), Number(connections), forever, Number(returnMs));
+}
 
 process.stdin.on('end', () => {
   process.stdout.write(`cut ${attacker?.cut ?? 0}\n`);

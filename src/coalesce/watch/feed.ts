@@ -284,10 +284,9 @@ export class Feed implements UpstreamWatchOwner {
     const { header, compactRevision, cancelReason } = response;
     this.#watch?.cancel();
     this.#watch = undefined;
-    if (compactRevision > 0) {
-      this.context.compacted(compactRevision);
-      this.#finish({ kind: 'compacted', header, revision: compactRevision });
-    } else this.#finish({ kind: 'canceled', header, reason: cancelReason });
+    if (compactRevision > 0) this.context.compacted(compactRevision);
+    if (compactRevision > 0) this.#finish({ kind: 'compacted', header, revision: compactRevision });
+    else this.#finish({ kind: 'canceled', header, reason: cancelReason });
   }
 
   #finish(terminal: Terminal): void {

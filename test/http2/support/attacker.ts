@@ -13,6 +13,7 @@ export class Attacker {
   readonly codes = new Set<number>();
   readonly #attack: Attack;
   readonly #port: number;
+  readonly #returnMs: number;
   readonly #sockets = new Set<net.Socket>();
   /** Connections that may still be opened. */
   #left: number;
@@ -22,10 +23,18 @@ export class Attacker {
    * Begins.
    * @param connections at a time
    * @param total in all; without it the attack goes on until {@link stop}
+   * @param returnMs milliseconds until a connection that was cut off is replaced
    */
-  constructor(port: number, attack: Attack, connections: number, total = Number.POSITIVE_INFINITY) {
+  constructor(
+    port: number,
+    attack: Attack,
+    connections: number,
+    total = Number.POSITIVE_INFINITY,
+    returnMs = 0,
+  ) {
     this.#attack = attack;
     this.#port = port;
+    this.#returnMs = returnMs;
     this.#left = total;
     for (let i = 0; i < connections; i++) this.#open();
   }
@@ -52,7 +61,8 @@ export class Attacker {
       this.#sockets.delete(socket);
       socket.destroy();
       if (!this.#stopped) this.cut++;
-      setImmediate(() => this.#open());
+      if (this.#returnMs > 0) setTimeout(() => this.#open(), this.#returnMs);
+      else setImmediate(() => this.#open());
     };
     for (const event of ['error', 'end', 'close']) socket.on(event, finish);
     this.#listen(socket);
