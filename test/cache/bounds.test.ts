@@ -7,7 +7,7 @@ import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { bytes } from '../reads/clients.ts';
-import { type Place, serializable, setUp } from './place.ts';
+import { type Place, serializable, setUp, until } from './place.ts';
 
 /** Different keys that are read; 1 000 000 takes a minute. */
 const KEYS = Number(process.env.CACHE_KEYS ?? 30_000);
@@ -88,16 +88,34 @@ describe('bounds', () => {
   test('on a feed that is there anyway, as many are remembered as the bytes allow, and the used ones stay', async () => {
     const { cache, warm } = place;
     await warm({ key: bytes('free/hot') });
-    const covers = MAX_BYTES / 8192;
+    const covers = MAX_BYTES / 2048;
+    const { evicted } = cache.stats;
     for (let i = 0; i < 10; i++) {
       await readAll(`free/${i}`, 20, 3);
       assert.ok(cache.bytes <= MAX_BYTES, `${cache.bytes} bytes`);
       assert.ok(cache.covers <= covers, `${cache.covers} ranges`);
     }
-    assert.ok(cache.stats.limits.covers > 0);
+    assert.ok(cache.stats.limits.covers > 0 || cache.stats.evicted > evicted);
     const { hits } = cache.stats;
     assert.ok(ask('free/hot') instanceof Uint8Array);
     assert.equal(cache.stats.hits, hits + 1);
     assert.equal(cache.feeds, MAX_FEEDS, 'the ridden feed costs nothing');
+  });
+
+  test('ranges whose answers are gone are bounded too', async () => {
+    const { cache, direct } = place;
+    const { covers: refused } = cache.stats.limits;
+    for (let i = 0; i < 20 && cache.stats.limits.covers === refused; i++) {
+      const name = `free/gone/${i}`;
+      const { changed } = cache.stats;
+      const before = cache.entries;
+      await readAll(name, 20, 3);
+      const keys = Array.from({ length: 20 }, (_, j) => bytes(`${name}/${j}`));
+      await Promise.all(keys.map((key) => direct.put({ key })));
+      await until(() => cache.entries <= before, 'the events');
+      assert.ok(cache.stats.changed > changed || cache.stats.limits.covers > refused);
+      assert.ok(cache.covers <= MAX_BYTES / 2048);
+    }
+    assert.ok(cache.stats.limits.covers > refused);
   });
 });

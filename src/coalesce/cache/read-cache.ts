@@ -43,7 +43,7 @@ const MAX_KEY_BYTES = 8192;
 const ENTRY_SHARE = 1 / 8;
 
 /** A cover for each so many bytes of the whole: ranges without entries do not take all of it. */
-const BYTES_PER_COVER = 8192;
+const BYTES_PER_COVER = 2048;
 
 /** A read on its way to etcd whose answer is to be remembered. */
 interface Fill {
