@@ -7,6 +7,9 @@ import type { Registry } from '@prometheus-io/client';
 import { ReadCache } from './coalesce/cache/read-cache.ts';
 import { MirroredReads } from './coalesce/mirror/mirrored-reads.ts';
 import { Mirrors } from './coalesce/mirror/mirrors.ts';
+import { readRangeQuery } from './coalesce/mirror/range-query.ts';
+import { readTxnQuery } from './coalesce/mirror/txn-query.ts';
+import type { ReadLayer } from './coalesce/read-layer.ts';
 import { SeenRevision } from './coalesce/seen-revision.ts';
 import { SeenUpstream } from './coalesce/seen-upstream.ts';
 import type { WatchHub } from './coalesce/watch/hub.ts';
@@ -17,7 +20,7 @@ import { exposeMirrors, mirrorLog } from './observe/mirror-metrics.ts';
 import { ReadMetrics } from './observe/read-metrics.ts';
 import type { Upstream } from './rpc/contract.ts';
 import { authService } from './services/auth.ts';
-import { kvService, type Layer } from './services/kv.ts';
+import { kvService, type Layer, TXN } from './services/kv.ts';
 import type { OwnMethod } from './services/services.ts';
 import { WATCH_METHODS } from './services/watch.ts';
 
@@ -62,10 +65,11 @@ export function buildReads({ config, registry, log, cluster, hub }: Parts): Read
     range: WATCH_METHODS.range,
     log: mirrorLog(log),
   });
+  const waitMs = config.get('duration', 'cache-wait');
+  const fallBacks = { waitMs, max: config.get('integer', 'cache-max-fallbacks') };
+  const mirroring = { mirrors, probes: mirrors.probes, seen, fallBacks };
   if (mirrors.all.length > 0) {
-    const waitMs = config.get('duration', 'cache-wait');
-    const fallBacks = { waitMs, max: config.get('integer', 'cache-max-fallbacks') };
-    layers.push((below) => new MirroredReads(below, { mirrors, probes: mirrors.probes, seen, fallBacks }));
+    layers.push((below) => new MirroredReads(below, { ...mirroring, parse: readRangeQuery }));
     exposeMirrors(registry, mirrors, seen);
   }
   const upstream = layers.length > 0 ? new SeenUpstream(cluster, seen) : cluster;
@@ -76,6 +80,11 @@ export function buildReads({ config, registry, log, cluster, hub }: Parts): Read
     observer: new ReadMetrics(registry),
     layers,
   });
+  if (mirrors.all.length > 0) {
+    const below: ReadLayer = { read: (request, call) => upstream.unary(request, call) };
+    const txns = new MirroredReads(below, { ...mirroring, parse: readTxnQuery });
+    own.push({ method: TXN, unary: (request, call) => txns.read(request, call) });
+  }
   exposeCache(registry, cache);
   if (layers.length > 0) {
     const changed = (): void => {

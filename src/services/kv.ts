@@ -16,6 +16,9 @@ import type { OwnMethod } from './services.ts';
 /** Puts a layer above another. */
 export type Layer = (below: ReadLayer) => ReadLayer;
 
+/** For a handler that answers transactions which only read. */
+export const TXN = methodOf(KV.method.txn);
+
 /** What the handlers of KV need. */
 export interface KvOptions {
   readonly upstream: Upstream;

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
 import { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
+import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
 import type { Probes } from '../../src/coalesce/mirror/read-probes.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import { WatchHub } from '../../src/coalesce/watch/hub.ts';
@@ -57,7 +58,13 @@ describe('the rule of asking after the read came', () => {
   function handler(probes: Probes): UnaryHandler {
     const below = { read: () => assert.fail('nothing is forwarded') };
     const fallBacks = { max: 10, waitMs: 20_000 };
-    const reads = new MirroredReads(below, { mirrors, probes, seen: new SeenRevision(), fallBacks });
+    const reads = new MirroredReads(below, {
+      parse: readRangeQuery,
+      mirrors,
+      probes,
+      seen: new SeenRevision(),
+      fallBacks,
+    });
     return (request, call) => reads.read(request, call);
   }
 

@@ -1,5 +1,5 @@
 /**
- * The layer of reads that mirrors answer.
+ * The layer of reads, or of transactions that only read, that mirrors answer.
  *
  * A linearizable read asks etcd for its revision, after it came and together with all others that wait, and is answered
  * when the mirror has applied that revision. A serializable one is answered at once, unless some client has been told
@@ -15,17 +15,24 @@ import { type FallBackLimits, FallBacks } from './fall-backs.ts';
 import { HotReplies } from './hot-replies.ts';
 import type { Mirror } from './mirror.ts';
 import type { Mirrors } from './mirrors.ts';
-import { type RangeQuery, readRangeQuery } from './range-query.ts';
+import type { RangeQuery } from './range-query.ts';
 import { type NoAnswer, rangeReply } from './range-reply.ts';
 import type { Probes } from './read-probes.ts';
 import type { FallBack } from './stats.ts';
 import type { Store } from './store.ts';
+import { TxnQuery } from './txn-query.ts';
+import { txnReply } from './txn-reply.ts';
 import { type WaitingRead, type WaitingReadOwner, WaitingReads } from './waiting-read.ts';
 
 /** Those that come because a mirror lags, many at once. */
 const CAPPED: ReadonlySet<FallBack> = new Set(['timeout', 'failed', 'loading']);
 
+/** What a client asks. */
+export type Query = RangeQuery | TxnQuery;
+
 export interface MirroredReadsOptions {
+  /** Reads a request; `undefined`: no mirror can answer it. */
+  readonly parse: (request: Uint8Array) => Query | undefined;
   readonly mirrors: Mirrors;
   readonly probes: Probes;
   readonly seen: SeenRevision;
@@ -34,6 +41,7 @@ export interface MirroredReadsOptions {
 
 export class MirroredReads implements ReadLayer, WaitingReadOwner {
   readonly #below: ReadLayer;
+  readonly #parse: (request: Uint8Array) => Query | undefined;
   readonly #mirrors: Mirrors;
   readonly #probes: Probes;
   readonly #seen: SeenRevision;
@@ -41,8 +49,9 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
   readonly #fallBacks: FallBacks;
   readonly #waiting: WaitingReads;
 
-  constructor(below: ReadLayer, { mirrors, probes, seen, fallBacks }: MirroredReadsOptions) {
+  constructor(below: ReadLayer, { parse, mirrors, probes, seen, fallBacks }: MirroredReadsOptions) {
     this.#below = below;
+    this.#parse = parse;
     this.#mirrors = mirrors;
     this.#probes = probes;
     this.#seen = seen;
@@ -51,14 +60,16 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
   }
 
   read(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
-    const query = readRangeQuery(request);
+    const query = this.#parse(request);
     const mirror = query === undefined ? undefined : this.#mirrors.find(query);
     if (query === undefined || mirror === undefined) return this.#below.read(request, call);
     const { store } = mirror;
     if (store === undefined) return this.#pass('loading', request, call);
     if (query.revision !== 0 && (query.revision < store.floor || query.revision > store.applied))
       return this.#pass('revision', request, call);
-    const probe = this.#probes.of(identityOf(call.metadata), query);
+    const identity = identityOf(call.metadata);
+    if (query instanceof TxnQuery && identity.hasToken) return this.#pass('token', request, call);
+    const probe = this.#probes.of(identity, query);
     if (!mayLag(query))
       return this.#waiting.add(mirror, query, request, call, (read) => probe.revision(read));
     if (!probe.allowed)
@@ -135,13 +146,14 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
   #reply(
     mirror: Mirror,
     store: Store,
-    query: RangeQuery,
+    query: Query,
     request: Uint8Array,
   ): Uint8Array | NoAnswer | 'revision' {
     const header = mirror.header(store);
     const revision = query.revision === 0 ? store.applied : query.revision;
     if (revision < store.floor || revision > store.applied) return 'revision';
     this.#seen.raise(store.applied);
+    if (query instanceof TxnQuery) return txnReply(store, query, header);
     if (query.exact || query.revision !== 0) return rangeReply(store, query, revision, header);
     const key = Buffer.from(request.buffer, request.byteOffset, request.length).toString('latin1');
     const hot = this.#hot.get(key, store, query, header);
@@ -158,6 +170,6 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
 }
 
 /** Whether a read may be behind etcd. For a past revision etcd is asked in any case, since it may be compacted. */
-function mayLag({ serializable, revision }: RangeQuery): boolean {
+function mayLag({ serializable, revision }: Query): boolean {
   return serializable && revision === 0;
 }

@@ -6,7 +6,7 @@
  *     Mirror          one prefix: snapshot and feed, loading and losing it
  *       Store           every key's versions, from `floor` to `applied`
  *       Arrivals        who waits until something has been applied
- *     rangeReply      etcd's Range on the store
+ *     rangeReply      etcd's Range on the store; txnReply: several of them at once
  *     FallBacks       the bounded way to etcd
  */
 import { NO_METADATA } from '../../rpc/metadata.ts';
@@ -16,7 +16,6 @@ import type { SeenRevision } from '../seen-revision.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import { identityOf } from '../watch/identity.ts';
 import { Mirror, type MirrorLog } from './mirror.ts';
-import type { RangeQuery } from './range-query.ts';
 import { ReadProbes } from './read-probes.ts';
 import { MirrorStats } from './stats.ts';
 
@@ -60,7 +59,7 @@ export class Mirrors {
   }
 
   /** The mirror that has all keys of a read. */
-  find({ start, end }: RangeQuery): Mirror | undefined {
+  find({ start, end }: { readonly start: string; readonly end: string }): Mirror | undefined {
     for (const mirror of this.all) if (start >= mirror.range.start && end <= mirror.range.end) return mirror;
     return undefined;
   }

@@ -17,7 +17,7 @@ const STABLE = 6;
 /** More keys than these are neither sorted nor rewritten here: nothing else is served meanwhile. */
 const MAX_REWORKED = 20_000;
 /** Replies above this are left to etcd, for the same reason. Bytes. */
-const MAX_REPLY_BYTES = 64 << 20;
+export const MAX_REPLY_BYTES = 64 << 20;
 
 /** A whole reply's end: one key. */
 const ONE = String.fromCharCode(COUNT_TAG, 1);

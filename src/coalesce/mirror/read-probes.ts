@@ -9,7 +9,6 @@ import { RpcError } from '../../rpc/status.ts';
 import { KeyRange } from '../key-range.ts';
 import type { Identity } from '../watch/identity.ts';
 import { type Asker, isRefusal, type Read, RevisionProbe } from '../watch/revision-probe.ts';
-import type { RangeQuery } from './range-query.ts';
 
 /** For so long etcd's permission counts for serializable reads, in milliseconds. */
 export const PERMISSION_MS = 1000;
@@ -30,9 +29,16 @@ export interface Probe {
   permission(asker: Asker): void;
 }
 
+/** `key` and `range_end` of a read. */
+export interface ReadRange {
+  readonly start: string;
+  readonly rangeEnd: string;
+}
+
 /** Finds the probe for a client's read. */
 export interface Probes {
-  of(identity: Identity, query: RangeQuery): Probe;
+  /** @param range what is read, latin1; it matters with a token only */
+  of(identity: Identity, range: ReadRange): Probe;
 }
 
 class ReadProbe implements Probe {
@@ -80,8 +86,8 @@ export class ReadProbes implements Probes {
     this.#read = read;
   }
 
-  of(identity: Identity, query: RangeQuery): ReadProbe {
-    const range = identity.hasToken ? new KeyRange(query.start, query.rangeEnd) : undefined;
+  of(identity: Identity, { start, rangeEnd }: ReadRange): ReadProbe {
+    const range = identity.hasToken ? new KeyRange(start, rangeEnd) : undefined;
     const key = range === undefined ? identity.id : `${identity.id}${range.id}`;
     let probe = this.#probes.get(key);
     if (probe === undefined) {

@@ -12,6 +12,8 @@ export type FallBack =
   | 'resuming'
   /** etcd refuses the client, and shall say so itself. */
   | 'refused'
+  /** A transaction of a client with a token: etcd has to check each of its ranges. */
+  | 'token'
   /** etcd could not be asked for its revision. */
   | 'failed'
   /** The revision asked for is none that the mirror knows, or it may be compacted. */

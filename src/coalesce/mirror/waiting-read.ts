@@ -7,7 +7,7 @@ import { Code, RpcError } from '../../rpc/status.ts';
 import type { Asker, ProbeResult } from '../watch/revision-probe.ts';
 import type { Arrival } from './arrivals.ts';
 import type { Mirror } from './mirror.ts';
-import type { RangeQuery } from './range-query.ts';
+import type { Query } from './mirrored-reads.ts';
 import type { FallBack } from './stats.ts';
 import type { Store } from './store.ts';
 
@@ -23,7 +23,7 @@ export interface WaitingReadOwner {
 
 export class WaitingRead implements Cancellable, Arrival, Asker {
   readonly mirror: Mirror;
-  readonly query: RangeQuery;
+  readonly query: Query;
   readonly request: Uint8Array;
   readonly call: Call;
   readonly resolve: (reply: Uint8Array | Promise<Uint8Array>) => void;
@@ -39,7 +39,7 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
   constructor(
     reads: WaitingReads,
     mirror: Mirror,
-    query: RangeQuery,
+    query: Query,
     request: Uint8Array,
     call: Call,
     until: number,
@@ -95,7 +95,7 @@ export class WaitingReads {
   /** Lets a read wait. `begin` is called at once with it. */
   add(
     mirror: Mirror,
-    query: RangeQuery,
+    query: Query,
     request: Uint8Array,
     call: Call,
     begin: (read: WaitingRead) => void,

@@ -1,0 +1,135 @@
+/** Reads that wait for a mirror: what they wait for never comes, comes too late, or is not wanted any more. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
+import { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
+import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
+import type { Probes } from '../../src/coalesce/mirror/read-probes.ts';
+import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
+import { WatchHub } from '../../src/coalesce/watch/hub.ts';
+import type { Asker } from '../../src/coalesce/watch/revision-probe.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import { WATCH_METHODS } from '../../src/services/watch.ts';
+import { until } from '../clients/wait.ts';
+import { bytes, connect, lightClientOf } from '../reads/clients.ts';
+import { outcome, readCall } from '../reads/held-upstream.ts';
+import { startEtcd } from '../support/etcd.ts';
+import { PREFIX, rangeRequest } from './support.ts';
+
+const nothing = (): void => {};
+const FORWARDED = Buffer.from('forwarded');
+
+describe('reads that wait for a mirror', () => {
+  const held = new AsyncDisposableStack();
+  let mirrors: Mirrors;
+
+  before(async () => {
+    const etcd = held.use(await startEtcd());
+    await lightClientOf(etcd.first.address, held).put({ key: bytes(`${PREFIX}k`), value: bytes('v') });
+    const upstream = connect(etcd.first.address);
+    held.defer(() => upstream.close());
+    const history = { historyBytes: 1 << 20, historyRevisions: 1000 };
+    const hub = new WatchHub({ upstream, methods: WATCH_METHODS, ...history, linger: 0 });
+    held.defer(() => hub.close());
+    mirrors = new Mirrors({
+      prefixes: [PREFIX],
+      bytes: 1 << 20,
+      historyRevisions: 1000,
+      hub,
+      seen: new SeenRevision(),
+      range: WATCH_METHODS.range,
+      log: { loaded: nothing, failed: nothing },
+    });
+    held.defer(() => mirrors.close());
+    mirrors.start();
+    await until('the mirror serves', () => mirrors.all[0]?.inSync === true);
+  });
+  after(() => held.disposeAsync());
+
+  /** Reads whose probes are kept, and answered when the test says so. */
+  function start(waitMs: number, seen = new SeenRevision()) {
+    const askers: Asker[] = [];
+    const probe = { allowed: true, revision: (asker: Asker) => void askers.push(asker) };
+    const probes: Probes = { of: () => ({ ...probe, permission: () => assert.fail('allowed already') }) };
+    let forwarded = 0;
+    const below = {
+      read: () => {
+        forwarded++;
+        return FORWARDED;
+      },
+    };
+    const fallBacks = { max: 1, waitMs };
+    const options = { parse: readRangeQuery, mirrors, probes, seen, fallBacks };
+    const reads = new MirroredReads(below, options);
+    return { askers, forwarded: () => forwarded, reads };
+  }
+  const request = (serializable = false) => rangeRequest({ key: bytes(`${PREFIX}k`), serializable });
+  const headerAt = (revision: number) => {
+    const cluster = mirrors.all[0]?.cluster ?? '';
+    return {
+      kind: 'ok' as const,
+      header: { bytes: new Uint8Array(), revision, cluster, member: '' },
+      doubtful: false,
+    };
+  };
+  const applied = () => mirrors.all[0]?.store?.applied ?? 0;
+
+  test('no answer to the question: forwarded after a while, and a late answer changes nothing', async () => {
+    const { askers, forwarded, reads } = start(20);
+    const before = mirrors.stats.fallBacks.get('timeout') ?? 0;
+    assert.equal(await reads.read(request(), readCall()), FORWARDED);
+    assert.equal(mirrors.stats.fallBacks.get('timeout'), before + 1);
+    askers[0]?.probed(headerAt(applied()));
+    assert.equal(forwarded(), 1);
+  });
+
+  test('a revision that does not come: forwarded', async () => {
+    const { askers, reads } = start(20);
+    const reply = reads.read(request(), readCall());
+    askers[0]?.probed(headerAt(applied() + 1000));
+    assert.equal(await reply, FORWARDED);
+  });
+
+  test('clients have been told of a revision that the mirror does not reach: serializable reads are forwarded', async () => {
+    const seen = new SeenRevision();
+    seen.raise(applied() + 1000);
+    const { reads } = start(20, seen);
+    assert.equal(await reads.read(request(true), readCall()), FORWARDED);
+  });
+
+  test('the mirror knows enough: a serializable read is answered within the call', () => {
+    const { reads, forwarded } = start(20);
+    assert.ok(reads.read(request(true), readCall()) instanceof Uint8Array);
+    assert.equal(forwarded(), 0);
+  });
+
+  test('the client is gone: nothing is forwarded', async () => {
+    const { askers, forwarded, reads } = start(60_000);
+    const call = readCall();
+    const result = outcome(reads.read(request(), call) as Promise<Uint8Array>);
+    call.cancel();
+    await until('it is told', () => result.error !== undefined);
+    assert.equal(RpcError.from(result.error).code, Code.CANCELLED);
+    askers[0]?.probed(headerAt(applied()));
+    assert.equal(forwarded(), 0);
+    assert.equal(result.reply, undefined);
+  });
+
+  test('the question fails or is refused: forwarded at once', async () => {
+    const { askers, reads } = start(60_000);
+    const refused = reads.read(request(), readCall());
+    askers[0]?.probed({ kind: 'refused' });
+    assert.equal(await refused, FORWARDED);
+    const failed = reads.read(request(), readCall());
+    askers[1]?.probed({ kind: 'failed', error: new RpcError(Code.UNAVAILABLE, 'no') });
+    assert.equal(await failed, FORWARDED);
+  });
+
+  test('another cluster answers the question: forwarded', async () => {
+    const { askers, reads } = start(60_000);
+    const reply = reads.read(request(), readCall());
+    const { header, ...rest } = headerAt(applied());
+    askers[0]?.probed({ ...rest, header: { ...header, cluster: 'another' } });
+    assert.equal(await reply, FORWARDED);
+  });
+});
