@@ -95,7 +95,7 @@ export const MUTATIONS: readonly Mutation[] = [
     'compaction-forgotten',
     `${HUB}/revision-probe.ts`,
     'doubtful = error.message.includes(COMPACTED);',
-    '',
+    'doubtful = error.message.includes(COMPACTED) && false;',
   ),
   mutation(
     'filters-swapped',

@@ -29,6 +29,8 @@ export function happening({ type, kv, prevKv }: Event): Happening {
 export class StoreHistory {
   readonly events: Happening[] = [];
   revision: number;
+  /** The highest revision that somebody has tried to compact at. */
+  compacted = 0;
   readonly #client: () => RawGrpcClient;
   #call: WatchCall | undefined;
   #closed = false;
@@ -44,6 +46,13 @@ export class StoreHistory {
   /** Waits until everything up to a revision is known. Something must have happened at that revision. */
   async reach(revision: number): Promise<void> {
     while (this.revision < revision) await this.#changed.promise;
+  }
+
+  /** Notes that a revision, or the first, is going to be compacted. */
+  compacting(revision: number): number {
+    const positive = Math.max(1, revision);
+    this.compacted = Math.max(this.compacted, positive);
+    return positive;
   }
 
   close(): void {

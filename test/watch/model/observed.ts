@@ -84,19 +84,23 @@ export class Observed {
     if (this.#created) this.#progress = Math.max(this.#progress, revision);
   }
 
-  /** What is wrong with it, given what happened up to the end of the history; empty: nothing. */
-  problems(history: readonly Happening[]): string[] {
+  /**
+   * What is wrong with it; empty: nothing.
+   * @param history what happened up to its end
+   * @param compacted the highest revision that may be compacted
+   */
+  problems(history: readonly Happening[], compacted: number): string[] {
     if (this.fault !== undefined) return [this.fault];
     const expected = this.expected(history);
-    const form = (event: Happening): string => (this.wish.prevKv ? event.withPrev : event.plain);
     for (const [i, event] of this.seen.entries()) {
       const want = expected[i];
       if (want === undefined) return [`more than happened: ${event.withPrev}`];
-      // What was there before may have been compacted when etcd looked.
-      const same =
-        form(event) === form(want) || (event.plain === want.plain && event.withPrev.endsWith('nothing'));
-      if (!same) return [`event ${i} is ${form(event)} instead of ${form(want)}`];
-      if (!this.wish.prevKv && !event.withPrev.endsWith('nothing')) return ['prev_kv without being asked'];
+      const without = `${want.plain} after nothing`;
+      const form = this.wish.prevKv ? want.withPrev : without;
+      if (event.withPrev === form) continue;
+      // What was there before, a revision earlier, may have been compacted when etcd looked.
+      if (event.withPrev === without && event.revision - 1 <= compacted) continue;
+      return [`event ${i} is ${event.withPrev} instead of ${form}`];
     }
     if (this.compacted !== undefined) {
       const next = this.#next();

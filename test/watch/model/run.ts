@@ -74,5 +74,5 @@ function hasAll(watch: Observed, { history }: Bench): boolean {
 
 function complaints(watch: Observed, { history }: Bench, client: number): string[] {
   const about = `client ${client}, ${JSON.stringify(watch.wish)} from ${watch.start}`;
-  return watch.problems(history.events).map((problem) => `${problem}: ${about}`);
+  return watch.problems(history.events, history.compacted).map((problem) => `${problem}: ${about}`);
 }
