@@ -5,8 +5,8 @@
  */
 import { isAt } from '../coalesce/watch/cursors.ts';
 import type { Feed } from '../coalesce/watch/feed.ts';
-import { withRevision } from '../coalesce/watch/replies.ts';
 import type { Header } from '../coalesce/watch/response.ts';
+import { withRevision } from '../coalesce/watch/response.ts';
 import type { Watcher } from '../coalesce/watch/watcher.ts';
 
 export class ProgressRounds {

@@ -9,6 +9,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export interface RelayOptions {
   /** How much later bytes of the server arrive at the client, in milliseconds. */
   readonly delayMs?: number;
+  /** The same for bytes of the client on their way to the server. */
+  readonly requestDelayMs?: number;
 }
 
 /** One connection through the relay. */
@@ -18,7 +20,12 @@ class Wire {
   readonly #delayMs: number;
   #held: Buffer[] | undefined;
 
-  constructor(client: Socket, target: { host: string; port: number }, delayMs: number, held: boolean) {
+  constructor(
+    client: Socket,
+    target: { host: string; port: number },
+    { delayMs = 0, requestDelayMs = 0 }: RelayOptions,
+    held: boolean,
+  ) {
     this.#client = client;
     this.#server = connect(target);
     this.#delayMs = delayMs;
@@ -28,7 +35,10 @@ class Wire {
       socket.on('error', () => this.cut()); // a reset of one side is passed on to the other
       socket.on('close', () => this.cut());
     }
-    client.on('data', (bytes: Buffer) => this.#server.write(bytes));
+    client.on('data', (bytes: Buffer) => {
+      if (requestDelayMs === 0) this.#server.write(bytes);
+      else setTimeout(() => this.#server.write(bytes), requestDelayMs);
+    });
     this.#server.on('data', (bytes: Buffer) => {
       if (this.#delayMs === 0) this.#arrive(bytes);
       else setTimeout(() => this.#arrive(bytes), this.#delayMs);
@@ -61,7 +71,7 @@ export class Relay implements AsyncDisposable {
   /** Where it listens, as `host:port`. */
   address = '';
   readonly #target: { host: string; port: number };
-  readonly #delayMs: number;
+  readonly #options: RelayOptions;
   readonly #wires = new Set<Wire>();
   readonly #listener: Server;
   #held = false;
@@ -70,7 +80,7 @@ export class Relay implements AsyncDisposable {
   private constructor(target: string, options: RelayOptions) {
     const [host, port] = target.split(':');
     this.#target = { host: host as string, port: Number(port) };
-    this.#delayMs = options.delayMs ?? 0;
+    this.#options = options;
     this.#listener = createServer((client) => this.#accept(client));
   }
 
@@ -88,7 +98,7 @@ export class Relay implements AsyncDisposable {
       client.destroy();
       return;
     }
-    const wire = new Wire(client, this.#target, this.#delayMs, this.#held);
+    const wire = new Wire(client, this.#target, this.#options, this.#held);
     this.#wires.add(wire);
     client.on('close', () => this.#wires.delete(wire));
   }

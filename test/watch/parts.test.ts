@@ -11,9 +11,8 @@ import { KeyRanges } from '../../src/coalesce/key-ranges.ts';
 import { batchesOf } from '../../src/coalesce/watch/batch.ts';
 import { splitTail } from '../../src/coalesce/watch/fragments.ts';
 import { History, HistoryBudget } from '../../src/coalesce/watch/history.ts';
-import { withRevision } from '../../src/coalesce/watch/replies.ts';
 import { readRequest } from '../../src/coalesce/watch/requests.ts';
-import { readHeader, readResponse } from '../../src/coalesce/watch/response.ts';
+import { readHeader, readResponse, withRevision } from '../../src/coalesce/watch/response.ts';
 import { progressIsSafe } from '../../src/coalesce/watch/versions.ts';
 import { b } from '../support/watch-client.ts';
 

@@ -3,8 +3,7 @@
  * the range comes, they are the truth at every later revision too, up to the one that the feed has applied.
  */
 import { headerField } from '../watch/batch.ts';
-import { withRevision } from '../watch/replies.ts';
-import { type Header, readHeader } from '../watch/response.ts';
+import { type Header, readHeader, withRevision } from '../watch/response.ts';
 import { MalformedMessage, Scanner } from '../watch/scanner.ts';
 import type { Cover } from './cover.ts';
 

@@ -3,7 +3,7 @@
  * a WatchResponse: the header, then the events. What is sent of it to however many watchers shares these bytes.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import type { EventRecord, Header } from './response.ts';
+import { type EventRecord, type Header, withRevision } from './response.ts';
 
 /** An event within a batch. Offsets are into {@link Batch.bytes}; see {@link EventRecord}. */
 export interface BatchEvent {
@@ -120,15 +120,24 @@ function bodyOf(bytes: Buffer, start: number): number {
 /** Events up to this many bytes go into one batch, but for those of one revision, which stay together. */
 const BATCH_BYTES = 1 << 20;
 
-/** Makes batches of the events of a response that come after `applied`. */
-export function batchesOf(header: Header, events: readonly EventRecord[], applied: number): Batch[] {
+/**
+ * Makes batches of the events of a response that come after `applied`.
+ * @param apart each revision is one by itself, as if etcd had sent them one after the other
+ */
+export function batchesOf(
+  header: Header,
+  events: readonly EventRecord[],
+  applied: number,
+  apart = false,
+): Batch[] {
   const batches: Batch[] = [];
   let records: EventRecord[] = [];
   let bytes = 0;
   for (const event of events) {
     if (event.revision <= applied) continue;
-    if (bytes >= BATCH_BYTES && records.at(-1)?.revision !== event.revision) {
-      batches.push(new Batch(header, records));
+    const last = records.at(-1)?.revision ?? event.revision;
+    if ((apart || bytes >= BATCH_BYTES) && last !== event.revision) {
+      batches.push(new Batch(apart ? withRevision(header, last) : header, records));
       records = [];
       bytes = 0;
     }

@@ -6,7 +6,7 @@ import { variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
 import type { Feed } from './feed.ts';
-import { withRevision } from './replies.ts';
+import { withRevision } from './response.ts';
 import type { Watcher } from './watcher.ts';
 import { WatcherIndex } from './watcher-index.ts';
 

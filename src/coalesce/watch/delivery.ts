@@ -6,7 +6,7 @@ import type { Audience } from './audience.ts';
 import { type Batch, headerField } from './batch.ts';
 import type { FeedContext } from './feed-context.ts';
 import type { History } from './history.ts';
-import { withRevision } from './replies.ts';
+import { withRevision } from './response.ts';
 import type { Watcher } from './watcher.ts';
 
 /** etcd gives a watcher that catches up at most so many revisions at once. */

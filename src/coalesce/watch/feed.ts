@@ -17,6 +17,7 @@ import { ProgressQuestions } from './progress-questions.ts';
 import { type Header, NO_HEADER, type WatchResponse } from './response.ts';
 import { RetryDelay } from './retry-delay.ts';
 import { Subscribers } from './subscribers.ts';
+import { SyncPoint } from './sync-point.ts';
 import { isFinal, type Terminal } from './terminal.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
@@ -53,8 +54,9 @@ export class Feed implements UpstreamWatchOwner {
   #paused = false;
   /** The present stream to etcd was opened for what comes next, at whatever revision etcd was. */
   #fromNow = false;
-  /** {@link syncPoint} of the present stream. */
-  #began = Number.POSITIVE_INFINITY;
+  /** Up to here it may have missed events that were to come when it was started. */
+  #missed = 0;
+  readonly #sync = new SyncPoint();
   /** Whether it was started for events of the past. */
   readonly past: boolean;
 
@@ -91,7 +93,7 @@ export class Feed implements UpstreamWatchOwner {
    * etcd had when the present stream began. `Infinity` without a stream, and until its member is as far as the feed.
    */
   get syncPoint(): number {
-    return this.state === 'live' ? this.#began : Number.POSITIVE_INFINITY;
+    return this.state === 'live' ? this.#sync.revision : Number.POSITIVE_INFINITY;
   }
 
   /** Whether a watcher that needs everything from `next` on can be served. */
@@ -206,13 +208,14 @@ export class Feed implements UpstreamWatchOwner {
     if (this.#fromNow && this.header.revision > this.applied) {
       // The store had moved on before the watch was there: what lies between has to be watched from the past.
       this.#fromNow = false;
+      this.#missed = this.header.revision;
       this.#watch?.cancel();
       this.#watchFrom(this.applied + 1);
       return;
     }
     this.state = 'live';
-    this.#began = Number.POSITIVE_INFINITY;
-    this.#prove();
+    this.#sync.begin();
+    this.#sync.heard(this.header.revision, this.applied);
     this.#heardAt = performance.now();
     this.tickedAt = this.#heardAt;
     this.learnMember();
@@ -229,17 +232,11 @@ export class Feed implements UpstreamWatchOwner {
       // Its history is that of the other cluster: nobody new may be served from it.
       this.context.ended(this);
     }
-    this.#prove();
-  }
-
-  /** A member that is behind, or was set back, has not yet told all that this feed knows. */
-  #prove(): void {
-    const { revision } = this.header;
-    if (this.#began === Number.POSITIVE_INFINITY && revision >= this.applied) this.#began = revision;
+    this.#sync.heard(header.revision, this.applied);
   }
 
   #events({ events, header }: WatchResponse): void {
-    const batches = batchesOf(header, events, this.applied);
+    const batches = batchesOf(header, events, this.applied, this.applied < this.#missed);
     this.context.stats.received(events.length, batches);
     for (const batch of batches) {
       this.history.push(batch);

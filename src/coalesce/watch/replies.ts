@@ -1,8 +1,7 @@
 /** The responses to clients that are not events. Events never pass here. */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { headerField } from './batch.ts';
-import { type Header, readHeader } from './response.ts';
-import { Scanner } from './scanner.ts';
+import type { Header } from './response.ts';
 
 /** What a response says beside its header. */
 export interface Reply {
@@ -49,21 +48,3 @@ const idFields: Uint8Array[] = [];
 function encodeId(id: bigint): Uint8Array {
   return id === 0n ? new Uint8Array(0) : new BinaryWriter().uint32(0x10).int64(id).finish();
 }
-
-/** The same header with another revision. */
-export function withRevision(header: Header, revision: number): Header {
-  if (header.revision === revision) return header;
-  const scan = new Scanner(header.bytes);
-  const writer = new BinaryWriter();
-  while (!scan.done) {
-    const start = scan.pos;
-    const tag = scan.varint();
-    scan.skip(tag & 7);
-    if (tag !== REVISION_TAG) writer.raw(header.bytes.subarray(start, scan.pos));
-  }
-  if (revision !== 0) writer.uint32(REVISION_TAG).int64(revision);
-  return readHeader(writer.finish());
-}
-
-/** `ResponseHeader.revision`. */
-const REVISION_TAG = 0x18;

@@ -2,6 +2,7 @@
  * A WatchResponse of etcd, read in place: the few fields that decide what becomes of it, and where its events lie.
  * Events themselves stay the bytes that etcd sent.
  */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { Scanner } from './scanner.ts';
 
 /** Field tags of the messages, with their wire types. */
@@ -169,3 +170,21 @@ function readEvent(scan: Scanner, start: number, end: number): EventRecord {
   }
   return { source: scan.bytes, start, end, prevStart, prevEnd, key, revision, isDelete };
 }
+
+/** The same header with another revision. */
+export function withRevision(header: Header, revision: number): Header {
+  if (header.revision === revision) return header;
+  const scan = new Scanner(header.bytes);
+  const writer = new BinaryWriter();
+  while (!scan.done) {
+    const start = scan.pos;
+    const tag = scan.varint();
+    scan.skip(tag & 7);
+    if (tag !== REVISION_TAG) writer.raw(header.bytes.subarray(start, scan.pos));
+  }
+  if (revision !== 0) writer.uint32(REVISION_TAG).int64(revision);
+  return readHeader(writer.finish());
+}
+
+/** `ResponseHeader.revision`. */
+const REVISION_TAG = 0x18;
