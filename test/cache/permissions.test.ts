@@ -121,8 +121,15 @@ for (const install of await availableEtcds()) {
         as(root),
       );
       await warm('open/', guest);
+      // reads that etcd allows while it is being told otherwise
+      let revoked = false;
+      const readers = Array.from({ length: 8 }, async () => {
+        while (!revoked) await ask(client, 'open/', guest);
+      });
       await authAt(proxy.url).roleRevokePermission(revoke, as(root));
+      revoked = true;
       assert.match(await ask(client, 'open/', guest), /^7 etcdserver: permission denied/);
+      await Promise.all(readers);
     });
 
     test('a token ends for the cache when it ends for etcd, and not while it is used', async () => {
