@@ -14,7 +14,7 @@ import { check } from './model/check.ts';
 import { calm, deadly, type Operation } from './model/operations.ts';
 import { run } from './model/run.ts';
 
-const runs = Number(process.env.MODEL_RUNS ?? 5);
+const runs = Number(process.env.MODEL_RUNS ?? 6);
 const firstSeed = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const shrinkMs = Number(process.env.MODEL_SHRINK_MS ?? 60_000);
 /** What a run of usual size has to check, whatever its seed. */
