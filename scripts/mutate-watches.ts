@@ -67,7 +67,7 @@ async function killer(folder: string): Promise<string | undefined> {
     '-p',
     join(folder, 'tsconfig.build.json'),
   ]);
-  if (build.code !== 0) return `the compiler: ${build.stdout.slice(0, 200)}`;
+  if (build.code !== 0) throw new Error(`a mutation that does not compile proves nothing: ${build.stdout}`);
   for (const name of TESTS) {
     const failed = await failure(folder, name);
     if (failed !== undefined) return `${name}: ${failed}`;

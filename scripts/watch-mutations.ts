@@ -71,7 +71,7 @@ export const MUTATIONS: readonly Mutation[] = [
     'batch-dropped-when-blocked',
     `${HUB}/cursors.ts`,
     'watcher.next = Math.max(watcher.next, applied + 1);\n          this.#lag',
-    'watcher.next = batch.revision + 1;\n          this.#lag',
+    'watcher.next = Math.max(applied, batch.revision) + 1;\n          this.#lag',
   ),
   mutation(
     'early-for-future-watchers',
