@@ -152,4 +152,23 @@ describe('a feed that falls silent', () => {
     }
     assert.ok(cache.stats.misses.behind >= behind + 3, 'the moment was met');
   });
+
+  test('a feed that etcd has ended is replaced by another one', async () => {
+    await using held = new AsyncDisposableStack();
+    const { relay, cache, direct, warm, hub } = await setUp(held);
+    const key = new TextEncoder().encode('ended');
+    await direct.put({ key });
+    await warm({ key });
+    const [feed] = hub.feeds();
+    const { target } = relay;
+    relay.target = '127.0.0.1:1'; // nobody listens there
+    relay.cut();
+    for (let i = 0; i < 3; i++) await direct.put({ key });
+    const { header } = await direct.put({ key });
+    await direct.compact({ revision: header?.revision ?? 0n });
+    relay.target = target;
+    await until(() => feed?.state === 'ended', 'the end');
+    assert.deepEqual([cache.entries, cache.covers], [0, 0]);
+    assert.equal((await warm({ key })).kvs[0]?.modRevision, header?.revision);
+  });
 });

@@ -1,0 +1,45 @@
+/** Which calls end permissions, and when: before etcd is asked, and again when it has answered, whatever it said. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Auth } from '#gen/etcdserverpb/auth_pb.js';
+import type { Upstream } from '../../src/rpc/contract.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import { authService } from '../../src/services/auth.ts';
+
+test('changes of users, roles and auth itself are told twice, and nothing else is', async () => {
+  const log: string[] = [];
+  let fails = false;
+  const upstream: Upstream = {
+    async unary() {
+      log.push('asked');
+      await Promise.resolve();
+      log.push('answered');
+      if (fails) throw new RpcError(Code.UNAVAILABLE, 'gone');
+      return new Uint8Array(0);
+    },
+    stream: () => assert.fail('no stream'),
+  };
+  const methods = authService(upstream, () => log.push('told'));
+  const names = methods.map(({ method }) => method.name).sort();
+  const looks = new Set(['AuthStatus', 'Authenticate', 'UserGet', 'UserList', 'RoleGet', 'RoleList']);
+  assert.deepEqual(
+    names,
+    Auth.methods
+      .map(({ name }) => name)
+      .filter((name) => !looks.has(name))
+      .sort(),
+  );
+  for (const entry of methods) {
+    assert.ok('unary' in entry);
+    for (fails of [false, true]) {
+      log.length = 0;
+      const call = new OwnCall(entry.method, NO_METADATA, Number.POSITIVE_INFINITY);
+      const reply = Promise.resolve(entry.unary(new Uint8Array(0), call));
+      if (fails) await assert.rejects(reply, /gone/);
+      else await reply;
+      assert.deepEqual(log, ['told', 'asked', 'answered', 'told']);
+    }
+  }
+});
