@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReadLayer } from '../../src/coalesce/read-layer.ts';
 import type { Call } from '../../src/rpc/contract.ts';
+import { Metadata } from '../../src/rpc/metadata.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { bytes } from '../reads/clients.ts';
-import { setUp, until } from './place.ts';
+import { serializable, setUp, until } from './place.ts';
 
 /** Keeps the answers to some reads back. */
 class Delay implements ReadLayer {
@@ -64,4 +67,20 @@ test('an answer from before the cover began to listen is not remembered', async 
   delay.release();
   assert.equal(await late, 'old');
   for (let i = 0; i < 10; i++) assert.equal(await ask(1n), 'new');
+});
+
+test('a read that wants a leader is never answered from memory', async () => {
+  await using held = new AsyncDisposableStack();
+  const { cache, direct, warm } = await setUp(held);
+  const key = bytes('led');
+  await direct.put({ key });
+  await warm({ key });
+  const { hits } = cache.stats;
+  const metadata = new Metadata(['hasleader', 'true']);
+  for (let i = 0; i < 10; i++)
+    await cache.read(
+      serializable({ key }),
+      new OwnCall(WATCH_METHODS.range, metadata, Number.POSITIVE_INFINITY),
+    );
+  assert.equal(cache.stats.hits, hits);
 });
