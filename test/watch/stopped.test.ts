@@ -1,8 +1,8 @@
 /**
  * A client that is stopped (SIGSTOP) among 1 000 watchers of a key that changes all the while: the others get
  * everything meanwhile, the proxy's memory stays bounded, and when it goes on it has missed nothing. What it does to
- * the others' latency is measured by `npm run bench:watch`. `STOPPED_MS` and `STOPPED_RATE` set for how long, and how
- * many puts there are a second; 30 000 and 1 000 want two idle cores.
+ * the others' latency is measured by `npm run bench:watch`. `STOPPED_MS`, `STOPPED_RATE` and `STOPPED_BYTES` set for how
+ * long, how many puts there are a second, and their size; 30 000, 1 000 and 256 want two idle cores.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { StoppedReader } from './stopped/stopped-reader.ts';
 const stoppedMs = Number(process.env.STOPPED_MS ?? 5000);
 const rate = Number(process.env.STOPPED_RATE ?? 200);
 const KEY = 'stopped';
-const VALUE = 'v'.repeat(4096);
+const VALUE = 'v'.repeat(Number(process.env.STOPPED_BYTES ?? 4096));
 const WATCHERS = 1000;
 const STREAMS = 10;
 /** Puts go out so many times a second. */
