@@ -65,12 +65,19 @@ function surviveFaults(log: Logger): void {
   process.on('unhandledRejection', (reason) => logFault(log, reason));
 }
 
-/** The first signal drains, the second ends the program at once. */
+/** One Ctrl-C may arrive several times: from the terminal, and from npm or a script around the program. Milliseconds. */
+const SAME_SIGNAL_MS = 500;
+
+/** The first signal drains, a later one ends the program at once. */
 function stopOnSignals(app: App, log: Logger): void {
-  let draining = false;
+  let drainingSince: number | undefined;
   const stop = (signal: NodeJS.Signals): void => {
-    if (draining) process.exit(1);
-    draining = true;
+    const now = performance.now();
+    if (drainingSince !== undefined) {
+      if (now - drainingSince > SAME_SIGNAL_MS) process.exit(1);
+      return;
+    }
+    drainingSince = now;
     log.info({ signal }, 'draining');
     app.drain(DRAIN_MS).then(
       () => {

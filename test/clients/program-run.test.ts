@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { type StatusObject, status } from '@grpc/grpc-js';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
@@ -145,8 +146,12 @@ async function secondSignal(etcd: EtcdCluster): Promise<void> {
     const rangeEnd = Buffer.from('second/lock0');
     return (await direct.unary(KV.method.range, { key: name, rangeEnd })).count === 2n;
   });
-  proxy.process.signal('SIGTERM');
+  // One Ctrl-C, as it comes from the terminal and from npm.
+  proxy.process.signal('SIGINT');
+  proxy.process.signal('SIGINT');
   await proxy.process.waitForLine(/"draining"/, 30_000);
+  await sleep(1000);
+  assert.equal(proxy.process.exit, undefined, 'it drains');
   proxy.process.signal('SIGTERM');
   assert.deepEqual(await proxy.process.waitForExit(30_000), { code: 1, signal: null });
   await failed;
