@@ -3,9 +3,7 @@
  * auth is switched on, so etcd has to say it again and again: by a read that is forwarded, or by a count in the
  * background. Nothing is served that was allowed longer ago than {@link PERMISSION_MS}.
  */
-
-/** For how long etcd's word counts, in milliseconds from when it was asked. */
-export const PERMISSION_MS = 1000;
+import { PERMISSION_MS } from '../permission.ts';
 
 /** What is left of that when it is asked again, so that reads do not have to wait for the answer. */
 const AHEAD_MS = 500;

@@ -7,11 +7,9 @@
 import type { Metadata } from '../../rpc/metadata.ts';
 import { RpcError } from '../../rpc/status.ts';
 import { KeyRange } from '../key-range.ts';
+import { PERMISSION_MS } from '../permission.ts';
 import type { Identity } from '../watch/identity.ts';
 import { type Asker, isRefusal, type Read, RevisionProbe } from '../watch/revision-probe.ts';
-
-/** For so long etcd's permission counts for serializable reads, in milliseconds. */
-export const PERMISSION_MS = 1000;
 
 /** Identities and ranges that are kept; a probe that is busy goes on when it is forgotten. */
 const MAX_PROBES = 1000;
