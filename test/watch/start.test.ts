@@ -9,6 +9,7 @@ import { b, put, WatchCall } from '../support/watch-client.ts';
 
 /** Long enough for some puts to etcd itself while a request is on its way to it. */
 const DELAY_MS = 300;
+const KEYS = ['a', 'b', 'a', 'c'];
 
 test('changes before the proxy watches come one by one, as they happened', async () => {
   await using held = new AsyncDisposableStack();
@@ -22,14 +23,17 @@ test('changes before the proxy watches come one by one, as they happened', async
   const created = await watch.next();
   assert.ok(created?.created);
   const first = Number(created.header?.revision) + 1;
-  for (const key of ['a', 'b', 'a', 'c']) await put(direct, `start/${key}`, 'v');
+  for (const key of KEYS) {
+    await put(direct, `start/${key}`, 'v');
+    await put(direct, 'elsewhere', 'v');
+  }
   const seen: [revision: number, keys: string[]][] = [];
-  for (let i = 0; i < 4; i++) {
+  for (let i = 0; i < KEYS.length; i++) {
     const { header, events } = (await watch.next()) ?? assert.fail('the stream has ended');
     seen.push([Number(header?.revision), events.map(({ kv }) => String(Buffer.from(kv?.key ?? [])))]);
   }
   assert.deepEqual(
     seen,
-    ['a', 'b', 'a', 'c'].map((key, i) => [first + i, [`start/${key}`]]),
+    KEYS.map((key, i) => [first + 2 * i, [`start/${key}`]]),
   );
 });

@@ -131,19 +131,22 @@ export function batchesOf(
   apart = false,
 ): Batch[] {
   const batches: Batch[] = [];
+  const limit = apart ? 0 : BATCH_BYTES;
   let records: EventRecord[] = [];
   let bytes = 0;
+  let last = 0;
+  const cut = (): void => {
+    if (records.length > 0) batches.push(new Batch(apart ? withRevision(header, last) : header, records));
+    records = [];
+    bytes = 0;
+  };
   for (const event of events) {
     if (event.revision <= applied) continue;
-    const last = records.at(-1)?.revision ?? event.revision;
-    if ((apart || bytes >= BATCH_BYTES) && last !== event.revision) {
-      batches.push(new Batch(apart ? withRevision(header, last) : header, records));
-      records = [];
-      bytes = 0;
-    }
+    if (bytes >= limit && last !== event.revision) cut();
+    last = event.revision;
     records.push(event);
     bytes += event.end - event.start;
   }
-  if (records.length > 0) batches.push(new Batch(header, records));
+  cut();
   return batches;
 }

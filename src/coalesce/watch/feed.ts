@@ -54,8 +54,6 @@ export class Feed implements UpstreamWatchOwner {
   #paused = false;
   /** The present stream to etcd was opened for what comes next, at whatever revision etcd was. */
   #fromNow = false;
-  /** Up to here it may have missed events that were to come when it was started. */
-  #missed = 0;
   readonly #sync = new SyncPoint();
   /** Whether it was started for events of the past. */
   readonly past: boolean;
@@ -208,7 +206,6 @@ export class Feed implements UpstreamWatchOwner {
     if (this.#fromNow && this.header.revision > this.applied) {
       // The store had moved on before the watch was there: what lies between has to be watched from the past.
       this.#fromNow = false;
-      this.#missed = this.header.revision;
       this.#watch?.cancel();
       this.#watchFrom(this.applied + 1);
       return;
@@ -236,7 +233,8 @@ export class Feed implements UpstreamWatchOwner {
   }
 
   #events({ events, header }: WatchResponse): void {
-    const batches = batchesOf(header, events, this.applied, this.applied < this.#missed);
+    // Where it had to catch up with the present, its watchers get what they would have got meanwhile.
+    const batches = batchesOf(header, events, this.applied, !this.past);
     this.context.stats.received(events.length, batches);
     for (const batch of batches) {
       this.history.push(batch);
