@@ -1,5 +1,6 @@
 /** The watch stream: what is created and how, what is refused, which events come, and how it ends. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import {
@@ -61,12 +62,16 @@ function live(name: string, create: (key: string) => Create, responses: number):
   });
 }
 
+const SETTLE_MS = 200;
+
 /** A watch on changes that have happened already, which then sees so many of a put and a delete. */
 function past(name: string, create: Create, live: number): Case {
   const key = `watch/past/${name}`;
   return script(`watch: the past, ${name}`, async (script) => {
     const start = (await revision(script)) + 1n;
     await change(script, key);
+    // What is past for the store may still be on its way to watches; how a backlog is cut into responses follows from that.
+    await sleep(SETTLE_MS);
     const stream = script.stream(watch);
     stream.send(wish.create({ ...under(key), ...create, startRevision: start }));
     await stream.take(2);
