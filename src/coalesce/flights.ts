@@ -5,6 +5,7 @@
 import type { Call, Upstream } from '../rpc/contract.ts';
 import { ANONYMOUS, identityOf } from './identity.ts';
 import { Lane, type LaneOwner } from './lane.ts';
+import { latin1 } from './latin1.ts';
 import type { ReadLayer } from './read-layer.ts';
 
 /** What coalescing may hold. A read beyond a bound is forwarded by itself. */
@@ -89,10 +90,4 @@ export class Flights implements LaneOwner, ReadLayer {
     this.#observer.refused(limit);
     return this.#upstream.unary(request, call);
   }
-}
-
-/** Bytes as a string of as many characters: equal exactly where the bytes are. */
-function latin1(bytes: Uint8Array): string {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  return buffer.toString('latin1');
 }

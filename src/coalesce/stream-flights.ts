@@ -6,6 +6,7 @@
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
 import type { FlightLimits, FlightObserver } from './flights.ts';
 import { identityOf } from './identity.ts';
+import { latin1 } from './latin1.ts';
 import { type HeldMessages, StreamFlight, type StreamFlightOwner } from './stream-flight.ts';
 
 /** What is kept for clients that lag behind others of the same read, in all, in bytes. */
@@ -45,7 +46,7 @@ export class StreamFlights {
       observer.refused('key_bytes');
       return false;
     }
-    const key = identity + Buffer.from(request).toString('latin1');
+    const key = identity + latin1(request);
     const lane = this.#lanes.get(key);
     if (lane !== undefined) return lane.gather(request, client, call);
     if (this.#lanes.size >= limits.maxFlights) {

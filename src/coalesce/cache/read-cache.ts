@@ -15,6 +15,7 @@ import type { Call } from '../../rpc/contract.ts';
 import { NO_METADATA } from '../../rpc/metadata.ts';
 import { ANONYMOUS, identityOf } from '../identity.ts';
 import type { KeyRange } from '../key-range.ts';
+import { latin1 } from '../latin1.ts';
 import type { ReadLayer } from '../read-layer.ts';
 import type { SeenRevision } from '../seen-revision.ts';
 import type { WatchHub } from '../watch/hub.ts';
@@ -246,10 +247,4 @@ export class ReadCache implements ReadLayer, CoverOwner {
     this.stats.cleared++;
     for (const cover of this.#covers.all()) this.#forget(cover, false);
   }
-}
-
-/** Bytes as a string of as many characters: equal exactly where the bytes are. */
-function latin1(bytes: Uint8Array): string {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  return buffer.toString('latin1');
 }

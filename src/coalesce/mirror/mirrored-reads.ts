@@ -7,6 +7,7 @@
  * work out in time goes to etcd.
  */
 import type { Call } from '../../rpc/contract.ts';
+import { latin1 } from '../latin1.ts';
 import type { ReadLayer } from '../read-layer.ts';
 import type { SeenRevision } from '../seen-revision.ts';
 import { identityOf } from '../watch/identity.ts';
@@ -155,7 +156,7 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     this.#seen.raise(store.applied);
     if (query instanceof TxnQuery) return txnReply(store, query, header);
     if (query.exact || query.revision !== 0) return rangeReply(store, query, revision, header);
-    const key = Buffer.from(request.buffer, request.byteOffset, request.length).toString('latin1');
+    const key = latin1(request);
     const hot = this.#hot.get(key, store, query, header);
     if (hot !== undefined) return hot;
     const reply = rangeReply(store, query, revision, header);

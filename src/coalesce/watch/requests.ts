@@ -2,6 +2,7 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { KeyRange } from '../key-range.ts';
 import type { KeyRanges } from '../key-ranges.ts';
+import { latin1 } from '../latin1.ts';
 import type { UpstreamWatchRequest } from './upstream-watch.ts';
 import type { WatchOptions } from './watcher.ts';
 
@@ -25,9 +26,6 @@ export interface CreateRequest {
 
 /** The encoded request for progress. */
 export const PROGRESS_REQUEST: Uint8Array = Uint8Array.of(0x1a, 0);
-
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 
 /** Reads a request. @throws on bytes that are no message */
 export function readRequest(message: Uint8Array, ranges: KeyRanges): WatchRequest {
