@@ -2,8 +2,9 @@
  * What the cache of serializable reads does. It counts in plain numbers, which become series when somebody scrapes. The
  * three of the incumbent keep their names and their meaning, and are gauges as there; without a cache they are zero.
  */
-import { Counter, Gauge, type Registry } from '@prometheus-io/client';
+import type { Registry } from '@prometheus-io/client';
 import type { ReadCache } from '../coalesce/cache/read-cache.ts';
+import { exposeCounter, exposeCounts, exposeGauge } from './readings.ts';
 
 type Reading = readonly [name: string, help: string, value: (cache: ReadCache) => number];
 
@@ -50,53 +51,14 @@ const COUNTERS: readonly Reading[] = [
 
 /** Exposes the cache, if there is one. */
 export function exposeCache(registry: Registry, cache: ReadCache | undefined): void {
-  for (const reading of INCUMBENT) exposeGauge(registry, reading, cache);
+  for (const [name, help, value] of INCUMBENT)
+    exposeGauge(registry, name, help, () => (cache === undefined ? 0 : value(cache)));
   if (cache === undefined) return;
-  for (const reading of GAUGES) exposeGauge(registry, reading, cache);
-  for (const [name, help, value] of COUNTERS) {
-    new Counter({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.reset();
-        this.inc(value(cache));
-      },
-    });
-  }
+  for (const [name, help, value] of GAUGES) exposeGauge(registry, name, help, () => value(cache));
+  for (const [name, help, value] of COUNTERS) exposeCounter(registry, name, help, () => value(cache));
   const { misses, limits } = cache.stats;
   const missesHelp = 'Serializable reads that were forwarded, by the reason.';
-  exposeBy(registry, 'etcd_proxy_cache_misses_total', missesHelp, 'reason', misses);
+  exposeCounts(registry, 'etcd_proxy_cache_misses_total', missesHelp, 'reason', () => Object.entries(misses));
   const limitsHelp = 'Reads that were not remembered because a bound was reached, by the bound.';
-  exposeBy(registry, 'etcd_proxy_cache_limits_total', limitsHelp, 'limit', limits);
-}
-
-function exposeGauge(registry: Registry, [name, help, value]: Reading, cache: ReadCache | undefined): void {
-  new Gauge({
-    name,
-    help,
-    registers: [registry],
-    collect() {
-      this.set(cache === undefined ? 0 : value(cache));
-    },
-  });
-}
-
-function exposeBy(
-  registry: Registry,
-  name: string,
-  help: string,
-  label: string,
-  counts: Readonly<Record<string, number>>,
-): void {
-  new Counter({
-    name,
-    help,
-    labelNames: [label],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [value, count] of Object.entries(counts)) this.inc({ [label]: value }, count);
-    },
-  });
+  exposeCounts(registry, 'etcd_proxy_cache_limits_total', limitsHelp, 'limit', () => Object.entries(limits));
 }

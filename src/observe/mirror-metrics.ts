@@ -1,10 +1,11 @@
 /** What mirrored prefixes do and hold, and what operators should know of them. */
-import { Counter, Gauge, type Registry } from '@prometheus-io/client';
+import { Gauge, type Registry } from '@prometheus-io/client';
 import type { Mirror, MirrorLog } from '../coalesce/mirror/mirror.ts';
 import type { Mirrors } from '../coalesce/mirror/mirrors.ts';
 import type { MirrorStats } from '../coalesce/mirror/stats.ts';
 import type { SeenRevision } from '../coalesce/seen-revision.ts';
 import type { Logger } from './log.ts';
+import { exposeCounter, exposeCounts } from './readings.ts';
 
 const COUNTERS: readonly (readonly [name: string, help: string, value: (stats: MirrorStats) => number])[] = [
   ['hits', 'Reads answered from memory.', ({ hits }) => hits],
@@ -36,25 +37,9 @@ export function exposeMirrors(registry: Registry, mirrors: Mirrors, seen: SeenRe
   const registers = [registry];
   const { stats, all } = mirrors;
   for (const [name, help, value] of COUNTERS)
-    new Counter({
-      name: `etcd_proxy_mirror_${name}_total`,
-      help,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(value(stats));
-      },
-    });
-  new Counter({
-    name: 'etcd_proxy_mirror_fallbacks_total',
-    help: 'Reads inside a prefix held in memory that were forwarded, by the reason.',
-    labelNames: ['reason'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const [reason, count] of stats.fallBacks) this.inc({ reason }, count);
-    },
-  });
+    exposeCounter(registry, `etcd_proxy_mirror_${name}_total`, help, () => value(stats));
+  const forwarded = 'Reads inside a prefix held in memory that were forwarded, by the reason.';
+  exposeCounts(registry, 'etcd_proxy_mirror_fallbacks_total', forwarded, 'reason', () => stats.fallBacks);
   for (const [name, help, value] of GAUGES)
     new Gauge({
       name: `etcd_proxy_mirror_${name}`,

@@ -2,8 +2,9 @@
  * What the watch hub does: how many watchers share how few feeds, and what lies in their histories. The hub counts in
  * plain numbers; they become series when somebody scrapes.
  */
-import { Counter, Gauge, type Registry } from '@prometheus-io/client';
+import type { Registry } from '@prometheus-io/client';
 import type { WatchHub } from '../coalesce/watch/hub.ts';
+import { exposeCounter, exposeGauge } from './readings.ts';
 
 type Reading = readonly [name: string, help: string, value: (hub: WatchHub) => number];
 
@@ -79,26 +80,8 @@ const COUNTERS: readonly Reading[] = [
 
 /** Exposes the hub. */
 export function exposeWatches(registry: Registry, hub: WatchHub): void {
-  const registers = [registry];
-  for (const [name, help, value] of GAUGES)
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value(hub));
-      },
-    });
-  for (const [name, help, value] of COUNTERS)
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(value(hub));
-      },
-    });
+  for (const [name, help, value] of GAUGES) exposeGauge(registry, name, help, () => value(hub));
+  for (const [name, help, value] of COUNTERS) exposeCounter(registry, name, help, () => value(hub));
 }
 
 function applied(hub: WatchHub): number {
