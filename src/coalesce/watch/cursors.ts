@@ -36,11 +36,6 @@ export class Cursors {
     return this.#behind.size + this.#synced;
   }
 
-  /** How many of them are behind. */
-  get lagging(): number {
-    return this.#behind.size;
-  }
-
   /** Whether there are watchers and none keeps up. */
   get allLagging(): boolean {
     return this.#behind.size > 0 && this.#synced === 0;
