@@ -79,16 +79,18 @@ describe('bounds', () => {
     const { cache, hub } = place;
     const before = cache.entries;
     await readAll('often', 2000, 4);
-    assert.equal(cache.feeds, MAX_FEEDS);
-    assert.equal(hub.stats.feeds, 1 + MAX_FEEDS);
+    // What was not used for ten seconds goes: on a slow machine, some may have gone by now.
+    assert.ok(cache.feeds <= MAX_FEEDS, `${cache.feeds} feeds`);
+    assert.equal(hub.stats.feeds, 1 + cache.feeds);
     assert.ok(cache.entries > before && cache.entries <= before + MAX_FEEDS);
-    assert.ok(cache.stats.limits.feeds > 0);
+    assert.ok(cache.stats.limits.feeds > 0, 'the bound was reached');
   });
 
   test('on a feed that is there anyway, as many are remembered as the bytes allow, and the used ones stay', async () => {
     const { cache, warm } = place;
     await warm({ key: bytes('free/hot') });
     const covers = MAX_BYTES / 2048;
+    const { feeds } = cache;
     const { evicted } = cache.stats;
     for (let i = 0; i < 10; i++) {
       await readAll(`free/${i}`, 20, 3);
@@ -99,7 +101,7 @@ describe('bounds', () => {
     const { hits } = cache.stats;
     assert.ok(ask('free/hot') instanceof Uint8Array);
     assert.equal(cache.stats.hits, hits + 1);
-    assert.equal(cache.feeds, MAX_FEEDS, 'the ridden feed costs nothing');
+    assert.ok(cache.feeds <= feeds, 'the ridden feed costs nothing');
   });
 
   test('ranges whose answers are gone are bounded too', async () => {
