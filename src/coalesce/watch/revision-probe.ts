@@ -70,7 +70,7 @@ export class RevisionProbe {
       let least = Number.POSITIVE_INFINITY;
       for (const { askedStart } of askers) if (askedStart > 0 && askedStart < least) least = askedStart;
       const result = await this.#probe(least);
-      for (const asker of askers) asker.probed(result);
+      for (const asker of askers) tell(asker, result);
     }
     this.#busy = false;
   }
@@ -109,6 +109,17 @@ export class RevisionProbe {
     if (revision !== 0) writer.uint32(0x20).int64(revision);
     if (!this.#linearizable) writer.uint32(0x38).bool(true);
     return writer.uint32(0x48).bool(true).finish();
+  }
+}
+
+/** A mistake of ours with one answer is reported as an uncaught exception, and keeps nobody else from theirs. */
+function tell(asker: Asker, result: ProbeResult): void {
+  try {
+    asker.probed(result);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

@@ -1,0 +1,58 @@
+/** The read that tells many at once how far etcd is. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { type ProbeResult, RevisionProbe } from '../../src/coalesce/watch/revision-probe.ts';
+
+/** An answer at the next revision, each time. */
+function counting(): () => Promise<Uint8Array> {
+  let revision = 1n;
+  return async () =>
+    toBinary(RangeResponseSchema, create(RangeResponseSchema, { header: { revision: revision++ } }));
+}
+
+/** Asks, and waits for the answer. */
+const ask = (probe: RevisionProbe): Promise<ProbeResult> =>
+  new Promise((resolve) => probe.ask({ askedStart: 0, probed: resolve }));
+
+test('one that fails at its answer keeps nobody from theirs, and is reported', async () => {
+  const probe = new RevisionProbe(counting(), 'a', '');
+  const mistake = new Error('a mistake');
+  const reported: unknown[] = [];
+  process.setUncaughtExceptionCaptureCallback((error) => reported.push(error));
+  try {
+    probe.ask({
+      askedStart: 0,
+      probed: () => {
+        throw mistake;
+      },
+    });
+    const together = await ask(probe);
+    assert.ok(together.kind === 'ok' && together.header.revision === 1, 'who asked at the same time');
+    const later = await ask(probe);
+    assert.ok(later.kind === 'ok' && later.header.revision === 2, 'who asks afterwards');
+  } finally {
+    process.setUncaughtExceptionCaptureCallback(null);
+  }
+  assert.deepEqual(reported, [mistake]);
+});
+
+test('who asks while a read is under way gets the next one', async () => {
+  const probe = new RevisionProbe(counting(), 'a', '');
+  const answers: Promise<ProbeResult>[] = [ask(probe), ask(probe)];
+  await new Promise<void>((resolve) => {
+    probe.ask({
+      askedStart: 0,
+      probed: () => {
+        answers.push(ask(probe));
+        resolve();
+      },
+    });
+  });
+  const results = await Promise.all(answers);
+  assert.deepEqual(
+    results.map((result) => result.kind === 'ok' && result.header.revision),
+    [1, 1, 2],
+  );
+});
