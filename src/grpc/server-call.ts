@@ -65,7 +65,7 @@ export abstract class ServerCall implements Call, StreamListener {
   }
 
   onData(_stream: Http2Stream, chunk: Buffer): void {
-    if (this.ended) return;
+    if (this.ended || this.isOver()) return;
     this.#deframer ??= new Deframer(this.options.receive, this.encoding);
     const error = this.#deframer.push(chunk, this);
     if (error) this.breakOff(error);
@@ -80,6 +80,16 @@ export abstract class ServerCall implements Call, StreamListener {
   /** Whether the request's bytes so far end between messages. */
   protected get requestComplete(): boolean {
     return this.#deframer?.complete ?? true;
+  }
+
+  /**
+   * Ends the call if its deadline has passed. The timer does so at a whole millisecond, and until then work would be
+   * done that nobody waits for, even a write.
+   */
+  protected isOver(): boolean {
+    if (this.#timer === undefined || performance.now() < this.deadline) return false;
+    expire(this);
+    return true;
   }
 
   /** Ends the call from this side and abandons the work on it. */

@@ -53,6 +53,7 @@ export class UnaryServerCall extends ServerCall {
       this.breakOff(new RpcError(Code.INTERNAL, 'grpc: the request ended before its message was complete'));
       return;
     }
+    if (this.isOver()) return;
     try {
       const reply = this.#handler(this.#request, this);
       if (reply instanceof Promise) {

@@ -7,13 +7,14 @@ import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { PutRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { Code } from '../../src/rpc/status.ts';
 import { bytes, connectTo } from '../failover/load.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 
 const PUT = '/etcdserverpb.KV/Put';
+const RANGE = '/etcdserverpb.KV/Range';
 const MAX = 100_000;
 
 interface Answer {
@@ -44,6 +45,7 @@ function envelope(message: Uint8Array, flag = 0, length = message.length): Buffe
 }
 
 const good = envelope(put(bytes('x')));
+const anyKey = envelope(toBinary(RangeRequestSchema, create(RangeRequestSchema, { key: bytes('any') })));
 const bomb = gzipSync(Buffer.alloc(50 << 20));
 const gzip = { 'grpc-encoding': 'gzip' };
 
@@ -190,6 +192,16 @@ describe('bad gRPC input', () => {
       assert.equal(answer.httpStatus, httpStatus);
     });
   }
+
+  test('a deadline that has passed, however quick etcd is', async () => {
+    const headers = { 'grpc-timeout': '1n' };
+    for (let i = 0; i < 300; i++) {
+      const { code, message } = await send({ headers, body: [good] });
+      assert.deepEqual([code, message], [Code.DEADLINE_EXCEEDED, 'context deadline exceeded']);
+      const read = await send({ headers: { ...headers, ':path': RANGE }, body: [anyKey] });
+      assert.deepEqual([read.code, read.message], [Code.DEADLINE_EXCEEDED, 'context deadline exceeded']);
+    }
+  });
 
   test('etcd heard of none of them, and the proxy goes on', async () => {
     const { kv } = connectTo(proxy.url);
