@@ -6,6 +6,7 @@ import type { Call, Cancellable } from '../../rpc/contract.ts';
 import { Code, RpcError } from '../../rpc/status.ts';
 import type { ReadLayer } from '../read-layer.ts';
 import type { MirrorStats } from './stats.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 /** Reads in line; one more is refused. */
 const MAX_QUEUED = 10_000;
@@ -23,19 +24,16 @@ class Queued implements Cancellable {
   readonly call: Call;
   readonly resolve: (reply: Uint8Array | Promise<Uint8Array>) => void;
   readonly reject: (error: RpcError) => void;
-  readonly until: number;
-  readonly #line: Set<Queued>;
+  readonly #line: WaitingLine<Queued>;
 
   constructor(
-    line: Set<Queued>,
-    until: number,
+    line: WaitingLine<Queued>,
     request: Uint8Array,
     call: Call,
     resolve: (reply: Uint8Array | Promise<Uint8Array>) => void,
     reject: (error: RpcError) => void,
   ) {
     this.#line = line;
-    this.until = until;
     this.request = request;
     this.call = call;
     this.resolve = resolve;
@@ -52,15 +50,18 @@ export class FallBacks {
   readonly #below: ReadLayer;
   readonly #limits: FallBackLimits;
   readonly #stats: MirrorStats;
-  /** In the order of their coming. */
-  readonly #line = new Set<Queued>();
+  readonly #line: WaitingLine<Queued>;
   #running = 0;
-  #timer: NodeJS.Timeout | undefined;
 
   constructor(below: ReadLayer, limits: FallBackLimits, stats: MirrorStats) {
     this.#below = below;
     this.#limits = limits;
     this.#stats = stats;
+    this.#line = new WaitingLine(limits.waitMs, ({ call, reject }) => {
+      call.work = undefined;
+      stats.refused++;
+      reject(tooMany());
+    });
   }
 
   /** Forwards a read, when it is its turn. */
@@ -72,9 +73,7 @@ export class FallBacks {
     }
     this.#stats.queued++;
     return new Promise((resolve, reject) => {
-      const until = performance.now() + this.#limits.waitMs;
-      this.#line.add(new Queued(this.#line, until, request, call, resolve, reject));
-      this.#timer ??= setTimeout(() => this.#sweep(), this.#limits.waitMs).unref();
+      this.#line.add(new Queued(this.#line, request, call, resolve, reject));
     });
   }
 
@@ -88,27 +87,10 @@ export class FallBacks {
 
   #next(): void {
     this.#running--;
-    const [next] = this.#line;
+    const next = this.#line.shift();
     if (next === undefined) return;
-    this.#line.delete(next);
     next.call.work = undefined;
     next.resolve(this.#forward(next.request, next.call));
-  }
-
-  /** Ends the wait of those who have waited long enough. */
-  #sweep(): void {
-    this.#timer = undefined;
-    const now = performance.now();
-    for (const queued of this.#line) {
-      if (queued.until > now) {
-        this.#timer = setTimeout(() => this.#sweep(), queued.until - now).unref();
-        return;
-      }
-      this.#line.delete(queued);
-      queued.call.work = undefined;
-      this.#stats.refused++;
-      queued.reject(tooMany());
-    }
   }
 }
 

@@ -1,7 +1,4 @@
-/**
- * A read that a mirror cannot answer at once: it waits for etcd's revision, or for the mirror to come that far. All
- * such reads wait equally long at most, so one timer looks after the oldest.
- */
+/** A read that a mirror cannot answer at once: it waits for etcd's revision, or for the mirror to come that far. */
 import type { Call, Cancellable } from '../../rpc/contract.ts';
 import { Code, RpcError } from '../../rpc/status.ts';
 import type { Asker, ProbeResult } from '../watch/revision-probe.ts';
@@ -10,6 +7,7 @@ import type { Mirror } from './mirror.ts';
 import type { Query } from './mirrored-reads.ts';
 import type { FallBack } from './stats.ts';
 import type { Store } from './store.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 /** Decides what becomes of reads. */
 export interface WaitingReadOwner {
@@ -30,8 +28,6 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
   /** What the mirror knew when the read came, and up to where. */
   readonly store: Store | undefined;
   readonly applied: number;
-  /** When it has waited long enough, in milliseconds of `performance.now()`. */
-  readonly until: number;
   readonly askedStart: number;
   readonly #reject: (error: RpcError) => void;
   readonly #reads: WaitingReads;
@@ -42,7 +38,6 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
     query: Query,
     request: Uint8Array,
     call: Call,
-    until: number,
     resolve: (reply: Uint8Array | Promise<Uint8Array>) => void,
     reject: (error: RpcError) => void,
   ) {
@@ -52,7 +47,6 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
     this.askedStart = query.revision;
     this.request = request;
     this.call = call;
-    this.until = until;
     this.resolve = resolve;
     this.#reject = reject;
     this.store = mirror.store;
@@ -81,15 +75,15 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
 /** All reads that wait. */
 export class WaitingReads {
   readonly #owner: WaitingReadOwner;
-  readonly #waitMs: number;
-  /** In the order of their coming, which is that of their ends. */
-  readonly #waiting = new Set<WaitingRead>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #waiting: WaitingLine<WaitingRead>;
 
   /** @param waitMs how long a read waits at most, in milliseconds */
   constructor(owner: WaitingReadOwner, waitMs: number) {
     this.#owner = owner;
-    this.#waitMs = waitMs;
+    this.#waiting = new WaitingLine(waitMs, (read) => {
+      leave(read);
+      owner.fallBack(read, 'timeout');
+    });
   }
 
   /** Lets a read wait. `begin` is called at once with it. */
@@ -101,10 +95,8 @@ export class WaitingReads {
     begin: (read: WaitingRead) => void,
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const until = performance.now() + this.#waitMs;
-      const read = new WaitingRead(this, mirror, query, request, call, until, resolve, reject);
+      const read = new WaitingRead(this, mirror, query, request, call, resolve, reject);
       this.#waiting.add(read);
-      this.#timer ??= setTimeout(() => this.#sweep(), this.#waitMs).unref();
       begin(read);
     });
   }
@@ -124,21 +116,13 @@ export class WaitingReads {
   /** The read waits no longer; `false` if it did not. */
   finish(read: WaitingRead): boolean {
     if (!this.#waiting.delete(read)) return false;
-    read.call.work = undefined;
-    read.mirror.arrivals.leave(read);
+    leave(read);
     return true;
   }
+}
 
-  /** Sends those to etcd that have waited long enough. */
-  #sweep(): void {
-    this.#timer = undefined;
-    const now = performance.now();
-    for (const read of this.#waiting) {
-      if (read.until > now) {
-        this.#timer = setTimeout(() => this.#sweep(), read.until - now).unref();
-        return;
-      }
-      this.fallBack(read, 'timeout');
-    }
-  }
+/** A read that waits no longer is forgotten by what would have ended its wait. */
+function leave(read: WaitingRead): void {
+  read.call.work = undefined;
+  read.mirror.arrivals.leave(read);
 }
