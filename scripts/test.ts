@@ -2,7 +2,11 @@
  * `npm test`: everything that must hold, in the order in which it fails fastest. Each step is a command of its
  * own that can be run alone; the first one that fails ends the run. A run that is interrupted leaves nothing behind.
  */
+import { availableParallelism } from 'node:os';
 import { runGuarded } from '../test/support/process.ts';
+
+/** Test files at a time. Each runs a cluster, a proxy and clients of its own, which keep two cores busy. */
+const CONCURRENCY = Math.max(1, Math.floor(availableParallelism() / 2));
 
 /** The steps, by what they prove. */
 const STEPS: readonly (readonly [name: string, command: string, ...args: string[]])[] = [
@@ -11,7 +15,14 @@ const STEPS: readonly (readonly [name: string, command: string, ...args: string[
   ['type check', 'tsc', '-p', 'tsconfig.json'],
   ['build', 'tsc', '-p', 'tsconfig.build.json'],
   ['get etcd', 'node', 'scripts/etcd/fetch.ts'],
-  ['tests', 'node', '--test', '--test-concurrency=2', '--test-timeout=600000', 'test/**/*.test.ts'],
+  [
+    'tests',
+    'node',
+    '--test',
+    `--test-concurrency=${CONCURRENCY}`,
+    '--test-timeout=600000',
+    'test/**/*.test.ts',
+  ],
 ];
 
 for (const [name, command, ...args] of STEPS) {
