@@ -9,30 +9,34 @@ export interface ByteSink {
 const SMALL = 4096;
 const LARGE_BUFFER = 16_384;
 
+/** Places for chunks at first, and as many as an empty queue keeps; always a power of two. */
+const PLACES = 8;
+const MAX_IDLE_PLACES = 256;
+
 const TAKEN = new Uint8Array(0);
 
-/** First in, first out, by octets. */
+/** First in, first out, by octets. The chunks stand in a ring. */
 export class ByteQueue {
   /** Octets in the queue. */
   length = 0;
-  private chunks: Uint8Array[] = [];
-  private head = 0;
+  private ring = places(PLACES);
+  private first = 0;
+  private count = 0;
+  /** Octets of the first chunk that were taken already. */
   private offset = 0;
 
   /** Adds a chunk; it must not change any more. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     const slice = chunk.length < SMALL && chunk.buffer.byteLength > LARGE_BUFFER;
-    this.chunks.push(slice ? Buffer.from(chunk) : chunk);
-    this.length += chunk.length;
+    this.append(slice ? Buffer.from(chunk) : chunk);
   }
 
   /** Adds a copy of a short chunk, which may change afterwards. */
   pushCopy(chunk: Uint8Array): void {
     const copy = Buffer.allocUnsafe(chunk.length);
     copy.set(chunk);
-    this.chunks.push(copy);
-    this.length += chunk.length;
+    this.append(copy);
   }
 
   /** Moves the first `count` octets (at most `length`) into the sink. */
@@ -40,7 +44,7 @@ export class ByteQueue {
     let left = count;
     this.length -= count;
     while (left > 0) {
-      const chunk = this.chunks[this.head] as Uint8Array;
+      const chunk = this.ring[this.first] as Uint8Array;
       const end = Math.min(chunk.length, this.offset + left);
       sink.bytes(this.offset === 0 && end === chunk.length ? chunk : chunk.subarray(this.offset, end));
       left -= end - this.offset;
@@ -49,13 +53,31 @@ export class ByteQueue {
     }
   }
 
-  private next(): void {
-    this.chunks[this.head++] = TAKEN;
-    this.offset = 0;
-    if (this.head < this.chunks.length && (this.head < 32 || this.head * 2 < this.chunks.length)) return;
-    // In place: a new array would have to grow again with the next chunk.
-    this.chunks.copyWithin(0, this.head);
-    this.chunks.length -= this.head;
-    this.head = 0;
+  private append(chunk: Uint8Array): void {
+    if (this.count === this.ring.length) this.grow();
+    this.ring[(this.first + this.count) & (this.ring.length - 1)] = chunk;
+    this.count++;
+    this.length += chunk.length;
   }
+
+  private next(): void {
+    this.ring[this.first] = TAKEN;
+    this.first = (this.first + 1) & (this.ring.length - 1);
+    this.count--;
+    this.offset = 0;
+    if (this.count > 0 || this.ring.length <= MAX_IDLE_PLACES) return;
+    this.ring = places(PLACES);
+    this.first = 0;
+  }
+
+  /** Twice as many places, with the first chunk at the front. */
+  private grow(): void {
+    const { ring, first } = this;
+    this.ring = ring.slice(first).concat(ring.slice(0, first), places(ring.length));
+    this.first = 0;
+  }
+}
+
+function places(count: number): Uint8Array[] {
+  return new Array<Uint8Array>(count).fill(TAKEN);
 }
