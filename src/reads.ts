@@ -5,6 +5,7 @@
  */
 import type { Registry } from '@prometheus-io/client';
 import { ReadCache } from './coalesce/cache/read-cache.ts';
+import { Login } from './coalesce/mirror/login.ts';
 import { MirroredReads } from './coalesce/mirror/mirrored-reads.ts';
 import { Mirrors } from './coalesce/mirror/mirrors.ts';
 import { readRangeQuery } from './coalesce/mirror/range-query.ts';
@@ -13,13 +14,16 @@ import type { ReadLayer } from './coalesce/read-layer.ts';
 import { SeenRevision } from './coalesce/seen-revision.ts';
 import { SeenUpstream } from './coalesce/seen-upstream.ts';
 import type { WatchHub } from './coalesce/watch/hub.ts';
-import type { Config } from './config/config.ts';
+import { type Config, UsageError } from './config/config.ts';
+import { readUserFile } from './config/user-file.ts';
 import { exposeCache } from './observe/cache-metrics.ts';
 import type { Logger } from './observe/log.ts';
 import { exposeMirrors, mirrorLog } from './observe/mirror-metrics.ts';
 import { ReadMetrics } from './observe/read-metrics.ts';
 import type { Upstream } from './rpc/contract.ts';
+import { Code, RpcError } from './rpc/status.ts';
 import { authService } from './services/auth.ts';
+import { authenticate } from './services/authenticate.ts';
 import { kvService, type Layer, TXN } from './services/kv.ts';
 import type { OwnMethod } from './services/services.ts';
 import { WATCH_METHODS } from './services/watch.ts';
@@ -63,6 +67,7 @@ export function buildReads({ config, registry, log, cluster, hub }: Parts): Read
     hub,
     seen,
     range: WATCH_METHODS.range,
+    login: loginOf(config, cluster),
     log: mirrorLog(log),
   });
   const waitMs = config.get('duration', 'cache-wait');
@@ -94,4 +99,18 @@ export function buildReads({ config, registry, log, cluster, hub }: Parts): Read
     own.push(...authService(upstream, changed));
   }
   return { own, upstream, seen, mirrors };
+}
+
+/** The proxy's own user. Its file is read for every token, so that the password can be changed. */
+function loginOf(config: Config, cluster: Upstream): Login {
+  const path = config.get('string', 'cache-prefix-user-file');
+  if (path === '') return new Login(undefined);
+  return new Login(async () => {
+    try {
+      return await authenticate(cluster, readUserFile(path));
+    } catch (error) {
+      if (error instanceof UsageError) throw new RpcError(Code.UNAUTHENTICATED, error.message);
+      throw error;
+    }
+  });
 }

@@ -1,11 +1,14 @@
 /** The command line: precedence, spelling, refusals, and that the documentation says the same as the table. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Command, type Config, parseCommandLine, UsageError } from '../src/config/config.ts';
 import { environmentName, FLAGS } from '../src/config/flags.ts';
 import { endpoints, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
+import { readUserFile } from '../src/config/user-file.ts';
 import { PARSERS } from '../src/config/values.ts';
 
 function configOf(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Config {
@@ -140,6 +143,35 @@ describe('what is refused is named', () => {
     assert.match(refusal(['start', '--endpoints=a:1:2']), /--endpoints/);
     assert.match(refusal(['start', '--listen-addr=x:99999']), /--listen-addr.*out of range/);
     assert.match(refusal(['start'], { ETCD_PROXY_DEBUG: 'maybe' }), /ETCD_PROXY_DEBUG/);
+  });
+
+  test("a file for the proxy's own user, with nothing of what is in it", () => {
+    const folder = mkdtempSync(join(tmpdir(), 'user-file-'));
+    const file = (text: string): string => {
+      const path = join(folder, 'user');
+      writeFileSync(path, text);
+      return `--cache-prefix-user-file=${path}`;
+    };
+    try {
+      const absent = join(folder, 'absent');
+      assert.match(refusal(['start', `--cache-prefix-user-file=${absent}`]), /: no such file$/);
+      assert.match(refusal(['start', `--cache-prefix-user-file=${folder}`]), /cannot be read \(EISDIR\)$/);
+      for (const text of ['', 'hidden', ':hidden', '\nuser:hidden']) {
+        const message = refusal(['start', file(text)]);
+        assert.match(message, /want name:password in the first line$/);
+        assert.ok(!message.includes('hidden'));
+      }
+      for (const [text, name, password] of [
+        ['user:pass', 'user', 'pass'],
+        ['user:pa:ss \r\nmore', 'user', 'pa:ss '],
+        ['user:\n', 'user', ''],
+      ] as const) {
+        const path = configOf([file(text)]).get('string', 'cache-prefix-user-file');
+        assert.deepEqual(readUserFile(path), { name, password });
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('protection that does not exist yet stops the start', () => {

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { environmentName, FLAGS, type Flag } from './flags.ts';
 import { checkTls } from './tls.ts';
 import { UsageError } from './usage-error.ts';
+import { readUserFile } from './user-file.ts';
 import { PARSERS, REPEATABLE, ValueError, type Values } from './values.ts';
 
 export { UsageError };
@@ -79,6 +80,8 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   const config = new Config(parseFlags(rest.slice(1)), environment);
   refuseUnsafe(config);
   checkTls(config);
+  const userFile = config.get('string', 'cache-prefix-user-file');
+  if (userFile !== '') readUserFile(userFile);
   return { name: 'start', config };
 }
 

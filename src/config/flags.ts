@@ -130,6 +130,13 @@ export const FLAGS: readonly Flag[] = [
   ),
   flag(
     'Reads',
+    'cache-prefix-user-file',
+    'string',
+    '',
+    "file with name:password of the user that reads the prefixes while etcd's auth is on",
+  ),
+  flag(
+    'Reads',
     'cache-wait',
     'duration',
     '1s',

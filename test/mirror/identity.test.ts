@@ -3,7 +3,10 @@
  * ones not for longer than the second for which a permission counts.
  */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
@@ -11,7 +14,9 @@ import { until } from '../clients/wait.ts';
 import { bytes, connect } from '../reads/clients.ts';
 import { metric } from '../reads/metrics.ts';
 import { availableEtcds, startEtcd } from '../support/etcd.ts';
+import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
+import { CutRelay } from '../watch/cut-relay.ts';
 import {
   comparable,
   hits,
@@ -29,16 +34,25 @@ const TIMEOUT = { timeout: 90_000 };
 
 const authOf = (address: string) => createClient(Auth, createGrpcTransport({ baseUrl: `http://${address}` }));
 
-/** root may everything; guest reads the prefix but for its last keys. */
+/** root may everything; mirror reads the prefix, guest all but its last keys. */
 async function prepareAuth(address: string): Promise<void> {
   const auth = authOf(address);
-  for (const name of ['root', 'guest']) {
+  for (const name of ['root', 'guest', 'mirror']) {
     await auth.roleAdd({ name });
     await auth.userAdd({ name, password: PASSWORD });
     await auth.userGrantRole({ user: name, role: name });
   }
   const perm = { permType: 0, key: bytes(PREFIX), rangeEnd: bytes(`${PREFIX}x`) };
   await auth.roleGrantPermission({ name: 'guest', perm });
+  const all = { permType: 0, key: bytes(PREFIX), rangeEnd: bytes(PREFIX_END) };
+  await auth.roleGrantPermission({ name: 'mirror', perm: all });
+}
+
+/** A file for `--cache-prefix-user-file`. */
+async function userFile(text: string): Promise<string> {
+  const path = join(await tempDir('user'), 'user');
+  await writeFile(path, text, { mode: 0o600 });
+  return path;
 }
 
 describe('mirrors and auth', async () => {
@@ -110,6 +124,77 @@ describe('mirrors and auth', async () => {
       });
     });
   }
+
+  for (const install of await availableEtcds()) {
+    test(`etcd ${install.version}: a mirror that reads as a user of its own`, TIMEOUT, async () => {
+      await using held = new AsyncDisposableStack();
+      const etcd = held.use(await startEtcd({ install, bcryptCost: 4, authTokenTtlSeconds: 2 }));
+      const wire = held.use(await CutRelay.start(etcd.first.address));
+      const direct = connect(etcd.first.address);
+      held.defer(() => direct.close());
+      await prepareAuth(etcd.first.address);
+      for (const key of ['a', 'b', 'z']) await etcd.etcdctl(['put', PREFIX + key, `value of ${key}`]);
+      const auth = authOf(etcd.first.address);
+      await auth.authEnable({});
+      const flag = `--cache-prefix-user-file=${await userFile(`mirror:${PASSWORD}\n`)}`;
+      const proxy = held.use(await startProxy({ endpoints: [wire.address], flags: [...FLAGS, flag] }));
+      const client = connect(proxy.address);
+      held.defer(() => client.close());
+      await untilServing(proxy.url);
+
+      const read = (key: string, rangeEnd = '', serializable = false) =>
+        rangeRequest({ key: bytes(PREFIX + key), rangeEnd: bytes(rangeEnd), serializable });
+      const requests = [false, true].flatMap((serializable) => [
+        read('a', '', serializable),
+        read('z', '', serializable),
+        read('', PREFIX_END, serializable),
+        read('', `${PREFIX}x`, serializable),
+      ]);
+      const loginAs = async (name: string) => [
+        'token',
+        (await auth.authenticate({ name, password: PASSWORD })).token,
+      ];
+      const sameForAll = async () => {
+        for (const who of [[], await loginAs('root'), await loginAs('guest')])
+          for (const request of [...requests, ...requests]) {
+            const theirs = comparable(await outcomeOf(direct, request, RANGE, who));
+            assert.equal(comparable(await outcomeOf(client, request, RANGE, who)), theirs);
+          }
+      };
+      await sameForAll();
+      // root reads everything from memory, guest half of it, nobody nothing.
+      assert.equal(await hits(proxy.url), 24);
+
+      // The mirror's token ends unused, and so does its watch: it goes on from where it was.
+      await sleep(4500);
+      wire.cut();
+      const user = ['--user', `root:${PASSWORD}`];
+      await etcd.etcdctl([...user, 'put', `${PREFIX}a`, 'written when the watch was gone']);
+      await until('an answer from memory that the new watch has brought', async () => {
+        const before = await hits(proxy.url);
+        const outcome = await outcomeOf(client, read('a'), RANGE, await loginAs('root'));
+        return comparable(outcome).includes('was gone') && (await hits(proxy.url)) > before;
+      });
+      await sameForAll();
+      assert.equal(await metric(proxy.url, 'etcd_proxy_mirror_loads_total'), 1);
+      const page = await (await fetch(`${proxy.url}/metrics`)).text();
+      for (const text of [page, ...proxy.stderr]) assert.ok(!text.includes(PASSWORD));
+    });
+  }
+
+  test('a user with another password: refused with a line, and tried again', TIMEOUT, async () => {
+    await using held = new AsyncDisposableStack();
+    const etcd = held.use(await startEtcd({ bcryptCost: 4 }));
+    await prepareAuth(etcd.first.address);
+    await authOf(etcd.first.address).authEnable({});
+    const path = await userFile('mirror:not the password');
+    const flags = [...FLAGS, `--cache-prefix-user-file=${path}`];
+    const proxy = held.use(await startProxy({ endpoints: etcd.endpoints, flags }));
+    await proxy.process.waitForLine(/authentication failed, invalid user ID or password/, 30_000);
+    assert.ok(!proxy.process.stderr.includes('not the password'));
+    await writeFile(path, `mirror:${PASSWORD}`);
+    await untilServing(proxy.url, PREFIX, 60_000);
+  });
 
   test('auth is on from the beginning: refused with a line, every read is forwarded', TIMEOUT, async () => {
     await using held = new AsyncDisposableStack();

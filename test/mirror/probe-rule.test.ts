@@ -7,50 +7,29 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
-import { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
+import type { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
 import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
 import type { Probes } from '../../src/coalesce/mirror/read-probes.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { WatchHub } from '../../src/coalesce/watch/hub.ts';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
-import { until } from '../clients/wait.ts';
-import { clientInProcess, connect, lightClientOf, logOf } from '../reads/clients.ts';
+import { clientInProcess, lightClientOf, logOf } from '../reads/clients.ts';
 import { Fire } from '../reads/fire.ts';
 import { History } from '../reads/history.ts';
 import { violations } from '../reads/linearizable.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { Relay } from '../support/relay.ts';
-
-const nothing = (): void => {};
+import { mirror } from './in-process.ts';
 
 describe('the rule of asking after the read came', () => {
   const held = new AsyncDisposableStack();
   let etcd: EtcdCluster;
-  let hub: WatchHub;
   let mirrors: Mirrors;
   let seed = 0;
 
   before(async () => {
     etcd = held.use(await startEtcd());
     const relay = held.use(await Relay.open(etcd.first.address, { delayMs: 5 }));
-    const upstream = connect(relay.address);
-    held.defer(() => upstream.close());
-    const history = { historyBytes: 1 << 20, historyRevisions: 1000 };
-    hub = new WatchHub({ upstream, methods: WATCH_METHODS, ...history, linger: 0 });
-    held.defer(() => hub.close());
-    mirrors = new Mirrors({
-      prefixes: ['fire/'],
-      bytes: 1 << 20,
-      historyRevisions: 1000,
-      hub,
-      seen: new SeenRevision(),
-      range: WATCH_METHODS.range,
-      log: { loaded: nothing, failed: nothing },
-    });
-    held.defer(() => mirrors.close());
-    mirrors.start();
-    await until('the mirror serves', () => mirrors.all[0]?.store !== undefined);
+    ({ mirrors } = await mirror(held, relay.address, 'fire/'));
   });
   after(() => held.disposeAsync());
 

@@ -8,24 +8,20 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
-import { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
 import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import { SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
-import { WatchHub } from '../../src/coalesce/watch/hub.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
-import { until } from '../clients/wait.ts';
 import { clientInProcess, connect, lightClientOf, logOf } from '../reads/clients.ts';
 import { Fire, randomFrom, type Session } from '../reads/fire.ts';
 import { History } from '../reads/history.ts';
 import { violations } from '../reads/linearizable.ts';
 import { availableEtcds, type EtcdOptions, startEtcd } from '../support/etcd.ts';
 import { Relay } from '../support/relay.ts';
+import { mirror } from './in-process.ts';
 
 const SECONDS = Number(process.env.MIRROR_SECONDS ?? 2);
 const SEED = Number(process.env.MIRROR_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const TIMEOUT = { timeout: 120_000 + SECONDS * 1000 };
-const nothing = (): void => {};
 
 /** Runs a schedule and says what was wrong with it, and how many reads came from memory at once. */
 async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
@@ -33,24 +29,8 @@ async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
   const etcd = held.use(await startEtcd(options));
   // What the mirror hears comes late, so that clients of the proxy know of writes before it does.
   const wire = held.use(await Relay.open(etcd.first.address, { delayMs: 5 }));
-  const slow = connect(wire.address);
-  held.defer(() => slow.close());
-  const history = { historyBytes: 1 << 22, historyRevisions: 10_000 };
-  const hub = new WatchHub({ upstream: slow, methods: WATCH_METHODS, ...history, linger: 0 });
-  held.defer(() => hub.close());
   const seen = new SeenRevision();
-  const mirrors = new Mirrors({
-    prefixes: ['fire/'],
-    bytes: 1 << 22,
-    historyRevisions: 1000,
-    hub,
-    seen,
-    range: WATCH_METHODS.range,
-    log: { loaded: nothing, failed: nothing },
-  });
-  held.defer(() => mirrors.close());
-  mirrors.start();
-  await until('the mirror serves', () => mirrors.all[0]?.inSync === true);
+  const { mirrors } = await mirror(held, wire.address, 'fire/', seen);
 
   const cluster = connect(etcd.first.address);
   held.defer(() => cluster.close());

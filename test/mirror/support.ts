@@ -39,13 +39,9 @@ export async function outcomeOf(
 }
 
 /** Waits until so many prefixes are served from memory. */
-export async function untilServing(url: string, prefix = PREFIX): Promise<void> {
-  await until('the prefix is served', async () => {
-    const serving = await metric(url, `etcd_proxy_mirror_state{prefix="${prefix}",state="serving"}`).catch(
-      () => 0,
-    );
-    return serving === 1;
-  });
+export async function untilServing(url: string, prefix = PREFIX, limitMs?: number): Promise<void> {
+  const series = `etcd_proxy_mirror_state{prefix="${prefix}",state="serving"}`;
+  await until('the prefix is served', async () => (await metric(url, series).catch(() => 0)) === 1, limitMs);
 }
 
 /** Reads answered from memory so far. */

@@ -2,21 +2,19 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
-import { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
+import type { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
 import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
 import type { Probes } from '../../src/coalesce/mirror/read-probes.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { WatchHub } from '../../src/coalesce/watch/hub.ts';
 import type { Asker } from '../../src/coalesce/watch/revision-probe.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { until } from '../clients/wait.ts';
-import { bytes, connect, lightClientOf } from '../reads/clients.ts';
+import { bytes, lightClientOf } from '../reads/clients.ts';
 import { outcome, readCall } from '../reads/held-upstream.ts';
 import { startEtcd } from '../support/etcd.ts';
+import { mirror } from './in-process.ts';
 import { PREFIX, rangeRequest } from './support.ts';
 
-const nothing = (): void => {};
 const FORWARDED = Buffer.from('forwarded');
 
 describe('reads that wait for a mirror', () => {
@@ -26,23 +24,7 @@ describe('reads that wait for a mirror', () => {
   before(async () => {
     const etcd = held.use(await startEtcd());
     await lightClientOf(etcd.first.address, held).put({ key: bytes(`${PREFIX}k`), value: bytes('v') });
-    const upstream = connect(etcd.first.address);
-    held.defer(() => upstream.close());
-    const history = { historyBytes: 1 << 20, historyRevisions: 1000 };
-    const hub = new WatchHub({ upstream, methods: WATCH_METHODS, ...history, linger: 0 });
-    held.defer(() => hub.close());
-    mirrors = new Mirrors({
-      prefixes: [PREFIX],
-      bytes: 1 << 20,
-      historyRevisions: 1000,
-      hub,
-      seen: new SeenRevision(),
-      range: WATCH_METHODS.range,
-      log: { loaded: nothing, failed: nothing },
-    });
-    held.defer(() => mirrors.close());
-    mirrors.start();
-    await until('the mirror serves', () => mirrors.all[0]?.inSync === true);
+    ({ mirrors } = await mirror(held, etcd.first.address, PREFIX));
   });
   after(() => held.disposeAsync());
 

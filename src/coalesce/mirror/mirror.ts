@@ -8,17 +8,17 @@
  *
  * `applied` moves as the feed's does: by whole revisions that came, and by progress responses that can be trusted.
  */
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { Code, RpcError } from '../../rpc/status.ts';
 import type { KeyRange } from '../key-range.ts';
 import type { Batch } from '../watch/batch.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
-import { type Header, headerOf, NO_HEADER, withRevision } from '../watch/response.ts';
+import { headerOf, NO_HEADER } from '../watch/response.ts';
 import { isRefusal, type Read } from '../watch/revision-probe.ts';
 import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../watch/subscribers.ts';
 import { Arrivals } from './arrivals.ts';
 import { LoadRetry } from './load-retry.ts';
-import { headerFieldText } from './range-reply.ts';
+import { permissionRequest, REVISION_REQUEST } from './own-requests.ts';
+import { ReplyHeader } from './reply-header.ts';
 import { loadSnapshot, OverBound, type Snapshot } from './snapshot.ts';
 import type { MirrorStats } from './stats.ts';
 import type { Store } from './store.ts';
@@ -27,14 +27,6 @@ import { readPut } from './version.ts';
 const TOO_LARGE = 'its keys take too much memory';
 const SET_BACK = 'etcd has an older store now';
 const ANOTHER_CLUSTER = 'etcd is another cluster now';
-
-/** A linearizable count of one key: its header has the store's revision. */
-const REVISION_REQUEST = new BinaryWriter()
-  .uint32(0x0a)
-  .bytes(Buffer.from('\0'))
-  .uint32(0x48)
-  .bool(true)
-  .finish();
 
 /** `over`: its keys take more memory than they may. `refused`: etcd does not let the proxy read them. */
 export type MirrorState = 'loading' | 'serving' | 'over' | 'refused' | 'closed';
@@ -47,8 +39,10 @@ export interface MirrorOptions {
   readonly historyRevisions: number;
   /** Sends a Range of the proxy's own. */
   readonly read: Read;
-  /** The feeds of clients without a token, which share the mirror's. */
+  /** The feeds of whoever the proxy is to etcd now; without auth, clients share them. */
   readonly feeds: () => IdentityFeeds;
+  /** Whether the proxy can be somebody else when etcd refuses it a watch: {@link read} sees to that. */
+  readonly hasUser: boolean;
   /** Is told that etcd's store has lost all above a revision. */
   readonly setBack: (revision: number) => void;
   readonly stats: MirrorStats;
@@ -73,15 +67,14 @@ export class Mirror implements FeedSubscriber {
   #feeds: IdentityFeeds | undefined;
   #subscription: Subscription | undefined;
   #cluster = '';
-  /** The header of the present answers, and the two it was made of. */
-  #headerText = '';
-  #headerOf: Header = NO_HEADER;
-  #headerRevision = 0;
+  #header = new ReplyHeader(NO_HEADER);
   /** The feed's member has said less than the mirror knows: it lags, or the store was set back. */
   #suspect = false;
   #verifying = false;
   /** Counts loads, so that an abandoned one can tell. */
   #load = 0;
+  /** The feed was opened as another user because etcd refused the one before, and has not been live since. */
+  #renewed = false;
 
   constructor(range: KeyRange, options: MirrorOptions) {
     this.range = range;
@@ -113,14 +106,7 @@ export class Mirror implements FeedSubscriber {
 
   /** The field `header` of an answer at the store's applied revision, latin1. */
   header(store: Store): string {
-    const feedHeader = this.#subscription?.feed.header ?? NO_HEADER;
-    const header = feedHeader === NO_HEADER ? this.#headerOf : feedHeader;
-    if (header !== this.#headerOf || store.applied !== this.#headerRevision || this.#headerText === '') {
-      this.#headerOf = header;
-      this.#headerRevision = store.applied;
-      this.#headerText = headerFieldText(withRevision(header, store.applied).bytes);
-    }
-    return this.#headerText;
+    return this.#header.at(store.applied, this.#subscription?.feed.header ?? NO_HEADER);
   }
 
   /** Starts loading. */
@@ -156,6 +142,7 @@ export class Mirror implements FeedSubscriber {
     const store = this.#store;
     const feed = this.#subscription?.feed;
     if (store === undefined || feed === undefined || this.state !== 'serving') return;
+    if (feed.state === 'live') this.#renewed = false;
     const { cluster } = feed.header;
     if (cluster !== this.#cluster && cluster !== '') {
       this.#failSoon('loading', ANOTHER_CLUSTER);
@@ -178,7 +165,8 @@ export class Mirror implements FeedSubscriber {
     this.#subscription = undefined;
     if (this.state !== 'serving') return;
     const [state, reason] = endOf(end);
-    this.#fail(state, reason);
+    if (state === 'refused' && this.#options.hasUser && !this.#renewed) void this.#renew(reason);
+    else this.#fail(state, reason);
   }
 
   async #loadNow(): Promise<void> {
@@ -213,8 +201,7 @@ export class Mirror implements FeedSubscriber {
     const feeds = this.#options.feeds();
     this.#store = store;
     this.#cluster = header.cluster;
-    this.#headerOf = header;
-    this.#headerText = '';
+    this.#header = new ReplyHeader(header);
     this.#suspect = false;
     this.#feeds = feeds;
     const subscription = feeds.subscribe(this.range, true, store.applied + 1, this);
@@ -226,6 +213,24 @@ export class Mirror implements FeedSubscriber {
     feeds.ended(subscription.feed);
     if (revision < applied) this.#options.setBack(revision);
     throw new RpcError(Code.UNAVAILABLE, SET_BACK);
+  }
+
+  /** etcd took the watch's token no more. If the proxy may still read, it goes on from where the watch ended. */
+  async #renew(reason: string): Promise<void> {
+    this.#renewed = true;
+    const load = this.#load;
+    const store = this.#store as Store;
+    const { read, feeds } = this.#options;
+    try {
+      await read(permissionRequest(this.range));
+    } catch (error) {
+      if (load === this.#load) this.#fail('refused', `${reason}; ${RpcError.from(error).message}`);
+      return;
+    }
+    if (load !== this.#load) return;
+    this.#feeds = feeds();
+    this.#subscription = this.#feeds.subscribe(this.range, true, store.applied + 1, this);
+    this.onMoved();
   }
 
   /** Finds out which of the two it is, where a member has said less than the mirror knows. */

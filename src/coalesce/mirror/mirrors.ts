@@ -6,15 +6,16 @@
  *     Mirror          one prefix: snapshot and feed, loading and losing it
  *       Store           every key's versions, from `floor` to `applied`
  *       Arrivals        who waits until something has been applied
+ *     Login           the user that the proxy is to etcd
  *     rangeReply      etcd's Range on the store; txnReply: several of them at once
  *     FallBacks       the bounded way to etcd
  */
-import { NO_METADATA } from '../../rpc/metadata.ts';
 import type { Method } from '../../rpc/method.ts';
 import { KeyRange } from '../key-range.ts';
 import type { SeenRevision } from '../seen-revision.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import { identityOf } from '../watch/identity.ts';
+import type { Login } from './login.ts';
 import { Mirror, type MirrorLog } from './mirror.ts';
 import { ReadProbes } from './read-probes.ts';
 import { MirrorStats } from './stats.ts';
@@ -29,6 +30,8 @@ export interface MirrorsOptions {
   readonly seen: SeenRevision;
   /** `KV.Range`. */
   readonly range: Method;
+  /** Who the proxy is to etcd. */
+  readonly login: Login;
   readonly log: MirrorLog;
 }
 
@@ -38,7 +41,8 @@ export class Mirrors {
   readonly probes: ReadProbes;
   readonly all: readonly Mirror[];
 
-  constructor({ prefixes, bytes, historyRevisions, hub, seen, range, log }: MirrorsOptions) {
+  constructor(options: MirrorsOptions) {
+    const { prefixes, bytes, historyRevisions, hub, seen, range, login, log } = options;
     const { stats } = this;
     this.probes = new ReadProbes((metadata, request) => {
       stats.probes++;
@@ -49,8 +53,9 @@ export class Mirrors {
         new Mirror(prefix, {
           bytes,
           historyRevisions,
-          read: (request) => hub.unary(range, NO_METADATA, request),
-          feeds: () => hub.feedsOf(identityOf(NO_METADATA)),
+          read: (request) => login.run((metadata) => hub.unary(range, metadata, request)),
+          feeds: () => hub.feedsOf(identityOf(login.metadata)),
+          hasUser: login.hasUser,
           setBack: (revision) => seen.setBack(revision),
           stats,
           log,

@@ -1,0 +1,30 @@
+/** Gets a token for a user of the proxy's own. */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Auth, AuthenticateRequestSchema, AuthenticateResponseSchema } from '#gen/etcdserverpb/auth_pb.js';
+import type { Upstream } from '../rpc/contract.ts';
+import { Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import { methodOf } from './methods.ts';
+
+const AUTHENTICATE = methodOf(Auth.method.authenticate);
+
+/** How long it may take, in milliseconds; etcd works on a password for some tenths of a second. */
+const LIMIT_MS = 10_000;
+
+/** A name and a password. */
+export interface User {
+  readonly name: string;
+  readonly password: string;
+}
+
+/**
+ * Authenticates to etcd. What is thrown names neither the password nor the token.
+ * @returns the metadata that calls of the user carry
+ * @throws RpcError as etcd does; FAILED_PRECONDITION while auth is off
+ */
+export async function authenticate(upstream: Upstream, { name, password }: User): Promise<Metadata> {
+  const request = create(AuthenticateRequestSchema, { name, password });
+  const call = new OwnCall(AUTHENTICATE, NO_METADATA, performance.now() + LIMIT_MS);
+  const reply = await upstream.unary(toBinary(AuthenticateRequestSchema, request), call);
+  return new Metadata(['token', fromBinary(AuthenticateResponseSchema, reply).token]);
+}
