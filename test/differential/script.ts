@@ -164,9 +164,11 @@ export class Script {
     const expected = options.documented?.[this.lane.kind.through];
     if (expected?.some((status) => status.code === code && status.message === text) === true)
       this.note(step, 'as documented');
-    else if (options.anyCode?.includes(code) === true)
-      this.note(step, { messages, code: `one of ${options.anyCode.join(', ')}` });
-    else
+    else if (options.anyCode?.includes(code) === true) {
+      // Where success is one of the ways to end, so is an answer.
+      const answered = options.anyCode.includes(0) ? {} : { messages };
+      this.note(step, { ...answered, code: `one of ${options.anyCode.join(', ')}` });
+    } else
       this.note(step, {
         messages,
         code,
