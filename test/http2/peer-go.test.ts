@@ -3,25 +3,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
-import { encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
+import { encodeHeaders } from '../../src/http2/index.ts';
+import { Echo } from './support/echo.ts';
 import { connect, EngineServer, Exchange, field } from './support/exchange.ts';
-import { TRAILERS } from './support/play.ts';
 import { buildGoPeer, missing, run } from './support/tools.ts';
 
 const OK = encodeHeaders([':status', '200', 'trailer', 'grpc-status']);
 const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/', ':authority', 'a']);
-
-class Echo extends Exchange {
-  override onData(stream: Http2Stream, chunk: Buffer): void {
-    if (!stream.sendData(chunk)) stream.pause();
-  }
-  override onDrain(stream: Http2Stream): void {
-    stream.resume();
-  }
-  override onEnd(stream: Http2Stream): void {
-    stream.sendTrailers(TRAILERS);
-  }
-}
 
 describe('Go', { skip: missing('go') }, () => {
   test('calls the engine', async () => {

@@ -6,25 +6,13 @@ import http2 from 'node:http2';
 import type net from 'node:net';
 import { test } from 'node:test';
 import { encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
+import { Echo } from './support/echo.ts';
 import { connect, EngineServer, Exchange, field } from './support/exchange.ts';
-import { TRAILERS } from './support/play.ts';
 
 const OK = encodeHeaders([':status', '200', 'content-type', 'application/grpc']);
 const SIZES = [0, 1, 260, 16_384, 16_385, 65_535, 1 << 20, 64 << 20];
 
 /** Sends back what it gets, with back-pressure in both directions. */
-class Echo extends Exchange {
-  override onData(stream: Http2Stream, chunk: Buffer): void {
-    if (!stream.sendData(chunk)) stream.pause();
-  }
-  override onDrain(stream: Http2Stream): void {
-    stream.resume();
-  }
-  override onEnd(stream: Http2Stream): void {
-    stream.sendTrailers(TRAILERS);
-  }
-}
-
 function echo(stream: Http2Stream): void {
   stream.listener = new Echo();
   stream.sendHeaders(OK);

@@ -9,24 +9,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import tls from 'node:tls';
-import { encodeHeaders, Http2Connection, type Http2Stream } from '../../src/http2/index.ts';
+import { encodeHeaders, Http2Connection } from '../../src/http2/index.ts';
+import { Echo } from './support/echo.ts';
 import { Exchange, Owner } from './support/exchange.ts';
-import { OK, TRAILERS } from './support/play.ts';
+import { OK } from './support/play.ts';
 import { missing } from './support/tools.ts';
 
 const POST = encodeHeaders([':method', 'POST', ':scheme', 'https', ':path', '/x', ':authority', 'a']);
-
-class Echo extends Exchange {
-  override onData(stream: Http2Stream, chunk: Buffer): void {
-    if (!stream.sendData(chunk)) stream.pause();
-  }
-  override onDrain(stream: Http2Stream): void {
-    stream.resume();
-  }
-  override onEnd(stream: Http2Stream): void {
-    stream.sendTrailers(TRAILERS);
-  }
-}
 
 describe('over TLS', { skip: missing('openssl') }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'http2-tls-'));
