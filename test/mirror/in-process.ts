@@ -3,6 +3,7 @@ import { Login } from '../../src/coalesce/mirror/login.ts';
 import { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import { WatchHub } from '../../src/coalesce/watch/hub.ts';
+import { authenticate, type User } from '../../src/services/authenticate.ts';
 import { WATCH_METHODS } from '../../src/services/watch.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
 import { until } from '../clients/wait.ts';
@@ -17,12 +18,16 @@ export interface Place {
   readonly mirrors: Mirrors;
 }
 
+/** Gets a user's tokens. */
+export const userOf = (user: User) => (upstream: Cluster) => new Login(() => authenticate(upstream, user));
+
 /** Mirrors one prefix of the etcd at an address, and waits until it serves. */
 export async function mirror(
   held: AsyncDisposableStack,
   address: string,
   prefix: string,
   seen = new SeenRevision(),
+  login = (_upstream: Cluster) => new Login(undefined),
 ): Promise<Place> {
   const upstream = connect(address);
   held.defer(() => upstream.close());
@@ -36,7 +41,7 @@ export async function mirror(
     hub,
     seen,
     range: WATCH_METHODS.range,
-    login: new Login(undefined),
+    login: login(upstream),
     log: { loaded: nothing, failed: nothing },
   });
   held.defer(() => mirrors.close());

@@ -17,7 +17,7 @@ import { isRefusal, type Read } from '../watch/revision-probe.ts';
 import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../watch/subscribers.ts';
 import { Arrivals } from './arrivals.ts';
 import { LoadRetry } from './load-retry.ts';
-import { permissionRequest, REVISION_REQUEST } from './own-requests.ts';
+import { permissionRequest, revisionRequest } from './own-requests.ts';
 import { ReplyHeader } from './reply-header.ts';
 import { loadSnapshot, OverBound, type Snapshot } from './snapshot.ts';
 import type { MirrorStats } from './stats.ts';
@@ -208,7 +208,7 @@ export class Mirror implements FeedSubscriber {
     this.#subscription = subscription;
     if (subscription === undefined || subscription.feed.applied <= store.applied) return;
     const { applied } = subscription.feed;
-    const { revision } = headerOf(await this.#options.read(REVISION_REQUEST));
+    const { revision } = headerOf(await this.#options.read(revisionRequest(this.range)));
     if (revision >= applied && this.#subscription === subscription) return;
     feeds.ended(subscription.feed);
     if (revision < applied) this.#options.setBack(revision);
@@ -240,7 +240,7 @@ export class Mirror implements FeedSubscriber {
     this.#verifying = true;
     const { applied } = store;
     try {
-      const { revision } = headerOf(await this.#options.read(REVISION_REQUEST));
+      const { revision } = headerOf(await this.#options.read(revisionRequest(this.range)));
       if (this.store !== store) return;
       if (revision < applied) this.distrust(revision);
       else this.#suspect = false;

@@ -2,8 +2,13 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { KeyRange } from '../key-range.ts';
 
-/** A linearizable count of one key: its header has the store's revision. */
-export const REVISION_REQUEST: Uint8Array = countOf('\0', '');
+/**
+ * A linearizable count of one key: its header has the store's revision. The key is of the range, since the proxy's user
+ * need not be allowed to read any other.
+ */
+export function revisionRequest({ start }: KeyRange): Uint8Array {
+  return countOf(start, '');
+}
 
 /** A linearizable count of a range: etcd refuses it to whom it would refuse a watch of the range. */
 export function permissionRequest({ start, rangeEnd }: KeyRange): Uint8Array {

@@ -1,0 +1,64 @@
+/**
+ * A mirror whose proxy has a user of its own, that may read the prefix and nothing else: what it finds out with that
+ * user, and how it goes on when etcd has forgotten the user's token.
+ */
+import assert from 'node:assert/strict';
+import { cp, rm } from 'node:fs/promises';
+import { describe, test } from 'node:test';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { Auth } from '#gen/etcdserverpb/auth_pb.js';
+import type { Mirror } from '../../src/coalesce/mirror/mirror.ts';
+import { until } from '../clients/wait.ts';
+import { bytes } from '../reads/clients.ts';
+import { startEtcd } from '../support/etcd.ts';
+import { mirror, userOf } from './in-process.ts';
+import { PREFIX, PREFIX_END } from './support.ts';
+
+const TIMEOUT = { timeout: 90_000 };
+const MIRROR = { name: 'mirror', password: 'secret' };
+const ROOT = ['--user', 'root:secret'];
+
+/** An etcd with a key in the prefix and auth on. */
+async function setUp(held: AsyncDisposableStack) {
+  const etcd = held.use(await startEtcd({ bcryptCost: 4 }));
+  const auth = createClient(Auth, createGrpcTransport({ baseUrl: etcd.first.url }));
+  for (const name of ['root', 'mirror']) {
+    await auth.roleAdd({ name });
+    await auth.userAdd({ name, password: 'secret' });
+    await auth.userGrantRole({ user: name, role: name });
+  }
+  const perm = { permType: 0, key: bytes(PREFIX), rangeEnd: bytes(PREFIX_END) };
+  await auth.roleGrantPermission({ name: 'mirror', perm });
+  await etcd.etcdctl(['put', `${PREFIX}a`, 'first']);
+  await auth.authEnable({});
+  const put = (key: string, value: string) => etcd.etcdctl([...ROOT, 'put', key, value]);
+  return { etcd, put };
+}
+
+const appliedOf = (one: Mirror) => one.store?.applied ?? 0;
+
+describe("the proxy's own user", () => {
+  test('etcd is set back to a backup: the mirror finds out by itself', TIMEOUT, async () => {
+    await using held = new AsyncDisposableStack();
+    const { etcd, put } = await setUp(held);
+    const member = etcd.first;
+    const backup = `${member.folder}.backup`;
+    held.defer(() => rm(backup, { recursive: true, force: true }));
+    await member.stop();
+    await cp(member.folder, backup, { recursive: true });
+    await member.start();
+    for (let i = 0; i < 5; i++) await put(`${PREFIX}a`, 'lost with the backup');
+    const { mirrors } = await mirror(held, member.address, PREFIX, undefined, userOf(MIRROR));
+    const one = mirrors.all[0] as Mirror;
+    const before = appliedOf(one);
+    await member.kill();
+    await rm(member.folder, { recursive: true });
+    await cp(backup, member.folder, { recursive: true });
+    await member.start();
+    // A token of the lost past has etcd wait for the place in its log that the token names.
+    for (let i = 0; i < 15; i++) await etcd.etcdctl([...ROOT, 'lease', 'grant', '60']);
+    await until('it is loaded again', () => one.inSync && appliedOf(one) < before, 30_000);
+    assert.equal(mirrors.stats.loads, 2);
+  });
+});
