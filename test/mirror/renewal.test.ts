@@ -8,6 +8,7 @@ import { describe, test } from 'node:test';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
+import type { Arrival } from '../../src/coalesce/mirror/arrivals.ts';
 import type { Mirror } from '../../src/coalesce/mirror/mirror.ts';
 import { until } from '../clients/wait.ts';
 import { bytes } from '../reads/clients.ts';
@@ -33,7 +34,12 @@ async function setUp(held: AsyncDisposableStack) {
   await etcd.etcdctl(['put', `${PREFIX}a`, 'first']);
   await auth.authEnable({});
   const put = (key: string, value: string) => etcd.etcdctl([...ROOT, 'put', key, value]);
-  return { etcd, put };
+  /** A password that is set, be it the same one, ends all tokens of the user. */
+  const endTokens = async () => {
+    const { token } = await auth.authenticate({ name: 'root', password: 'secret' });
+    await auth.userChangePassword(MIRROR, { headers: { token } });
+  };
+  return { etcd, put, endTokens };
 }
 
 const appliedOf = (one: Mirror) => one.store?.applied ?? 0;
@@ -60,5 +66,26 @@ describe("the proxy's own user", () => {
     for (let i = 0; i < 15; i++) await etcd.etcdctl([...ROOT, 'lease', 'grant', '60']);
     await until('it is loaded again', () => one.inSync && appliedOf(one) < before, 30_000);
     assert.equal(mirrors.stats.loads, 2);
+  });
+
+  test('who waits while the token is renewed hears of a write elsewhere', TIMEOUT, async () => {
+    await using held = new AsyncDisposableStack();
+    const { etcd, put, endTokens } = await setUp(held);
+    const { mirrors } = await mirror(held, etcd.first.address, PREFIX, undefined, userOf(MIRROR));
+    const one = mirrors.all[0] as Mirror;
+    await endTokens();
+    await etcd.first.stop();
+    await until('the watch is gone', () => !one.inSync);
+    const heard: string[] = [];
+    const arrival: Arrival = {
+      arrived: () => heard.push('arrived'),
+      failed: (reason) => heard.push(reason),
+    };
+    one.arrivals.wait(appliedOf(one) + 1, arrival);
+    await etcd.first.start();
+    await put('elsewhere', 'x');
+    await until('it hears', () => heard.length > 0);
+    assert.deepEqual(heard, ['arrived']);
+    assert.equal(mirrors.stats.loads, 1);
   });
 });

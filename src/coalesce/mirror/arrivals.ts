@@ -54,6 +54,11 @@ export class Arrivals {
     for (const [arrival] of there) arrival.arrived();
   }
 
+  /** The mirror lives on another feed: the question on the one before is not answered any more. */
+  moveOver(): void {
+    this.#ask();
+  }
+
   /** Nothing will come any more. */
   giveUp(reason: FallBack): void {
     const waiting = this.#waiting;

@@ -231,6 +231,7 @@ export class Mirror implements FeedSubscriber {
     this.#feeds = feeds();
     this.#subscription = this.#feeds.subscribe(this.range, true, store.applied + 1, this);
     this.onMoved();
+    this.arrivals.moveOver();
   }
 
   /** Finds out which of the two it is, where a member has said less than the mirror knows. */
