@@ -9,7 +9,11 @@ import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import type { Arrival } from '../../src/coalesce/mirror/arrivals.ts';
+import { Login } from '../../src/coalesce/mirror/login.ts';
 import type { Mirror } from '../../src/coalesce/mirror/mirror.ts';
+import type { Upstream } from '../../src/rpc/contract.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import { authenticate } from '../../src/services/authenticate.ts';
 import { until } from '../clients/wait.ts';
 import { bytes } from '../reads/clients.ts';
 import { startEtcd } from '../support/etcd.ts';
@@ -87,5 +91,25 @@ describe("the proxy's own user", () => {
     await until('it hears', () => heard.length > 0);
     assert.deepEqual(heard, ['arrived']);
     assert.equal(mirrors.stats.loads, 1);
+  });
+
+  test('a new token cannot be had for a moment: that is no refusal', TIMEOUT, async () => {
+    await using held = new AsyncDisposableStack();
+    const { etcd, endTokens } = await setUp(held);
+    let away = false;
+    const login = (upstream: Upstream) =>
+      new Login(() => {
+        if (!away) return authenticate(upstream, MIRROR);
+        return Promise.reject(new RpcError(Code.UNAVAILABLE, 'etcdserver: request timed out'));
+      });
+    const { mirrors } = await mirror(held, etcd.first.address, PREFIX, undefined, login);
+    const one = mirrors.all[0] as Mirror;
+    away = true;
+    await endTokens();
+    await etcd.first.restart();
+    await until('it has failed', () => mirrors.stats.failedLoads > 0);
+    assert.equal(one.state, 'loading');
+    away = false;
+    await until('it serves again', () => one.inSync);
   });
 });

@@ -8,7 +8,7 @@
  *
  * `applied` moves as the feed's does: by whole revisions that came, and by progress responses that can be trusted.
  */
-import { Code, RpcError } from '../../rpc/status.ts';
+import { Code, RpcError, type Status } from '../../rpc/status.ts';
 import type { KeyRange } from '../key-range.ts';
 import type { Batch } from '../watch/batch.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
@@ -190,8 +190,8 @@ export class Mirror implements FeedSubscriber {
       if (!current()) return;
       if (error instanceof OverBound) this.#fail('over', TOO_LARGE);
       else {
-        const { code, message } = RpcError.from(error);
-        this.#fail(isRefusal({ code }) ? 'refused' : 'loading', message);
+        const failure = RpcError.from(error);
+        this.#fail(stateAfter(failure), failure.message);
       }
     }
   }
@@ -223,8 +223,9 @@ export class Mirror implements FeedSubscriber {
     const { read, feeds } = this.#options;
     try {
       await read(permissionRequest(this.range));
-    } catch (error) {
-      if (load === this.#load) this.#fail('refused', `${reason}; ${RpcError.from(error).message}`);
+    } catch (thrown) {
+      const error = RpcError.from(thrown);
+      if (load === this.#load) this.#fail(stateAfter(error), `${reason}; ${error.message}`);
       return;
     }
     if (load !== this.#load) return;
@@ -280,9 +281,14 @@ export class Mirror implements FeedSubscriber {
   }
 }
 
+/** What a failure of a read or a watch means for the mirror. */
+function stateAfter(status: Pick<Status, 'code'>): MirrorState {
+  return isRefusal(status) ? 'refused' : 'loading';
+}
+
 /** What the end of the feed means for the mirror. */
 function endOf(end: SubscriptionEnd): [MirrorState, string] {
-  if (end.kind === 'status') return [isRefusal(end.status) ? 'refused' : 'loading', end.status.message];
+  if (end.kind === 'status') return [stateAfter(end.status), end.status.message];
   // A watch that etcd cancels without a compaction is one that it does not permit.
   if (end.kind === 'canceled') return ['refused', end.reason];
   return ['loading', end.kind === 'compacted' ? 'compacted' : ANOTHER_CLUSTER];
