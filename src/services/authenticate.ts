@@ -20,11 +20,16 @@ export interface User {
 /**
  * Authenticates to etcd. What is thrown names neither the password nor the token.
  * @returns the metadata that calls of the user carry
- * @throws RpcError as etcd does; FAILED_PRECONDITION while auth is off
+ * @throws RpcError as etcd does; FAILED_PRECONDITION while auth is off, CANCELLED where it takes too long
  */
 export async function authenticate(upstream: Upstream, { name, password }: User): Promise<Metadata> {
   const request = create(AuthenticateRequestSchema, { name, password });
   const call = new OwnCall(AUTHENTICATE, NO_METADATA, performance.now() + LIMIT_MS);
-  const reply = await upstream.unary(toBinary(AuthenticateRequestSchema, request), call);
-  return new Metadata(['token', fromBinary(AuthenticateResponseSchema, reply).token]);
+  const timer = setTimeout(() => call.cancel(), LIMIT_MS);
+  try {
+    const reply = await upstream.unary(toBinary(AuthenticateRequestSchema, request), call);
+    return new Metadata(['token', fromBinary(AuthenticateResponseSchema, reply).token]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,0 +1,25 @@
+/** Authenticate for the proxy's own user: an etcd that does not answer keeps nobody waiting for good. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Login } from '../../src/coalesce/mirror/login.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import { authenticate } from '../../src/services/authenticate.ts';
+import { HeldUpstream, settle } from '../reads/held-upstream.ts';
+
+test('an etcd that does not answer: given up in time', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const upstream = new HeldUpstream();
+  const login = new Login(() => authenticate(upstream, { name: 'mirror', password: 'secret' }));
+  let error: unknown;
+  login
+    .run(() => Promise.reject(new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token')))
+    .catch((thrown: unknown) => {
+      error = thrown;
+    });
+  await settle();
+  t.mock.timers.tick(10_000);
+  await settle();
+  assert.equal(upstream.at(0).cancelled, true);
+  assert.ok(error instanceof RpcError);
+  assert.equal(error.code, Code.CANCELLED);
+});
