@@ -1,6 +1,8 @@
 /** Reads that wait for a mirror: what they wait for never comes, comes too late, or is not wanted any more. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
+import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
 import type { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
 import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
@@ -9,21 +11,23 @@ import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import type { Asker } from '../../src/coalesce/watch/revision-probe.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../clients/wait.ts';
-import { bytes, lightClientOf } from '../reads/clients.ts';
+import { bytes, type KvClient, lightClientOf } from '../reads/clients.ts';
 import { outcome, readCall } from '../reads/held-upstream.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { mirror } from './in-process.ts';
-import { PREFIX, rangeRequest } from './support.ts';
+import { PREFIX, PREFIX_END, rangeRequest } from './support.ts';
 
 const FORWARDED = Buffer.from('forwarded');
 
 describe('reads that wait for a mirror', () => {
   const held = new AsyncDisposableStack();
   let mirrors: Mirrors;
+  let direct: KvClient;
 
   before(async () => {
     const etcd = held.use(await startEtcd());
-    await lightClientOf(etcd.first.address, held).put({ key: bytes(`${PREFIX}k`), value: bytes('v') });
+    direct = lightClientOf(etcd.first.address, held);
+    await direct.put({ key: bytes(`${PREFIX}k`), value: bytes('v') });
     ({ mirrors } = await mirror(held, etcd.first.address, PREFIX));
   });
   after(() => held.disposeAsync());
@@ -55,6 +59,27 @@ describe('reads that wait for a mirror', () => {
     };
   };
   const applied = () => mirrors.all[0]?.store?.applied ?? 0;
+
+  test('a client with a token gets nothing that was written after etcd let it read', async () => {
+    const { askers, reads } = start(60_000);
+    const atQuestion = applied();
+    const read = (key: string, rangeEnd = '') => {
+      const fields = { key: bytes(PREFIX + key), rangeEnd: bytes(rangeEnd) };
+      return reads.read(rangeRequest(fields), readCall(['token', 'a']));
+    };
+    const replies = [read('k'), read('k', `${PREFIX}z`), read('', PREFIX_END)];
+    await direct.put({ key: bytes(`${PREFIX}k`), value: bytes('written when etcd had said yes') });
+    await until('the mirror has it', () => applied() > atQuestion);
+    for (const asker of askers) asker.probed(headerAt(atQuestion));
+    for (const reply of replies) {
+      const { header, kvs } = fromBinary(RangeResponseSchema, await reply);
+      assert.deepEqual(
+        kvs.map(({ value }) => Buffer.from(value).toString()),
+        ['v'],
+      );
+      assert.equal(header?.revision, BigInt(atQuestion));
+    }
+  });
 
   test('no answer to the question: forwarded after a while, and a late answer changes nothing', async () => {
     const { askers, forwarded, reads } = start(20);

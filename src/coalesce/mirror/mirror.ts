@@ -104,9 +104,9 @@ export class Mirror implements FeedSubscriber {
     return this.#subscription?.feed.header.revision ?? 0;
   }
 
-  /** The field `header` of an answer at the store's applied revision, latin1. */
-  header(store: Store): string {
-    return this.#header.at(store.applied, this.#subscription?.feed.header ?? NO_HEADER);
+  /** The field `header` of an answer at a revision, latin1. */
+  header(revision: number): string {
+    return this.#header.at(revision, this.#subscription?.feed.header ?? NO_HEADER);
   }
 
   /** Starts loading. */

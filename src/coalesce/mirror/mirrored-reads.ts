@@ -72,7 +72,10 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     if (query instanceof TxnQuery && identity.hasToken) return this.#pass('token', request, call);
     const probe = this.#probes.of(identity, query);
     if (!mayLag(query))
-      return this.#waiting.add(mirror, query, request, call, (read) => probe.revision(read));
+      return this.#waiting.add(mirror, query, request, call, (read) => {
+        read.hasToken = identity.hasToken;
+        probe.revision(read);
+      });
     if (!probe.allowed)
       return this.#waiting.add(mirror, query, request, call, (read) => probe.permission(read));
     if (!mirror.inSync) return this.#pass('resuming', request, call);
@@ -91,7 +94,8 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
   answer(read: WaitingRead): void {
     const { mirror, query, request } = read;
     const { store } = mirror;
-    const reply = store === undefined ? 'loading' : this.#reply(mirror, store, query, request);
+    const reply =
+      store === undefined ? 'loading' : this.#reply(mirror, store, query, request, read.permitted);
     if (typeof reply === 'string') this.fallBack(read, reply);
     else {
       this.#mirrors.stats.hits++;
@@ -123,7 +127,10 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
       mirror.distrust(header.revision);
       this.#waiting.fallBack(read, 'replaced');
     } else if (doubtful && query.revision !== 0) this.#waiting.fallBack(read, 'revision');
-    else this.#when(read, store, header.revision);
+    else {
+      if (read.hasToken) read.permitted = header.revision;
+      this.#when(read, store, header.revision);
+    }
   }
 
   /** etcd has said whether the client may read. */
@@ -144,18 +151,22 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     }
   }
 
+  /** @param permitted the revision at which etcd let the client read: what has changed since may not be for it */
   #reply(
     mirror: Mirror,
     store: Store,
     query: Query,
     request: Uint8Array,
+    permitted = Number.POSITIVE_INFINITY,
   ): Uint8Array | NoAnswer | 'revision' {
-    const header = mirror.header(store);
-    const revision = query.revision === 0 ? store.applied : query.revision;
+    const past = permitted < store.applied && store.changedSince(query.start, query.end, permitted);
+    const now = past ? permitted : store.applied;
+    const header = mirror.header(now);
+    const revision = query.revision === 0 ? now : query.revision;
     if (revision < store.floor || revision > store.applied) return 'revision';
-    this.#seen.raise(store.applied);
+    this.#seen.raise(now);
     if (query instanceof TxnQuery) return txnReply(store, query, header);
-    if (query.exact || query.revision !== 0) return rangeReply(store, query, revision, header);
+    if (query.exact || query.revision !== 0 || past) return rangeReply(store, query, revision, header);
     const key = latin1(request);
     const hot = this.#hot.get(key, store, query, header);
     if (hot !== undefined) return hot;
