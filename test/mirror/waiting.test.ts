@@ -13,7 +13,8 @@ import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../clients/wait.ts';
 import { bytes, type KvClient, lightClientOf } from '../reads/clients.ts';
 import { outcome, readCall } from '../reads/held-upstream.ts';
-import { startEtcd } from '../support/etcd.ts';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { CutRelay } from '../watch/cut-relay.ts';
 import { mirror } from './in-process.ts';
 import { PREFIX, PREFIX_END, rangeRequest } from './support.ts';
 
@@ -21,14 +22,17 @@ const FORWARDED = Buffer.from('forwarded');
 
 describe('reads that wait for a mirror', () => {
   const held = new AsyncDisposableStack();
+  let etcd: EtcdCluster;
+  let wire: CutRelay;
   let mirrors: Mirrors;
   let direct: KvClient;
 
   before(async () => {
-    const etcd = held.use(await startEtcd());
+    etcd = held.use(await startEtcd());
+    wire = held.use(await CutRelay.start(etcd.first.address));
     direct = lightClientOf(etcd.first.address, held);
     await direct.put({ key: bytes(`${PREFIX}k`), value: bytes('v') });
-    ({ mirrors } = await mirror(held, etcd.first.address, PREFIX));
+    ({ mirrors } = await mirror(held, wire.address, PREFIX));
   });
   after(() => held.disposeAsync());
 
@@ -79,6 +83,24 @@ describe('reads that wait for a mirror', () => {
       );
       assert.equal(header?.revision, BigInt(atQuestion));
     }
+  });
+
+  test('nor, where it waits for what clients know, what was written after that', async () => {
+    const known = applied() + 1;
+    const seen = new SeenRevision();
+    seen.raise(known);
+    const { reads } = start(60_000, seen);
+    const reply = reads.read(request(true), readCall(['token', 'a']));
+    // The mirror hears of both at once.
+    wire.target = '127.0.0.1:1';
+    wire.cut();
+    await direct.put({ key: bytes('elsewhere'), value: bytes('x') });
+    await direct.put({ key: bytes(`${PREFIX}k`), value: bytes('later than what clients knew') });
+    wire.target = etcd.first.address;
+    const { header, kvs } = fromBinary(RangeResponseSchema, await reply);
+    assert.ok(kvs.every(({ modRevision }) => modRevision <= known));
+    assert.equal(header?.revision, BigInt(known));
+    await until('the mirror is in sync again', () => mirrors.all[0]?.inSync);
   });
 
   test('no answer to the question: forwarded after a while, and a late answer changes nothing', async () => {

@@ -71,18 +71,15 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     const identity = identityOf(call.metadata);
     if (query instanceof TxnQuery && identity.hasToken) return this.#pass('token', request, call);
     const probe = this.#probes.of(identity, query);
-    if (!mayLag(query))
-      return this.#waiting.add(mirror, query, request, call, (read) => {
+    const wait = (begin: (read: WaitingRead) => void) =>
+      this.#waiting.add(mirror, query, request, call, (read) => {
         read.hasToken = identity.hasToken;
-        probe.revision(read);
+        begin(read);
       });
-    if (!probe.allowed)
-      return this.#waiting.add(mirror, query, request, call, (read) => probe.permission(read));
+    if (!mayLag(query)) return wait((read) => probe.revision(read));
+    if (!probe.allowed) return wait((read) => probe.permission(read));
     if (!mirror.inSync) return this.#pass('resuming', request, call);
-    if (store.applied < this.#seen.revision)
-      return this.#waiting.add(mirror, query, request, call, (read) =>
-        mirror.arrivals.wait(this.#seen.revision, read),
-      );
+    if (store.applied < this.#seen.revision) return wait((read) => arrive(read, this.#seen.revision));
     const reply = this.#reply(mirror, store, query, request);
     if (typeof reply === 'string') return this.#pass(reply, request, call);
     this.#mirrors.stats.hits++;
@@ -147,7 +144,7 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     if (store.applied >= revision) this.#waiting.answer(read);
     else {
       this.#mirrors.stats.waits++;
-      read.mirror.arrivals.wait(revision, read);
+      arrive(read, revision);
     }
   }
 
@@ -179,6 +176,12 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     this.#mirrors.stats.fellBack(reason);
     return capped ? this.#fallBacks.read(request, call) : this.#below.read(request, call);
   }
+}
+
+/** The read waits for a revision that etcd had when it let the client read. */
+function arrive(read: WaitingRead, revision: number): void {
+  if (read.hasToken) read.permitted = revision;
+  read.mirror.arrivals.wait(revision, read);
 }
 
 /** Whether a read may be behind etcd. For a past revision etcd is asked in any case, since it may be compacted. */
