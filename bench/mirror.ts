@@ -1,5 +1,5 @@
 /**
- * `npm run bench:mirror`: linearizable reads of many keys, from etcd, through its own grpc-proxy and through this proxy
+ * The second half of `npm run bench:reads`: linearizable reads of many keys, from etcd, through its own grpc-proxy and through this proxy
  * with the keys' prefix in memory, in turns in one run. Writes docs/benchmarks.md.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
@@ -71,4 +71,4 @@ const table = [
 ];
 const setup = `etcd ${contestants.version}; ${CONNECTIONS} connections x ${STREAMS} streams for single keys with values of ${SHORT.length} bytes, ${CONNECTIONS} x 1 for the range; \`${flags}\`; median of ${ROUNDS} rounds in turns.`;
 process.stdout.write(`${setup}\n\n${table.join('\n')}\n`);
-await writeSection('Mirrored prefixes', 'npm run bench:mirror', setup, table);
+await writeSection('Mirrored prefixes', 'npm run bench:reads', setup, table);
