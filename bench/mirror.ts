@@ -1,6 +1,6 @@
 /**
- * The second half of `npm run bench:reads`: linearizable reads of many keys, from etcd, through its own grpc-proxy and through this proxy
- * with the keys' prefix in memory, in turns in one run. Writes docs/benchmarks.md.
+ * The second half of `npm run bench:reads`: linearizable reads of many keys, from etcd, through its own grpc-proxy and
+ * through this proxy with the keys' prefix in memory, in turns in one run. Writes docs/benchmarks.md.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';

@@ -60,6 +60,8 @@ export class WebCall implements Call {
    * @throws ConnectError when that was so before
    */
   run(onCancel: (error: RpcError) => void): void {
+    // Connect's timer may come a millisecond late, and until then work would be done that nobody waits for.
+    if (performance.now() >= this.deadline) this.#aborted(deadlineExceeded());
     if (this.refusal) throw this.refusal;
     this.#phase = 'running';
     this.#onCancel = onCancel;
@@ -115,13 +117,17 @@ export function callOf(context: HandlerContext): WebCall {
   return call;
 }
 
+function deadlineExceeded(): ConnectError {
+  return new ConnectError('context deadline exceeded', ConnectCode.DeadlineExceeded);
+}
+
 function isDeadline(reason: unknown): boolean {
   return reason instanceof ConnectError && reason.code === ConnectCode.DeadlineExceeded;
 }
 
 /** What Connect calls an internal error while it reads a request is the client's mistake. */
 function refusalFor(reason: unknown): ConnectError {
-  if (isDeadline(reason)) return new ConnectError('context deadline exceeded', ConnectCode.DeadlineExceeded);
+  if (isDeadline(reason)) return deadlineExceeded();
   const error = ConnectError.from(reason, ConnectCode.InvalidArgument);
   const code = error.code === ConnectCode.Internal ? ConnectCode.InvalidArgument : error.code;
   return new ConnectError(error.rawMessage.toWellFormed(), code, error.metadata);

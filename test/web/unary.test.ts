@@ -301,6 +301,15 @@ test('a deadline in the far future is no deadline, one in the past ends the call
   assert.equal(past.status, 504);
   assert.equal(calls, 2);
   assert.equal(door.observer.events.at(-1), 'handled Range 4');
+  for (let i = 0; i < 100; i++) {
+    const late = await fetch(door.url + RANGE, {
+      method: 'POST',
+      headers: { 'content-type': 'application/grpc-web+proto', 'grpc-timeout': '1n' },
+      body: Buffer.alloc(5),
+    });
+    assert.match(`${[...late.headers].join()} ${await late.text()}`, /grpc-status[,:] ?4/);
+  }
+  assert.equal(calls, 2);
 });
 
 test('a client that goes away cancels the work on its call', async () => {
