@@ -277,6 +277,11 @@ describe('revisions', () => {
         const { proxy, client } = await setUp(held, { install });
         await untilServing(proxy.url);
         const other = lightClientOf(proxy.address, held);
+        // It serves before its watch is known to have brought everything; until then it leaves reads to etcd.
+        await until('an answer from memory', async () => {
+          await other.range({ ...ALL, serializable: true });
+          return (await hits(proxy.url)) > 0;
+        });
         for (let i = 0; i < 100; i++) {
           const inside = i % 3 !== 0;
           const key = bytes(inside ? `${PREFIX}${i % 7}` : 'outside');
@@ -287,7 +292,7 @@ describe('revisions', () => {
           if (inside) assert.equal(Buffer.from(written?.value ?? []).toString(), `${i}`);
         }
         // Without progress responses that can be trusted, the mirror cannot follow writes elsewhere.
-        const least = install.major === 3 && install.minor === 4 ? 1 : 90;
+        const least = install.major === 3 && install.minor === 4 ? 1 : 50;
         const answered = await hits(proxy.url);
         assert.ok(answered >= least, await mirrorPage(proxy.url));
       });
