@@ -31,7 +31,7 @@ export function formatTimeout(ms: number): string {
 }
 
 /** Text as `grpc-message` carries it: UTF-8, percent-encoded outside of printable ASCII. */
-export function encodeMessage(text: string): string {
+function encodeMessage(text: string): string {
   if (/^[ -$&-~]*$/.test(text)) return text;
   let encoded = '';
   for (const byte of Buffer.from(text, 'utf8')) {
@@ -42,7 +42,7 @@ export function encodeMessage(text: string): string {
 }
 
 /** The text of a `grpc-message`. Broken escapes are kept as they are, as the specification asks. */
-export function decodeMessage(value: string): string {
+function decodeMessage(value: string): string {
   if (!value.includes('%')) return value;
   const bytes: number[] = [];
   for (let i = 0; i < value.length; i++) {

@@ -25,7 +25,7 @@ export const ErrorCode = {
 const names = new Map<number, string>(Object.entries(ErrorCode).map(([name, code]) => [code, name]));
 
 /** The RFC's name of an error code, or its number in hexadecimal when the RFC does not know it. */
-export function errorName(code: number): string {
+function errorName(code: number): string {
   return names.get(code) ?? `0x${code.toString(16)}`;
 }
 

@@ -3,17 +3,10 @@
  * messages. It knows nothing of what is carried. Start at {@link Http2Connection}.
  */
 export { Http2Connection } from './connection.ts';
-export { ErrorCode, errorName, Http2Error } from './errors.ts';
+export { ErrorCode, Http2Error } from './errors.ts';
 export { PREFACE } from './frame.ts';
 export { encodeHeaders } from './hpack/encoder.ts';
 export type { HeaderList } from './hpack/header-block.ts';
 export type { ConnectionListener, StreamListener } from './listener.ts';
-export type { PingDone } from './pings.ts';
-export {
-  clientDefaults,
-  type Http2Settings,
-  type LimitName,
-  type Role,
-  serverDefaults,
-} from './settings.ts';
+export type { Http2Settings, LimitName, Role } from './settings.ts';
 export { Http2Stream } from './stream.ts';

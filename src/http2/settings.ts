@@ -108,14 +108,14 @@ const common = {
 } as const;
 
 /** Defaults of the server role. */
-export const serverDefaults: Http2Settings = {
+const serverDefaults: Http2Settings = {
   ...common,
   initialWindowSize: 256 << 10,
   connectionWindowSize: 4 << 20,
 };
 
 /** Defaults of the client role. */
-export const clientDefaults: Http2Settings = {
+const clientDefaults: Http2Settings = {
   ...common,
   initialWindowSize: 1 << 20,
   connectionWindowSize: 16 << 20,

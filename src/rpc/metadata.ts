@@ -61,7 +61,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether a request or response field travels on to the other side. */
-export function isEndToEnd(name: string): boolean {
+function isEndToEnd(name: string): boolean {
   if (name.charCodeAt(0) === 0x3a /* : */) return false;
   if (HOP_BY_HOP.has(name)) return false;
   return !(name.startsWith('grpc-') || isForBrowsers(name)) || isTracing(name);

@@ -18,7 +18,7 @@ export interface FileWatchSettings {
 }
 
 /** The settings that hold unless told otherwise. */
-export const FILE_WATCH_DEFAULTS: FileWatchSettings = { pollMs: 5000, settleMs: 100, events: true };
+const FILE_WATCH_DEFAULTS: FileWatchSettings = { pollMs: 5000, settleMs: 100, events: true };
 
 /** A watch over some files, until it is closed. It does not keep the program alive. */
 export class FileWatch {

@@ -12,14 +12,7 @@ import { addPages } from './pages.ts';
 import { isGrpc, refuseGrpc, refuseUnknown } from './refusals.ts';
 import { addRpcRoutes } from './rpc-routes.ts';
 
-export type {
-  HealthChecks,
-  HealthReport,
-  MetricsPage,
-  WebLimits,
-  WebServerOptions,
-} from './options.ts';
-export { DEFAULT_LIMITS } from './options.ts';
+export type { WebServerOptions } from './options.ts';
 
 /** The web door. `await app.ready()` before its first connection. */
 export class WebServer {

@@ -26,7 +26,7 @@ const MORE_TAG = 0x18;
 export class OverBound extends Error {}
 
 /** Nobody wants the snapshot any more. */
-export class Abandoned extends Error {}
+class Abandoned extends Error {}
 
 /** What a snapshot may cost. */
 export interface SnapshotLimits {

@@ -8,7 +8,7 @@ import { RetryDelay } from './retry-delay.ts';
 import type { WatchSink } from './watcher.ts';
 
 /** etcd's words. */
-export const NO_LEADER = 'etcdserver: no leader';
+const NO_LEADER = 'etcdserver: no leader';
 
 export class LeaderDetector implements ClientStreamListener {
   readonly #open: (listener: ClientStreamListener) => ClientStream;

@@ -41,11 +41,6 @@ export interface Subscription {
   readonly subscriber: FeedSubscriber;
 }
 
-/** Whether a feed has brought everything that etcd had when the present stream began. */
-export function inSync(feed: Feed): boolean {
-  return feed.applied >= feed.syncPoint;
-}
-
 /** The subscriptions to one feed. */
 export class Subscribers {
   readonly #feed: Feed;
