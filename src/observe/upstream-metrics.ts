@@ -1,6 +1,6 @@
 /**
  * What happens between the proxy and etcd: latency by method, retries, connections. Also the log lines of
- * endpoints that come and go, at most one a second of each kind, with the number that was left out.
+ * endpoints that come and go, and of attempts that failed: of these one a second, with the number that was left out.
  */
 import { Counter, Gauge, Histogram, type Registry } from '@prometheus-io/client';
 import type { Method } from '../rpc/method.ts';

@@ -10,6 +10,11 @@
  * A reply is given with the revision that clients have seen in its header, if that is later than R: its data are the
  * state at every revision from R to `applied`. It is never given a revision up to which the feed has not come: a
  * client that watches from there on would lose events. `docs/consistency.md` has the whole story.
+ *
+ *   EntryStore    the entries, within the bound of bytes
+ *   Covers        the covers, and how many feeds they may take
+ *   RecentReads   what was read a short time ago, and is worth remembering if it is read again
+ *   kindOf        which requests are remembered at all
  */
 import type { Call } from '../../rpc/contract.ts';
 import { NO_METADATA } from '../../rpc/metadata.ts';

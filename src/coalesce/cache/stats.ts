@@ -27,7 +27,7 @@ export class CacheStats {
   changed = 0;
   /** Entries dropped to make room. */
   evicted = 0;
-  /** Times that everything was dropped: another cluster, or a change of users and roles. */
+  /** Times that nothing remembered counted any more: another cluster, or a change of users and roles. */
   cleared = 0;
   readonly limits: Record<CacheLimit, number> = { feeds: 0, covers: 0, entry_bytes: 0, key_bytes: 0 };
 }

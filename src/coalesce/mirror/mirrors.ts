@@ -2,12 +2,16 @@
  * START HERE. Mirrored prefixes: reads inside them are answered from memory, watches inside them ride on their feeds.
  *
  *   MirroredReads   a read: which mirror, is it far enough, may the client read
+ *     RangeQuery      the request, understood to the last bit; TxnQuery: several, with comparisons
  *     ReadProbes      asks etcd for its revision, for all reads that wait
+ *     WaitingReads    those that cannot be answered at once, each for a time
  *     Mirror          one prefix: snapshot and feed, loading and losing it
+ *       loadSnapshot    all keys at one revision, page by page; LoadRetry: when it is tried again
  *       Store           every key's versions, from `floor` to `applied`
  *       Arrivals        who waits until something has been applied
  *     Login           the user that the proxy is to etcd
  *     rangeReply      etcd's Range on the store; txnReply: several of them at once
+ *     HotReplies      replies that were put together lately
  *     FallBacks       the bounded way to etcd
  */
 import type { Method } from '../../rpc/method.ts';

@@ -8,6 +8,19 @@
  *                           UpstreamWatch ─▶ etcd
  *
  * The hub knows the feeds by identity, and what all feeds share.
+ *
+ *   IdentityFeeds       the feeds of one identity: which of them serves a watcher, or whether one is started
+ *     RevisionProbe       where a watch starts, and whether the client may watch
+ *     Feed                one watch on etcd, opened again when its stream is lost
+ *       UpstreamWatch       its stream; Versions: what progress responses of the member are worth
+ *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share
+ *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others behind
+ *       Subscribers         what lives on it and is no client's watcher; SyncPoint: from where on that misses nothing
+ *       ProgressQuestions   asks etcd how far it is
+ *     Lingering           feeds that nobody uses now
+ *     LeaderDetector      tells clients that want a leader when it is lost
+ *
+ * The streams of clients are in `services/watch.ts`.
  */
 import type { Upstream } from '../../rpc/contract.ts';
 import type { Metadata } from '../../rpc/metadata.ts';
