@@ -3,7 +3,7 @@
  * client may not come in.
  *
  * node:tls lets unverified clients in and leaves the decision to its user (`rejectUnauthorized: false`), so that
- * the reason is known; the decision is made in one place, {@link TlsTerminator.admit}.
+ * the reason is known; the decision is made in one place, `TlsTerminator.#admit`.
  */
 
 import type { X509Certificate } from 'node:crypto';
