@@ -88,7 +88,7 @@ describe('schedules', () => {
         const { wrong, ...counts } = await runSchedule(install, wide, true);
         t.diagnostic(JSON.stringify(counts));
         assert.deepEqual(wrong.slice(0, 5), []);
-        assert.ok(counts.hits > 200 && (!wide || counts.stamps > 0));
+        assert.ok(counts.hits >= 200 && (!wide || counts.stamps > 0));
       }
     });
   }

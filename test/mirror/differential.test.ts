@@ -112,7 +112,10 @@ describe('a mirrored prefix answers as etcd does', async () => {
       for (let i = 0; i < 60; i++) await change(writer, random, lease);
 
       const proxy = held.use(
-        await startProxy({ endpoints: etcd.endpoints, flags: [`--cache-prefix=${PREFIX}`] }),
+        await startProxy({
+          endpoints: etcd.endpoints,
+          flags: [`--cache-prefix=${PREFIX}`, '--cache-wait=15s'],
+        }),
       );
       const mirrored = connect(proxy.address);
       held.defer(() => mirrored.close());

@@ -72,7 +72,10 @@ describe('transactions that only read', async () => {
       held.defer(() => direct.close());
       const writer = lightClientOf(etcd.first.address, held);
       const proxy = held.use(
-        await startProxy({ endpoints: etcd.endpoints, flags: [`--cache-prefix=${PREFIX}`] }),
+        await startProxy({
+          endpoints: etcd.endpoints,
+          flags: [`--cache-prefix=${PREFIX}`, '--cache-wait=15s'],
+        }),
       );
       const mirrored = connect(proxy.address);
       held.defer(() => mirrored.close());
@@ -112,7 +115,10 @@ describe('transactions that only read', async () => {
     await using held = new AsyncDisposableStack();
     const etcd = held.use(await startEtcd());
     const proxy = held.use(
-      await startProxy({ endpoints: etcd.endpoints, flags: [`--cache-prefix=${PREFIX}`] }),
+      await startProxy({
+        endpoints: etcd.endpoints,
+        flags: [`--cache-prefix=${PREFIX}`, '--cache-wait=15s'],
+      }),
     );
     await untilServing(proxy.url);
     const client = lightClientOf(proxy.address, held);
