@@ -108,23 +108,37 @@ describe('hot replies', () => {
     const store = new Store(5, 1000);
     for (let i = 0; i < 1000; i++) store.load(new Version(`b${i}`, 2, 2, 1, 'field'));
     for (let i = 0; i < 1000; i++) store.load(new Version(`x${i}`, 2, 2, 1, 'field'));
-    hot.set('request', store, Buffer.concat([Buffer.from('[5]'), body]), '[5]');
-    assert.equal(hot.get('request', store, query, '[5]')?.length, body.length + 3);
+    hot.set('request', store, 5, Buffer.concat([Buffer.from('[5]'), body]), '[5]');
+    assert.equal(hot.get('request', store, query, 5, '[5]')?.length, body.length + 3);
     put(store, 'x999');
-    const moved = hot.get('request', store, query, '[006]');
+    const moved = hot.get('request', store, query, 6, '[006]');
     assert.equal(moved?.toString('latin1', 0, 6), '[006]x');
     assert.equal(moved?.length, body.length + 5);
     put(store, 'b5');
-    assert.equal(hot.get('request', store, query, '[007]'), undefined);
+    assert.equal(hot.get('request', store, query, 7, '[007]'), undefined);
     assert.equal(hot.bytes, 0);
+  });
+
+  test('used for the revision it was made for, however much has changed since, and for no other', () => {
+    const hot = new HotReplies();
+    const store = new Store(5, 1000);
+    put(store, 'b');
+    const reply = Buffer.concat([Buffer.from('[6]'), body]);
+    hot.set('request', store, 6, reply, '[6]');
+    put(store, 'b');
+    put(store, 'b');
+    assert.equal(hot.get('request', store, query, 6, '[6]'), reply);
+    assert.equal(hot.get('request', store, query, 7, '[7]'), undefined);
+    hot.set('request', store, 8, reply, '[8]');
+    assert.equal(hot.get('request', store, query, 7, '[7]'), undefined, 'a newer one is not for the past');
   });
 
   test('not used for another store, which knows nothing of what was deleted before it began', () => {
     const hot = new HotReplies();
     const store = new Store(5, 1000);
-    hot.set('request', store, body, '');
-    assert.ok(hot.get('request', store, query, ''));
-    assert.equal(hot.get('request', new Store(9, 1000), query, ''), undefined);
+    hot.set('request', store, 5, body, '');
+    assert.ok(hot.get('request', store, query, 5, ''));
+    assert.equal(hot.get('request', new Store(9, 1000), query, 9, ''), undefined);
   });
 
   test('bounded: the one that was used longest ago goes first', () => {
@@ -132,12 +146,12 @@ describe('hot replies', () => {
     const store = new Store(5, 1000);
     const large = Buffer.alloc(1 << 20);
     for (let i = 0; i < 100; i++) {
-      hot.set(`request ${i}`, store, large, '');
-      assert.ok(hot.get('request 0', store, query, ''));
+      hot.set(`request ${i}`, store, 5, large, '');
+      assert.ok(hot.get('request 0', store, query, 5, ''));
       assert.ok(hot.bytes <= HOT_REPLY_BYTES);
     }
-    assert.equal(hot.get('request 1', store, query, ''), undefined);
-    assert.ok(hot.get('request 99', store, query, ''));
+    assert.equal(hot.get('request 1', store, query, 5, ''), undefined);
+    assert.ok(hot.get('request 99', store, query, 5, ''));
   });
 });
 

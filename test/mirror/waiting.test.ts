@@ -1,12 +1,18 @@
 /** Reads that wait for a mirror: what they wait for never comes, comes too late, or is not wanted any more. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { fromBinary } from '@bufbuild/protobuf';
-import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  type RangeResponse,
+  RangeResponseSchema,
+  TxnRequestSchema,
+  TxnResponseSchema,
+} from '#gen/etcdserverpb/kv_pb.js';
+import { MirroredReads, type MirroredReadsOptions } from '../../src/coalesce/mirror/mirrored-reads.ts';
 import type { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
 import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
 import type { Probes } from '../../src/coalesce/mirror/read-probes.ts';
+import { readTxnQuery } from '../../src/coalesce/mirror/txn-query.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import type { Asker } from '../../src/coalesce/watch/revision-probe.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
@@ -17,6 +23,8 @@ import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { CutRelay } from '../watch/cut-relay.ts';
 import { mirror } from './in-process.ts';
 import { PREFIX, PREFIX_END, rangeRequest } from './support.ts';
+
+type Parse = MirroredReadsOptions['parse'];
 
 const FORWARDED = Buffer.from('forwarded');
 
@@ -37,7 +45,7 @@ describe('reads that wait for a mirror', () => {
   after(() => held.disposeAsync());
 
   /** Reads whose probes are kept, and answered when the test says so. */
-  function start(waitMs: number, seen = new SeenRevision()) {
+  function start(waitMs: number, seen = new SeenRevision(), parse: Parse = readRangeQuery) {
     const askers: Asker[] = [];
     const probe = { allowed: true, revision: (asker: Asker) => void askers.push(asker) };
     const probes: Probes = { of: () => ({ ...probe, permission: () => assert.fail('allowed already') }) };
@@ -49,7 +57,7 @@ describe('reads that wait for a mirror', () => {
       },
     };
     const fallBacks = { max: 1, waitMs };
-    const options = { parse: readRangeQuery, mirrors, probes, seen, fallBacks };
+    const options = { parse, mirrors, probes, seen, fallBacks };
     const reads = new MirroredReads(below, options);
     return { askers, forwarded: () => forwarded, reads };
   }
@@ -63,44 +71,73 @@ describe('reads that wait for a mirror', () => {
     };
   };
   const applied = () => mirrors.all[0]?.store?.applied ?? 0;
+  /** Changes the key, and waits until the mirror has the change. @returns its revision */
+  async function write(value: string): Promise<number> {
+    const { header } = await direct.put({ key: bytes(`${PREFIX}k`), value: bytes(value) });
+    const revision = Number(header?.revision);
+    await until('the mirror has it', () => applied() >= revision);
+    return revision;
+  }
 
-  test('a client with a token gets nothing that was written after etcd let it read', async () => {
-    const { askers, reads } = start(60_000);
-    const atQuestion = applied();
-    const read = (key: string, rangeEnd = '') => {
-      const fields = { key: bytes(PREFIX + key), rangeEnd: bytes(rangeEnd) };
-      return reads.read(rangeRequest(fields), readCall(['token', 'a']));
-    };
-    const replies = [read('k'), read('k', `${PREFIX}z`), read('', PREFIX_END)];
-    await direct.put({ key: bytes(`${PREFIX}k`), value: bytes('written when etcd had said yes') });
-    await until('the mirror has it', () => applied() > atQuestion);
-    for (const asker of askers) asker.probed(headerAt(atQuestion));
-    for (const reply of replies) {
+  // Without a token as well: auth may have been switched on before the change.
+  for (const token of [[], ['token', 'a']]) {
+    const who = token.length === 0 ? 'a client without a token' : 'a client with a token';
+
+    test(`${who} gets nothing that was written after etcd let it read`, async () => {
+      const { askers, reads } = start(60_000);
+      const atQuestion = await write('v');
+      const read = (key: string, rangeEnd = '') => {
+        const fields = { key: bytes(PREFIX + key), rangeEnd: bytes(rangeEnd) };
+        return reads.read(rangeRequest(fields), readCall(token));
+      };
+      const replies = [read('k'), read('k', `${PREFIX}z`), read('', PREFIX_END)];
+      await write('written when etcd had said yes');
+      for (const asker of askers) asker.probed(headerAt(atQuestion));
+      for (const reply of replies) {
+        const { header, kvs } = fromBinary(RangeResponseSchema, await reply);
+        assert.deepEqual(
+          kvs.map(({ value }) => Buffer.from(value).toString()),
+          ['v'],
+        );
+        assert.equal(header?.revision, BigInt(atQuestion));
+      }
+    });
+
+    test(`${who} that waits for what clients know: nor what was written after that`, async () => {
+      const known = applied() + 1;
+      const seen = new SeenRevision();
+      seen.raise(known);
+      const { reads } = start(60_000, seen);
+      const reply = reads.read(request(true), readCall(token));
+      // The mirror hears of both at once.
+      wire.target = '127.0.0.1:1';
+      wire.cut();
+      await direct.put({ key: bytes('elsewhere'), value: bytes('x') });
+      await direct.put({ key: bytes(`${PREFIX}k`), value: bytes('later than what clients knew') });
+      wire.target = etcd.first.address;
       const { header, kvs } = fromBinary(RangeResponseSchema, await reply);
-      assert.deepEqual(
-        kvs.map(({ value }) => Buffer.from(value).toString()),
-        ['v'],
-      );
-      assert.equal(header?.revision, BigInt(atQuestion));
-    }
-  });
+      assert.ok(kvs.every(({ modRevision }) => modRevision <= known));
+      assert.equal(header?.revision, BigInt(known));
+      await until('the mirror is in sync again', () => mirrors.all[0]?.inSync);
+    });
+  }
 
-  test('nor, where it waits for what clients know, what was written after that', async () => {
-    const known = applied() + 1;
-    const seen = new SeenRevision();
-    seen.raise(known);
-    const { reads } = start(60_000, seen);
-    const reply = reads.read(request(true), readCall(['token', 'a']));
-    // The mirror hears of both at once.
-    wire.target = '127.0.0.1:1';
-    wire.cut();
-    await direct.put({ key: bytes('elsewhere'), value: bytes('x') });
-    await direct.put({ key: bytes(`${PREFIX}k`), value: bytes('later than what clients knew') });
-    wire.target = etcd.first.address;
-    const { header, kvs } = fromBinary(RangeResponseSchema, await reply);
-    assert.ok(kvs.every(({ modRevision }) => modRevision <= known));
-    assert.equal(header?.revision, BigInt(known));
-    await until('the mirror is in sync again', () => mirrors.all[0]?.inSync);
+  test('nor does a transaction, neither in what it compares nor in what it reads', async () => {
+    const { askers, reads } = start(60_000, new SeenRevision(), readTxnQuery);
+    const key = bytes(`${PREFIX}k`);
+    const atQuestion = await write('v');
+    const requestRange = { request: { case: 'requestRange', value: { key } } } as const;
+    const compare = { target: 3, key, targetUnion: { case: 'value', value: bytes('v') } } as const;
+    const txn = create(TxnRequestSchema, { compare: [compare], success: [requestRange] });
+    const reply = reads.read(toBinary(TxnRequestSchema, txn), readCall());
+    await write('written when etcd had said yes');
+    askers[0]?.probed(headerAt(atQuestion));
+    const { header, succeeded, responses } = fromBinary(TxnResponseSchema, await reply);
+    assert.ok(succeeded);
+    assert.equal(header?.revision, BigInt(atQuestion));
+    const range = responses[0]?.response.value as RangeResponse;
+    assert.equal(Buffer.from(range.kvs[0]?.value ?? []).toString(), 'v');
+    assert.equal(range.header?.revision, BigInt(atQuestion));
   });
 
   test('no answer to the question: forwarded after a while, and a late answer changes nothing', async () => {

@@ -1,6 +1,7 @@
 /**
  * Replies of several keys that were put together lately. One is used again while nothing in its range has changed;
- * when the store has moved on elsewhere, only its header is new.
+ * when the store has moved on elsewhere, only its header is new. Where the range changes all the time, it still serves
+ * all who read at its very revision: those whose question etcd answered with one answer.
  */
 import type { RangeQuery } from './range-query.ts';
 import type { Store } from './store.ts';
@@ -18,7 +19,7 @@ interface HotReply {
   /** With the header it was made or sent with last. */
   reply: Buffer;
   header: string;
-  /** The store's applied revision that the keys were read at, or found unchanged at. */
+  /** The revision that the keys were read at, or found unchanged at. */
   revision: number;
   /** {@link Store.serial}: another store knows nothing of what has changed in this one. */
   readonly store: number;
@@ -30,20 +31,22 @@ export class HotReplies {
   /** Of one store each, by the bytes of the request; the one used last comes last. */
   readonly #replies = new Map<string, HotReply>();
 
-  /** The reply to a request for the store's present state, if it is known and still true. */
-  get(request: string, store: Store, query: RangeQuery, header: string): Buffer | undefined {
+  /** The reply to a request for the store's state at a revision, if it is known. */
+  get(
+    request: string,
+    store: Store,
+    query: RangeQuery,
+    revision: number,
+    header: string,
+  ): Buffer | undefined {
     const hot = this.#replies.get(request);
     if (hot === undefined) return undefined;
     this.#replies.delete(request);
-    const same = hot.store === store.serial;
-    if (
-      !same ||
-      (hot.revision !== store.applied && store.changedSince(query.start, query.end, hot.revision))
-    ) {
+    if (hot.store !== store.serial || !isTrueAt(revision, hot, store, query)) {
       this.bytes -= costOf(request, hot);
       return undefined;
     }
-    hot.revision = store.applied;
+    hot.revision = revision;
     if (hot.header !== header) {
       this.bytes -= costOf(request, hot);
       hot.reply = Buffer.concat([Buffer.from(header, 'latin1'), hot.reply.subarray(hot.header.length)]);
@@ -54,10 +57,10 @@ export class HotReplies {
     return hot.reply;
   }
 
-  /** Keeps a reply, which must not change any more. */
-  set(request: string, store: Store, reply: Buffer, header: string): void {
+  /** Keeps a reply that {@link get} did not know; it must not change any more. */
+  set(request: string, store: Store, revision: number, reply: Buffer, header: string): void {
     if (reply.length < MIN_BYTES || reply.length > MAX_BYTES) return;
-    const hot = { reply, header, revision: store.applied, store: store.serial };
+    const hot = { reply, header, revision, store: store.serial };
     this.#replies.set(request, hot);
     this.bytes += costOf(request, hot);
     for (const [oldest, { reply: old }] of this.#replies) {
@@ -66,6 +69,12 @@ export class HotReplies {
       this.bytes -= OBJECT_BYTES + oldest.length + old.length;
     }
   }
+}
+
+/** Whether a reply of this store is the one at a revision, too. */
+function isTrueAt(revision: number, hot: HotReply, store: Store, { start, end }: RangeQuery): boolean {
+  if (hot.revision === revision) return true;
+  return hot.revision < revision && !store.changedSince(start, end, hot.revision);
 }
 
 function costOf(request: string, { reply }: HotReply): number {

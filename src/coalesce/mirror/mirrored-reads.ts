@@ -72,10 +72,7 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     if (query instanceof TxnQuery && identity.hasToken) return this.#pass('token', request, call);
     const probe = this.#probes.of(identity, query);
     const wait = (begin: (read: WaitingRead) => void) =>
-      this.#waiting.add(mirror, query, request, call, (read) => {
-        read.hasToken = identity.hasToken;
-        begin(read);
-      });
+      this.#waiting.add(mirror, query, request, call, begin);
     if (!mayLag(query)) return wait((read) => probe.revision(read));
     if (!probe.allowed) return wait((read) => probe.permission(read));
     if (!mirror.inSync) return this.#pass('resuming', request, call);
@@ -125,7 +122,7 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
       this.#waiting.fallBack(read, 'replaced');
     } else if (doubtful && query.revision !== 0) this.#waiting.fallBack(read, 'revision');
     else {
-      if (read.hasToken) read.permitted = header.revision;
+      read.permitted = header.revision;
       this.#when(read, store, header.revision);
     }
   }
@@ -162,13 +159,13 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     const revision = query.revision === 0 ? now : query.revision;
     if (revision < store.floor || revision > store.applied) return 'revision';
     this.#seen.raise(now);
-    if (query instanceof TxnQuery) return txnReply(store, query, header);
-    if (query.exact || query.revision !== 0 || past) return rangeReply(store, query, revision, header);
+    if (query instanceof TxnQuery) return txnReply(store, query, revision, header);
+    if (query.exact || query.revision !== 0) return rangeReply(store, query, revision, header);
     const key = latin1(request);
-    const hot = this.#hot.get(key, store, query, header);
+    const hot = this.#hot.get(key, store, query, revision, header);
     if (hot !== undefined) return hot;
     const reply = rangeReply(store, query, revision, header);
-    if (typeof reply !== 'string') this.#hot.set(key, store, reply, header);
+    if (typeof reply !== 'string') this.#hot.set(key, store, revision, reply, header);
     return reply;
   }
 
@@ -180,7 +177,7 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
 
 /** The read waits for a revision that etcd had when it let the client read. */
 function arrive(read: WaitingRead, revision: number): void {
-  if (read.hasToken) read.permitted = revision;
+  read.permitted = revision;
   read.mirror.arrivals.wait(revision, read);
 }
 

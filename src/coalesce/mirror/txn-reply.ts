@@ -11,15 +11,18 @@ const RANGE_TAG = 0x0a;
 const HEADER_TAG = 0x0a;
 const REVISION_TAG = 0x18;
 
-/** The reply, or why there is none. @param header the field `header` as latin1 */
-export function txnReply(store: Store, query: TxnQuery, header: string): Buffer | NoAnswer {
-  const { applied } = store;
-  const succeeded = query.comparisons.every((comparison) => holds(store, comparison));
+/**
+ * The reply, or why there is none.
+ * @param header the field `header` as latin1
+ * @param revision from the store's floor to its applied revision
+ */
+export function txnReply(store: Store, query: TxnQuery, revision: number, header: string): Buffer | NoAnswer {
+  const succeeded = query.comparisons.every((comparison) => holds(store, revision, comparison));
   // Within a transaction, headers have the revision and nothing else.
-  const inner = field(HEADER_TAG, String.fromCharCode(REVISION_TAG, ...varint(applied)));
+  const inner = field(HEADER_TAG, String.fromCharCode(REVISION_TAG, ...varint(revision)));
   let reply = succeeded ? header + SUCCEEDED : header;
   for (const range of succeeded ? query.success : query.failure) {
-    const one = rangeReply(store, range, applied, inner);
+    const one = rangeReply(store, range, revision, inner);
     if (typeof one === 'string') return one;
     reply += field(RESPONSES_TAG, field(RANGE_TAG, one.toString('latin1')));
     if (reply.length > MAX_REPLY_BYTES) return 'large';
@@ -27,11 +30,11 @@ export function txnReply(store: Store, query: TxnQuery, header: string): Buffer 
   return Buffer.from(reply, 'latin1');
 }
 
-/** Whether a comparison holds for every key of its range. */
-function holds(store: Store, comparison: Comparison): boolean {
+/** Whether a comparison holds for every key of its range at a revision. */
+function holds(store: Store, revision: number, comparison: Comparison): boolean {
   const { start, end, target } = comparison;
   const versions: Version[] = [];
-  store.collect(start, end, store.applied, Number.POSITIVE_INFINITY, versions);
+  store.collect(start, end, revision, Number.POSITIVE_INFINITY, versions);
   // A missing key has no value, not even an empty one; its numbers are zero.
   if (versions.length === 0) return target !== CompareTarget.value && compare(0, comparison);
   return versions.every((version) => compare(operandOf(version, target), comparison));

@@ -29,8 +29,6 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
   readonly store: Store | undefined;
   readonly applied: number;
   readonly askedStart: number;
-  /** Whether what etcd permits the client hangs on a token. */
-  hasToken = false;
   /** The revision at which etcd let the client read. What has changed after it may not be for this client. */
   permitted = Number.POSITIVE_INFINITY;
   readonly #reject: (error: RpcError) => void;
