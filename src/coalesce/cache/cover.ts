@@ -92,7 +92,8 @@ export class Cover implements FeedSubscriber, Asker {
   /** Whether a reply is the state of the range up to now, as far as the feed has come, and stays so until an event. */
   vouchesFor({ header }: Reply): boolean {
     if (!this.alive || this.feed.header.cluster !== header.cluster) return false;
-    return header.revision >= this.#last && header.revision + 1 >= this.#from;
+    const { revision } = header;
+    return revision >= this.#last && revision + 1 >= this.#from && revision >= this.feed.doubtful;
   }
 
   /** Whether the client may read, as etcd has said lately. Asks again when that will soon be too long ago. */
@@ -126,6 +127,12 @@ export class Cover implements FeedSubscriber, Asker {
     if (last <= this.#last) return;
     this.#last = last;
     for (const entry of this.entries) if (entry.revision < last) this.#owner.changed(entry);
+  }
+
+  /** What is beyond the member, or beyond which the feed has come, may be of a past that a backup has undone. */
+  onBegan(revision: number): void {
+    const undone = this.feed.doubtful > revision;
+    for (const entry of this.entries) if (undone || entry.revision > revision) this.#owner.changed(entry);
   }
 
   onEnd(): void {

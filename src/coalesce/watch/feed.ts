@@ -41,6 +41,8 @@ export class Feed implements UpstreamWatchOwner {
   target: Feed | undefined;
   state: FeedState = 'gathering';
   applied: number;
+  /** Up to here its knowledge may be of a past that a backup has undone: a stream began on a member at a lower revision. */
+  doubtful = 0;
   /** etcd's latest header on this feed. */
   header: Header = NO_HEADER;
   terminal: Terminal | undefined;
@@ -210,14 +212,17 @@ export class Feed implements UpstreamWatchOwner {
       this.#watchFrom(this.applied + 1);
       return;
     }
+    const { revision } = this.header;
+    if (revision < this.applied) this.doubtful = this.applied;
     this.state = 'live';
     this.#sync.begin();
-    this.#sync.heard(this.header.revision, this.applied);
+    this.#sync.heard(revision, this.applied);
     this.#heardAt = performance.now();
     this.tickedAt = this.#heardAt;
     this.learnMember();
     if (this.target !== undefined) this.progress.catchUp();
     this.progress.resume();
+    this.subscribers.began(revision);
     this.subscribers.moved();
   }
 

@@ -23,6 +23,8 @@ export interface FeedSubscriber {
    * subscribers that wait for something: it costs a call for each.
    */
   onMoved?(): void;
+  /** A stream of the feed begins, on a member that is at this revision. */
+  onBegan?(revision: number): void;
   /**
    * The feed is over, and the subscription with it: etcd ended the watch, or it is `replaced` by another cluster. What
    * the subscriber knows is not kept true any more.
@@ -80,6 +82,10 @@ export class Subscribers {
 
   deliver(batch: Batch): void {
     for (const [{ subscriber }, last] of this.#index.match(batch)) subscriber.onBatch(batch, last);
+  }
+
+  began(revision: number): void {
+    for (const { subscriber } of this.#index.all()) subscriber.onBegan?.(revision);
   }
 
   moved(): void {
