@@ -1,6 +1,7 @@
 /** Reads that wait for a mirror: what they wait for never comes, comes too late, or is not wanted any more. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   type RangeResponse,
@@ -13,6 +14,7 @@ import type { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
 import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
 import type { Probes } from '../../src/coalesce/mirror/read-probes.ts';
 import { readTxnQuery } from '../../src/coalesce/mirror/txn-query.ts';
+import { PERMISSION_MS } from '../../src/coalesce/permission.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import type { Asker } from '../../src/coalesce/watch/revision-probe.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
@@ -48,7 +50,11 @@ describe('reads that wait for a mirror', () => {
   function start(waitMs: number, seen = new SeenRevision(), parse: Parse = readRangeQuery) {
     const askers: Asker[] = [];
     const probe = { allowed: true, revision: (asker: Asker) => void askers.push(asker) };
-    const probes: Probes = { of: () => ({ ...probe, permission: () => assert.fail('allowed already') }) };
+    const permission = (asker: Asker) => {
+      assert.ok(!probe.allowed);
+      askers.push(asker);
+    };
+    const probes: Probes = { of: () => ({ ...probe, permission }) };
     let forwarded = 0;
     const below = {
       read: () => {
@@ -59,7 +65,7 @@ describe('reads that wait for a mirror', () => {
     const fallBacks = { max: 1, waitMs };
     const options = { parse, mirrors, probes, seen, fallBacks };
     const reads = new MirroredReads(below, options);
-    return { askers, forwarded: () => forwarded, reads };
+    return { askers, forwarded: () => forwarded, probe, reads };
   }
   const request = (serializable = false) => rangeRequest({ key: bytes(`${PREFIX}k`), serializable });
   const headerAt = (revision: number) => {
@@ -147,6 +153,19 @@ describe('reads that wait for a mirror', () => {
     assert.equal(mirrors.stats.fallBacks.get('timeout'), before + 1);
     askers[0]?.probed(headerAt(applied()));
     assert.equal(forwarded(), 1);
+  });
+
+  test('etcd permits a serializable read, but says so when that counts no more: forwarded', async () => {
+    const { askers, probe, reads } = start(60_000);
+    probe.allowed = false;
+    const inTime = reads.read(request(true), readCall());
+    askers[0]?.probed(headerAt(applied()));
+    assert.notEqual(await inTime, FORWARDED);
+    const late = reads.read(request(true), readCall());
+    await sleep(PERMISSION_MS + 10);
+    await write('written when the permission was lost');
+    askers[1]?.probed(headerAt(applied()));
+    assert.equal(await late, FORWARDED);
   });
 
   test('a revision that does not come: forwarded', async () => {

@@ -8,6 +8,7 @@
  */
 import type { Call } from '../../rpc/contract.ts';
 import { latin1 } from '../latin1.ts';
+import { PERMISSION_MS } from '../permission.ts';
 import type { ReadLayer } from '../read-layer.ts';
 import type { SeenRevision } from '../seen-revision.ts';
 import { identityOf } from '../watch/identity.ts';
@@ -127,12 +128,13 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     }
   }
 
-  /** etcd has said whether the client may read. */
+  /** etcd has said whether the client may read. What it says too late may not be so any more. */
   #permitted(read: WaitingRead, result: ProbeResult): void {
     const { store, inSync } = read.mirror;
     if (result.kind !== 'ok') this.#waiting.fallBack(read, result.kind);
     else if (store === undefined) this.#waiting.fallBack(read, 'loading');
     else if (!inSync) this.#waiting.fallBack(read, 'resuming');
+    else if (performance.now() - read.since >= PERMISSION_MS) this.#waiting.fallBack(read, 'timeout');
     else this.#when(read, store, this.#seen.revision);
   }
 

@@ -29,6 +29,8 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
   readonly store: Store | undefined;
   readonly applied: number;
   readonly askedStart: number;
+  /** When it came, in milliseconds of `performance.now()`; whatever is asked for it is asked later. */
+  readonly since = performance.now();
   /** The revision at which etcd let the client read. What has changed after it may not be for this client. */
   permitted = Number.POSITIVE_INFINITY;
   readonly #reject: (error: RpcError) => void;
