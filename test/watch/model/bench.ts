@@ -1,7 +1,7 @@
 /** What a run of the model takes place on: an etcd of one or three members, wires to it, the proxy, and its faults. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { progressIsSafe } from '../../../src/coalesce/watch/versions.ts';
-import { type EtcdCluster, type EtcdInstall, startEtcd } from '../../support/etcd.ts';
+import { atLeast, type EtcdCluster, type EtcdInstall, startEtcd } from '../../support/etcd.ts';
 import { moveLeader } from '../../support/leader.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { RawGrpcClient } from '../../support/raw-grpc.ts';
@@ -65,6 +65,11 @@ export class Bench implements AsyncDisposable {
   /** Whether etcd's progress responses can be relied on, so that clients must get them. */
   get progressIsSafe(): boolean {
     return progressIsSafe(this.#etcd.install.version);
+  }
+
+  /** Whether this etcd leaves out a delete where a watch begins, or goes on, at the very revision that was compacted. */
+  get losesDeletes(): boolean {
+    return !atLeast(this.#etcd.install, 3, 5);
   }
 
   /** A way to etcd that does not pass the proxy, by a member that is there. */

@@ -29,8 +29,9 @@ export function happening({ type, kv, prevKv }: Event): Happening {
 export class StoreHistory {
   readonly events: Happening[] = [];
   revision: number;
-  /** The highest revision that somebody has tried to compact at. */
+  /** The highest revision that somebody has tried to compact at, and all of them. */
   compacted = 0;
+  readonly compactions = new Set<number>();
   readonly #client: () => RawGrpcClient;
   #call: WatchCall | undefined;
   #closed = false;
@@ -52,6 +53,7 @@ export class StoreHistory {
   compacting(revision: number): number {
     const positive = Math.max(1, revision);
     this.compacted = Math.max(this.compacted, positive);
+    this.compactions.add(positive);
     return positive;
   }
 

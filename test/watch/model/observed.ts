@@ -88,10 +88,18 @@ export class Observed {
    * What is wrong with it; empty: nothing.
    * @param history what happened up to its end
    * @param compacted the highest revision that may be compacted
+   * @param mayMiss whether etcd itself may leave out an event
    */
-  problems(history: readonly Happening[], compacted: number): string[] {
+  problems(
+    history: readonly Happening[],
+    compacted: number,
+    mayMiss: (event: Happening) => boolean,
+  ): string[] {
     if (this.fault !== undefined) return [this.fault];
-    const expected = this.expected(history);
+    const had = new Set(this.seen.map(({ revision, key }) => `${revision} ${key}`));
+    const expected = this.expected(history).filter(
+      (event) => had.has(`${event.revision} ${event.key}`) || !mayMiss(event),
+    );
     for (const [i, event] of this.seen.entries()) {
       const want = expected[i];
       if (want === undefined) return [`more than happened: ${event.withPrev}`];

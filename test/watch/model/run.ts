@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RawGrpcClient } from '../../support/raw-grpc.ts';
 import type { Bench } from './bench.ts';
 import { WatchingClient } from './client.ts';
+import type { Happening } from './history.ts';
 import type { Observed } from './observed.ts';
 import { type Operation, perform } from './operations.ts';
 
@@ -72,7 +73,9 @@ function hasAll(watch: Observed, { history }: Bench): boolean {
   return !watch.live || (watch.start !== undefined && watch.complete(history.events));
 }
 
-function complaints(watch: Observed, { history }: Bench, client: number): string[] {
+function complaints(watch: Observed, { history, losesDeletes }: Bench, client: number): string[] {
   const about = `client ${client}, ${JSON.stringify(watch.wish)} from ${watch.start}`;
-  return watch.problems(history.events, history.compacted).map((problem) => `${problem}: ${about}`);
+  const mayMiss = ({ isDelete, revision }: Happening): boolean =>
+    losesDeletes && isDelete && history.compactions.has(revision);
+  return watch.problems(history.events, history.compacted, mayMiss).map((problem) => `${problem}: ${about}`);
 }
