@@ -61,7 +61,10 @@ export async function run(bench: Bench, operations: readonly Operation[]): Promi
       const told = await until(() => clients.every((client) => client.told(last)), ASK_MS);
       if (!told) problems.push(`a client is not told its progress up to ${last}`);
     }
-    if (problems.length > 0) throw new Error([...problems, await bench.state()].join('\n'));
+    if (problems.length > 0) {
+      const compactions = `compacted at ${[...bench.history.compactions].join(' ')}`;
+      throw new Error([...problems, compactions, await bench.state()].join('\n'));
+    }
     return watches.length;
   } finally {
     for (const client of clients) client.close();
