@@ -15,11 +15,21 @@ export class OwnCall implements Call, Cancellable {
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;
 
-  /** @param deadline in milliseconds of `performance.now()`; the maker enforces it by calling {@link cancel} */
+  /** @param deadline in milliseconds of `performance.now()`; the maker enforces it, by {@link inTime} */
   constructor(method: Method, metadata: Metadata, deadline: number) {
     this.method = method;
     this.metadata = metadata;
     this.deadline = deadline;
+  }
+
+  /** Waits for the answer to the call, which is abandoned at its deadline: then it rejects as a cancelled call does. */
+  async inTime<T>(answer: T | Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.cancel(), Math.ceil(this.deadline - performance.now()));
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Abandons the call and the work on it. */

@@ -25,11 +25,6 @@ export interface User {
 export async function authenticate(upstream: Upstream, { name, password }: User): Promise<Metadata> {
   const request = create(AuthenticateRequestSchema, { name, password });
   const call = new OwnCall(AUTHENTICATE, NO_METADATA, performance.now() + LIMIT_MS);
-  const timer = setTimeout(() => call.cancel(), LIMIT_MS);
-  try {
-    const reply = await upstream.unary(toBinary(AuthenticateRequestSchema, request), call);
-    return new Metadata(['token', fromBinary(AuthenticateResponseSchema, reply).token]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const reply = await call.inTime(upstream.unary(toBinary(AuthenticateRequestSchema, request), call));
+  return new Metadata(['token', fromBinary(AuthenticateResponseSchema, reply).token]);
 }

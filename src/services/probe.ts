@@ -65,15 +65,12 @@ export class HealthProbe {
   async #checkRead(): Promise<Health> {
     const path = '/etcdserverpb.KV/Range';
     const call = new OwnCall(this.#services.method(path), NO_METADATA, performance.now() + READ_TIMEOUT_MS);
-    const timer = setTimeout(() => call.cancel(), READ_TIMEOUT_MS);
     try {
-      await this.#services.unary(path)?.(READ, call);
+      await call.inTime(this.#services.unary(path)?.(READ, call));
     } catch (error) {
       const { code, message } = RpcError.from(error);
       const reason = call.cancelled ? 'context deadline exceeded' : message;
       if (!REFUSALS.has(code)) return { health: false, reason: `GET ERROR:${reason}` };
-    } finally {
-      clearTimeout(timer);
     }
     return { health: true, reason: '' };
   }

@@ -1,10 +1,10 @@
 /** etcd is set back to a backup: answers of the past that is gone must not come up again when its revisions do. */
 import assert from 'node:assert/strict';
-import { cp, rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { ConnectError } from '@connectrpc/connect';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { bytes } from '../reads/clients.ts';
+import { Backup } from '../support/backup.ts';
 import { setUp, until } from './place.ts';
 
 const KEY = bytes('k');
@@ -15,8 +15,6 @@ for (const what of ['events', 'answers']) {
     await using held = new AsyncDisposableStack();
     const { etcd, hub, through, direct, warm } = await setUp(held);
     const member = etcd.first;
-    const backup = `${member.folder}.backup`;
-    held.defer(() => rm(backup, { recursive: true, force: true }));
     const put = (key: string, value: string) => direct.put({ key: bytes(key), value: bytes(value) });
     const putElsewhere = async (times: number) => {
       for (let i = 0; i < times; i++) await put('elsewhere', 'x');
@@ -29,18 +27,13 @@ for (const what of ['events', 'answers']) {
     };
     await put('k', 'saved');
     for (const limit of [1n, 2n]) await warm({ key: KEY, limit });
-    await member.stop();
-    await cp(member.folder, backup, { recursive: true });
-    await member.start();
+    const backup = held.use(await Backup.of(member));
     await until(() => reachable(() => putElsewhere(5)), 'etcd');
     if (what === 'events') await put('k', 'lost with the backup');
     await until(() => reachable(() => through.range({ key: KEY })), 'the proxy to be told the revision');
     for (const limit of [1n, 2n]) await warm({ key: KEY, limit });
     if (what === 'events') await until(upToDate, 'the feed to have the event');
-    await member.kill();
-    await rm(member.folder, { recursive: true });
-    await cp(backup, member.folder, { recursive: true });
-    await member.start();
+    await backup.restore();
     await until(() => reachable(() => put('k', 'after')), 'etcd');
     const live = () => [...hub.feeds()].every(({ state }) => state === 'live');
     await until(live, 'the watch');

@@ -3,13 +3,13 @@
  * cluster or was set back to a backup. Reads are right all the time; what differs is who answers them.
  */
 import assert from 'node:assert/strict';
-import { cp, rm } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type RangeResponse, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { until } from '../clients/wait.ts';
 import { bytes, connect, type KvClient, lightClientOf } from '../reads/clients.ts';
 import { metric } from '../reads/metrics.ts';
+import { Backup } from '../support/backup.ts';
 import { availableEtcds, type EtcdOptions, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
@@ -206,21 +206,14 @@ describe('the life of a mirror', () => {
     const { etcd, direct, proxy, client } = await setUp(held);
     await untilServing(proxy.url);
     const member = etcd.first;
-    const backup = `${member.folder}.backup`;
-    held.defer(() => rm(backup, { recursive: true, force: true }));
-    await member.stop();
-    await cp(member.folder, backup, { recursive: true });
-    await member.start();
+    const backup = held.use(await Backup.of(member));
     await reachable(direct, client);
     await direct.put({ key: bytes(`${PREFIX}3`), value: bytes('lost with the backup') });
     await putMany(direct, 20, 3);
     await until('the mirror knows what will be lost', async () => {
       return (await hitsOf(proxy, () => same(client, direct))) === 1;
     });
-    await member.kill();
-    await rm(member.folder, { recursive: true });
-    await cp(backup, member.folder, { recursive: true });
-    await member.start();
+    await backup.restore();
     await reachable(direct, client);
     await same(client, direct);
     await direct.put({ key: bytes(`${PREFIX}after`), value: bytes('x') });

@@ -3,7 +3,6 @@
  * user, and how it goes on when etcd has forgotten the user's token.
  */
 import assert from 'node:assert/strict';
-import { cp, rm } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -16,6 +15,7 @@ import { Code, RpcError } from '../../src/rpc/status.ts';
 import { authenticate } from '../../src/services/authenticate.ts';
 import { until } from '../clients/wait.ts';
 import { bytes } from '../reads/clients.ts';
+import { Backup } from '../support/backup.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { mirror, userOf } from './in-process.ts';
 import { PREFIX, PREFIX_END } from './support.ts';
@@ -53,19 +53,12 @@ describe("the proxy's own user", () => {
     await using held = new AsyncDisposableStack();
     const { etcd, put } = await setUp(held);
     const member = etcd.first;
-    const backup = `${member.folder}.backup`;
-    held.defer(() => rm(backup, { recursive: true, force: true }));
-    await member.stop();
-    await cp(member.folder, backup, { recursive: true });
-    await member.start();
+    const backup = held.use(await Backup.of(member));
     for (let i = 0; i < 5; i++) await put(`${PREFIX}a`, 'lost with the backup');
     const { mirrors } = await mirror(held, member.address, PREFIX, undefined, userOf(MIRROR));
     const one = mirrors.all[0] as Mirror;
     const before = appliedOf(one);
-    await member.kill();
-    await rm(member.folder, { recursive: true });
-    await cp(backup, member.folder, { recursive: true });
-    await member.start();
+    await backup.restore();
     // A token of the lost past has etcd wait for the place in its log that the token names.
     for (let i = 0; i < 15; i++) await etcd.etcdctl([...ROOT, 'lease', 'grant', '60']);
     await until('it is loaded again', () => one.inSync && appliedOf(one) < before, 30_000);

@@ -97,12 +97,7 @@ export class WatchHub {
   /** Makes a call of the hub's own, which ends in time. */
   async unary(method: Method, metadata: Metadata, request: Uint8Array): Promise<Uint8Array> {
     const call = new OwnCall(method, metadata, performance.now() + CALL_MS);
-    const timer = setTimeout(() => call.cancel(), CALL_MS);
-    try {
-      return await this.options.upstream.unary(request, call);
-    } finally {
-      clearTimeout(timer);
-    }
+    return call.inTime(this.options.upstream.unary(request, call));
   }
 
   /** Ends every feed. Client streams are ended by whoever serves them. */
