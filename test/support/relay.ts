@@ -11,6 +11,15 @@ export interface RelayOptions {
   readonly delayMs?: number;
   /** The same for bytes of the client on their way to the server. */
   readonly requestDelayMs?: number;
+  /** Listens in on each connection. */
+  readonly tap?: () => WireTap;
+}
+
+/** Hears what a relay passes on. */
+export interface WireTap {
+  fromClient(bytes: Buffer): void;
+  fromServer(bytes: Buffer): void;
+  closed(): void;
 }
 
 /** One connection through the relay. */
@@ -18,15 +27,17 @@ class Wire {
   readonly #client: Socket;
   readonly #server: Socket;
   readonly #delayMs: number;
+  readonly #tap: WireTap | undefined;
   #held: Buffer[] | undefined;
 
   constructor(
     client: Socket,
     target: { host: string; port: number },
-    { delayMs = 0, requestDelayMs = 0 }: RelayOptions,
+    { delayMs = 0, requestDelayMs = 0, tap }: RelayOptions,
     held: boolean,
   ) {
     this.#client = client;
+    this.#tap = tap?.();
     this.#server = connect(target);
     this.#delayMs = delayMs;
     this.#held = held ? [] : undefined;
@@ -35,7 +46,9 @@ class Wire {
       socket.on('error', () => this.cut()); // a reset of one side is passed on to the other
       socket.on('close', () => this.cut());
     }
+    client.on('close', () => this.#tap?.closed());
     client.on('data', (bytes: Buffer) => {
+      this.#tap?.fromClient(bytes);
       if (requestDelayMs === 0) this.#server.write(bytes);
       else setTimeout(() => this.#server.write(bytes), requestDelayMs);
     });
@@ -47,7 +60,10 @@ class Wire {
 
   #arrive(bytes: Buffer): void {
     if (this.#held !== undefined) this.#held.push(bytes);
-    else if (!this.#client.destroyed) this.#client.write(bytes);
+    else if (!this.#client.destroyed) {
+      this.#tap?.fromServer(bytes);
+      this.#client.write(bytes);
+    }
   }
 
   hold(): void {

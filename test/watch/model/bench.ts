@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { progressIsSafe } from '../../../src/coalesce/watch/versions.ts';
 import { atLeast, type EtcdCluster, type EtcdInstall, startEtcd } from '../../support/etcd.ts';
+import { GrpcTap } from '../../support/grpc-tap.ts';
 import { moveLeader } from '../../support/leader.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { RawGrpcClient } from '../../support/raw-grpc.ts';
@@ -9,6 +10,7 @@ import { Relay } from '../../support/relay.ts';
 import { put } from '../../support/watch-client.ts';
 import { StoreHistory } from './history.ts';
 import type { Fault } from './operations.ts';
+import { UpstreamRecord } from './upstream-record.ts';
 
 /** Which etcd, and the proxy's flags. */
 export interface BenchOptions {
@@ -30,6 +32,7 @@ const direct = (address: string): RawGrpcClient =>
 /** Used for one run after the other; its store only grows. */
 export class Bench implements AsyncDisposable {
   readonly history: StoreHistory;
+  readonly record: UpstreamRecord;
   /** How often each fault has happened. */
   readonly faults: Record<string, number> = {};
   proxy: RunningProxy;
@@ -45,7 +48,9 @@ export class Bench implements AsyncDisposable {
     relays: readonly Relay[],
     proxy: RunningProxy,
     flags: readonly string[],
+    record: UpstreamRecord,
   ) {
+    this.record = record;
     this.#etcd = etcd;
     this.#relays = relays;
     this.#flags = flags;
@@ -57,9 +62,13 @@ export class Bench implements AsyncDisposable {
   static async start({ install, members, flags }: BenchOptions): Promise<Bench> {
     const timing = members > 1 ? { heartbeatMs: 50, electionMs: 500 } : {};
     const etcd = await startEtcd({ install, members, watchProgressIntervalMs: PROGRESS_MS, ...timing });
-    const relays = await Promise.all(etcd.endpoints.map((endpoint) => Relay.open(endpoint)));
+    const record = new UpstreamRecord();
+    const opened = etcd.endpoints.map((endpoint, member) =>
+      Relay.open(endpoint, { tap: () => new GrpcTap((path) => record.listen(member, path)) }),
+    );
+    const relays = await Promise.all(opened);
     const endpoints = relays.map(({ address }) => address);
-    return new Bench(etcd, relays, await startProxy({ endpoints, flags }), flags);
+    return new Bench(etcd, relays, await startProxy({ endpoints, flags }), flags, record);
   }
 
   /** Whether etcd's progress responses can be relied on, so that clients must get them. */

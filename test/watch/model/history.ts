@@ -26,6 +26,9 @@ export function happening({ type, kv, prevKv }: Event): Happening {
   return { revision, key, isDelete, plain, withPrev: `${plain} after ${prevKv?.modRevision ?? 'nothing'}` };
 }
 
+/** Tells events apart: a revision changes a key once. */
+export const nameOf = ({ key, revision }: Happening): string => `${revision} ${key}`;
+
 export class StoreHistory {
   readonly events: Happening[] = [];
   revision: number;

@@ -3,12 +3,11 @@
 import type { WatchResponse } from '#gen/etcdserverpb/watch_pb.js';
 import { WatchCreateRequest_FilterType as Filter } from '#gen/etcdserverpb/watch_pb.js';
 import { b, type Create } from '../../support/watch-client.ts';
-import { type Happening, happening } from './history.ts';
+import { type Happening, happening, nameOf } from './history.ts';
+import { type KeySpan, spans } from './key-span.ts';
 
-/** What to watch; keys are text. */
-export interface Wish {
-  readonly key: string;
-  readonly end: string;
+/** What to watch. */
+export interface Wish extends KeySpan {
   /** Zero: now. */
   readonly start: number;
   readonly noPut: boolean;
@@ -96,10 +95,8 @@ export class Observed {
     mayMiss: (event: Happening) => boolean,
   ): string[] {
     if (this.fault !== undefined) return [this.fault];
-    const had = new Set(this.seen.map(({ revision, key }) => `${revision} ${key}`));
-    const expected = this.expected(history).filter(
-      (event) => had.has(`${event.revision} ${event.key}`) || !mayMiss(event),
-    );
+    const had = new Set(this.seen.map(nameOf));
+    const expected = this.expected(history).filter((event) => had.has(nameOf(event)) || !mayMiss(event));
     for (const [i, event] of this.seen.entries()) {
       const want = expected[i];
       if (want === undefined) return [`more than happened: ${event.withPrev}`];
@@ -116,6 +113,12 @@ export class Observed {
     }
     if (this.cancelled || this.seen.length === expected.length) return [];
     return [`${expected.length - this.seen.length} missing after ${this.seen.at(-1)?.plain ?? 'nothing'}`];
+  }
+
+  /** The first event that it should have seen and has not, if any. */
+  missed(history: readonly Happening[]): Happening | undefined {
+    const had = new Set(this.seen.map(nameOf));
+    return this.live ? this.expected(history).find((event) => !had.has(nameOf(event))) : undefined;
   }
 
   /** Whether it has had as many events as happened. */
@@ -135,9 +138,7 @@ export class Observed {
 
   #wants({ revision, key, isDelete }: Happening, start: number): boolean {
     const { wish } = this;
-    if (revision < start || (isDelete ? wish.noDelete : wish.noPut)) return false;
-    if (wish.end === '') return key === wish.key;
-    return key >= wish.key && (wish.end === '\0' || key < wish.end);
+    return revision >= start && !(isDelete ? wish.noDelete : wish.noPut) && spans(wish, key);
   }
 
   #next(): number {

@@ -25,7 +25,8 @@ export async function run(bench: Bench, operations: readonly Operation[]): Promi
     changed.resolve();
     changed = Promise.withResolvers();
   };
-  const { history } = bench;
+  const { history, record } = bench;
+  record.forget();
   const grpc = Array.from({ length: CONNECTIONS }, () => new RawGrpcClient(bench.proxy.address));
   const clients = Array.from(
     { length: CLIENTS },
@@ -76,9 +77,14 @@ function hasAll(watch: Observed, { history }: Bench): boolean {
   return !watch.live || (watch.start !== undefined && watch.complete(history.events));
 }
 
-function complaints(watch: Observed, { history, losesDeletes }: Bench, client: number): string[] {
-  const about = `client ${client}, ${JSON.stringify(watch.wish)} from ${watch.start}`;
-  const mayMiss = ({ isDelete, revision }: Happening): boolean =>
-    losesDeletes && isDelete && history.compactions.has(revision);
-  return watch.problems(history.events, history.compacted, mayMiss).map((problem) => `${problem}: ${about}`);
+function complaints(watch: Observed, bench: Bench, client: number): string[] {
+  const { history, record } = bench;
+  const mayMiss = (event: Happening): boolean =>
+    bench.losesDeletes && event.isDelete && history.compactions.has(event.revision);
+  const problems = watch.problems(history.events, history.compacted, mayMiss);
+  if (problems.length === 0) return [];
+  const missed = watch.missed(history.events);
+  const said = missed === undefined ? '' : `\nmissed ${missed.plain}\n  ${record.report(missed)}`;
+  const about = `client ${client}, ${JSON.stringify(watch.wish)} from ${watch.start}${said}`;
+  return problems.map((problem) => `${problem}: ${about}`);
 }

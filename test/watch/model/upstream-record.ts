@@ -1,0 +1,119 @@
+/**
+ * What etcd told the proxy: every watch between the two, as it passed the wires. When a client misses an event, this
+ * says whether the proxy ever had it.
+ */
+import { fromBinary } from '@bufbuild/protobuf';
+import { WatchRequestSchema, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
+import type { CallListener } from '../../support/grpc-tap.ts';
+import { WATCH } from '../../support/watch-client.ts';
+import { type Happening, happening, nameOf } from './history.ts';
+import { type KeySpan, spans } from './key-span.ts';
+
+/** One stream, on which the proxy has one watch. */
+class UpstreamStream implements CallListener {
+  over = false;
+  readonly #about: string;
+  #span: KeySpan = { key: '', end: '' };
+  /** Events from here on are owed to it. */
+  #start = Number.POSITIVE_INFINITY;
+  readonly #told = new Set<string>();
+  readonly #events: Happening[] = [];
+  /** Everything that was said, in order. */
+  readonly #lines: Line[] = [];
+
+  constructor(about: string) {
+    this.#about = about;
+  }
+
+  request(message: Uint8Array): void {
+    const { requestUnion } = fromBinary(WatchRequestSchema, message);
+    if (requestUnion.case !== 'createRequest') return;
+    const { key, rangeEnd, startRevision } = requestUnion.value;
+    this.#span = { key: text(key), end: text(rangeEnd) };
+    if (startRevision > 0n) this.#start = Number(startRevision);
+    this.#say(0, `asked for ${JSON.stringify(this.#span)} from ${startRevision}`);
+  }
+
+  reply(message: Uint8Array): void {
+    const response = fromBinary(WatchResponseSchema, message);
+    const revision = Number(response.header?.revision);
+    if (response.created && !response.canceled) this.#start = Math.min(this.#start, revision + 1);
+    const events = response.events.map(happening);
+    this.#events.push(...events);
+    for (const event of events) this.#told.add(nameOf(event));
+    const flags = [
+      ...(response.created ? ['created'] : []),
+      ...(response.canceled ? [`canceled ${response.compactRevision} ${response.cancelReason}`] : []),
+      ...(response.fragment ? ['fragment'] : []),
+      ...events.map(({ revision, key, isDelete }) => `${isDelete ? '-' : '+'}${key}@${revision}`),
+    ];
+    this.#say(revision, flags.join(' ') || 'progress');
+  }
+
+  ended(): void {
+    this.over = true;
+    this.#say(0, 'over');
+  }
+
+  owed({ key, revision }: Happening): boolean {
+    return revision >= this.#start && spans(this.#span, key);
+  }
+
+  /** Whether it went on with later events and left this one out, which it was owed. */
+  leftOut(event: Happening): boolean {
+    if (!this.owed(event) || this.#told.has(nameOf(event))) return false;
+    return this.#events.some(({ revision }) => revision > event.revision);
+  }
+
+  /** What was said around the time of an event. */
+  report(event: Happening): string {
+    const at = this.#lines.findIndex(({ revision }) => revision >= event.revision);
+    const said = this.#lines.filter((_, i) => i < 3 || Math.abs(i - at) < NEAR || i > this.#lines.length - 3);
+    return [this.#about, ...said.map(({ time, revision, text }) => `${time} at ${revision}: ${text}`)].join(
+      '\n    ',
+    );
+  }
+
+  #say(revision: number, text: string): void {
+    this.#lines.push({ time: Date.now() % 1_000_000, revision, text });
+  }
+}
+
+interface Line {
+  readonly time: number;
+  /** The header's. */
+  readonly revision: number;
+  readonly text: string;
+}
+
+/** Lines of a report before and after the one that matters. */
+const NEAR = 5;
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
+
+export class UpstreamRecord {
+  #streams: UpstreamStream[] = [];
+
+  /** Listens to a call to a member, if it is a watch. */
+  listen(member: number, path: string): CallListener | undefined {
+    if (path !== WATCH) return undefined;
+    const stream = new UpstreamStream(`to member ${member}`);
+    this.#streams.push(stream);
+    return stream;
+  }
+
+  /** Forgets the streams that are over. */
+  forget(): void {
+    this.#streams = this.#streams.filter(({ over }) => !over);
+  }
+
+  /** Whether etcd left an event out of a watch of the proxy's and went on behind it. */
+  leftOut(event: Happening): boolean {
+    return this.#streams.some((stream) => stream.leftOut(event));
+  }
+
+  /** The watches that should have brought an event, and what they brought instead. */
+  report(event: Happening): string {
+    const owed = this.#streams.filter((stream) => stream.owed(event));
+    return owed.map((stream) => stream.report(event)).join('\n  ');
+  }
+}
