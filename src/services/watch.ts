@@ -30,7 +30,7 @@ export const WATCH_METHODS = {
 };
 
 /** Requests of one stream that may wait; with more, the client is not read. */
-const MAX_WAITING = 128;
+const MAX_WAITING = 32;
 
 /** Every etcd takes requests up to this size. */
 const LARGE = 512 << 10;

@@ -22,7 +22,7 @@ export function isAt(watcher: Watcher, revision: number): boolean {
 
 export class Cursors {
   readonly #feed: Feed;
-  /** The watchers that are behind; those that keep up are known to the index only. */
+  /** The watchers whose clients do not keep up; the others are known to the index only. */
   readonly #behind = new Set<Watcher>();
   readonly #index = new WatcherIndex();
   #synced = 0;
@@ -54,7 +54,6 @@ export class Cursors {
     watcher.feed = this.#feed;
     watcher.synced = false;
     this.#index.enter(watcher, variantOf(watcher.options, this.#feed.prevKv && !watcher.options.prevKv));
-    this.#behind.add(watcher);
     this.pump(watcher);
   }
 
@@ -169,12 +168,12 @@ export class Cursors {
 
   #unsync(watcher: Watcher): void {
     watcher.audience?.watchers.delete(watcher);
-    this.#behind.add(watcher);
     watcher.synced = false;
     this.#synced--;
   }
 
   #lag(watcher: Watcher): void {
+    this.#behind.add(watcher);
     watcher.sink.lagging(watcher);
   }
 }
