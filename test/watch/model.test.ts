@@ -1,9 +1,9 @@
 /**
  * The watch hub against what really happened. Random changes, random watchers that come, go, stop reading and come
  * back, and random faults; each must have seen exactly the events of its range and options, in order, and be told its
- * progress. A case is one watcher. `MODEL_RUNS` sets how many runs each test makes (hours are possible), `MODEL_SEED`
- * repeats a run, `MODEL_ALL=1` takes every release at hand with every setting, `MODEL_SHRINK_MS` says for how long a
- * failure is made shorter.
+ * progress. A case is one watcher; some 40 of them share a run. `MODEL_RUNS` sets how many runs each test makes (hours
+ * are possible), `MODEL_SEED` repeats a run, `MODEL_ALL=1` takes clusters with every setting, `MODEL_SHRINK_MS` says for
+ * how long a failure is made shorter.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -11,14 +11,15 @@ import fc from 'fast-check';
 import { availableEtcds, type EtcdInstall } from '../support/etcd.ts';
 import { Bench } from './model/bench.ts';
 import { check } from './model/check.ts';
+import { fragmentedResponses } from './model/observed.ts';
 import { calm, deadly, type Operation } from './model/operations.ts';
 import { run } from './model/run.ts';
 
 const runs = Number(process.env.MODEL_RUNS ?? 6);
 const firstSeed = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const shrinkMs = Number(process.env.MODEL_SHRINK_MS ?? 60_000);
-/** What a run of usual size has to check, whatever its seed. */
-const LEAST_CASES = 2000;
+/** What a plan of usual size has to check on average, whatever its seed. */
+const LEAST_CASES = 200;
 
 /** Flags under which everything is served from history, and under which hardly anything can be. */
 const SETTINGS: readonly (readonly [name: string, ...flags: string[]])[] = [
@@ -31,27 +32,26 @@ const SETTINGS: readonly (readonly [name: string, ...flags: string[]])[] = [
   ],
 ];
 
-const [oldest, ...others] = await availableEtcds();
-const newest = others.at(-1) ?? oldest;
 interface Plan {
   readonly install: EtcdInstall;
   readonly members: number;
   readonly setting: (typeof SETTINGS)[number];
 }
 
-const plans: Plan[] = [];
-for (const install of process.env.MODEL_ALL ? [oldest, ...others] : new Set([oldest, newest]))
-  for (const members of [1, 3])
-    for (const [index, setting] of SETTINGS.entries()) {
-      // Of the clusters one setting each, unless all are wanted.
-      const skipped = members === 3 && (install === newest) !== (index === 0);
-      if (install !== undefined && (process.env.MODEL_ALL || !skipped))
-        plans.push({ install, members, setting });
-    }
+/** Every release with both settings; of its cluster one of them, every other release the same, unless all are wanted. */
+const plans: Plan[] = (await availableEtcds()).flatMap((install, at) => [
+  ...SETTINGS.map((setting) => ({ install, members: 1, setting })),
+  ...SETTINGS.filter((_, index) => process.env.MODEL_ALL || index !== at % 2).map((setting) => ({
+    install,
+    members: 3,
+    setting,
+  })),
+]);
 
 let cases = 0;
+const faults: Record<string, number> = {};
 
-describe('the model', { concurrency: 2 }, () => {
+describe('the model', { concurrency: 3 }, () => {
   for (const [at, { install, members, setting }] of plans.entries()) {
     const [name, ...flags] = setting;
     describe(`etcd ${install.version}, ${members} members, ${name}`, { concurrency: 1 }, () => {
@@ -59,7 +59,10 @@ describe('the model', { concurrency: 2 }, () => {
       before(async () => {
         bench = await Bench.start({ install, members, flags });
       });
-      after(() => bench[Symbol.asyncDispose]());
+      after(async () => {
+        for (const [kind, count] of Object.entries(bench.faults)) faults[kind] = (faults[kind] ?? 0) + count;
+        await bench[Symbol.asyncDispose]();
+      });
       const schedules: (readonly [what: string, operation: fc.Arbitrary<Operation>, part: number])[] =
         members === 1
           ? [
@@ -90,5 +93,8 @@ describe('the model', { concurrency: 2 }, () => {
 });
 
 test('enough was checked', { skip: process.env.MODEL_RUNS !== undefined }, () => {
-  assert.ok(cases >= LEAST_CASES, `${cases} watchers`);
+  assert.ok(cases >= LEAST_CASES * plans.length, `${cases} watchers`);
+  assert.ok(fragmentedResponses() > 0, 'no response came in fragments');
+  for (const kind of ['cut', 'hold', 'stall', 'freeze', 'kill', 'move'])
+    assert.ok((faults[kind] ?? 0) > 0, `${kind}: never, of ${JSON.stringify(faults)}`);
 });

@@ -15,7 +15,13 @@ export interface Wish extends KeySpan {
   readonly prevKv: boolean;
   readonly fragment: boolean;
   readonly progress: boolean;
+  /** The server chooses its number. */
+  readonly serverChooses: boolean;
 }
+
+/** Responses of all watches that came in fragments. */
+let fragmented = 0;
+export const fragmentedResponses = (): number => fragmented;
 
 export class Observed {
   readonly wish: Wish;
@@ -25,6 +31,8 @@ export class Observed {
   /** Set when a compaction ended it. */
   compacted: number | undefined;
   cancelled = false;
+  /** Its client has asked for its end. */
+  cancelAsked = false;
   /** A response for it that no server may send. */
   fault: string | undefined;
   #progress = 0;
@@ -34,6 +42,8 @@ export class Observed {
   #looked = 0;
   /** It exists on the present stream. */
   #created = false;
+  /** Events of a response that goes on. */
+  #parts: Happening[] = [];
 
   constructor(wish: Wish) {
     this.wish = wish;
@@ -45,10 +55,17 @@ export class Observed {
     return this.compacted === undefined && !this.cancelled;
   }
 
+  /** Its stream is gone. @returns whether it goes on, on another one */
+  lost(): boolean {
+    this.#created = false;
+    this.#parts = [];
+    if (this.cancelAsked) this.cancelled = true;
+    return this.live;
+  }
+
   /** The request that creates it, or creates it again where it left off. */
   request(watchId: bigint): Create {
     const { wish } = this;
-    this.#created = false;
     const next = this.start === undefined ? 0 : Math.max(this.start, this.#next());
     return {
       watchId,
@@ -71,8 +88,9 @@ export class Observed {
       this.#header = 0;
       this.#created = true;
     } else if (response.compactRevision > 0n) this.compacted = Number(response.compactRevision);
-    else if (response.canceled) this.cancelled = true;
-    else if (response.events.length > 0) this.#events(response.events.map(happening), revision);
+    else if (response.canceled) this.#cancelled();
+    else if (response.fragment) this.#part(response);
+    else if (response.events.length > 0) this.#whole(response, revision);
     else this.progress(revision);
     if (response.compactRevision === 0n) this.#expect(revision >= this.#header, 'the header goes back');
     this.#header = revision;
@@ -95,6 +113,8 @@ export class Observed {
     mayMiss: (event: Happening) => boolean,
   ): string[] {
     if (this.fault !== undefined) return [this.fault];
+    if (this.live && !this.#created) return ['never created'];
+    if (this.cancelAsked && !this.cancelled) return ['not cancelled'];
     const had = new Set(this.seen.map(nameOf));
     const expected = this.expected(history).filter((event) => had.has(nameOf(event)) || !mayMiss(event));
     for (const [i, event] of this.seen.entries()) {
@@ -143,6 +163,24 @@ export class Observed {
 
   #next(): number {
     return Math.max(this.start ?? 0, (this.seen.at(-1)?.revision ?? 0) + 1);
+  }
+
+  #cancelled(): void {
+    this.#expect(this.cancelAsked, 'cancelled, which nobody asked for');
+    this.cancelled = true;
+  }
+
+  #part({ events }: WatchResponse): void {
+    this.#expect(this.wish.fragment, 'a fragment, which it did not ask for');
+    this.#expect(events.length > 0, 'a fragment without events');
+    this.#parts.push(...events.map(happening));
+  }
+
+  #whole({ events }: WatchResponse, header: number): void {
+    if (this.#parts.length > 0) fragmented++;
+    const all = this.#parts.concat(events.map(happening));
+    this.#parts = [];
+    this.#events(all, header);
   }
 
   #events(events: readonly Happening[], header: number): void {

@@ -55,6 +55,7 @@ const wish = fc.record({
   prevKv: rarely,
   fragment: rarely,
   progress: rarely,
+  serverChooses: fc.boolean(),
 });
 
 /** Several at once, as a client that begins would. */
@@ -63,6 +64,9 @@ const watch = fc.record({
   client: number(5),
   wishes: fc.array(wish, { minLength: 1, maxLength: 8 }),
 });
+
+const onWatch = <T extends string>(op: T) =>
+  fc.record({ op: fc.constant(op), client: number(5), index: number(40) });
 
 const onClient = <T extends string>(op: T) => fc.record({ op: fc.constant(op), client: number(5) });
 
@@ -87,9 +91,13 @@ const flood = fc.record({
   count: fc.integer({ min: 1001, max: 1500 }),
 });
 
+/** More than fits into one response for a client that takes fragments; rare, since it takes a while. */
+const heavy = fc.record({ op: fc.constant('heavy' as const), key });
+
 const others = fc.oneof(
   { weight: 6, arbitrary: watch },
-  fc.record({ op: fc.constant('cancel' as const), client: number(5), index: number(40) }),
+  onWatch('cancel'),
+  onWatch('duplicate'),
   onClient('progress'),
   onClient('halfClose'),
   onClient('pause'),
@@ -107,6 +115,7 @@ export const calm = fc.oneof(
   { weight: 60, arbitrary: change },
   { weight: 50, arbitrary: others },
   { weight: 1, arbitrary: flood },
+  { weight: 1, arbitrary: heavy },
 );
 
 /** Operations with connections cut and held, and proxy and etcd standing still now and then. */
@@ -114,6 +123,7 @@ const rough = fc.oneof(
   { weight: 60, arbitrary: change },
   { weight: 50, arbitrary: others },
   { weight: 1, arbitrary: flood },
+  { weight: 1, arbitrary: heavy },
   { weight: 8, arbitrary: fault(60, 'cut', 'hold', 'stall', 'freeze') },
 );
 
@@ -125,6 +135,11 @@ export const deadly = fc.oneof(
 );
 
 export type Operation = typeof deadly extends fc.Arbitrary<infer T> ? T : never;
+
+const HEAVY_PUTS = 16;
+const HEAVY_VALUE = 'v'.repeat(48 << 10);
+/** The size of requests that a member has to take for these operations, in bytes: etcd fragments half a MiB above it. */
+export const MAX_REQUEST_BYTES = 64 << 10;
 
 /** Does it. A write that fails because etcd is away may or may not have happened. */
 export async function perform(operation: Operation, world: World): Promise<void> {
@@ -146,6 +161,10 @@ export async function perform(operation: Operation, world: World): Promise<void>
           Array.from({ length: Math.min(100, left) }, () => write(put(direct, operation.key, ''))),
         );
       return;
+    case 'heavy':
+      return void (await Promise.all(
+        Array.from({ length: HEAVY_PUTS }, () => write(put(direct, operation.key, HEAVY_VALUE))),
+      ));
     case 'delete':
       return write(remove(direct, operation.range[0], operation.range[1]));
     case 'txn':
@@ -158,7 +177,8 @@ export async function perform(operation: Operation, world: World): Promise<void>
       return;
     }
     case 'cancel':
-      return client?.cancel(operation.index);
+    case 'duplicate':
+      return client?.[operation.op](operation.index);
     case 'wait':
       return void (await new Promise((resolve) => setTimeout(resolve, operation.ms)));
     case 'fault':

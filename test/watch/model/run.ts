@@ -54,17 +54,19 @@ export async function run(bench: Bench, operations: readonly Operation[]): Promi
     const last = await bench.putLast();
     await history.reach(last);
     const watches = clients.flatMap((client) => client.watches);
-    await until(() => watches.every((watch) => hasAll(watch, bench)), 500);
-    const problems = clients.flatMap(({ failure }) => failure ?? []);
-    for (const [i, client] of clients.entries())
-      for (const watch of client.watches) problems.push(...complaints(watch, bench, i));
+    const settled = (): boolean =>
+      clients.every((client) => client.answered) && watches.every((watch) => hasAll(watch, bench));
+    await until(settled, 500);
+    let problems = allComplaints(clients, bench);
     if (problems.length === 0 && bench.progressIsSafe) {
       const told = await until(() => clients.every((client) => client.told(last)), ASK_MS);
       if (!told) problems.push(`a client is not told its progress up to ${last}`);
     }
+    // What came after the last event that was waited for must not have come.
+    if (problems.length === 0) problems = allComplaints(clients, bench);
     if (problems.length > 0) {
       const compactions = `compacted at ${[...bench.history.compactions].join(' ')}`;
-      throw new Error([...problems, compactions, await bench.state()].join('\n'));
+      throw new Error([...problems, compactions, onTheWire(watches, bench), await bench.state()].join('\n'));
     }
     return watches.length;
   } finally {
@@ -77,14 +79,29 @@ function hasAll(watch: Observed, { history }: Bench): boolean {
   return !watch.live || (watch.start !== undefined && watch.complete(history.events));
 }
 
+/** What etcd told the proxy where the first event is that a watch has missed. */
+function onTheWire(watches: readonly Observed[], { history, record }: Bench): string {
+  for (const watch of watches) {
+    const missed = watch.missed(history.events);
+    if (missed !== undefined)
+      return `missed ${missed.plain}, ${JSON.stringify(watch.wish)}\n  ${record.report(missed)}`;
+  }
+  return '';
+}
+
+function allComplaints(clients: readonly WatchingClient[], bench: Bench): string[] {
+  const problems = clients.flatMap(({ failure }) => failure ?? []);
+  for (const [i, client] of clients.entries())
+    for (const watch of client.watches) problems.push(...complaints(watch, bench, i));
+  return problems;
+}
+
 function complaints(watch: Observed, bench: Bench, client: number): string[] {
   const { history, record } = bench;
   const mayMiss = (event: Happening): boolean =>
-    bench.losesDeletes && event.isDelete && history.compactions.has(event.revision);
+    bench.losesDeletes && event.isDelete && history.compactions.has(event.revision) && record.leftOut(event);
   const problems = watch.problems(history.events, history.compacted, mayMiss);
   if (problems.length === 0) return [];
-  const missed = watch.missed(history.events);
-  const said = missed === undefined ? '' : `\nmissed ${missed.plain}\n  ${record.report(missed)}`;
-  const about = `client ${client}, ${JSON.stringify(watch.wish)} from ${watch.start}${said}`;
+  const about = `client ${client}, ${JSON.stringify(watch.wish)} from ${watch.start}`;
   return problems.map((problem) => `${problem}: ${about}`);
 }

@@ -17,7 +17,8 @@ class UpstreamStream implements CallListener {
   /** Events from here on are owed to it. */
   #start = Number.POSITIVE_INFINITY;
   readonly #told = new Set<string>();
-  readonly #events: Happening[] = [];
+  /** The highest revision of an event. */
+  #latest = 0;
   /** Everything that was said, in order. */
   readonly #lines: Line[] = [];
 
@@ -39,8 +40,10 @@ class UpstreamStream implements CallListener {
     const revision = Number(response.header?.revision);
     if (response.created && !response.canceled) this.#start = Math.min(this.#start, revision + 1);
     const events = response.events.map(happening);
-    this.#events.push(...events);
-    for (const event of events) this.#told.add(nameOf(event));
+    for (const event of events) {
+      this.#told.add(nameOf(event));
+      this.#latest = Math.max(this.#latest, event.revision);
+    }
     const flags = [
       ...(response.created ? ['created'] : []),
       ...(response.canceled ? [`canceled ${response.compactRevision} ${response.cancelReason}`] : []),
@@ -59,10 +62,10 @@ class UpstreamStream implements CallListener {
     return revision >= this.#start && spans(this.#span, key);
   }
 
-  /** Whether it went on with later events and left this one out, which it was owed. */
+  /** Whether it left out an event that it was owed: later ones came, or it is still open, long after. */
   leftOut(event: Happening): boolean {
     if (!this.owed(event) || this.#told.has(nameOf(event))) return false;
-    return this.#events.some(({ revision }) => revision > event.revision);
+    return !this.over || this.#latest > event.revision;
   }
 
   /** What was said around the time of an event. */
@@ -75,7 +78,8 @@ class UpstreamStream implements CallListener {
   }
 
   #say(revision: number, text: string): void {
-    this.#lines.push({ time: Date.now() % 1_000_000, revision, text });
+    const short = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)} ...` : text;
+    this.#lines.push({ time: Date.now() % 1_000_000, revision, text: short });
   }
 }
 
@@ -86,8 +90,9 @@ interface Line {
   readonly text: string;
 }
 
-/** Lines of a report before and after the one that matters. */
+/** Lines of a report before and after the one that matters, and how long each may be. */
 const NEAR = 5;
+const MAX_TEXT = 200;
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 
 export class UpstreamRecord {
@@ -106,7 +111,7 @@ export class UpstreamRecord {
     this.#streams = this.#streams.filter(({ over }) => !over);
   }
 
-  /** Whether etcd left an event out of a watch of the proxy's and went on behind it. */
+  /** Whether etcd left an event out of a watch of the proxy's that it owed it to. */
   leftOut(event: Happening): boolean {
     return this.#streams.some((stream) => stream.leftOut(event));
   }
