@@ -80,11 +80,11 @@ export class App {
       historyRevisions: config.get('integer', 'watch-history-revisions'),
       linger: config.get('duration', 'watch-linger'),
     });
-    exposeWatches(registry, this.#watches);
 
     // Reads: what knows answers, none of which is older than what clients have seen.
     const reads = buildReads({ config, registry, log, cluster: this.#cluster, hub: this.#watches });
     const { upstream, seen } = reads;
+    exposeWatches(registry, this.#watches, seen);
     this.#mirrors = reads.mirrors;
 
     // Services: what the proxy does with each method, whichever door it came through.

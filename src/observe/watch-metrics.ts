@@ -3,6 +3,8 @@
  * plain numbers; they become series when somebody scrapes.
  */
 import type { Registry } from '@prometheus-io/client';
+import type { SeenRevision } from '../coalesce/seen-revision.ts';
+import type { Feed } from '../coalesce/watch/feed.ts';
 import type { WatchHub } from '../coalesce/watch/hub.ts';
 import { exposeCounter, exposeGauge } from './readings.ts';
 
@@ -29,18 +31,9 @@ const GAUGES: readonly Reading[] = [
   [
     'etcd_proxy_watch_applied_revision',
     'The highest revision up to which a feed has seen everything.',
-    (hub) => applied(hub),
+    (hub) => highest(hub, ({ applied }) => applied),
   ],
-  [
-    'etcd_proxy_watch_applied_lag',
-    'Revisions between the newest one known and the one up to which the slowest feed has seen everything; silent ranges lag.',
-    (hub) => lag(hub),
-  ],
-  [
-    'etcd_grpc_proxy_watchers_coalescing_total',
-    'Total number of current watchers coalescing',
-    ({ stats }) => Math.max(0, stats.watchers - stats.feeds),
-  ],
+  ['etcd_grpc_proxy_watchers_coalescing_total', 'Total number of current watchers coalescing', coalescing],
 ];
 
 const COUNTERS: readonly Reading[] = [
@@ -78,20 +71,39 @@ const COUNTERS: readonly Reading[] = [
   ],
 ];
 
-/** Exposes the hub. */
-export function exposeWatches(registry: Registry, hub: WatchHub): void {
+/**
+ * Exposes the hub.
+ * @param seen the newest revision that clients were told, whatever told them
+ */
+export function exposeWatches(registry: Registry, hub: WatchHub, seen: SeenRevision): void {
   for (const [name, help, value] of GAUGES) exposeGauge(registry, name, help, () => value(hub));
+  exposeGauge(
+    registry,
+    'etcd_proxy_watch_applied_lag',
+    'Revisions that a feed with users may lack while it has no stream, catches up, or is held back by its clients.',
+    () => lag(hub, seen.revision),
+  );
   for (const [name, help, value] of COUNTERS) exposeCounter(registry, name, help, () => value(hub));
 }
 
-function applied(hub: WatchHub): number {
-  let highest = 0;
-  for (const feed of hub.feeds()) highest = Math.max(highest, feed.applied);
-  return highest;
+/** Watchers that cost etcd nothing: of each feed all but one. */
+function coalescing(hub: WatchHub): number {
+  let watchers = 0;
+  for (const { cursors } of hub.feeds()) watchers += Math.max(0, cursors.size - 1);
+  return watchers;
 }
 
-function lag(hub: WatchHub): number {
-  let lowest = Number.POSITIVE_INFINITY;
-  for (const feed of hub.feeds()) if (feed.state === 'live') lowest = Math.min(lowest, feed.applied);
-  return Number.isFinite(lowest) ? Math.max(0, applied(hub) - lowest) : 0;
+function highest(hub: WatchHub, revision: (feed: Feed) => number): number {
+  let most = 0;
+  for (const feed of hub.feeds()) most = Math.max(most, revision(feed));
+  return most;
+}
+
+/** A feed that is live and reads is not behind, however long ago anything happened in its range. */
+function lag(hub: WatchHub, told: number): number {
+  const newest = Math.max(
+    told,
+    highest(hub, ({ header }) => header.revision),
+  );
+  return highest(hub, (feed) => (feed.used && feed.behind ? newest - feed.applied : 0));
 }

@@ -7,7 +7,7 @@ import { RpcError } from '../../src/rpc/status.ts';
 import { methodOf } from '../../src/services/methods.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
 import { until } from '../clients/wait.ts';
-import { metric } from '../reads/metrics.ts';
+import { metric } from '../support/metrics.ts';
 
 export const RANGE = methodOf(KV.method.range);
 export const TXN = methodOf(KV.method.txn);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { until } from '../clients/wait.ts';
-import { metric } from '../reads/metrics.ts';
 import { startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put, span, WatchCall } from '../support/watch-client.ts';

@@ -10,11 +10,11 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import { RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { type GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
 import { bytes, clientOf } from './clients.ts';
-import { metric } from './metrics.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 const PASSWORD = 'secret';

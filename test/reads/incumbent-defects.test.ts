@@ -11,10 +11,10 @@ import { RangeRequestSchema, RangeResponseSchema, TxnRequestSchema } from '#gen/
 import { Lease } from '#gen/etcdserverpb/lease_pb.js';
 import { residentBytes } from '../streams/raw-stream.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { bytes, clientOf, type KvClient } from './clients.ts';
-import { metric } from './metrics.ts';
 
 type RangeFields = MessageInitShape<typeof RangeRequestSchema>;
 

@@ -8,13 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { type RangeRequest, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { metric, rangesHandled } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { collect, type GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
 import { bytes, clientOf, lightClientOf, logOf, read, write } from './clients.ts';
 import { History } from './history.ts';
 import { violations } from './linearizable.ts';
-import { metric, rangesHandled } from './metrics.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 const DELAY_MS = 10;

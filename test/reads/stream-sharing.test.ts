@@ -11,11 +11,11 @@ import {
 import type { KeyValue } from '#gen/mvccpb/kv_pb.js';
 import { envelope, openStream } from '../streams/raw-stream.ts';
 import { atLeast, newestEtcd, startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
 import { b, put } from '../support/watch-client.ts';
-import { metric } from './metrics.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 const RANGE_STREAM = '/etcdserverpb.KV/RangeStream';

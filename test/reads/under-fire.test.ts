@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
 import { lightClientOf, logOf } from './clients.ts';
@@ -15,7 +16,6 @@ import { Faults } from './faults.ts';
 import { Fire, randomFrom, type Session } from './fire.ts';
 import { History } from './history.ts';
 import { violations } from './linearizable.ts';
-import { metric } from './metrics.ts';
 
 const SECONDS = Number(process.env.READS_SECONDS ?? 0);
 const READS = 5000;

@@ -6,8 +6,8 @@ import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { ErrorCode, encodeHeaders } from '../../src/http2/index.ts';
 import { bytes, connectTo } from '../failover/load.ts';
 import * as raw from '../http2/support/raw-peer.ts';
-import { metric } from '../reads/metrics.ts';
 import { startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { envelope } from './raw-stream.ts';
 

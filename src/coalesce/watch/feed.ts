@@ -96,6 +96,11 @@ export class Feed implements UpstreamWatchOwner {
     return this.state === 'live' ? this.#sync.revision : Number.POSITIVE_INFINITY;
   }
 
+  /** Whether it may lack events that etcd has: it has no stream, catches up, or does not read while no client does. */
+  get behind(): boolean {
+    return this.state !== 'live' || this.target !== undefined || this.#paused;
+  }
+
   /** Whether a watcher that needs everything from `next` on can be served. */
   serves(next: number): boolean {
     return this.state !== 'ended' && next >= this.history.floor;

@@ -10,7 +10,16 @@ export async function metric(url: string, series: string): Promise<number> {
 
 /** How many reads an etcd has answered, whatever the answer. */
 export async function rangesHandled(url: string): Promise<number> {
+  return grpcCalls(url, 'handled', 'Range');
+}
+
+/** Streams of a method that an etcd has open, by its own count of those begun and those over. */
+export async function streamsInProgress(url: string, method: string): Promise<number> {
+  return (await grpcCalls(url, 'started', method)) - (await grpcCalls(url, 'handled', method));
+}
+
+async function grpcCalls(url: string, what: 'started' | 'handled', method: string): Promise<number> {
   const page = await (await fetch(`${url}/metrics`)).text();
-  const lines = page.matchAll(/^grpc_server_handled_total\{.*grpc_method="Range".*\} (\S+)$/gm);
-  return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);
+  const series = new RegExp(`^grpc_server_${what}_total\\{.*grpc_method="${method}".*\\} (\\S+)$`, 'gm');
+  return [...page.matchAll(series)].reduce((sum, [, count]) => sum + Number(count), 0);
 }
