@@ -1,0 +1,83 @@
+/** A client's watch stream without a network, whose reader can be stopped at will. */
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { WatchRequestSchema, type WatchResponse, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
+import type { ServerStream, ServerStreamListener, StreamHandler } from '../../src/rpc/contract.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import type { Status } from '../../src/rpc/status.ts';
+import { WATCH_METHODS } from '../../src/services/watch.ts';
+import type { Create } from '../support/watch-client.ts';
+
+export class ScriptedClient implements ServerStream {
+  declare listener: ServerStreamListener;
+  /** Every response so far. */
+  readonly responses: WatchResponse[] = [];
+  ending: Status | undefined;
+  /** Whether the service has stopped reading. */
+  paused = false;
+  #reads = true;
+
+  constructor(service: StreamHandler) {
+    service(this, new OwnCall(WATCH_METHODS.watch, NO_METADATA, Number.POSITIVE_INFINITY));
+  }
+
+  watch(value: Create): void {
+    this.#say({ requestUnion: { case: 'createRequest', value } });
+  }
+
+  /** The keys of all events so far. */
+  get keys(): string[] {
+    return this.responses.flatMap(({ events }) =>
+      events.map(({ kv }) => Buffer.from(kv?.key ?? []).toString('latin1')),
+    );
+  }
+
+  /** The revisions of all events so far. */
+  get revisions(): number[] {
+    return this.responses.flatMap(({ events }) => events.map(({ kv }) => Number(kv?.modRevision)));
+  }
+
+  /** Takes no more: what is sent from now on says that there is no room. */
+  stop(): void {
+    this.#reads = false;
+  }
+
+  /** Takes everything again. */
+  go(): void {
+    this.#reads = true;
+    this.listener.onDrain();
+  }
+
+  leave(): void {
+    this.listener.onCancel();
+  }
+
+  sendHeaders(): void {
+    // Only messages matter.
+  }
+
+  send(message: Uint8Array): boolean {
+    this.responses.push(fromBinary(WatchResponseSchema, message));
+    return this.#reads;
+  }
+
+  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+    return this.send(Buffer.concat([head, tail]));
+  }
+
+  end(status: Status): void {
+    this.ending = status;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  #say(request: MessageInitShape<typeof WatchRequestSchema>): void {
+    this.listener.onMessage(toBinary(WatchRequestSchema, create(WatchRequestSchema, request)));
+  }
+}
