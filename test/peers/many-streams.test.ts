@@ -73,6 +73,8 @@ for (const coalescing of ['on', 'off']) {
         for (let i = 0; i < STREAMS; i++)
           streams.push(new LoadStream(connection, counts, [{ key: b(`k${i % 100}`) }]));
         await counts.until(() => counts.created === wave * STREAMS);
+        const onEtcd = await metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
+        assert.equal(onEtcd, coalescing === 'on' ? 100 : STREAMS);
         for (let i = 0; i < 100; i++) await put(direct, `k${i}`, 'v');
         await counts.until(() => counts.events === wave * STREAMS);
         assert.ok(streams.every(({ events }) => events === 1));

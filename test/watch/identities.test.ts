@@ -5,23 +5,26 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { AuthenticateRequestSchema, AuthenticateResponseSchema } from '#gen/etcdserverpb/auth_pb.js';
-import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { availableEtcds, type EtcdInstall, newestEtcd, startEtcd } from '../support/etcd.ts';
+import { startProxy } from '../support/proxy.ts';
+import { type CallOptions, RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
 import { CutRelay } from './cut-relay.ts';
+import { signIn, TOKEN_KINDS, type TokenKind, tokens } from './tokens.ts';
 
-const held = new AsyncDisposableStack();
-let etcd: EtcdCluster;
-let relay: CutRelay;
-let proxy: RunningProxy;
-let direct: RawGrpcClient;
-let client: RawGrpcClient;
+/** Seconds. */
+const TOKEN_LIFE = 3;
 
-before(async () => {
-  etcd = held.use(await startEtcd({ bcryptCost: 4, authTokenTtlSeconds: 3 }));
+/** An etcd with auth, and two ways to it. */
+interface Place extends AsyncDisposable {
+  readonly relay: CutRelay;
+  readonly direct: RawGrpcClient;
+  readonly client: RawGrpcClient;
+}
+
+async function place(install: EtcdInstall, kind: TokenKind): Promise<Place> {
+  const held = new AsyncDisposableStack();
+  const etcd = held.use(await startEtcd({ install, ...(await tokens(kind, TOKEN_LIFE)) }));
   for (const args of [
     ['user', 'add', 'root:pw'],
     ['user', 'grant-role', 'root', 'root'],
@@ -31,57 +34,65 @@ before(async () => {
     ['user', 'grant-role', 'part', 'part'],
     ['auth', 'enable'],
   ]) {
-    const { code, stderr } = await etcd.etcdctl(args[0] === 'role' && args[1] === 'add' ? args : args);
+    const { code, stderr } = await etcd.etcdctl(args);
     assert.equal(code, 0, stderr);
   }
-  relay = held.use(await CutRelay.start(etcd.first.address));
-  proxy = held.use(await startProxy({ endpoints: [relay.address] }));
-  direct = held.use(new RawGrpcClient(etcd.first.address));
-  client = held.use(new RawGrpcClient(proxy.address));
-});
-after(() => held.disposeAsync());
-
-/** The metadata of a call of a user's. */
-async function as(name: string): Promise<{ readonly metadata: { readonly token: string } }> {
-  const message = toBinary(
-    AuthenticateRequestSchema,
-    create(AuthenticateRequestSchema, { name, password: 'pw' }),
-  );
-  const { messages } = await direct.call('/etcdserverpb.Auth/Authenticate', [message]);
-  const { token } = fromBinary(AuthenticateResponseSchema, messages[0] as Uint8Array);
-  return { metadata: { token } };
+  const relay = held.use(await CutRelay.start(etcd.first.address));
+  const proxy = held.use(await startProxy({ endpoints: [relay.address] }));
+  const direct = held.use(new RawGrpcClient(etcd.first.address));
+  const client = held.use(new RawGrpcClient(proxy.address));
+  return { relay, direct, client, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-describe('W3: a token that expires', () => {
-  test('ends exactly its own watches, and only when etcd must be asked again', async () => {
-    const old = new WatchCall(client, await as('root'));
-    await old.created({ key: b('w3/a') });
-    await sleep(4500); // the token is not used meanwhile, so it expires
-    const fresh = await as('part');
-    const other = new WatchCall(client, fresh);
-    await other.created({ key: b('w3/a') });
-    const writer = await as('root');
-    const first = await put(direct, 'w3/a', '1', writer);
-    const second = await put(direct, 'w3/a', '2', writer);
-    for (const watch of [old, other]) assert.deepEqual(await watch.revisions(2), [first, second]);
+const installs = await availableEtcds();
 
-    old.create({ key: b('w3/a') });
-    const refused = await old.must();
-    assert.deepEqual([refused.created, refused.canceled, refused.watchId], [true, true, -1n]);
-    assert.match(refused.cancelReason, /invalid auth token|permission denied/);
+describe('a token that expires ends its own watches, when etcd must be asked again', {
+  concurrency: 4,
+}, () => {
+  for (const install of installs)
+    for (const kind of TOKEN_KINDS)
+      test(`etcd ${install.version}, ${kind} tokens`, () => expires(install, kind));
+});
 
-    relay.cut();
-    const ended = await old.must();
-    assert.equal(ended.canceled, true);
-    assert.equal(ended.watchId, 0n);
-    assert.match(ended.cancelReason, /invalid auth token|permission denied/);
-    const third = await put(direct, 'w3/a', '3', await as('root'));
-    assert.deepEqual(await other.revisions(1), [third]);
-    for (const watch of [old, other]) watch.close();
+async function expires(install: EtcdInstall, kind: TokenKind): Promise<void> {
+  await using at = await place(install, kind);
+  const { relay, direct, client } = at;
+  const as = (name: string): Promise<CallOptions> => signIn(direct, name);
+  const old = new WatchCall(client, await as('root'));
+  await old.created({ key: b('w3/a') });
+  await sleep(TOKEN_LIFE * 1500); // a simple token would live longer if it were used meanwhile
+  const other = new WatchCall(client, await as('part'));
+  await other.created({ key: b('w3/a') });
+  const writer = await as('root');
+  const first = await put(direct, 'w3/a', '1', writer);
+  const second = await put(direct, 'w3/a', '2', writer);
+  for (const watch of [old, other]) assert.deepEqual(await watch.revisions(2), [first, second]);
+
+  old.create({ key: b('w3/a') });
+  const refused = await old.must();
+  assert.deepEqual([refused.created, refused.canceled, refused.watchId], [true, true, -1n]);
+  assert.match(refused.cancelReason, /invalid auth token|permission denied/);
+
+  relay.cut();
+  const ended = await old.must();
+  assert.equal(ended.canceled, true);
+  assert.equal(ended.watchId, 0n);
+  assert.match(ended.cancelReason, /invalid auth token|permission denied/);
+  const third = await put(direct, 'w3/a', '3', await as('root'));
+  assert.deepEqual(await other.revisions(1), [third]);
+  for (const watch of [old, other]) watch.close();
+}
+
+describe('what a user may watch', () => {
+  let at: Place;
+  before(async () => {
+    at = await place(await newestEtcd(), 'simple');
   });
+  after(() => at[Symbol.asyncDispose]());
+  const as = (name: string): Promise<CallOptions> => signIn(at.direct, name);
 
   test('a watch beyond what its user may read is refused in the words of etcd', async () => {
-    for (const grpc of [direct, client]) {
+    for (const grpc of [at.direct, at.client]) {
       const watch = new WatchCall(grpc, await as('part'));
       watch.create({ key: b('secret') });
       watch.create({ key: b('w3/'), rangeEnd: b('w31') });
@@ -100,8 +111,8 @@ describe('W3: a token that expires', () => {
 
   test('leave to watch one range says nothing about another, asked by the same token at the same time', async () => {
     const token = await as('part');
-    const permitted = new WatchCall(client, token);
-    const greedy = new WatchCall(client, token);
+    const permitted = new WatchCall(at.client, token);
+    const greedy = new WatchCall(at.client, token);
     permitted.create({ key: b('w3/a') });
     for (let i = 0; i < 3; i++) {
       greedy.create({ key: b('secret') });
@@ -113,9 +124,9 @@ describe('W3: a token that expires', () => {
   });
 
   test('nobody is somebody', async () => {
-    const root = new WatchCall(client, await as('root'));
+    const root = new WatchCall(at.client, await as('root'));
     await root.created({ key: b('secret') });
-    const nobody = new WatchCall(client);
+    const nobody = new WatchCall(at.client);
     nobody.create({ key: b('secret') });
     assert.equal((await nobody.must()).canceled, true);
     for (const watch of [root, nobody]) watch.close();

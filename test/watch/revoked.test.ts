@@ -4,18 +4,14 @@
  * clients see what those of etcd see, and nobody else notices.
  */
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { AuthenticateRequestSchema, AuthenticateResponseSchema } from '#gen/etcdserverpb/auth_pb.js';
 import type { WatchResponse } from '#gen/etcdserverpb/watch_pb.js';
 import { availableEtcds, type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
-import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
-import { type CallOptions, RawGrpcClient } from '../support/raw-grpc.ts';
+import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
+import { signIn, TOKEN_KINDS, type TokenKind, tokens } from './tokens.ts';
 
 /** What makes tokens worthless, as arguments of etcdctl, for a user and a role of these names. */
 const REVOCATIONS: readonly (readonly [what: string, args: (name: string) => readonly string[]])[] = [
@@ -31,23 +27,6 @@ async function must(etcd: EtcdCluster, args: readonly string[], input = ''): Pro
   assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
 }
 
-async function signIn(direct: RawGrpcClient, name: string): Promise<CallOptions> {
-  const value = create(AuthenticateRequestSchema, { name, password: 'pw' });
-  const { messages, message } = await direct.call('/etcdserverpb.Auth/Authenticate', [
-    toBinary(AuthenticateRequestSchema, value),
-  ]);
-  assert.ok(messages[0], message);
-  return { metadata: { token: fromBinary(AuthenticateResponseSchema, messages[0]).token } };
-}
-
-/** The flag of a token's kind; JWTs need a key. */
-async function tokenKind(kind: string): Promise<string> {
-  if (kind === 'simple') return kind;
-  const file = join(await tempDir('jwt'), 'secret');
-  await writeFile(file, 'a secret for a test');
-  return `jwt,sign-method=HS256,priv-key=${file},ttl=10m`;
-}
-
 /** What a client sees of a response, but for what differs from call to call. */
 const seen = ({ watchId, created, canceled, cancelReason, events }: WatchResponse) => ({
   watchId,
@@ -58,11 +37,10 @@ const seen = ({ watchId, created, canceled, cancelReason, events }: WatchRespons
 });
 
 for (const install of await availableEtcds())
-  for (const kind of ['simple', 'jwt'])
-    test(`etcd ${install.version}, ${kind} tokens`, () => check(install, kind));
+  for (const kind of TOKEN_KINDS) test(`etcd ${install.version}, ${kind} tokens`, () => check(install, kind));
 
-async function check(install: EtcdInstall, kind: string): Promise<void> {
-  await using etcd = await startEtcd({ install, bcryptCost: 4, authToken: await tokenKind(kind) });
+async function check(install: EtcdInstall, kind: TokenKind): Promise<void> {
+  await using etcd = await startEtcd({ install, ...(await tokens(kind, 600)) });
   await using relay = await Relay.open(etcd.first.address);
   await using proxy = await startProxy({ endpoints: [relay.address] });
   using direct = new RawGrpcClient(etcd.first.address);

@@ -181,6 +181,7 @@ const ends: readonly Case[] = [
         marks.push(fragment);
       }
     script.note('keys in order', keys);
+    if (marks.length < 2) throw new Error('a backlog that is cut into fragments came whole');
     script.note(
       'each part but the last is a fragment',
       marks.every((mark, index) => mark === index < marks.length - 1),
