@@ -61,7 +61,7 @@ export async function besideStopped(
   sentAt.push(performance.now());
   const first = await put(etcd, KEY, 'v'.repeat(256));
   // One that reads would take its share of the machine, and nothing could be compared.
-  await using reader = stop ? await StoppedReader.start(contestant.address, KEY, first) : undefined;
+  await using reader = stop ? await StoppedReader.start(contestant.address, KEY, '', first) : undefined;
   reader?.hold();
   const before = residentBytes(contestant.pid);
   const start = performance.now();

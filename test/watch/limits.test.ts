@@ -89,6 +89,32 @@ describe('--watch-history-bytes', () => {
     for (const client of clients) client.leave();
     assert.equal(hub.budget.bytes, 0);
   });
+
+  test('also what a catch-up keeps for a client that has stopped, beside one that reads', async () => {
+    start({ historyBytes: 200 * KIB });
+    const keeper = await watching('c');
+    const main = await created('c');
+    for (let i = 0; i < 400; i++) tell(main, 'c', KIB);
+    const late = [new ScriptedClient(service), new ScriptedClient(service)];
+    for (const client of late) client.watch({ key: b('c'), startRevision: 2n });
+    const catchUp = await created('c', 2);
+    late[0]?.stop();
+    // The main feed is always ahead, and remembers too little for anybody to move over to it.
+    for (let revision = 2; revision < 1000; revision++) {
+      tell(main, 'c', 180 * KIB);
+      const kv = { key: b('c'), modRevision: BigInt(revision), value: Buffer.alloc(KIB) };
+      catchUp.say(upstream.revision, { events: [{ kv }] });
+      assert.ok(hub.budget.bytes <= 200 * KIB, `${hub.budget.bytes} at ${revision}`);
+    }
+    assert.deepEqual(late[1]?.revisions, span(2, 999));
+    assert.deepEqual([late[0]?.revisions, keeper.revisions.length], [[2], 1398]);
+    // It reads again: what was forgotten comes by a catch-up of its own.
+    late[0]?.go();
+    const again = await created('c', 3);
+    const kv = { key: b('c'), modRevision: 3n };
+    again.say(upstream.revision, { events: [{ kv }] });
+    assert.deepEqual([asked(again).start, late[0]?.revisions], [3, [2, 3]]);
+  });
 });
 
 describe('clients that read too slowly', () => {

@@ -12,7 +12,13 @@ import { batchesOf } from '../../src/coalesce/watch/batch.ts';
 import { splitTail } from '../../src/coalesce/watch/fragments.ts';
 import { History, HistoryBudget } from '../../src/coalesce/watch/history.ts';
 import { readRequest } from '../../src/coalesce/watch/requests.ts';
-import { readHeader, readResponse, withRevision } from '../../src/coalesce/watch/response.ts';
+import {
+  type EventRecord,
+  type Header,
+  readHeader,
+  readResponse,
+  withRevision,
+} from '../../src/coalesce/watch/response.ts';
 import { progressIsSafe } from '../../src/coalesce/watch/versions.ts';
 import { b } from '../support/watch-client.ts';
 
@@ -26,6 +32,12 @@ function response(revisions: readonly number[], size = 10): Uint8Array {
   }));
   const header = { clusterId: 1n, memberId: 2n ** 63n + 1n, revision: 99n, raftTerm: 3n };
   return toBinary(WatchResponseSchema, create(WatchResponseSchema, { header, events }));
+}
+
+/** Header and events of an encoded response. */
+function read(bytes: Buffer): [Header, readonly EventRecord[]] {
+  const { header, events } = readResponse(bytes);
+  return [header, events];
 }
 
 describe('ranges', () => {
@@ -81,6 +93,33 @@ describe('batches and histories', () => {
     assert.deepEqual(batchesOf(header, events, 9), []);
   });
 
+  test('a large response is kept as it came, unless that would keep more alive than it is', () => {
+    const bytes = response([7, 8], 100_000);
+    const [kept] = batchesOf(...read(Buffer.from(bytes)), 0);
+    const own = new ArrayBuffer(bytes.length);
+    const alone = Buffer.from(own);
+    alone.set(bytes);
+    const [adopted] = batchesOf(...read(alone), 0);
+    assert.equal(adopted?.bytes.buffer, own);
+    // Within something larger, without its first revision, or under another header, it is a copy.
+    const larger = Buffer.concat([bytes, Buffer.alloc(bytes.length)]);
+    const [within] = batchesOf(...read(larger.subarray(0, bytes.length)), 0);
+    const [cut] = batchesOf(...read(alone), 7);
+    const [apart] = batchesOf(...read(alone), 0, true);
+    for (const batch of [within, cut, apart]) {
+      assert.notEqual(batch?.bytes.buffer, own);
+      assert.equal(batch?.bytes.buffer.byteLength, batch?.bytes.length);
+    }
+    for (const batch of [kept, adopted, within]) {
+      assert.deepEqual(Buffer.from(batch?.bytes ?? []), Buffer.from(bytes));
+      assert.deepEqual(batch?.events, adopted?.events);
+    }
+    const second = fromBinary(WatchResponseSchema, cut?.bytes ?? new Uint8Array());
+    const plain = (events: typeof second.events): unknown[] =>
+      events.map((event) => [event.kv?.modRevision, Buffer.from(event.kv?.value ?? [])]);
+    assert.deepEqual(plain(second.events), plain(fromBinary(WatchResponseSchema, bytes).events.slice(1)));
+  });
+
   test('large responses are cut between revisions only', () => {
     const { header, events } = readResponse(response([1, 2, 2, 2, 3, 4], 400_000));
     const batches = batchesOf(header, events, 0);
@@ -108,6 +147,42 @@ describe('batches and histories', () => {
     assert.ok(history.floor > 50);
     history.release();
     assert.equal(budget.bytes, 0);
+  });
+
+  /** A history with so many batches, of a kilobyte or so each. */
+  function filled(budget: HistoryBudget, batches: number, kept = false): History {
+    const history = new History(1, 1000, budget);
+    history.kept = kept;
+    for (let revision = 1; revision <= batches; revision++) {
+      const { header, events } = readResponse(response([revision], 500));
+      for (const batch of batchesOf(header, events, revision - 1)) history.push(batch);
+    }
+    return history;
+  }
+
+  test('the largest history gives, and the small ones keep all they have', () => {
+    const budget = new HistoryBudget(100_000);
+    const small = Array.from({ length: 20 }, () => filled(budget, 1));
+    const large = filled(budget, 120);
+    budget.enforce();
+    assert.ok(small.every((history) => history.length === 1));
+    assert.ok(budget.bytes <= 90_000 && budget.bytes > 85_000, `${budget.bytes}`);
+    assert.ok(large.length > 50);
+  });
+
+  test('those that are kept give only what is over half, and the others the rest', () => {
+    const budget = new HistoryBudget(100_000);
+    const kept = filled(budget, 40, true);
+    const other = filled(budget, 120);
+    const before = kept.bytes;
+    assert.ok(before < 45_000);
+    budget.enforce();
+    assert.deepEqual([kept.bytes, budget.bytes <= 90_000], [before, true]);
+    const more = Array.from({ length: 10 }, () => filled(budget, 40, true));
+    budget.enforce();
+    const all = [kept, ...more].reduce((sum, { bytes }) => sum + bytes, 0);
+    assert.ok(all <= 45_000 && budget.bytes <= 90_000, `${all} of ${budget.bytes}`);
+    assert.ok(other.bytes > 30_000, `${other.bytes}`);
   });
 });
 

@@ -5,36 +5,39 @@
  * long, how many puts there are a second, and their size; 30 000, 1 000 and 256 want two idle cores.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { residentBytes } from '../../bench/support/memory.ts';
 import { availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
 import { StoppedReader } from './stopped/stopped-reader.ts';
 
+const MIB = 1 << 20;
+
 const stoppedMs = Number(process.env.STOPPED_MS ?? 5000);
 const rate = Number(process.env.STOPPED_RATE ?? 200);
-const KEY = 'stopped';
+const KEY = 'stopped/small';
 const VALUE = 'v'.repeat(Number(process.env.STOPPED_BYTES ?? 4096));
 const WATCHERS = 1000;
 const STREAMS = 10;
 /** Puts go out so many times a second. */
 const TICKS = 50;
 
-const HISTORY_BYTES = 1 << 20;
-/**
- * What the proxy may grow by over the history: what is on its way to 1 000 watchers that keep up, and the garbage of
- * delivering it, with room to spare. What the stopped client has missed is far more, once for each of the others even.
- */
-const MARGIN_BYTES = 160 << 20;
+/** What only the stopped client and one that reads have to do with: far more than the proxy may keep for it. */
+const LARGE_KEY = 'stopped/large';
+const LARGE_VALUE = 'v'.repeat(MIB);
+const LARGE_PUTS = 300;
 
-function residentBytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
-}
+const HISTORY_BYTES = 16 * MIB;
+/**
+ * What the proxy may grow by: what is on its way to those that keep up, and the garbage of delivering it, which is as
+ * much without the stopped client. Were anything kept for that one, it would be more: {@link LARGE_PUTS}.
+ */
+const GROWTH_BYTES = HISTORY_BYTES + (150 + rate / 10) * MIB;
 
 for (const install of await availableEtcds())
   test(`etcd ${install.version}: a stopped client costs nothing and misses nothing`, () => stopped(install));
@@ -45,37 +48,54 @@ async function stopped(install: EtcdInstall): Promise<void> {
   await using proxy = await startProxy({ endpoints: etcd.endpoints, flags });
   using direct = new RawGrpcClient(etcd.first.address);
   const counts = new LoadCounts();
+  const wideCounts = new LoadCounts();
   using connections = new DisposableStack();
   for (let i = 0; i < STREAMS; i++) {
     const connection = connections.use(await LoadConnection.open(proxy.address));
     const watches = Array.from({ length: WATCHERS / STREAMS }, () => ({ key: b(KEY) }));
     new LoadStream(connection, counts, watches);
   }
+  const all = { key: b('stopped/'), rangeEnd: b('stopped0') };
+  new LoadStream(connections.use(await LoadConnection.open(proxy.address)), wideCounts, [all]);
   await counts.until(() => counts.created === WATCHERS);
+  await wideCounts.until(() => wideCounts.created === 1);
   const first = await put(direct, KEY, VALUE);
-  await using reader = await StoppedReader.start(proxy.address, KEY, first);
+  await using reader = await StoppedReader.start(proxy.address, 'stopped/', 'stopped0', first);
   await counts.until(() => counts.events === WATCHERS);
   const before = residentBytes(proxy.process.pid);
-  let highest = before;
+  let grown = 0;
+  let history = 0;
+  const measure = async (): Promise<void> => {
+    grown = Math.max(grown, residentBytes(proxy.process.pid) - before);
+    history = Math.max(history, await metric(proxy.url, 'etcd_proxy_watch_history_bytes'));
+  };
 
   reader.hold();
+  let small = 1;
   const end = Date.now() + stoppedMs;
-  let last = first;
+  const large = (async () => {
+    for (let i = 0; i < LARGE_PUTS; i++) await put(direct, LARGE_KEY, LARGE_VALUE);
+  })();
   while (Date.now() < end) {
     const next = sleep(1000 / TICKS);
-    const revisions = await Promise.all(Array.from({ length: rate / TICKS }, () => put(direct, KEY, VALUE)));
-    last = Math.max(...revisions);
-    highest = Math.max(highest, residentBytes(proxy.process.pid));
+    await Promise.all(Array.from({ length: rate / TICKS }, () => put(direct, KEY, VALUE)));
+    small += rate / TICKS;
+    await measure();
     await next;
   }
-  await counts.until(() => counts.events === (last - first + 1) * WATCHERS || counts.ended > 0);
-  assert.equal(counts.events, (last - first + 1) * WATCHERS);
-  assert.ok(highest - before < HISTORY_BYTES + MARGIN_BYTES, `${(highest - before) >> 20} MiB`);
+  await large;
+  await counts.until(() => counts.events === small * WATCHERS || counts.ended > 0);
+  assert.equal(counts.events, small * WATCHERS);
+  await wideCounts.until(() => wideCounts.events === small + LARGE_PUTS);
+  await measure();
+  assert.ok((await metric(proxy.url, 'etcd_proxy_watch_lagging_watchers')) >= 1);
+  assert.ok(grown < GROWTH_BYTES, `${grown / MIB} MiB`);
+  assert.ok(history <= HISTORY_BYTES, `${history / MIB} MiB of history`);
 
   reader.release();
-  last = await put(direct, KEY, VALUE);
+  const last = await put(direct, KEY, VALUE);
   const report = await reader.reach(last);
   assert.deepEqual([report.last, report.fault], [last, undefined]);
-  await counts.until(() => counts.events === (last - first + 1) * WATCHERS || counts.ended > 0);
+  await counts.until(() => counts.events === (small + 1) * WATCHERS || counts.ended > 0);
   assert.equal(counts.ended, 0);
 }

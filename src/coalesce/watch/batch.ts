@@ -41,19 +41,16 @@ export class Batch {
   /** Where the events begin. */
   readonly #eventsStart: number;
 
-  /** @param records events of whole revisions, in order; they are copied, so that nothing larger is kept alive */
+  /** @param records events of whole revisions, in order; they are copied where they would keep more memory alive */
   constructor(header: Header, records: readonly EventRecord[]) {
     const head = headerField(header.bytes);
     const length = records.reduce((sum, { start, end }) => sum + end - start, head.length);
-    // A buffer of its own: queues keep it by reference, where they would copy a slice of the pool.
-    this.bytes = Buffer.allocUnsafeSlow(length);
-    this.bytes.set(head, 0);
+    this.bytes = asItCame(head, records, length) ?? copied(head, records, length);
     const events: BatchEvent[] = [];
     let at = head.length;
     let revisions = 0;
     let hasPrev = false;
     for (const record of records) {
-      record.source.copy(this.bytes, at, record.start, record.end);
       if (events.at(-1)?.revision !== record.revision) revisions++;
       events.push(moved(record, at - record.start));
       hasPrev ||= record.prevEnd > record.prevStart;
@@ -90,6 +87,37 @@ export class Batch {
     ]);
     return Buffer.from(new BinaryWriter().uint32(EVENTS_TAG).bytes(body).finish());
   }
+}
+
+/** Below this a copy costs less than what it saves. */
+const ADOPT_BYTES = 64 << 10;
+/** A response is kept as it came if it is at least this share of the memory that it would keep alive. */
+const ADOPT_SHARE = 0.8;
+
+/** The bytes of a response that is nothing but this header and these events, where it is large; no byte is copied. */
+function asItCame(head: Uint8Array, records: readonly EventRecord[], length: number): Buffer | undefined {
+  const [first] = records;
+  if (first === undefined || length < ADOPT_BYTES) return undefined;
+  const { source } = first;
+  const start = first.start - head.length;
+  if (length < source.buffer.byteLength * ADOPT_SHARE || start < 0) return undefined;
+  let at = first.start;
+  for (const record of records) {
+    if (record.source !== source || record.start !== at) return undefined;
+    at = record.end;
+  }
+  return source.compare(head, 0, head.length, start, first.start) === 0
+    ? source.subarray(start, at)
+    : undefined;
+}
+
+/** In a buffer of its own: queues keep it by reference, where they would copy a slice of the pool. */
+function copied(head: Uint8Array, records: readonly EventRecord[], length: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(length);
+  bytes.set(head, 0);
+  let at = head.length;
+  for (const { source, start, end } of records) at += source.copy(bytes, at, start, end);
+  return bytes;
 }
 
 /** `header` of a response as a field. */

@@ -23,22 +23,41 @@ export class HistoryBudget {
     this.#histories.delete(history);
   }
 
-  /** Brings the whole below the limit, the largest histories giving most. */
+  /** Brings the whole below the limit. The largest give; those that are kept only what is over half of the limit. */
   enforce(): void {
     if (this.bytes <= this.limit) return;
-    const goal = this.limit * 0.9;
-    for (let share = goal / this.#histories.size; this.bytes > goal; share *= 0.8) {
-      for (const history of this.#histories) if (!history.kept) history.shrink(share);
-      if (share < 1) return;
-    }
+    const goal = this.limit * ENOUGH;
+    const kept: History[] = [];
+    const others: History[] = [];
+    for (const history of this.#histories) (history.kept ? kept : others).push(history);
+    const left = shrink(kept, goal / 2);
+    shrink(others, goal - left);
   }
+}
+
+/** How full the bound is after room was made, so that this is not done at every event. */
+const ENOUGH = 0.9;
+
+/** Cuts the largest of some histories to one size, so that all have so many bytes together. @returns what they have then */
+function shrink(histories: readonly History[], goal: number): number {
+  const sizes = histories.map(({ bytes }) => bytes).sort((a, b) => a - b);
+  let left = goal;
+  for (const [i, size] of sizes.entries()) {
+    const share = left / (sizes.length - i);
+    if (size > share) {
+      for (const history of histories) history.shrink(share);
+      break;
+    }
+    left -= size;
+  }
+  return histories.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 export class History {
   /** Every event of the range with a revision from here to the feed's applied revision is in the history. */
   floor: number;
   bytes = 0;
-  /** Exempt from the common bound: its feed holds etcd back instead. */
+  /** Is to stay while the others give: its feed holds etcd back when nobody reads. Only half of the bound is for such. */
   kept = false;
   readonly #budget: HistoryBudget;
   readonly #maxRevisions: number;

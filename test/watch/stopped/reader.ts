@@ -1,6 +1,6 @@
 /**
- * A program that watches one key and can be held still: `node reader.ts <address> <key> <first revision>`. Every put of
- * the key must be the next revision. When its stream ends with UNAVAILABLE it goes on after its last revision, as etcd's
+ * A program that watches a range of keys and can be held still: `node reader.ts <address> <key> <range end> <first
+ * revision>`. Every change must be the next revision. When its stream ends with UNAVAILABLE it goes on after its last revision, as etcd's
  * clients do. For each line on its input it writes what it has seen so far.
  */
 import { createInterface } from 'node:readline';
@@ -21,7 +21,7 @@ export interface Report {
 const NEVER_MS = 600_000;
 const UNAVAILABLE = 14;
 
-const [address, key, first] = process.argv.slice(2) as [string, string, string];
+const [address, key, rangeEnd, first] = process.argv.slice(2) as [string, string, string, string];
 const client = new RawGrpcClient(address);
 let last = Number(first) - 1;
 let resumed = 0;
@@ -34,7 +34,7 @@ createInterface({ input: process.stdin }).on('line', () => {
 
 while (fault === undefined) {
   const call = new WatchCall(client);
-  call.create({ key: b(key), startRevision: BigInt(last + 1) });
+  call.create({ key: b(key), rangeEnd: b(rangeEnd), startRevision: BigInt(last + 1) });
   for (;;) {
     const response = await call.next(NEVER_MS);
     if (response === undefined) break;

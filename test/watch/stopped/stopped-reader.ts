@@ -1,4 +1,4 @@
-/** A client of its own process that watches a key, is held still by SIGSTOP, and goes on. */
+/** A client of its own process that watches a range of keys, is held still by SIGSTOP, and goes on. */
 import { join } from 'node:path';
 import { type RunningProcess, startProcess } from '../../support/process.ts';
 import type { Report } from './reader.ts';
@@ -12,11 +12,15 @@ export class StoppedReader implements AsyncDisposable {
     this.#process = process;
   }
 
-  /** Starts one that watches a key from a revision on, at which there must have been a put. */
-  static async start(address: string, key: string, revision: number): Promise<StoppedReader> {
-    const reader = new StoppedReader(
-      await startProcess(process.execPath, [PROGRAM, address, key, String(revision)]),
-    );
+  /** Starts one that watches keys from a revision on, at which one of them must have been put. */
+  static async start(
+    address: string,
+    key: string,
+    rangeEnd: string,
+    revision: number,
+  ): Promise<StoppedReader> {
+    const args = [PROGRAM, address, key, rangeEnd, String(revision)];
+    const reader = new StoppedReader(await startProcess(process.execPath, args));
     await reader.reach(revision);
     return reader;
   }
