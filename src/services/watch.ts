@@ -153,13 +153,11 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#hub.stats.lagging++;
   }
 
-  canceled(watcher: Watcher, header: Header, compactRevision: number, reason: string): void {
+  /** As in etcd, a watch that a compaction ended keeps its number until its client cancels it. */
+  compacted(watcher: Watcher, header: Header, revision: number): void {
     const { id } = watcher;
     if (this.watchers.get(id) !== watcher) return;
-    // As in etcd, a watch that a compaction ended keeps its number until its client cancels it.
-    if (compactRevision === 0) this.#forget(watcher);
-    const real = compactRevision > 0 ? withRevision(header, 0) : header;
-    this.#reply({ header: real, id, canceled: true, compactRevision, reason });
+    this.#reply({ header: withRevision(header, 0), id, canceled: true, compactRevision: revision });
   }
 
   progress(watcher: Watcher, header: Header): void {
@@ -216,7 +214,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#hub.stats.watchers++;
     this.#reply({ header, id, created: true });
     const compacted = this.#hub.compactedAt(header.revision);
-    if (request.start !== 0 && next < compacted) this.canceled(watcher, header, compacted, '');
+    if (request.start !== 0 && next < compacted) this.compacted(watcher, header, compacted);
     else this.feeds.placeAt(watcher, now, answer.kind === 'ok' && answer.doubtful && request.start !== 0);
   }
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
-import { type Finished, runProcess } from './process.ts';
+import { type Finished, type RunningProcess, runProcess, startProcess } from './process.ts';
 
 const SOURCE = join(import.meta.dirname, '..', 'tools', 'clientv3-probe');
 const BINARY = resolve('.cache/bin/clientv3-probe');
@@ -27,4 +27,9 @@ export async function buildProbe(): Promise<string | undefined> {
 /** Runs the program against a URL, over TLS with the flags `-cert`, `-key` and `-cacert`. */
 export function runProbe(url: string, ...flags: string[]): Promise<Finished> {
   return runProcess(BINARY, [`-endpoint=${url}`, ...flags]);
+}
+
+/** Starts it as a user that watches a prefix: it prints `watching`, then each event as `event <key> <value>`. */
+export function startWatching(url: string, user: string, prefix: string): Promise<RunningProcess> {
+  return startProcess(BINARY, [`-endpoint=${url}`, `-user=${user}`, `-watch=${prefix}`]);
 }

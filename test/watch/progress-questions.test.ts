@@ -16,7 +16,7 @@ const sink: WatchSink = {
   blocked: false,
   events() {},
   lagging() {},
-  canceled() {},
+  compacted() {},
   progress() {},
   fail() {},
 };

@@ -2,6 +2,7 @@
  * The watchers of one feed and how they get its batches. The synced ones stand in the index and get each batch as it
  * comes. The others walk through the history at the pace at which their clients read.
  */
+import { Code } from '../../rpc/status.ts';
 import { variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
@@ -19,6 +20,13 @@ export function isAt(watcher: Watcher, revision: number): boolean {
     revision >= watcher.seenRevision
   );
 }
+
+/**
+ * What a client hears when etcd refuses to go on with a watch that it has had, because its token is worth nothing any
+ * more. Directly, the client's own stream would have broken; it signs in again and resumes, or is refused by etcd then.
+ */
+const refusal = (reason: string): string =>
+  `etcd-connect-proxy: etcd does not go on with the watch: ${reason}`;
 
 export class Cursors {
   readonly #feed: Feed;
@@ -149,10 +157,9 @@ export class Cursors {
     this.detach(watcher);
     watcher.next = Math.max(watcher.next, this.#feed.applied + 1);
     if (terminal?.kind === 'status') watcher.sink.fail(terminal.status.code, terminal.status.message);
-    else if (terminal?.kind === 'canceled')
-      watcher.sink.canceled(watcher, terminal.header, 0, terminal.reason);
+    else if (terminal?.kind === 'canceled') watcher.sink.fail(Code.UNAVAILABLE, refusal(terminal.reason));
     else if (terminal?.kind === 'compacted' && watcher.next < terminal.revision)
-      watcher.sink.canceled(watcher, terminal.header, terminal.revision, '');
+      watcher.sink.compacted(watcher, terminal.header, terminal.revision);
     else context.place(watcher);
     if (!this.#feed.used) context.unused(this.#feed);
   }

@@ -25,8 +25,8 @@ export interface WatchSink {
   events(watcher: Watcher, tail: Buffer, shared: boolean): void;
   /** The watcher waits for the client to read. The sink calls `watcher.feed.pump` when it does. */
   lagging(watcher: Watcher): void;
-  /** The watch is over; `compactRevision` and `reason` as etcd gives them. */
-  canceled(watcher: Watcher, header: Header, compactRevision: number, reason: string): void;
+  /** The watch is over: what it needs next was compacted at this revision. */
+  compacted(watcher: Watcher, header: Header, revision: number): void;
   progress(watcher: Watcher, header: Header): void;
   /** The whole stream is over. */
   fail(code: number, message: string): void;

@@ -1,6 +1,6 @@
 // Program clientv3-probe uses etcd's own Go client the way applications do, over TLS if it is given certificates: it
 // writes, reads, watches, keeps a lease alive, takes a lock, and prints one line for each that went well. The first
-// failure ends it.
+// failure ends it. With -watch it watches a prefix instead, and prints what happens for as long as it lives.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -20,8 +21,11 @@ func main() {
 	cert := flag.String("cert", "", "certificate of the client")
 	key := flag.String("key", "", "its key")
 	ca := flag.String("cacert", "", "authority of the server")
+	user := flag.String("user", "", "name:password of a user")
+	prefix := flag.String("watch", "", "watch this prefix")
 	flag.Parse()
 	config := clientv3.Config{Endpoints: []string{*endpoint}, DialTimeout: 10 * time.Second}
+	config.Username, config.Password, _ = strings.Cut(*user, ":")
 	if *cert != "" {
 		info := transport.TLSInfo{CertFile: *cert, KeyFile: *key, TrustedCAFile: *ca}
 		tls, err := info.ClientConfig()
@@ -31,6 +35,10 @@ func main() {
 	client, err := clientv3.New(config)
 	check("dial", err)
 	defer client.Close()
+	if *prefix != "" {
+		follow(client, *prefix)
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	keyValue(ctx, client)
@@ -64,6 +72,20 @@ func watch(ctx context.Context, client *clientv3.Client) {
 		check("watch", fmt.Errorf("unexpected events %v", response.Events))
 	}
 	fmt.Println("watch")
+}
+
+// follow watches until the client gives the watch up, which is a failure.
+func follow(client *clientv3.Client, prefix string) {
+	for response := range client.Watch(context.Background(), prefix, clientv3.WithPrefix(), clientv3.WithCreatedNotify()) {
+		if response.Created {
+			fmt.Println("watching")
+		}
+		check("watch", response.Err())
+		for _, event := range response.Events {
+			fmt.Println("event", string(event.Kv.Key), string(event.Kv.Value))
+		}
+	}
+	check("watch", fmt.Errorf("given up"))
 }
 
 func lease(ctx context.Context, client *clientv3.Client) {
