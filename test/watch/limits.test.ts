@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { fromBinary } from '@bufbuild/protobuf';
-import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
+import { WatchCreateRequest_FilterType, WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import { WatchHub, type WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
 import type { StreamHandler } from '../../src/rpc/contract.ts';
@@ -12,6 +14,9 @@ import { WATCH_METHODS, watchService } from '../../src/services/watch.ts';
 import { b, span } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
 import { type ScriptedStream, ScriptedUpstream } from './scripted-upstream.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const KIB = 1 << 10;
 const MIB = 1 << 20;
@@ -114,6 +119,38 @@ describe('--watch-history-bytes', () => {
     const kv = { key: b('c'), modRevision: 3n };
     again.say(upstream.revision, { events: [{ kv }] });
     assert.deepEqual([asked(again).start, late[0]?.revisions], [3, [2, 3]]);
+  });
+});
+
+describe('what was delivered', () => {
+  test('is kept by the history and by nobody else', async () => {
+    start({ historyBytes: 100 * KIB });
+    const bytes: WeakRef<Uint8Array>[] = [];
+    class Witness extends ScriptedClient {
+      override sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+        bytes.push(new WeakRef(tail));
+        return super.sendJoined(head, tail);
+      }
+    }
+    await watching('v/', 'v0');
+    const stream = await created('v/');
+    for (const key of ['v/1', 'v/2']) {
+      const client = new Witness(service);
+      client.watch({ key: b(key), filters: key === 'v/2' ? [WatchCreateRequest_FilterType.NODELETE] : [] });
+      await until(() => client.responses.length === 1, 'the reply to a create');
+    }
+    tell(stream, 'v/1', MIB);
+    tell(stream, 'v/2', MIB);
+    assert.equal(bytes.length, 2);
+    for (let i = 0; i < 100 && bytes.some((ref) => ref.deref() !== undefined); i++) {
+      await sleep(5);
+      collectGarbage();
+    }
+    assert.deepEqual(
+      bytes.map((ref) => ref.deref()?.length),
+      [undefined, undefined],
+    );
+    assert.equal(upstream.streams.length, 1);
   });
 });
 

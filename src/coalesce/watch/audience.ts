@@ -11,6 +11,18 @@ export function variantOf(options: WatchOptions, stripPrev: boolean): number {
   return (options.noPut ? 1 : 0) | (options.noDelete ? 2 : 0) | (stripPrev ? 4 : 0);
 }
 
+/** Audiences that hold something which they encoded. */
+let holding: Audience[] = [];
+
+function untilEndOfTurn(audience: Audience): void {
+  if (holding.push(audience) === 1) queueMicrotask(releaseAll);
+}
+
+function releaseAll(): void {
+  for (const audience of holding) audience.release();
+  holding = [];
+}
+
 export class Audience {
   readonly range: KeyRange;
   readonly variant: number;
@@ -18,7 +30,7 @@ export class Audience {
   members = 0;
   /** The synced watchers. */
   readonly watchers = new Set<Watcher>();
-  /** The batch encoded last, for the watchers that get it one after the other. */
+  /** The batch encoded last in this turn, for the watchers that get it one after the other. */
   #last: Batch | undefined;
   #tail: Buffer | undefined;
   readonly #noPut: boolean;
@@ -36,10 +48,17 @@ export class Audience {
   /** Header and events of a batch for these watchers; `undefined` when it holds nothing for them. */
   encode(batch: Batch): Buffer | undefined {
     if (batch !== this.#last) {
+      if (this.#last === undefined) untilEndOfTurn(this);
       this.#last = batch;
       this.#tail = this.#encode(batch);
     }
     return this.#tail;
+  }
+
+  /** Lets go of what was encoded: only histories keep events, since they are bounded. */
+  release(): void {
+    this.#last = undefined;
+    this.#tail = undefined;
   }
 
   #encode(batch: Batch): Buffer | undefined {
