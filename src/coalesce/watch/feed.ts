@@ -48,8 +48,8 @@ export class Feed implements UpstreamWatchOwner {
   terminal: Terminal | undefined;
   /** When the progress interval began, in milliseconds of `performance.now()`. */
   tickedAt = performance.now();
-  /** When etcd's own interval began. */
-  #heardAt = 0;
+  /** When etcd's own interval began; not a number once something came in between. */
+  #heardAt = Number.NaN;
   readonly #delay = new RetryDelay();
   #watch: UpstreamWatch | undefined;
   #timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
@@ -159,6 +159,7 @@ export class Feed implements UpstreamWatchOwner {
     const full = stuck && this.history.bytesFrom(this.cursors.least()) > limit;
     if (full === this.#paused) return;
     this.#paused = full;
+    this.#heardAt = Number.NaN;
     if (full) this.#watch?.pause();
     else this.#watch?.resume();
   }
@@ -243,6 +244,7 @@ export class Feed implements UpstreamWatchOwner {
   }
 
   #events({ events, header }: WatchResponse): void {
+    this.#heardAt = Number.NaN;
     // Where it had to catch up with the present, its watchers get what they would have got meanwhile.
     const batches = batchesOf(header, events, this.applied, !this.past);
     this.context.stats.received(events.length, batches);
@@ -265,7 +267,7 @@ export class Feed implements UpstreamWatchOwner {
     }
     if (periodic) {
       const now = performance.now();
-      this.context.interval.saw(now - this.#heardAt);
+      if (this.#heardAt > 0) this.context.interval.saw(now - this.#heardAt);
       this.#heardAt = now;
       this.tick(now);
     }

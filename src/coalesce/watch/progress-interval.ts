@@ -5,17 +5,28 @@
 
 /** etcd's default. */
 const DEFAULT_MS = 600_000;
+/** etcd takes no shorter interval. What comes sooner is a notification that was late and the next one, which was not. */
+const LEAST_MS = 100;
+/** So many of the latest gaps count, and the one in the middle is taken, since any of them may be off. */
+const GAPS = 5;
+const ENOUGH = 3;
 /** etcd adds up to a tenth, and a clock that is slightly late is never wrong. */
 const SLACK = 1.15;
 
 export class ProgressInterval {
   #ms = DEFAULT_MS;
   #timer: NodeJS.Timeout | undefined;
+  readonly #gaps: number[] = [];
   readonly #due: (now: number, ms: number) => void;
 
   /** @param due is called often enough to find whoever has waited for longer than the given time */
   constructor(due: (now: number, ms: number) => void) {
     this.#due = due;
+  }
+
+  /** Milliseconds after which a watcher that had nothing is told where it is. */
+  get ms(): number {
+    return this.#ms * SLACK;
   }
 
   /** Starts the clock. */
@@ -28,17 +39,21 @@ export class ProgressInterval {
     this.#timer = undefined;
   }
 
-  /** So much time lay between two notifications of etcd. */
+  /** So many milliseconds lay between two notifications of etcd, with nothing between them. */
   saw(ms: number): void {
-    if (ms >= this.#ms || ms < 20) return;
-    this.#ms = ms;
+    this.#gaps.push(Math.max(LEAST_MS, ms));
+    if (this.#gaps.length > GAPS) this.#gaps.shift();
+    if (this.#gaps.length < ENOUGH) return;
+    const middle = this.#gaps.toSorted((a, b) => a - b)[this.#gaps.length >> 1] as number;
+    if (Math.abs(middle - this.#ms) < this.#ms * (SLACK - 1)) return;
+    this.#ms = middle;
     if (this.#timer === undefined) return;
     clearInterval(this.#timer);
     this.#timer = this.#arm();
   }
 
   #arm(): NodeJS.Timeout {
-    const timer = setInterval(() => this.#due(performance.now(), this.#ms * SLACK), this.#ms / 2);
+    const timer = setInterval(() => this.#due(performance.now(), this.ms), this.#ms / 2);
     timer.unref();
     return timer;
   }
