@@ -1,13 +1,17 @@
 /**
  * The progress requests of one client stream. All that wait share a round: every feed that a watch of the stream is
  * on is asked, and when all have answered and every watch has been sent everything, the client gets the least of
- * their revisions. As in etcd there is no answer while a watch lags behind, or when there is no watch.
+ * their revisions. As in etcd there is no answer while a watch lags behind, or when there is no watch, and no more
+ * answers than the stream has room for.
  */
 import { isAt } from '../coalesce/watch/cursors.ts';
 import type { Feed } from '../coalesce/watch/feed.ts';
 import type { Header } from '../coalesce/watch/response.ts';
 import { withRevision } from '../coalesce/watch/response.ts';
 import type { Watcher } from '../coalesce/watch/watcher.ts';
+
+/** Requests that one round answers; more are passed over, as etcd does when its channel is full. */
+const MAX_WAITING = 128;
 
 export class ProgressRounds {
   readonly #watchers: ReadonlyMap<bigint, Watcher>;
@@ -25,7 +29,7 @@ export class ProgressRounds {
 
   /** The client asks. */
   request(): void {
-    this.#waiting++;
+    if (this.#waiting < MAX_WAITING) this.#waiting++;
     if (this.#asked === 0) this.#next();
   }
 
@@ -41,16 +45,18 @@ export class ProgressRounds {
     const feeds = this.#feeds();
     let left = feeds.size;
     if (left === 0) this.#finish();
-    for (const feed of feeds) {
-      feed.progress.ask(() => {
+    for (const [feed, told] of feeds) {
+      feed.progress.ask(told, () => {
         if (--left === 0) this.#finish();
       });
     }
   }
 
-  #feeds(): Set<Feed> {
-    const feeds = new Set<Feed>();
-    for (const { feed } of this.#watchers.values()) if (feed !== undefined) feeds.add(feed);
+  /** The feeds that watches are on, each with the highest revision that one of its watches was told. */
+  #feeds(): Map<Feed, number> {
+    const feeds = new Map<Feed, number>();
+    for (const { feed, seenRevision } of this.#watchers.values())
+      if (feed !== undefined) feeds.set(feed, Math.max(seenRevision, feeds.get(feed) ?? 0));
     return feeds;
   }
 
@@ -59,16 +65,17 @@ export class ProgressRounds {
     const count = this.#asked;
     this.#asked = 0;
     const least = this.#least();
-    if (least !== undefined) this.#answer(withRevision(least.header, least.applied), count);
+    if (least !== undefined) this.#answer(withRevision(least.header, least.announced), count);
     this.#next();
   }
 
   /** The feed that is furthest behind, if every watch has had everything up to where that is. */
   #least(): Feed | undefined {
     let least: Feed | undefined;
-    for (const feed of this.#feeds()) if (least === undefined || feed.applied < least.applied) least = feed;
+    for (const feed of this.#feeds().keys())
+      if (least === undefined || feed.announced < least.announced) least = feed;
     if (least === undefined) return undefined;
-    for (const watcher of this.#watchers.values()) if (!isAt(watcher, least.applied)) return undefined;
+    for (const watcher of this.#watchers.values()) if (!isAt(watcher, least.announced)) return undefined;
     return least;
   }
 }

@@ -79,7 +79,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.feeds = hub.feedsOf(identityOf(call.metadata));
     this.feeds.enter(this);
     this.#progress = new ProgressRounds(this.watchers, (header, count) => {
-      for (let i = 0; i < count; i++) this.#reply({ header, id: NO_WATCH });
+      for (let i = 0; i < count && !this.blocked; i++) this.#reply({ header, id: NO_WATCH });
     });
   }
 

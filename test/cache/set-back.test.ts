@@ -39,7 +39,7 @@ for (const what of ['events', 'answers']) {
     await until(live, 'the watch');
     await putElsewhere(20);
     assert.equal(await ask(1n), 'after');
-    for (const feed of hub.feeds()) await new Promise<void>((done) => feed.progress.ask(done));
+    for (const feed of hub.feeds()) await new Promise<void>((done) => feed.progress.ask(0, done));
     for (const limit of [1n, 2n, 1n, 2n]) assert.equal(await ask(limit), 'after', `limit ${limit}`);
     for (const limit of [1n, 2n]) await warm({ key: KEY, limit });
     for (const limit of [1n, 2n]) assert.equal(await ask(limit), 'after', 'from memory');

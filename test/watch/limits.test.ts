@@ -4,120 +4,69 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { fromBinary } from '@bufbuild/protobuf';
-import { WatchCreateRequest_FilterType, WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { WatchHub, type WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
-import type { StreamHandler } from '../../src/rpc/contract.ts';
+import { WatchCreateRequest_FilterType } from '#gen/etcdserverpb/watch_pb.js';
+import type { WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
 import { Code } from '../../src/rpc/status.ts';
-import { WATCH_METHODS, watchService } from '../../src/services/watch.ts';
 import { b, span } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
-import { type ScriptedStream, ScriptedUpstream } from './scripted-upstream.ts';
+import { asked, KIB, MIB, ScriptedHub, until } from './scripted-hub.ts';
+import type { ScriptedStream } from './scripted-upstream.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-const KIB = 1 << 10;
-const MIB = 1 << 20;
-
-let upstream: ScriptedUpstream;
-let hub: WatchHub;
-let service: StreamHandler;
+let at: ScriptedHub;
 
 function start(limits: Partial<WatchHubOptions> = {}): void {
-  upstream = new ScriptedUpstream();
-  const usual = { historyBytes: 64 * MIB, historyRevisions: 100_000, linger: 0 };
-  hub = new WatchHub({ upstream, methods: WATCH_METHODS, ...usual, ...limits });
-  service = watchService(hub, upstream, new SeenRevision());
+  at?.[Symbol.dispose]();
+  at = new ScriptedHub(limits);
 }
 
 beforeEach(() => start());
-afterEach(() => hub.close());
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 10_000; !holds(); await sleep(2))
-    if (performance.now() > end) assert.fail(`waited in vain: ${what}`);
-}
-
-/** What a stream to etcd asks for. */
-function asked(stream: ScriptedStream): { readonly key: string; readonly start: number } {
-  const { requestUnion } = fromBinary(WatchRequestSchema, stream.sent[0] as Uint8Array);
-  if (requestUnion.case !== 'createRequest') throw new Error('no create request');
-  const { key, startRevision } = requestUnion.value;
-  return { key: Buffer.from(key).toString(), start: Number(startRevision) };
-}
-
-/** The latest stream to etcd that watches a key, once there is one; etcd has created it. */
-async function created(key: string, from = 0): Promise<ScriptedStream> {
-  const find = (): ScriptedStream | undefined =>
-    upstream.streams.findLast((stream) => asked(stream).key === key && asked(stream).start >= from);
-  await until(() => find() !== undefined, `a watch of ${key} on etcd`);
-  const stream = find() as ScriptedStream;
-  stream.say(upstream.revision, { created: true });
-  return stream;
-}
-
-/** A client with a watch, which has been told that it exists. */
-async function watching(key: string, rangeEnd = ''): Promise<ScriptedClient> {
-  const client = new ScriptedClient(service);
-  client.watch({ key: b(key), rangeEnd: b(rangeEnd) });
-  await until(() => client.responses.length === 1, 'the reply to a create');
-  return client;
-}
-
-/** etcd tells of a put, at the next revision. */
-function tell(stream: ScriptedStream, key: string, bytes = 1, fragment = false): number {
-  const modRevision = BigInt(++upstream.revision);
-  stream.say(upstream.revision, {
-    fragment,
-    events: [{ kv: { key: b(key), modRevision, value: Buffer.alloc(bytes) } }],
-  });
-  return upstream.revision;
-}
+afterEach(() => at[Symbol.dispose]());
 
 describe('--watch-history-bytes', () => {
   test('all histories together stay within it, whether or not a client lags', async () => {
     start({ historyBytes: 200 * KIB });
-    const clients = [await watching('a'), await watching('b')];
-    const streams = [await created('a'), await created('b')];
+    const clients = [await at.watching('a'), await at.watching('b')];
+    const streams = [await at.created('a'), await at.created('b')];
     for (const lagging of [false, true]) {
       if (lagging) clients[0]?.stop();
       for (let i = 0; i < 1000; i++) {
-        tell(streams[i % 2] as ScriptedStream, i % 2 === 0 ? 'a' : 'b', KIB);
-        assert.ok(hub.budget.bytes <= 200 * KIB, `${hub.budget.bytes}`);
+        at.tell(streams[i % 2] as ScriptedStream, i % 2 === 0 ? 'a' : 'b', KIB);
+        assert.ok(at.hub.budget.bytes <= 200 * KIB, `${at.hub.budget.bytes}`);
       }
-      assert.ok(hub.budget.bytes > 100 * KIB);
+      assert.ok(at.hub.budget.bytes > 100 * KIB);
     }
-    assert.equal(hub.stats.lagging, 1);
+    assert.equal(at.hub.stats.lagging, 1);
     assert.equal(clients[1]?.keys.length, 1000);
     for (const client of clients) client.leave();
-    assert.equal(hub.budget.bytes, 0);
+    assert.equal(at.hub.budget.bytes, 0);
   });
 
   test('also what a catch-up keeps for a client that has stopped, beside one that reads', async () => {
     start({ historyBytes: 200 * KIB });
-    const keeper = await watching('c');
-    const main = await created('c');
-    for (let i = 0; i < 400; i++) tell(main, 'c', KIB);
-    const late = [new ScriptedClient(service), new ScriptedClient(service)];
+    const keeper = await at.watching('c');
+    const main = await at.created('c');
+    for (let i = 0; i < 400; i++) at.tell(main, 'c', KIB);
+    const late = [at.client(), at.client()];
     for (const client of late) client.watch({ key: b('c'), startRevision: 2n });
-    const catchUp = await created('c', 2);
+    const catchUp = await at.created('c', 2);
     late[0]?.stop();
     // The main feed is always ahead, and remembers too little for anybody to move over to it.
     for (let revision = 2; revision < 1000; revision++) {
-      tell(main, 'c', 180 * KIB);
+      at.tell(main, 'c', 180 * KIB);
       const kv = { key: b('c'), modRevision: BigInt(revision), value: Buffer.alloc(KIB) };
-      catchUp.say(upstream.revision, { events: [{ kv }] });
-      assert.ok(hub.budget.bytes <= 200 * KIB, `${hub.budget.bytes} at ${revision}`);
+      catchUp.say(at.upstream.revision, { events: [{ kv }] });
+      assert.ok(at.hub.budget.bytes <= 200 * KIB, `${at.hub.budget.bytes} at ${revision}`);
     }
     assert.deepEqual(late[1]?.revisions, span(2, 999));
     assert.deepEqual([late[0]?.revisions, keeper.revisions.length], [[2], 1398]);
     // It reads again: what was forgotten comes by a catch-up of its own.
     late[0]?.go();
-    const again = await created('c', 3);
+    const again = await at.created('c', 3);
     const kv = { key: b('c'), modRevision: 3n };
-    again.say(upstream.revision, { events: [{ kv }] });
+    again.say(at.upstream.revision, { events: [{ kv }] });
     assert.deepEqual([asked(again).start, late[0]?.revisions], [3, [2, 3]]);
   });
 });
@@ -132,15 +81,15 @@ describe('what was delivered', () => {
         return super.sendJoined(head, tail);
       }
     }
-    await watching('v/', 'v0');
-    const stream = await created('v/');
+    await at.watching('v/', { rangeEnd: b('v0') });
+    const stream = await at.created('v/');
     for (const key of ['v/1', 'v/2']) {
-      const client = new Witness(service);
+      const client = new Witness(at.service);
       client.watch({ key: b(key), filters: key === 'v/2' ? [WatchCreateRequest_FilterType.NODELETE] : [] });
       await until(() => client.responses.length === 1, 'the reply to a create');
     }
-    tell(stream, 'v/1', MIB);
-    tell(stream, 'v/2', MIB);
+    at.tell(stream, 'v/1', MIB);
+    at.tell(stream, 'v/2', MIB);
     assert.equal(bytes.length, 2);
     for (let i = 0; i < 100 && bytes.some((ref) => ref.deref() !== undefined); i++) {
       await sleep(5);
@@ -150,26 +99,27 @@ describe('what was delivered', () => {
       bytes.map((ref) => ref.deref()?.length),
       [undefined, undefined],
     );
-    assert.equal(upstream.streams.length, 1);
+    assert.equal(at.upstream.streams.length, 1);
   });
 });
 
 describe('clients that read too slowly', () => {
   test('are brought up by 64 watches of their own at most; one more ends with UNAVAILABLE and may resume', async () => {
     start({ historyRevisions: 5 });
-    const keeper = await watching('k/', 'k0');
-    const wide = await created('k/');
+    const keeper = await at.watching('k/', { rangeEnd: b('k0') });
+    const wide = await at.created('k/');
     const slow: ScriptedClient[] = [];
-    for (let i = 0; i < 65; i++) slow.push(await watching(`k/${i}`));
+    for (let i = 0; i < 65; i++) slow.push(await at.watching(`k/${i}`));
     const told: number[][] = slow.map(() => []);
     for (const client of slow) client.stop();
-    for (let round = 0; round < 3; round++) for (let i = 0; i < 65; i++) told[i]?.push(tell(wide, `k/${i}`));
+    for (let round = 0; round < 3; round++)
+      for (let i = 0; i < 65; i++) told[i]?.push(at.tell(wide, `k/${i}`));
     assert.equal(keeper.keys.length, 195);
-    assert.equal(upstream.streams.length, 1);
+    assert.equal(at.upstream.streams.length, 1);
     for (const client of slow.slice(0, 64)) client.go();
-    assert.deepEqual([hub.stats.catchUps, hub.stats.evicted], [64, 0]);
+    assert.deepEqual([at.hub.stats.catchUps, at.hub.stats.evicted], [64, 0]);
     slow[64]?.go();
-    assert.deepEqual([hub.stats.catchUps, hub.stats.evicted], [64, 1]);
+    assert.deepEqual([at.hub.stats.catchUps, at.hub.stats.evicted], [64, 1]);
     assert.deepEqual(
       [slow[64]?.ending?.code, slow[64]?.ending?.message],
       [Code.UNAVAILABLE, 'etcd-connect-proxy: the client reads its watches too slowly'],
@@ -178,11 +128,11 @@ describe('clients that read too slowly', () => {
 
     // It comes back at what it had last, and gets the rest.
     const had = slow[64]?.revisions ?? [];
-    const again = new ScriptedClient(service);
+    const again = at.client();
     again.watch({ key: b('k/64'), startRevision: BigInt((had.at(-1) ?? 1) + 1) });
-    const catchUp = await created('k/64', 2);
+    const catchUp = await at.created('k/64', 2);
     const rest = (told[64] ?? []).filter((revision) => !had.includes(revision));
-    catchUp.say(upstream.revision, {
+    catchUp.say(at.upstream.revision, {
       events: rest.map((revision) => ({ kv: { key: b('k/64'), modRevision: BigInt(revision) } })),
     });
     await until(() => again.revisions.length === rest.length, 'what was missed');
@@ -190,13 +140,13 @@ describe('clients that read too slowly', () => {
   });
 
   test('stop their feed from reading etcd with 8 MiB unread, until one of them reads', async () => {
-    const client = await watching('s');
-    const stream = await created('s');
+    const client = await at.watching('s');
+    const stream = await at.created('s');
     client.stop();
     const revisions: number[] = [];
-    for (let i = 0; i < 8; i++) revisions.push(tell(stream, 's', MIB));
+    for (let i = 0; i < 8; i++) revisions.push(at.tell(stream, 's', MIB));
     assert.equal(stream.paused, false);
-    revisions.push(tell(stream, 's', MIB), tell(stream, 's', MIB));
+    revisions.push(at.tell(stream, 's', MIB), at.tell(stream, 's', MIB));
     assert.equal(stream.paused, true);
     client.go();
     assert.equal(stream.paused, false);
@@ -204,10 +154,10 @@ describe('clients that read too slowly', () => {
   });
 
   test('stop nobody whose feed has a watcher that keeps up', async () => {
-    const [client, other] = [await watching('s'), await watching('s')];
-    const stream = await created('s');
+    const [client, other] = [await at.watching('s'), await at.watching('s')];
+    const stream = await at.created('s');
     client.stop();
-    const revisions = Array.from({ length: 20 }, () => tell(stream, 's', MIB));
+    const revisions = Array.from({ length: 20 }, () => at.tell(stream, 's', MIB));
     assert.equal(stream.paused, false);
     assert.deepEqual(other.revisions, revisions);
     client.go();
@@ -216,17 +166,17 @@ describe('clients that read too slowly', () => {
 
   test('stop a catch-up with 1 MiB unread', async () => {
     start({ historyRevisions: 6 });
-    await watching('c');
-    const main = await created('c');
-    for (let i = 0; i < 9; i++) tell(main, 'c'); // those before revision 5 are forgotten
-    const late = new ScriptedClient(service);
+    await at.watching('c');
+    const main = await at.created('c');
+    for (let i = 0; i < 9; i++) at.tell(main, 'c'); // those before revision 5 are forgotten
+    const late = at.client();
     late.watch({ key: b('c'), startRevision: 2n });
-    const catchUp = await created('c', 2);
+    const catchUp = await at.created('c', 2);
     late.stop();
     for (let revision = 2; revision <= 4; revision++) {
       assert.equal(catchUp.paused, false);
       const kv = { key: b('c'), modRevision: BigInt(revision), value: Buffer.alloc(MIB / 2) };
-      catchUp.say(upstream.revision, { events: [{ kv }] });
+      catchUp.say(at.upstream.revision, { events: [{ kv }] });
     }
     assert.equal(catchUp.paused, true);
     late.go();
@@ -237,7 +187,7 @@ describe('clients that read too slowly', () => {
 
 describe('what waits', () => {
   test('is 32 requests of a stream; then the client is not read until half of them are answered', async () => {
-    const client = new ScriptedClient(service);
+    const client = at.client();
     for (let i = 0; i < 32; i++) client.watch({ key: b(`w${i}`) });
     assert.equal(client.paused, false);
     client.watch({ key: b('w32') });
@@ -248,13 +198,13 @@ describe('what waits', () => {
   });
 
   test('is 4 MiB of fragments; then the revisions that are whole go on', async () => {
-    const client = await watching('f/', 'f0');
-    const stream = await created('f/');
-    for (let i = 0; i < 4; i++) tell(stream, `f/${i}`, MIB - KIB, true);
+    const client = await at.watching('f/', { rangeEnd: b('f0') });
+    const stream = await at.created('f/');
+    for (let i = 0; i < 4; i++) at.tell(stream, `f/${i}`, MIB - KIB, true);
     assert.deepEqual(client.revisions, []);
-    tell(stream, 'f/4', MIB, true);
+    at.tell(stream, 'f/4', MIB, true);
     assert.deepEqual(client.revisions, span(2, 5));
-    tell(stream, 'f/5', 1);
+    at.tell(stream, 'f/5', 1);
     assert.deepEqual(client.revisions, span(2, 7));
     client.leave();
   });
@@ -264,46 +214,46 @@ describe('feeds', () => {
   test('that nobody uses wait for somebody, 1 000 of them; the one that waits for longest goes first', async () => {
     start({ linger: 3_600_000 });
     for (let i = 0; i < 1001; i++) {
-      const client = await watching(`l${i}`);
-      await created(`l${i}`);
+      const client = await at.watching(`l${i}`);
+      await at.created(`l${i}`);
       client.leave();
     }
     assert.deepEqual(
-      upstream.streams.slice(0, 3).map(({ cancelled }) => cancelled),
+      at.upstream.streams.slice(0, 3).map(({ cancelled }) => cancelled),
       [true, false, false],
     );
-    assert.equal(hub.stats.feeds, 1000);
-    const back = await watching('l1');
-    assert.equal(upstream.streams.length, 1001);
+    assert.equal(at.hub.stats.feeds, 1000);
+    const back = await at.watching('l1');
+    assert.equal(at.upstream.streams.length, 1001);
     back.leave();
   });
 
   test('that are closed after --watch-linger are new ones afterwards, before that the same', async () => {
     start({ linger: 300 });
-    (await watching('t')).leave();
-    const first = await created('t');
-    const again = await watching('t');
-    const revision = tell(first, 't');
+    (await at.watching('t')).leave();
+    const first = await at.created('t');
+    const again = await at.watching('t');
+    const revision = at.tell(first, 't');
     assert.deepEqual(again.revisions, [revision]);
     again.leave();
-    assert.equal(upstream.streams.length, 1);
+    assert.equal(at.upstream.streams.length, 1);
     await until(() => first.cancelled, 'the end of the feed');
-    await watching('t');
-    assert.notEqual(await created('t'), first);
+    await at.watching('t');
+    assert.notEqual(await at.created('t'), first);
   });
 
   test('are searched for one that contains a range, 256 of them; behind those a watcher gets its own', async () => {
     const wide = (i: number): string => `r${String(i).padStart(3, '0')}`;
     for (let i = 0; i < 258; i++) {
-      await watching(`${wide(i)}/`, `${wide(i)}0`);
-      await created(`${wide(i)}/`);
+      await at.watching(`${wide(i)}/`, { rangeEnd: b(`${wide(i)}0`) });
+      await at.created(`${wide(i)}/`);
     }
-    await watching(`${wide(255)}/x`);
+    await at.watching(`${wide(255)}/x`);
     await sleep(20);
-    assert.equal(upstream.streams.length, 258);
-    const client = await watching(`${wide(257)}/x`);
-    const stream = await created(`${wide(257)}/x`);
-    const revision = tell(stream, `${wide(257)}/x`);
+    assert.equal(at.upstream.streams.length, 258);
+    const client = await at.watching(`${wide(257)}/x`);
+    const stream = await at.created(`${wide(257)}/x`);
+    const revision = at.tell(stream, `${wide(257)}/x`);
     assert.deepEqual(client.revisions, [revision]);
   });
 });

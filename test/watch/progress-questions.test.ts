@@ -1,97 +1,171 @@
-/** Whoever asks how far a feed has come is told, whatever happens to what is known of etcd's members meanwhile. */
+/** Progress that clients are told, with an etcd that answers, or passes over questions, as the test says. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KeyRange } from '../../src/coalesce/key-range.ts';
-import type { Feed } from '../../src/coalesce/watch/feed.ts';
-import { WatchHub } from '../../src/coalesce/watch/hub.ts';
-import { identityOf } from '../../src/coalesce/watch/identity.ts';
-import { Watcher, type WatchSink } from '../../src/coalesce/watch/watcher.ts';
-import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
-import { type ScriptedStream, ScriptedUpstream } from './scripted-upstream.ts';
+import { b, span } from '../support/watch-client.ts';
+import { ScriptedHub, until } from './scripted-hub.ts';
+import type { ScriptedStream } from './scripted-upstream.ts';
 
-const sink: WatchSink = {
-  blocked: false,
-  events() {},
-  lagging() {},
-  compacted() {},
-  progress() {},
-  fail() {},
-};
-const options = { prevKv: false, noPut: false, noDelete: false, fragment: false, progressNotify: false };
+let at: ScriptedHub;
 
-let upstream: ScriptedUpstream;
-let hub: WatchHub;
+beforeEach(() => {
+  at = new ScriptedHub({ historyRevisions: 6 });
+});
+afterEach(() => at[Symbol.dispose]());
 
-before(() => {
-  upstream = new ScriptedUpstream();
-  hub = new WatchHub({
-    upstream,
-    methods: WATCH_METHODS,
-    historyBytes: 1 << 20,
-    historyRevisions: 100,
-    linger: 0,
+/** How many questions etcd was asked on a stream. */
+const questions = (stream: ScriptedStream): number => stream.sent.length - 1;
+
+/** etcd's answer to a question, at the store's revision. */
+const answer = (stream: ScriptedStream): void => stream.say(at.upstream.revision, { watchId: -1n });
+
+/** etcd passes over so many questions and answers the one after them. */
+async function answerLater(stream: ScriptedStream, passedOver: number): Promise<void> {
+  const before = questions(stream);
+  await until(() => questions(stream) > before + passedOver, 'another question');
+  answer(stream);
+}
+
+describe('a request for progress', () => {
+  test('is answered with the revision that etcd has then, in one round, however many were passed over before', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    at.upstream.revision = 5;
+    client.progress();
+    await answerLater(stream, 3);
+    assert.deepEqual(client.answers, [5]);
+    for (const revision of [6, 7, 8]) {
+      at.upstream.revision = revision;
+      client.progress();
+      await answerLater(stream, 0);
+      assert.equal(client.answers.at(-1), revision);
+    }
+  });
+
+  test('is not answered by what etcd said of an earlier revision', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    at.upstream.revision = 9;
+    client.progress();
+    await until(() => questions(stream) === 1, 'a question');
+    stream.say(7, { watchId: -1n });
+    assert.deepEqual(client.answers, []);
+    await answerLater(stream, 0);
+    assert.deepEqual(client.answers, [9]);
+  });
+
+  test('needs no question where an event has told as much', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    at.tell(stream, 'a');
+    client.progress();
+    await until(() => client.answers.length === 1, 'an answer');
+    assert.deepEqual([client.answers, questions(stream)], [[2], 0]);
+  });
+
+  test('waits for a feed whose member is behind what the client was told when its watch began', async () => {
+    at.upstream.revision = 8;
+    const client = await at.watching('a');
+    const stream = await at.opened('a');
+    stream.say(6, { created: true });
+    client.progress();
+    await until(() => questions(stream) > 0, 'a question');
+    stream.say(7, { watchId: -1n });
+    assert.deepEqual(client.answers, []);
+    await answerLater(stream, 0);
+    assert.deepEqual(client.answers, [8]);
+  });
+
+  test('is one of 128 that are answered together; more are passed over, and a full stream ends it', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    at.upstream.revision = 5;
+    client.progress();
+    for (let i = 0; i < 1000; i++) client.progress();
+    await answerLater(stream, 0);
+    await until(() => client.answers.length === 129, 'answers');
+    client.stop();
+    for (let i = 0; i < 1000; i++) client.progress();
+    await sleep(20);
+    assert.equal(client.answers.length, 130);
+  });
+
+  test('is answered although another feed has lost its stream meanwhile', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    await at.watching('b');
+    const other = await at.created('b');
+    at.upstream.revision = 5;
+    client.progress();
+    await until(() => questions(stream) > 0, 'a question');
+    // What is known of the member is forgotten with any stream that ends: it may have come back as another release.
+    other.end(new RpcError(Code.PERMISSION_DENIED, 'for good'));
+    await answerLater(stream, 0);
+    assert.deepEqual(client.answers, [5]);
+  });
+
+  test('is answered although Status failed at first', async () => {
+    at.upstream.statusFailures.push(new RpcError(Code.UNAVAILABLE, 'no connection'));
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    at.upstream.revision = 5;
+    client.progress();
+    await answerLater(stream, 0);
+    assert.deepEqual([client.answers, at.upstream.statusCalls], [[5], 2]);
   });
 });
-after(() => hub.close());
 
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(5);
-}
-
-/** A watcher of a key on a feed of its own, and that feed's stream to etcd. */
-async function watch(key: string): Promise<[feed: Feed, stream: ScriptedStream]> {
-  const watcher = new Watcher(sink, new KeyRange(key, ''), options, 0n, 2, 1);
-  const count = upstream.streams.length;
-  hub.feedsOf(identityOf(NO_METADATA)).placeAt(watcher, 2, false);
-  await until(() => upstream.streams.length > count);
-  const stream = upstream.streams.at(-1) as ScriptedStream;
-  stream.say(1, { created: true });
-  return [watcher.feed as Feed, stream];
-}
-
-/** etcd's answer to every question on a stream, until somebody is satisfied. */
-async function answerUntil(stream: ScriptedStream, holds: () => boolean): Promise<void> {
-  for (let answered = 0; !holds(); await sleep(5))
-    for (; answered < stream.sent.length - 1; answered++) stream.say(1, { watchId: -1n });
-}
-
-test('a question is answered although another feed has lost its stream meanwhile', {
-  timeout: 20_000,
-}, async () => {
-  const [feed, stream] = await watch('a');
-  const [, other] = await watch('b');
-  await until(() => feed.memberKnown);
-  let done = false;
-  feed.progress.ask(() => {
-    done = true;
+describe('progress that comes by itself', () => {
+  test('goes on after another feed has ended', async () => {
+    const client = await at.watching('a', { progressNotify: true });
+    const stream = await at.created('a');
+    await at.watching('b');
+    (await at.created('b')).end(new RpcError(Code.RESOURCE_EXHAUSTED, 'too large'));
+    for (const revision of [8, 9]) {
+      at.upstream.revision = revision;
+      stream.say(revision, { watchId: 0n });
+      await sleep(20);
+    }
+    assert.equal(Number(client.responses.at(-1)?.header?.revision), 9);
   });
-  // What is known of members is forgotten with any stream that ends: one may have come back as another release.
-  other.end(new RpcError(Code.PERMISSION_DENIED, 'for good'));
-  assert.equal(feed.memberKnown, false);
-  await answerUntil(stream, () => done);
+
+  test('names no revision that etcd has not', async () => {
+    const client = await at.watching('a', { startRevision: 1000n, progressNotify: true });
+    const stream = await at.opened('a');
+    at.upstream.revision = 9;
+    stream.say(9, { created: true });
+    for (let i = 0; i < 3; i++) stream.say(9, { watchId: 0n });
+    client.progress();
+    await sleep(30);
+    assert.deepEqual([client.responses.length, client.answers, at.seen.revision], [1, [], 1]);
+  });
 });
 
-test('a question is answered although Status failed at first', { timeout: 20_000 }, async () => {
-  hub.feedsOf(identityOf(NO_METADATA)).versions.forget();
-  upstream.statusFailures.push(new RpcError(Code.UNAVAILABLE, 'no connection'));
-  const [feed, stream] = await watch('c');
-  await until(() => upstream.statusCalls > 1);
-  let done = false;
-  feed.progress.ask(() => {
-    done = true;
+describe('a catch-up', () => {
+  test('asks less and less often while its watcher is held up, and not at all while nobody reads', async () => {
+    await at.watching('c');
+    const main = await at.created('c');
+    for (let i = 0; i < 9; i++) at.tell(main, 'c');
+    const late = at.client();
+    late.watch({ key: b('c'), startRevision: 2n });
+    const catchUp = await at.created('c', 2);
+    const answering = setInterval(() => answer(catchUp), 1);
+    late.stop();
+    for (const revision of span(2, 4))
+      catchUp.say(at.upstream.revision, { events: [{ kv: { key: b('c'), modRevision: BigInt(revision) } }] });
+    const before = questions(catchUp);
+    await sleep(200);
+    clearInterval(answering);
+    assert.ok(questions(catchUp) - before <= 1, `${questions(catchUp) - before} questions`);
   });
-  await answerUntil(stream, () => done);
-  assert.ok(feed.progressIsSafe);
 });
 
 test('events that a member which is behind sends again are dropped, and counted', async () => {
-  const [feed, stream] = await watch('d');
-  const event = (revision: number) => ({ kv: { key: Buffer.from('d'), modRevision: BigInt(revision) } });
-  const { events, repeated } = hub.stats;
+  const client = await at.watching('d');
+  const stream = await at.created('d');
+  const event = (revision: number) => ({ kv: { key: b('d'), modRevision: BigInt(revision) } });
   stream.say(3, { events: [event(2), event(3)] });
   stream.say(4, { events: [event(2), event(3), event(4)] });
-  assert.deepEqual([hub.stats.events - events, hub.stats.repeated - repeated, feed.applied], [3, 2, 4]);
+  assert.deepEqual([at.hub.stats.events, at.hub.stats.repeated, client.revisions], [3, 2, [2, 3, 4]]);
 });

@@ -25,6 +25,17 @@ export class ScriptedClient implements ServerStream {
     this.#say({ requestUnion: { case: 'createRequest', value } });
   }
 
+  progress(): void {
+    this.#say({ requestUnion: { case: 'progressRequest', value: {} } });
+  }
+
+  /** The revisions of all answers to requests for progress so far. */
+  get answers(): number[] {
+    return this.responses
+      .filter(({ watchId, canceled }) => watchId === -1n && !canceled)
+      .map(({ header }) => Number(header?.revision));
+  }
+
   /** The keys of all events so far. */
   get keys(): string[] {
     return this.responses.flatMap(({ events }) =>

@@ -50,7 +50,6 @@ export class Cover implements FeedSubscriber, Asker {
   readonly #from: number;
   /** The revision of the latest event. */
   #last = 0;
-  #asking = false;
   readonly #owner: CoverOwner;
 
   constructor(
@@ -115,12 +114,7 @@ export class Cover implements FeedSubscriber, Asker {
   /** Asks etcd how far it is, where one answer tells that for many entries or nothing else would. */
   catchUp(): void {
     const { feed } = this;
-    if (this.#asking || feed.state !== 'live') return;
-    if (feed.subscribers.size < 2 && feed.syncPoint !== Number.POSITIVE_INFINITY) return;
-    this.#asking = true;
-    feed.progress.ask(() => {
-      this.#asking = false;
-    });
+    if (feed.subscribers.size > 1 || feed.syncPoint === Number.POSITIVE_INFINITY) feed.progress.nudge();
   }
 
   onBatch(_batch: Batch, last: number): void {

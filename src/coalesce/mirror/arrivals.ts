@@ -13,13 +13,11 @@ export interface Arrival {
   failed(reason: FallBack): void;
 }
 
-/** A member that is behind is asked again after this long, in milliseconds. */
-const AGAIN_MS = 10;
-
 export class Arrivals {
   readonly #feed: () => Feed | undefined;
   #waiting = new Map<Arrival, number>();
-  #asking = false;
+  /** The highest revision that the feed was asked to reach. */
+  #asked = 0;
 
   /** @param feed what the mirror lives on at the moment */
   constructor(feed: () => Feed | undefined) {
@@ -38,7 +36,7 @@ export class Arrivals {
       return;
     }
     this.#waiting.set(arrival, revision);
-    this.#ask();
+    if (revision > this.#asked) this.#ask(feed, revision);
   }
 
   /** Waits no longer. */
@@ -56,31 +54,24 @@ export class Arrivals {
 
   /** The mirror lives on another feed: the question on the one before is not answered any more. */
   moveOver(): void {
-    this.#ask();
+    const feed = this.#feed();
+    this.#asked = 0;
+    if (feed !== undefined && this.#waiting.size > 0) this.#ask(feed, Math.max(...this.#waiting.values()));
   }
 
   /** Nothing will come any more. */
   giveUp(reason: FallBack): void {
     const waiting = this.#waiting;
     this.#waiting = new Map();
+    this.#asked = 0;
     for (const arrival of waiting.keys()) arrival.failed(reason);
   }
 
-  #ask(): void {
-    const feed = this.#feed();
-    if (this.#asking || feed === undefined || this.#waiting.size === 0) return;
-    this.#asking = true;
-    feed.progress.ask(() => {
-      this.#asking = false;
-      // The feed tells its subscribers only afterwards.
-      queueMicrotask(() => this.#answered(feed));
+  /** The feed tells its subscribers when it is there; what matters here is whether its member can be asked at all. */
+  #ask(feed: Feed, revision: number): void {
+    this.#asked = revision;
+    feed.progress.reach(revision, () => {
+      if (feed === this.#feed() && feed.memberKnown && !feed.progressIsSafe) this.giveUp('progress');
     });
-  }
-
-  #answered(feed: Feed): void {
-    if (this.#waiting.size === 0) return;
-    if (feed !== this.#feed()) this.#ask();
-    else if (feed.memberKnown && !feed.progressIsSafe) this.giveUp('progress');
-    else setTimeout(() => this.#ask(), AGAIN_MS).unref();
   }
 }

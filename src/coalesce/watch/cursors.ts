@@ -123,13 +123,13 @@ export class Cursors {
 
   /** Tells the synced watchers that want it, and had no event since the last time, how far the feed has come. */
   notifyProgress(): void {
-    const { applied, header } = this.#feed;
+    const { announced, header } = this.#feed;
     for (const watcher of this.#behind) watcher.quiet = true;
     for (const watcher of this.#index.synced()) {
       if (!watcher.options.progressNotify) continue;
       const { quiet } = watcher;
       watcher.quiet = true;
-      if (quiet && isAt(watcher, applied)) watcher.sink.progress(watcher, withRevision(header, applied));
+      if (quiet && isAt(watcher, announced)) watcher.sink.progress(watcher, withRevision(header, announced));
     }
   }
 

@@ -1,9 +1,11 @@
 /** What a feed needs of the hub around it. */
 
+import type { KeyRange } from '../key-range.ts';
 import type { Feed } from './feed.ts';
 import type { FragmentLimit } from './fragments.ts';
 import type { HistoryBudget } from './history.ts';
 import type { ProgressInterval } from './progress-interval.ts';
+import type { Asker } from './revision-probe.ts';
 import type { WatchStats } from './stats.ts';
 import type { UpstreamWatch, UpstreamWatchOwner, UpstreamWatchRequest } from './upstream-watch.ts';
 import type { Versions } from './versions.ts';
@@ -17,6 +19,8 @@ export interface FeedContext {
   readonly versions: Versions;
   readonly fragments: FragmentLimit;
   readonly interval: ProgressInterval;
+  /** Asks for the revision that etcd's member has, and whether the range may be read. */
+  probe(range: KeyRange, asker: Asker): void;
   openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch;
   /** etcd has compacted everything below this revision. */
   compacted(revision: number): void;

@@ -113,6 +113,11 @@ export class Feed implements UpstreamWatchOwner {
     this.applied = next - 1;
   }
 
+  /** Up to here watchers may be told that they have everything: etcd has named this revision or a later one. */
+  get announced(): number {
+    return Math.min(this.applied, this.header.revision);
+  }
+
   /** Whether progress responses of the present stream mean what they say. */
   get progressIsSafe(): boolean {
     return this.context.versions.isSafe(this.header.member);
@@ -180,7 +185,7 @@ export class Feed implements UpstreamWatchOwner {
 
   onEnd(status: Status): void {
     this.#watch = undefined;
-    this.context.versions.forget();
+    this.context.versions.forget(this.header.member);
     if (this.state === 'ended') return;
     if (isFinal(status)) {
       this.#finish({ kind: 'status', status });
@@ -261,9 +266,10 @@ export class Feed implements UpstreamWatchOwner {
   #progressed(response: WatchResponse): void {
     const { revision } = response.header;
     const periodic = response.watchId >= 0;
+    if (!this.memberKnown) this.learnMember();
     if (this.progressIsSafe) {
       if (revision > this.applied) this.applied = revision;
-      this.progress.answered(periodic);
+      if (!periodic) this.progress.answered();
     }
     if (periodic) {
       const now = performance.now();
@@ -282,6 +288,7 @@ export class Feed implements UpstreamWatchOwner {
 
   /** Hands watchers over to the target where they fit, and sees to the flow of the others. */
   #moveOn(): void {
+    this.progress.look();
     this.subscribers.moved();
     if (this.target !== undefined) this.cursors.moveTo(this.target);
     if (this.state !== 'ended') this.flow();

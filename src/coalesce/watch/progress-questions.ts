@@ -1,22 +1,27 @@
 /**
- * Asks etcd how far a feed has come, for all who want to know at a time: one question under way, one gathering
- * behind it. etcd passes over a question while the watch lags behind, so it is asked again after a while; and since
- * answers look alike, those to questions from before a round are counted off first.
+ * Asks etcd how far a feed has come, for all who want it to reach a revision. Everything that etcd has to tell up to the
+ * revision of a progress response came before it on the same stream; so it does not matter which question a response
+ * answers, and etcd may pass over questions, which it does while the watch lags behind. They are asked again.
  */
 import type { Feed } from './feed.ts';
+import type { ProbeResult } from './revision-probe.ts';
 
-const FIRST_MS = 100;
+/** One question is followed by the next no sooner than this, unless it was answered. */
+const FIRST_MS = 10;
 const MAX_MS = 2000;
+
+interface Waiting {
+  readonly revision: number;
+  readonly done: () => void;
+}
 
 export class ProgressQuestions {
   readonly #feed: Feed;
-  #asked: (() => void)[] | undefined;
-  #gathering: (() => void)[] = [];
-  /** Questions on the present stream that were not answered. */
-  #open = 0;
-  /** How many answers may still be to questions of earlier rounds. */
-  #stale = 0;
+  #waiting: Waiting[] = [];
   #catchingUp = false;
+  /** Somebody has come since the last question. */
+  #fresh = false;
+  #sentAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #delay = FIRST_MS;
 
@@ -24,14 +29,28 @@ export class ProgressQuestions {
     this.#feed = feed;
   }
 
-  /** Calls back when the feed's applied revision is as new as etcd's member can say from now on. */
-  ask(done: () => void): void {
-    if (this.#feed.state === 'ended') {
-      done();
-      return;
-    }
-    this.#gathering.push(done);
-    this.#next();
+  /**
+   * Calls back when the feed has come as far as etcd's member is now, and at least to a revision; or when that cannot
+   * be known, because the feed has ended or its member's progress responses are worth nothing.
+   */
+  ask(atLeast: number, done: () => void): void {
+    const probed = (result: ProbeResult): void =>
+      this.reach(Math.max(atLeast, result.kind === 'ok' ? result.header.revision : 0), done);
+    this.#feed.context.probe(this.#feed.range, { askedStart: 0, probed });
+  }
+
+  /** The same for a revision that is known. */
+  reach(revision: number, done: () => void): void {
+    this.#waiting.push({ revision, done });
+    this.#fresh = true;
+    this.look();
+  }
+
+  /** Asks once, for nobody in particular. */
+  nudge(): void {
+    if (this.#feed.state !== 'live' || !this.#feed.progressIsSafe || !this.#due) return;
+    this.#sentAt = performance.now();
+    this.#feed.askProgress();
   }
 
   /** Keeps asking while the feed catches up with its target. */
@@ -40,83 +59,81 @@ export class ProgressQuestions {
     this.#next();
   }
 
-  /** More is known about the member. If its answers are worth nothing, nobody waits for them any more. */
+  /** The feed has come further, or more is known about its member. */
   look(): void {
-    if (this.#asked !== undefined && this.#feed.memberKnown && !this.#feed.progressIsSafe) this.#putBack();
+    if (this.#waiting.length === 0 && !this.#catchingUp) return;
+    const { announced, state, memberKnown, progressIsSafe } = this.#feed;
+    if (state === 'ended' || (memberKnown && !progressIsSafe)) this.#release(() => true);
+    else this.#release(({ revision }) => revision <= announced);
     this.#next();
   }
 
-  /** The stream is up again: questions on the old one are forgotten. */
+  /** A question was answered. Nobody is in a hurry where only a catch-up wants to know more. */
+  answered(): void {
+    this.#stop(this.#waiting.length > 0);
+    this.look();
+  }
+
+  /** The stream is up again: questions on the old one will not be answered. */
   resume(): void {
-    this.#open = 0;
-    this.#stale = 0;
-    this.#putBack();
-    this.#next();
-  }
-
-  /** A progress response came; a periodic one answers no question. */
-  answered(periodic: boolean): void {
-    if (periodic) return;
-    this.#open = Math.max(0, this.#open - 1);
-    if (this.#stale > 0) {
-      this.#stale--;
-      return;
-    }
-    const asked = this.#asked ?? [];
-    this.#asked = undefined;
-    this.#delay = FIRST_MS;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    for (const done of asked) done();
-    this.#next();
+    this.#stop();
+    this.#sentAt = 0;
+    this.look();
   }
 
   /** No answer will come: whoever waits looks for himself. */
   close(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const waiting = (this.#asked ?? []).concat(this.#gathering);
-    this.#asked = undefined;
-    this.#gathering = [];
-    for (const done of waiting) done();
+    this.#stop();
+    this.#catchingUp = false;
+    this.#release(() => true);
   }
 
-  /** The question under way will not be answered: it is asked anew with those that gather. */
-  #putBack(): void {
-    this.#delay = FIRST_MS;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#gathering = (this.#asked ?? []).concat(this.#gathering);
-    this.#asked = undefined;
+  #release(there: (waiting: Waiting) => boolean): void {
+    const all = this.#waiting;
+    if (all.length === 0) return;
+    this.#waiting = all.filter((waiting) => !there(waiting));
+    for (const waiting of all) if (there(waiting)) waiting.done();
+  }
+
+  /** Whether the last question was long enough ago. */
+  get #due(): boolean {
+    return performance.now() - this.#sentAt >= FIRST_MS;
   }
 
   #next(): void {
-    if (this.#feed.target === undefined) this.#catchingUp = false;
-    if (this.#asked !== undefined || (this.#gathering.length === 0 && !this.#catchingUp)) return;
-    if (this.#feed.state !== 'live') return;
-    if (!this.#feed.memberKnown) {
-      this.#feed.learnMember();
+    const feed = this.#feed;
+    if (feed.target === undefined) this.#catchingUp = false;
+    if (this.#waiting.length === 0 && !this.#catchingUp) {
+      this.#stop();
       return;
     }
-    if (!this.#feed.progressIsSafe) {
-      const waiting = this.#gathering;
-      this.#gathering = [];
-      for (const done of waiting) done();
-      return;
-    }
-    this.#asked = this.#gathering;
-    this.#gathering = [];
-    this.#stale = this.#open;
-    this.#send();
+    if (feed.state !== 'live') return;
+    const underWay = this.#timer !== undefined;
+    // Another feed may have lost its stream since, and with it everybody what was known of its member.
+    if (!feed.memberKnown) feed.learnMember();
+    else if (underWay ? this.#fresh && this.#due : this.#fresh || this.#due) this.#send();
+    else this.#timer ??= setTimeout(() => this.#again(), this.#delay);
   }
 
   #send(): void {
-    if (this.#feed.state !== 'live') return;
-    // Another feed may have lost its stream since, and with it everybody what was known of members.
-    if (!this.#feed.memberKnown) this.#feed.learnMember();
-    this.#open++;
-    this.#feed.askProgress();
-    this.#timer = setTimeout(() => this.#send(), this.#delay);
+    clearTimeout(this.#timer);
+    this.#fresh = false;
+    this.#sentAt = performance.now();
+    // Nobody reads what a catch-up brings while all of its watchers lag, so it is no use to know how far it is.
+    if (this.#waiting.length > 0 || !this.#feed.cursors.allLagging) this.#feed.askProgress();
+    this.#timer = setTimeout(() => this.#again(), this.#delay);
     this.#delay = Math.min(this.#delay * 2, MAX_MS);
+  }
+
+  #again(): void {
+    this.#timer = undefined;
+    this.#next();
+  }
+
+  /** No question is under way; the next one may come soon. */
+  #stop(soon = true): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (soon) this.#delay = FIRST_MS;
   }
 }

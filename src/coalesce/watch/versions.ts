@@ -36,10 +36,10 @@ export class Versions {
     return this.#safe.has(member);
   }
 
-  /** A stream was lost: its member may come back as another version. */
-  forget(): void {
+  /** A stream to a member was lost: it may come back as another version. */
+  forget(member: string): void {
     this.#epoch++;
-    this.#safe.clear();
+    this.#safe.delete(member);
     this.#asking = undefined;
   }
 

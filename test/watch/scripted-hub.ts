@@ -1,0 +1,82 @@
+/** A hub between an etcd and clients that do what a test says. */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fromBinary } from '@bufbuild/protobuf';
+import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
+import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
+import { WatchHub, type WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
+import type { StreamHandler } from '../../src/rpc/contract.ts';
+import { WATCH_METHODS, watchService } from '../../src/services/watch.ts';
+import { b, type Create } from '../support/watch-client.ts';
+import { ScriptedClient } from './scripted-client.ts';
+import { type ScriptedStream, ScriptedUpstream } from './scripted-upstream.ts';
+
+export const KIB = 1 << 10;
+export const MIB = 1 << 20;
+
+/** Waits until something holds; fails after ten seconds. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  for (const end = performance.now() + 10_000; !holds(); await sleep(2))
+    if (performance.now() > end) assert.fail(`waited in vain: ${what}`);
+}
+
+/** What a stream to etcd asks for. */
+export function asked(stream: ScriptedStream): { readonly key: string; readonly start: number } {
+  const { requestUnion } = fromBinary(WatchRequestSchema, stream.sent[0] as Uint8Array);
+  if (requestUnion.case !== 'createRequest') throw new Error('no create request');
+  const { key, startRevision } = requestUnion.value;
+  return { key: Buffer.from(key).toString(), start: Number(startRevision) };
+}
+
+export class ScriptedHub implements Disposable {
+  readonly upstream = new ScriptedUpstream();
+  readonly hub: WatchHub;
+  readonly seen = new SeenRevision();
+  readonly service: StreamHandler;
+
+  constructor(limits: Partial<WatchHubOptions> = {}) {
+    const usual = { historyBytes: 64 * MIB, historyRevisions: 100_000, linger: 0 };
+    this.hub = new WatchHub({ upstream: this.upstream, methods: WATCH_METHODS, ...usual, ...limits });
+    this.service = watchService(this.hub, this.upstream, this.seen);
+  }
+
+  /** A client's stream. */
+  client(): ScriptedClient {
+    return new ScriptedClient(this.service);
+  }
+
+  /** A client with a watch, which has been told that it exists. */
+  async watching(key: string, options: Create = {}): Promise<ScriptedClient> {
+    const client = this.client();
+    client.watch({ key: b(key), ...options });
+    await until(() => client.responses.length === 1, 'the reply to a create');
+    return client;
+  }
+
+  /** The latest stream to etcd that watches a key, from a revision at the least, once there is one. */
+  async opened(key: string, from = 0): Promise<ScriptedStream> {
+    const find = (): ScriptedStream | undefined =>
+      this.upstream.streams.findLast((stream) => asked(stream).key === key && asked(stream).start >= from);
+    await until(() => find() !== undefined, `a watch of ${key} on etcd`);
+    return find() as ScriptedStream;
+  }
+
+  /** The same; etcd has created the watch. */
+  async created(key: string, from = 0): Promise<ScriptedStream> {
+    const stream = await this.opened(key, from);
+    stream.say(this.upstream.revision, { created: true });
+    return stream;
+  }
+
+  /** etcd tells of a put, at the next revision. */
+  tell(stream: ScriptedStream, key: string, bytes = 1, fragment = false): number {
+    const revision = ++this.upstream.revision;
+    const kv = { key: b(key), modRevision: BigInt(revision), value: Buffer.alloc(bytes) };
+    stream.say(revision, { fragment, events: [{ kv }] });
+    return revision;
+  }
+
+  [Symbol.dispose](): void {
+    this.hub.close();
+  }
+}
