@@ -206,16 +206,13 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
       this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: DUPLICATE_ID });
       return;
     }
-    const now = header.revision + 1;
-    const next = request.start === 0 ? now : request.start;
+    const next = request.start === 0 ? header.revision + 1 : request.start;
     const { range, options } = request;
     const watcher = new Watcher(this, range, options, id, next, header.revision);
     this.watchers.set(id, watcher);
     this.#hub.stats.watchers++;
     this.#reply({ header, id, created: true });
-    const compacted = this.#hub.compactedAt(header.revision);
-    if (request.start !== 0 && next < compacted) this.compacted(watcher, header, compacted);
-    else this.feeds.placeAt(watcher, now, answer.kind === 'ok' && answer.doubtful && request.start !== 0);
+    this.feeds.place(watcher, header, answer.kind === 'ok' && answer.doubtful && request.start !== 0);
   }
 
   /** The least number from the last one on that no watch has. */

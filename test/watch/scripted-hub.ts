@@ -49,7 +49,7 @@ export class ScriptedHub implements Disposable {
   async watching(key: string, options: Create = {}): Promise<ScriptedClient> {
     const client = this.client();
     client.watch({ key: b(key), ...options });
-    await until(() => client.responses.length === 1, 'the reply to a create');
+    await until(() => client.responses.length > 0, 'the reply to a create');
     return client;
   }
 

@@ -2,13 +2,17 @@
  * An upstream that says to the hub what a test makes it say, for what no real etcd does on demand: a Status that fails
  * once, one stream of several that ends.
  */
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { ResponseHeaderSchema } from '#gen/etcdserverpb/header_pb.js';
-import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { StatusResponseSchema } from '#gen/etcdserverpb/maintenance_pb.js';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../../src/rpc/contract.ts';
-import type { Status } from '../../src/rpc/status.ts';
+import { Code, RpcError, type Status } from '../../src/rpc/status.ts';
+
+/** etcd's words. */
+const FUTURE = 'etcdserver: mvcc: required revision is a future revision';
+const COMPACTED = 'etcdserver: mvcc: required revision has been compacted';
 
 /** A watch stream to etcd as the hub opened it. */
 export class ScriptedStream implements ClientStream {
@@ -16,14 +20,16 @@ export class ScriptedStream implements ClientStream {
   cancelled = false;
   paused = false;
   readonly #listener: ClientStreamListener;
+  readonly #upstream: ScriptedUpstream;
 
-  constructor(listener: ClientStreamListener) {
+  constructor(upstream: ScriptedUpstream, listener: ClientStreamListener) {
+    this.#upstream = upstream;
     this.#listener = listener;
   }
 
   /** etcd's response, with a header of this revision. */
   say(revision: number, response: MessageInitShape<typeof WatchResponseSchema>): void {
-    const header = { clusterId: 1n, memberId: 1n, revision: BigInt(revision) };
+    const header = { clusterId: this.#upstream.cluster, memberId: 1n, revision: BigInt(revision) };
     this.#listener.onMessage(
       toBinary(
         WatchResponseSchema,
@@ -63,15 +69,22 @@ export class ScriptedUpstream implements Upstream {
   readonly streams: ScriptedStream[] = [];
   /** The store's revision, as reads tell it. */
   revision = 1;
+  /** The first revision that is not compacted, as reads tell it. */
+  compacted = 0;
+  cluster = 1n;
   /** What the next calls of Status fail with, in order. */
   readonly statusFailures: Status[] = [];
   /** How often Status was called. */
   statusCalls = 0;
 
-  async unary(_: Uint8Array, call: Call): Promise<Uint8Array> {
-    const header = { clusterId: 1n, memberId: 1n, revision: BigInt(this.revision) };
-    if (call.method.name !== 'Status')
+  async unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
+    const header = { clusterId: this.cluster, memberId: 1n, revision: BigInt(this.revision) };
+    if (call.method.name !== 'Status') {
+      const { revision } = fromBinary(RangeRequestSchema, request);
+      if (revision > this.revision) throw new RpcError(Code.OUT_OF_RANGE, FUTURE);
+      if (revision > 0 && revision < this.compacted) throw new RpcError(Code.OUT_OF_RANGE, COMPACTED);
       return toBinary(RangeResponseSchema, create(RangeResponseSchema, { header }));
+    }
     this.statusCalls++;
     const failure = this.statusFailures.shift();
     if (failure !== undefined) throw failure;
@@ -79,7 +92,7 @@ export class ScriptedUpstream implements Upstream {
   }
 
   stream(_: Call, listener: ClientStreamListener): ClientStream {
-    const stream = new ScriptedStream(listener);
+    const stream = new ScriptedStream(this, listener);
     this.streams.push(stream);
     return stream;
   }

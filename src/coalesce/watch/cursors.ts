@@ -133,10 +133,13 @@ export class Cursors {
     }
   }
 
-  /** Moves the watchers that `target` can serve to it. */
+  /** Moves the watchers that `target` can serve to it, once it is known to be at the same store. */
   moveTo(target: Feed): void {
-    const { applied } = this.#feed;
+    const { applied, header } = this.#feed;
+    if (target.state !== 'live' || target.header.cluster !== header.cluster) return;
     for (const watcher of [...this.#behind, ...this.#index.synced()]) {
+      // Moving one of them may end its stream, and others on it.
+      if (watcher.feed !== this.#feed) continue;
       const next = watcher.synced ? Math.max(watcher.next, applied + 1) : watcher.next;
       if (!target.serves(next)) continue;
       this.detach(watcher);
@@ -160,7 +163,7 @@ export class Cursors {
     else if (terminal?.kind === 'canceled') watcher.sink.fail(Code.UNAVAILABLE, refusal(terminal.reason));
     else if (terminal?.kind === 'compacted' && watcher.next < terminal.revision)
       watcher.sink.compacted(watcher, terminal.header, terminal.revision);
-    else context.place(watcher);
+    else context.place(watcher, this.#feed.header);
     if (!this.#feed.used) context.unused(this.#feed);
   }
 

@@ -5,6 +5,7 @@ import type { Feed } from './feed.ts';
 import type { FragmentLimit } from './fragments.ts';
 import type { HistoryBudget } from './history.ts';
 import type { ProgressInterval } from './progress-interval.ts';
+import type { Header } from './response.ts';
 import type { Asker } from './revision-probe.ts';
 import type { WatchStats } from './stats.ts';
 import type { UpstreamWatch, UpstreamWatchOwner, UpstreamWatchRequest } from './upstream-watch.ts';
@@ -22,8 +23,6 @@ export interface FeedContext {
   /** Asks for the revision that etcd's member has, and whether the range may be read. */
   probe(range: KeyRange, asker: Asker): void;
   openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch;
-  /** etcd has compacted everything below this revision. */
-  compacted(revision: number): void;
   /** The feed serves nobody new from now on. */
   ended(feed: Feed): void;
   /** The feed has its first watcher, or its first again. */
@@ -32,6 +31,10 @@ export interface FeedContext {
   unused(feed: Feed): void;
   /** The feed has forgotten what the watcher needs next. */
   replace(watcher: Watcher): void;
-  /** The watcher is on no feed and needs one. */
-  place(watcher: Watcher): void;
+  /**
+   * The watcher is on no feed and needs one.
+   * @param header what etcd has said of itself lately
+   * @param anew etcd has to say whether the watcher's revision still exists: no history will do
+   */
+  place(watcher: Watcher, header: Header, anew?: boolean): void;
 }

@@ -106,6 +106,16 @@ export class Feed implements UpstreamWatchOwner {
     return this.state !== 'ended' && next >= this.history.floor;
   }
 
+  /**
+   * Whether what it remembers is the past of the store that says this of itself. Until its stream is there again it
+   * cannot know better: meanwhile the store may have been set back to a backup, or be that of another cluster.
+   */
+  knows(header: Header): boolean {
+    if (this.header !== NO_HEADER && header !== NO_HEADER && this.header.cluster !== header.cluster)
+      return false;
+    return this.state !== 'resuming' || this.applied <= header.revision;
+  }
+
   /** Makes a feed that has not been sent to etcd start earlier, unless it is one for new events only. */
   startFrom(next: number): void {
     if (this.state !== 'gathering' || !this.past || next < 1 || next >= this.history.floor) return;
@@ -224,7 +234,7 @@ export class Feed implements UpstreamWatchOwner {
       return;
     }
     const { revision } = this.header;
-    if (revision < this.applied) this.doubtful = this.applied;
+    if (revision < this.applied) this.#doubt();
     this.state = 'live';
     this.#sync.begin();
     this.#sync.heard(revision, this.applied);
@@ -235,6 +245,16 @@ export class Feed implements UpstreamWatchOwner {
     this.progress.resume();
     this.subscribers.began(revision);
     this.subscribers.moved();
+  }
+
+  /**
+   * The member is behind, or was set back to a backup and what the feed knows never happened. Its watchers go on behind
+   * what they have had, as directly; nobody else gets anything of it.
+   */
+  #doubt(): void {
+    this.doubtful = this.applied;
+    this.history.forgetBefore(this.applied + 1);
+    this.history.floor = this.applied + 1;
   }
 
   #heard(header: Header): void {
@@ -298,7 +318,6 @@ export class Feed implements UpstreamWatchOwner {
     const { header, compactRevision, cancelReason } = response;
     this.#watch?.cancel();
     this.#watch = undefined;
-    if (compactRevision > 0) this.context.compacted(compactRevision);
     if (compactRevision > 0) this.#finish({ kind: 'compacted', header, revision: compactRevision });
     else this.#finish({ kind: 'canceled', header, reason: cancelReason });
   }

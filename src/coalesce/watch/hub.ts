@@ -56,8 +56,6 @@ export class WatchHub {
   readonly fragments = new FragmentLimit();
   readonly budget: HistoryBudget;
   readonly interval: ProgressInterval;
-  /** The highest revision known to be compacted: watches that start below it are over. */
-  compacted = 0;
   readonly #identities = new Map<string, IdentityFeeds>();
 
   constructor(options: WatchHubOptions) {
@@ -81,12 +79,6 @@ export class WatchHub {
   released(feeds: IdentityFeeds): void {
     if (feeds.idle && this.#identities.get(feeds.identity.id) === feeds)
       this.#identities.delete(feeds.identity.id);
-  }
-
-  /** {@link compacted}, unless the store is at a revision that denies it: then it was restored from a backup. */
-  compactedAt(revision: number): number {
-    if (revision < this.compacted) this.compacted = 0;
-    return this.compacted;
   }
 
   /** Every feed of every identity. */

@@ -16,6 +16,7 @@ import type { Identity } from './identity.ts';
 import { LeaderDetector } from './leader-detector.ts';
 import { Lingering } from './lingering.ts';
 import type { ProgressInterval } from './progress-interval.ts';
+import { type Header, NO_HEADER } from './response.ts';
 import { type Asker, RevisionProbe } from './revision-probe.ts';
 import type { WatchStats } from './stats.ts';
 import type { FeedSubscriber, Subscription } from './subscribers.ts';
@@ -110,55 +111,52 @@ export class IdentityFeeds implements FeedContext {
     else probe.ask(asker);
   }
 
-  /** The feed that would serve a watcher from its history, if any. */
-  find(range: KeyRange, prevKv: boolean, next: number): Feed | undefined {
+  /**
+   * The feed that would serve a watcher from its history, if any.
+   * @param header what etcd says of itself now
+   */
+  find(range: KeyRange, prevKv: boolean, next: number, header: Header): Feed | undefined {
     let found: Feed | undefined;
     for (const feed of this.#candidates(range)) {
       if (prevKv && !feed.prevKv) continue;
       if (feed.range.id === range.id) feed.startFrom(next);
-      if (!feed.serves(next)) continue;
+      if (!feed.serves(next) || !feed.knows(header)) continue;
       if (feed.target === undefined && feed.prevKv === prevKv) return feed;
       if (found === undefined || found.target !== undefined) found = feed;
     }
     return found;
   }
 
-  /** Whether a feed remembers a past revision, so that etcd would not be asked for it. */
+  /** Whether a feed would serve a revision, so that etcd itself would not be asked for it. */
   remembers(range: KeyRange, prevKv: boolean, start: number): boolean {
     for (const feed of this.#candidates(range))
-      if ((feed.prevKv || !prevKv) && feed.serves(start) && start <= feed.applied) return true;
+      if ((feed.prevKv || !prevKv) && feed.serves(start)) return true;
     return false;
   }
 
-  place(watcher: Watcher): void {
-    this.placeAt(watcher, Number.POSITIVE_INFINITY, false);
-  }
-
-  /**
-   * Puts a watcher on a feed.
-   * @param start where a new feed would start at the latest
-   * @param anew etcd has to say whether the watcher's revision still exists: no history will do
-   */
-  placeAt(watcher: Watcher, start: number, anew: boolean): void {
+  place(watcher: Watcher, header: Header, anew = false): void {
     const { range, next, options } = watcher;
-    let feed = this.find(range, options.prevKv, next);
+    let feed = this.find(range, options.prevKv, next, header);
     if (feed === undefined || next < 1 || (anew && feed.state !== 'gathering')) {
       const target = next < 1 ? undefined : this.#containing(range, options.prevKv);
-      feed = this.#start(range, options.prevKv, Math.min(start, next), target, next < start);
+      // What is not known to be there yet is not watched from: the feed would seem to know everything before it.
+      const now = header === NO_HEADER ? next : header.revision + 1;
+      feed = this.#start(range, options.prevKv, Math.min(now, next), target, next < now);
     }
     feed.cursors.attach(watcher);
   }
 
   replace(watcher: Watcher): void {
     const { feed, range, options } = watcher;
+    const header = feed?.header ?? NO_HEADER;
     feed?.cursors.detach(watcher);
-    const served = this.find(range, options.prevKv, watcher.next) !== undefined;
+    const served = this.find(range, options.prevKv, watcher.next, header) !== undefined;
     if (!served && this.stats.catchUps >= MAX_LAGGING_CATCH_UPS) {
       this.stats.evicted++;
       watcher.sink.fail(Code.UNAVAILABLE, 'etcd-connect-proxy: the client reads its watches too slowly');
     } else {
       watcher.fresh = true;
-      this.place(watcher);
+      this.place(watcher, header);
     }
     if (feed !== undefined && !feed.used) this.unused(feed);
   }
@@ -208,10 +206,6 @@ export class IdentityFeeds implements FeedContext {
   openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch {
     const { upstream, methods } = this.#hub.options;
     return new UpstreamWatch(upstream, methods.watch, this.identity.metadata, request, owner);
-  }
-
-  compacted(revision: number): void {
-    this.#hub.compacted = Math.max(this.#hub.compacted, revision);
   }
 
   ended(feed: Feed): void {

@@ -111,6 +111,7 @@ export class ProgressQuestions {
     const underWay = this.#timer !== undefined;
     // Another feed may have lost its stream since, and with it everybody what was known of its member.
     if (!feed.memberKnown) feed.learnMember();
+    else if (!feed.progressIsSafe) this.#stop();
     else if (underWay ? this.#fresh && this.#due : this.#fresh || this.#due) this.#send();
     else this.#timer ??= setTimeout(() => this.#again(), this.#delay);
   }

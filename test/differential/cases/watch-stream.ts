@@ -173,6 +173,7 @@ const ends: readonly Case[] = [
     stream.send(wish.create({ ...under('fragment/'), startRevision: start, fragment: true }));
     await stream.take();
     // Whether and where etcd cuts is a setting of its own, which the proxy may not know yet: what it adds up to counts.
+    // That the proxy cuts at all where it knows is shown by the model of watches.
     const keys: string[] = [];
     const marks: boolean[] = [];
     while (keys.length < 1000)
@@ -181,7 +182,7 @@ const ends: readonly Case[] = [
         marks.push(fragment);
       }
     script.note('keys in order', keys);
-    if (marks.length < 2) throw new Error('a backlog that is cut into fragments came whole');
+    if (script.lane.kind.through === 'direct' && marks.length < 2) throw new Error('etcd did not cut');
     script.note(
       'each part but the last is a fragment',
       marks.every((mark, index) => mark === index < marks.length - 1),
