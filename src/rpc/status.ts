@@ -88,3 +88,6 @@ export class RpcError extends Error implements Status {
 export function tooLargeForEtcd(size: number, limit: number): string {
   return `trying to send message larger than max (${size} vs. ${limit})`;
 }
+
+/** Why a call got no stream although etcd is there; part of the text of an UNAVAILABLE that a retry at once cannot help. */
+export const NO_STREAM_LEFT = 'etcd allows no more streams on its connections (--max-concurrent-streams)';

@@ -4,6 +4,7 @@
  */
 import { setTimeout as schedule } from 'node:timers';
 import type { Http2Connection } from '../http2/index.ts';
+import { NO_STREAM_LEFT } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { Backoff } from './backoff.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
@@ -19,6 +20,8 @@ export interface Route {
 export interface Waiter {
   /** When its client gives up, in milliseconds of `performance.now()`. */
   readonly deadline: number;
+  /** Whether it may stay open for ever, as watches do; not every connection is for such calls. */
+  readonly long: boolean;
   onRoute(route: Route): void;
   onUnavailable(cause: string): void;
 }
@@ -42,7 +45,7 @@ export interface PoolOptions extends DialOptions {
   readonly dialTimeout: number;
   /** Calls that may wait at a time. */
   readonly maxWaiting: number;
-  /** Connections to the endpoint in use, opened when the ones before are at etcd's stream limit. */
+  /** Connections to the endpoint in use, opened when the ones before are at etcd's stream limit; the last for short calls. */
   readonly maxConnections: number;
   readonly observer: PoolObserver;
 }
@@ -83,10 +86,18 @@ export class Pool {
     return this.#routes.length > 0;
   }
 
-  /** The connection to use now, if there is one. */
-  route(): Route | undefined {
-    for (const route of this.#routes) if (route.connection.canOpenStream) return route;
+  /** The connection to use now, if there is one; calls that stay leave one of them to those that do not. */
+  route({ long }: Pick<Waiter, 'long'>): Route | undefined {
+    const usable = Math.min(this.#routes.length, this.#connectionsFor(long));
+    for (let i = 0; i < usable; i++) {
+      const route = this.#routes[i] as Route;
+      if (route.connection.canOpenStream) return route;
+    }
     return undefined;
+  }
+
+  #connectionsFor(long: boolean): number {
+    return this.#options.maxConnections - (long ? 1 : 0);
   }
 
   /** Waits for a connection. May answer `onUnavailable` before it returns. */
@@ -97,7 +108,7 @@ export class Pool {
       return;
     }
     this.#waiters.set(waiter, this.#deadlineTimer(waiter));
-    if (this.#routes.length > 0) this.#grow();
+    if (this.#routes.length > 0) this.#grow(waiter);
   }
 
   /** Takes a waiting call back. */
@@ -133,12 +144,13 @@ export class Pool {
   }
 
   #deadlineTimer(waiter: Waiter): NodeJS.Timeout | undefined {
-    const left = waiter.deadline - performance.now();
+    let left = waiter.deadline - performance.now();
+    left -= Math.min(DEADLINE_MARGIN_MS, left / 10);
+    // Where there are connections it is streams that are missing, and they may be for ever.
+    if (this.#routes.length > 0) left = Math.min(left, this.#options.dialTimeout);
     if (left > MAX_TIMER_MS) return undefined;
-    return schedule(
-      () => this.#fail(waiter, this.#cause),
-      Math.max(0, left - Math.min(DEADLINE_MARGIN_MS, left / 10)),
-    );
+    const cause = (): string => (this.#routes.length > 0 ? NO_STREAM_LEFT : this.#cause);
+    return schedule(() => this.#fail(waiter, cause()), Math.max(0, left));
   }
 
   #fail(waiter: Waiter, cause: string): void {
@@ -151,9 +163,9 @@ export class Pool {
   }
 
   /** Opens one more connection to the endpoint in use, if the bound allows. */
-  #grow(): void {
+  #grow({ long }: Waiter): void {
     const route = this.#routes.find(({ connection }) => !connection.closed && !connection.draining);
-    if (route === undefined || this.#dialing || this.#routes.length >= this.#options.maxConnections) return;
+    if (route === undefined || this.#dialing || this.#routes.length >= this.#connectionsFor(long)) return;
     this.#dial(route.endpoint);
   }
 
@@ -186,11 +198,15 @@ export class Pool {
   }
 
   #serveWaiters(): void {
+    let longOnes = true;
     for (const waiter of [...this.#waiters.keys()]) {
-      const route = this.route();
+      if (waiter.long && !longOnes) continue;
+      const route = this.route(waiter);
       if (route === undefined) {
-        this.#grow();
-        return;
+        this.#grow(waiter);
+        if (!waiter.long) return;
+        longOnes = false;
+        continue;
       }
       this.withdraw(waiter);
       waiter.onRoute(route);

@@ -15,6 +15,7 @@ const KEEP_BYTES = 65_536;
 
 export class StreamUpstreamCall implements ClientStream, Waiter {
   readonly deadline: number;
+  readonly long = true;
   readonly #environment: CallEnvironment;
   readonly #call: Call;
   readonly #listener: ClientStreamListener;
@@ -117,7 +118,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
   }
 
   #start(): void {
-    const route = this.#environment.pool.route();
+    const route = this.#environment.pool.route(this);
     if (route === undefined) this.#environment.pool.wait(this);
     else this.onRoute(route);
   }

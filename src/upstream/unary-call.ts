@@ -25,6 +25,7 @@ const LEADER_CHANGED = 'etcdserver: leader changed';
 
 export class UnaryUpstreamCall implements Waiter, Cancellable {
   readonly deadline: number;
+  readonly long = false;
   readonly #environment: CallEnvironment;
   readonly #request: Uint8Array;
   readonly #call: Call;
@@ -53,7 +54,7 @@ export class UnaryUpstreamCall implements Waiter, Cancellable {
 
   /** Sends the call on the connection in use, or waits for one. */
   start(): void {
-    const route = this.#environment.pool.route();
+    const route = this.#environment.pool.route(this);
     if (route === undefined) this.#environment.pool.wait(this);
     else this.onRoute(route);
   }

@@ -1,5 +1,5 @@
 /** The ends of a feed, and which of etcd's refusals is one. */
-import { Code, type Status } from '../../rpc/status.ts';
+import { Code, NO_STREAM_LEFT, type Status } from '../../rpc/status.ts';
 import type { Header } from './response.ts';
 
 /** How etcd ended a feed for good. */
@@ -13,7 +13,7 @@ export type Terminal =
  * or of one member.
  */
 export function isFinal({ code, message }: Status): boolean {
-  if (message.includes('no leader')) return true;
+  if (message.includes('no leader') || message.includes(NO_STREAM_LEFT)) return true;
   switch (code) {
     case Code.INVALID_ARGUMENT:
     case Code.NOT_FOUND:

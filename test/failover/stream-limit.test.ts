@@ -1,0 +1,50 @@
+/**
+ * An etcd that allows few streams on a connection, and clients that want more watches than all connections carry: those
+ * that get none are told why, and short calls go on.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
+import { startProxy } from '../support/proxy.ts';
+import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { b, put, WatchCall } from '../support/watch-client.ts';
+
+const LIMIT = 10;
+const CLIENTS = 100;
+
+for (const coalescing of ['on', 'off'])
+  test(`too few streams for all watches, coalescing ${coalescing}`, async () => {
+    await using etcd = await startEtcd({ args: [`--max-concurrent-streams=${LIMIT}`] });
+    const flags = ['--dial-timeout=2s', `--watch-coalescing=${coalescing}`];
+    await using proxy = await startProxy({ endpoints: etcd.endpoints, flags });
+    using direct = new RawGrpcClient(etcd.first.address);
+    using client = new RawGrpcClient(proxy.address);
+    const watches = Array.from({ length: CLIENTS }, (_, i) => {
+      const watch = new WatchCall(client);
+      watch.create({ key: b(`k${i}`) });
+      return watch;
+    });
+    const ended: string[] = [];
+    for (const watch of watches) void watch.end.then(({ code, message }) => ended.push(`${code} ${message}`));
+    // Short calls have a connection to themselves.
+    await put(client, 'other', 'v', { timeoutMs: 1500 });
+    const carried = 7 * LIMIT;
+    while (ended.length < CLIENTS - carried) await new Promise((resolve) => setTimeout(resolve, 20));
+    await put(client, 'other', 'v', { timeoutMs: 1500 });
+    assert.equal(await metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total'), carried);
+    assert.equal(ended.length, CLIENTS - carried);
+    for (const end of ended)
+      assert.match(end, /^14 .*etcd allows no more streams on its connections \(--max-concurrent-streams\)$/);
+    for (let i = 0; i < CLIENTS; i++) await put(direct, `k${i}`, 'v');
+    let told = 0;
+    for (const watch of watches) {
+      for (let response = await watch.next(); response !== undefined; response = await watch.next())
+        if (response.events.length > 0) {
+          told++;
+          break;
+        }
+    }
+    assert.equal(told, carried);
+    for (const watch of watches) watch.close();
+  });
