@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { WatchCreateRequest_FilterType } from '#gen/etcdserverpb/watch_pb.js';
 import type { WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
-import { Code } from '../../src/rpc/status.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
 import { b, span } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
 import { asked, KIB, MIB, ScriptedHub, until } from './scripted-hub.ts';
@@ -182,6 +182,26 @@ describe('clients that read too slowly', () => {
     late.go();
     assert.equal(catchUp.paused, false);
     assert.deepEqual(late.revisions, span(2, 4));
+  });
+});
+
+describe('a stream that fails again and again', () => {
+  test('is given up after six times for no reason that passes, and clients are told which', async () => {
+    const client = await at.watching('u');
+    for (let i = 1; i <= 6; i++) {
+      await until(() => at.upstream.streams.length === i, 'another stream');
+      (await at.created('u')).end(new RpcError(Code.UNKNOWN, 'nobody knows'));
+    }
+    assert.deepEqual([client.ending?.code, client.ending?.message], [Code.UNKNOWN, 'nobody knows']);
+  });
+
+  test('is opened for as long as it takes where etcd cannot be reached', async () => {
+    const client = await at.watching('u');
+    for (let i = 1; i <= 8; i++) {
+      await until(() => at.upstream.streams.length === i, 'another stream');
+      at.upstream.streams.at(-1)?.end(new RpcError(Code.UNAVAILABLE, 'no connection'));
+    }
+    assert.equal(client.ending, undefined);
   });
 });
 

@@ -18,7 +18,7 @@ import { type Header, NO_HEADER, type WatchResponse } from './response.ts';
 import { RetryDelay } from './retry-delay.ts';
 import { Subscribers } from './subscribers.ts';
 import { SyncPoint } from './sync-point.ts';
-import { isFinal, type Terminal } from './terminal.ts';
+import { isFinal, isOutage, type Terminal } from './terminal.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
 /** `gathering`: not sent to etcd yet, so that it can still start earlier. */
@@ -28,6 +28,11 @@ export type FeedState = 'gathering' | 'starting' | 'live' | 'resuming' | 'ended'
 const CATCH_UP_BYTES = 1 << 20;
 /** The same for other feeds. */
 const STALL_BYTES = 8 << 20;
+
+/** A stream that lived for so long, in milliseconds, was a good one: its end is the first of a row. */
+const LIVED_MS = 3000;
+/** After so many streams that failed soon for no known reason, clients are told. */
+const MAX_FAILURES = 6;
 
 export class Feed implements UpstreamWatchOwner {
   readonly context: FeedContext;
@@ -50,6 +55,9 @@ export class Feed implements UpstreamWatchOwner {
   tickedAt = performance.now();
   /** When etcd's own interval began; not a number once something came in between. */
   #heardAt = Number.NaN;
+  #openedAt = 0;
+  /** How often in a row the stream failed soon, in a way that no outage explains. */
+  #failures = 0;
   readonly #delay = new RetryDelay();
   #watch: UpstreamWatch | undefined;
   #timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
@@ -180,7 +188,6 @@ export class Feed implements UpstreamWatchOwner {
   }
 
   onResponse(response: WatchResponse): void {
-    this.#delay.reset();
     if (response.header.revision !== 0) this.#heard(response.header);
     if (this.state === 'ended') return;
     if (response.canceled) this.#canceled(response);
@@ -197,7 +204,11 @@ export class Feed implements UpstreamWatchOwner {
     this.#watch = undefined;
     this.context.versions.forget(this.header.member);
     if (this.state === 'ended') return;
-    if (isFinal(status)) {
+    if (performance.now() - this.#openedAt >= LIVED_MS) {
+      this.#delay.reset();
+      this.#failures = 0;
+    }
+    if (isFinal(status) || (!isOutage(status) && ++this.#failures === MAX_FAILURES)) {
       this.#finish({ kind: 'status', status });
       return;
     }
@@ -221,6 +232,7 @@ export class Feed implements UpstreamWatchOwner {
 
   #watchFrom(start: number): void {
     this.#paused = false;
+    this.#openedAt = performance.now();
     this.#watch = this.context.openWatch({ range: this.range, start, prevKv: this.prevKv }, this);
     this.flow();
   }

@@ -28,3 +28,8 @@ export function isFinal({ code, message }: Status): boolean {
       return false;
   }
 }
+
+/** Whether a status is what calls end with while etcd or the way to it fails, which passes. */
+export function isOutage({ code }: Pick<Status, 'code'>): boolean {
+  return code === Code.UNAVAILABLE || code === Code.DEADLINE_EXCEEDED || code === Code.CANCELLED;
+}

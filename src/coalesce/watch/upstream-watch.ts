@@ -83,7 +83,7 @@ export class UpstreamWatch implements ClientStreamListener {
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
       this.cancel();
-      this.#owner.onEnd(new RpcError(Code.UNAVAILABLE, 'etcd sent a malformed watch response'));
+      this.#owner.onEnd(new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response'));
     }
   }
 

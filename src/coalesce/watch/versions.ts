@@ -2,10 +2,11 @@
  * Which members' progress responses can be trusted. Before etcd 3.4.31 and 3.5.13 one could overtake events, or
  * not come at all (etcd issues 15220 and 17507). A member that is not known counts as one of those.
  */
-import { Code, RpcError } from '../../rpc/status.ts';
+import { RpcError } from '../../rpc/status.ts';
 import { headerOf } from './response.ts';
 import { RetryDelay } from './retry-delay.ts';
 import { Scanner } from './scanner.ts';
+import { isOutage } from './terminal.ts';
 
 /** How often Status is asked while it fails for reasons that pass. */
 const MAX_TRIES = 8;
@@ -62,7 +63,7 @@ export class Versions {
         break;
       } catch (error) {
         // Status may be refused to this client's token: then nothing is known, which counts as not safe.
-        if (tries === MAX_TRIES || !isPassing(RpcError.from(error))) break;
+        if (tries === MAX_TRIES || !isOutage(RpcError.from(error))) break;
       }
       await new Promise((resolve) => setTimeout(resolve, delay.next()));
     }
@@ -71,11 +72,6 @@ export class Versions {
     if (!this.#safe.has(asked)) this.#safe.set(asked, false);
     this.#safe.set(member, safe);
   }
-}
-
-/** Whether the failure is one of a connection or an outage, and says nothing about who asks. */
-function isPassing({ code }: RpcError): boolean {
-  return code === Code.UNAVAILABLE || code === Code.DEADLINE_EXCEEDED || code === Code.CANCELLED;
 }
 
 function versionIn(status: Uint8Array): string {
