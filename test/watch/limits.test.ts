@@ -139,32 +139,40 @@ describe('clients that read too slowly', () => {
     assert.deepEqual([...had, ...again.revisions], told[64]);
   });
 
-  test('stop their feed from reading etcd with 8 MiB unread, until one of them reads', async () => {
+  test('make their feed give its watch on etcd up with 8 MiB unread, until one of them has read half of it', async () => {
     const client = await at.watching('s');
     const stream = await at.created('s');
     client.stop();
     const revisions: number[] = [];
     for (let i = 0; i < 8; i++) revisions.push(at.tell(stream, 's', MIB));
-    assert.equal(stream.paused, false);
-    revisions.push(at.tell(stream, 's', MIB), at.tell(stream, 's', MIB));
-    assert.equal(stream.paused, true);
+    assert.equal(stream.cancelled, false);
+    revisions.push(at.tell(stream, 's', MIB));
+    assert.equal(stream.cancelled, true);
+    at.upstream.revision += 5;
+    await sleep(20);
+    assert.equal(at.upstream.streams.length, 1);
+    client.go(5);
+    await until(() => at.upstream.streams.length === 2, 'another watch');
     client.go();
-    assert.equal(stream.paused, false);
+    await at.created('s');
+    const backlog = await at.created('s', revisions.length + 2);
+    assert.equal(asked(backlog).start, (revisions.at(-1) as number) + 1);
+    revisions.push(at.tell(backlog, 's'));
     assert.deepEqual(client.revisions, revisions);
   });
 
-  test('stop nobody whose feed has a watcher that keeps up', async () => {
+  test('give nothing up while a watcher of their feed keeps up', async () => {
     const [client, other] = [await at.watching('s'), await at.watching('s')];
     const stream = await at.created('s');
     client.stop();
     const revisions = Array.from({ length: 20 }, () => at.tell(stream, 's', MIB));
-    assert.equal(stream.paused, false);
+    assert.equal(stream.cancelled, false);
     assert.deepEqual(other.revisions, revisions);
     client.go();
     assert.deepEqual(client.revisions, revisions);
   });
 
-  test('stop a catch-up with 1 MiB unread', async () => {
+  test('make a catch-up give its watch up with 1 MiB unread', async () => {
     start({ historyRevisions: 6 });
     await at.watching('c');
     const main = await at.created('c');
@@ -174,14 +182,29 @@ describe('clients that read too slowly', () => {
     const catchUp = await at.created('c', 2);
     late.stop();
     for (let revision = 2; revision <= 4; revision++) {
-      assert.equal(catchUp.paused, false);
+      assert.equal(catchUp.cancelled, false);
       const kv = { key: b('c'), modRevision: BigInt(revision), value: Buffer.alloc(MIB / 2) };
       catchUp.say(at.upstream.revision, { events: [{ kv }] });
     }
-    assert.equal(catchUp.paused, true);
+    assert.equal(catchUp.cancelled, true);
     late.go();
-    assert.equal(catchUp.paused, false);
+    await until(() => at.upstream.streams.length > 2, 'another watch');
     assert.deepEqual(late.revisions, span(2, 4));
+  });
+
+  test('have a new watcher on the feed that was given up served from its revision on', async () => {
+    const client = await at.watching('s');
+    const stream = await at.created('s');
+    client.stop();
+    for (let i = 0; i < 9; i++) at.tell(stream, 's', MIB);
+    at.upstream.revision += 5;
+    const fresh = await at.watching('s');
+    await until(() => at.upstream.streams.length === 2, 'another watch');
+    await at.created('s');
+    const backlog = await at.created('s', 2);
+    for (const revision of [12, 16])
+      backlog.say(16, { events: [{ kv: { key: b('s'), modRevision: BigInt(revision) } }] });
+    assert.deepEqual(fresh.revisions, [16]);
   });
 });
 

@@ -15,7 +15,7 @@ export class ScriptedClient implements ServerStream {
   ending: Status | undefined;
   /** Whether the service has stopped reading. */
   paused = false;
-  #reads = true;
+  #room = Number.POSITIVE_INFINITY;
 
   constructor(service: StreamHandler) {
     service(this, new OwnCall(WATCH_METHODS.watch, NO_METADATA, Number.POSITIVE_INFINITY));
@@ -50,12 +50,12 @@ export class ScriptedClient implements ServerStream {
 
   /** Takes no more: what is sent from now on says that there is no room. */
   stop(): void {
-    this.#reads = false;
+    this.#room = 0;
   }
 
-  /** Takes everything again. */
-  go(): void {
-    this.#reads = true;
+  /** Takes everything again, or so many messages. */
+  go(messages = Number.POSITIVE_INFINITY): void {
+    this.#room = messages;
     this.listener.onDrain();
   }
 
@@ -69,7 +69,7 @@ export class ScriptedClient implements ServerStream {
 
   send(message: Uint8Array): boolean {
     this.responses.push(fromBinary(WatchResponseSchema, message));
-    return this.#reads;
+    return --this.#room > 0;
   }
 
   sendJoined(head: Uint8Array, tail: Uint8Array): boolean {

@@ -90,6 +90,7 @@ export class Cursors {
     while (position < history.length) {
       if (watcher.sink.blocked) {
         this.#lag(watcher);
+        feed.flow();
         return;
       }
       position += deliverBacklog(watcher, history, position, feed.context);

@@ -8,6 +8,7 @@ import type { ProgressInterval } from './progress-interval.ts';
 import type { Header } from './response.ts';
 import type { Asker } from './revision-probe.ts';
 import type { WatchStats } from './stats.ts';
+import type { Turns } from './turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner, UpstreamWatchRequest } from './upstream-watch.ts';
 import type { Versions } from './versions.ts';
 import type { Watcher } from './watcher.ts';
@@ -20,6 +21,8 @@ export interface FeedContext {
   readonly versions: Versions;
   readonly fragments: FragmentLimit;
   readonly interval: ProgressInterval;
+  /** Those of catch-ups. */
+  readonly turns: Turns;
   /** Asks for the revision that etcd's member has, and whether the range may be read. */
   probe(range: KeyRange, asker: Asker): void;
   openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch;

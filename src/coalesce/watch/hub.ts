@@ -11,8 +11,9 @@
  *
  *   IdentityFeeds       the feeds of one identity: which of them serves a watcher, or whether one is started
  *     RevisionProbe       where a watch starts, and whether the client may watch
- *     Feed                one watch on etcd, opened again when its stream is lost
- *       UpstreamWatch       its stream; Versions: what progress responses of the member are worth
+ *     Feed                one watch on etcd
+ *       FeedStream          its stream, opened again when it is lost; Turns: few catch-ups begin at a time
+ *         UpstreamWatch     one stream; Versions: what progress responses of the member are worth
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others behind
  *       Subscribers         what lives on it and is no client's watcher; SyncPoint: from where on that misses nothing
@@ -33,6 +34,7 @@ import type { Identity } from './identity.ts';
 import { IdentityFeeds } from './identity-feeds.ts';
 import { ProgressInterval } from './progress-interval.ts';
 import { WatchStats } from './stats.ts';
+import { Turns } from './turns.ts';
 
 export interface WatchHubOptions {
   readonly upstream: Upstream;
@@ -46,6 +48,10 @@ export interface WatchHubOptions {
   readonly linger: number;
 }
 
+/** Catch-ups that may wait for etcd's first answer at a time, and for how long, in milliseconds; others wait for that. */
+const CATCH_UPS_AT_ONCE = 32;
+const CATCH_UP_TURN_MS = 1000;
+
 /** How long one call of the hub's own may take, in milliseconds. */
 const CALL_MS = 5000;
 
@@ -56,6 +62,7 @@ export class WatchHub {
   readonly fragments = new FragmentLimit();
   readonly budget: HistoryBudget;
   readonly interval: ProgressInterval;
+  readonly turns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
   readonly #identities = new Map<string, IdentityFeeds>();
 
   constructor(options: WatchHubOptions) {

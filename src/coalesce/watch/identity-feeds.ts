@@ -20,6 +20,7 @@ import { type Header, NO_HEADER } from './response.ts';
 import { type Asker, RevisionProbe } from './revision-probe.ts';
 import type { WatchStats } from './stats.ts';
 import type { FeedSubscriber, Subscription } from './subscribers.ts';
+import type { Turns } from './turns.ts';
 import { UpstreamWatch, type UpstreamWatchOwner, type UpstreamWatchRequest } from './upstream-watch.ts';
 import { Versions } from './versions.ts';
 import type { Watcher, WatchSink } from './watcher.ts';
@@ -37,6 +38,7 @@ export class IdentityFeeds implements FeedContext {
   readonly stats: WatchStats;
   readonly fragments: FragmentLimit;
   readonly interval: ProgressInterval;
+  readonly turns: Turns;
   readonly versions: Versions;
   readonly #streams = new Set<WatchSink>();
   readonly #leader: LeaderDetector;
@@ -55,6 +57,7 @@ export class IdentityFeeds implements FeedContext {
     this.stats = hub.stats;
     this.fragments = hub.fragments;
     this.interval = hub.interval;
+    this.turns = hub.turns;
     this.#lingering = new Lingering(hub.options.linger, (feed) => this.#close(feed));
     const { upstream, methods } = hub.options;
     this.#leader = new LeaderDetector((listener) =>

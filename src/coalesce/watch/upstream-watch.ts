@@ -57,14 +57,6 @@ export class UpstreamWatch implements ClientStreamListener {
     if (!this.#over) this.#stream.send(PROGRESS_REQUEST);
   }
 
-  pause(): void {
-    this.#stream.pause();
-  }
-
-  resume(): void {
-    this.#stream.resume();
-  }
-
   /** Gives the watch up; the owner hears no more. */
   cancel(): void {
     if (this.#over) return;
