@@ -48,7 +48,9 @@ export class Ticket implements UpstreamWatchOwner, Asker {
       // Releases of etcd differ in what they make of a negative revision.
       if (range.empty || start < 0) this.#relay();
       else {
-        if (start > 0 && feeds.remembers(range, options.prevKv, start)) this.askedStart = start;
+        // No store has revisions that a number cannot hold.
+        const asks = start > 0 && Number.isSafeInteger(start);
+        if (asks && feeds.remembers(range, options.prevKv, start)) this.askedStart = start;
         feeds.probe(range, this);
       }
     } else if (request.kind === 'cancel') feeds.probeAny(this);

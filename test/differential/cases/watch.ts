@@ -157,6 +157,18 @@ const starts: readonly Case[] = [
     await stream.take();
     stream.cancel();
   }),
+  script('watch: revisions that no store will ever have, on a key that is watched', async (script) => {
+    const stream = script.stream(watch);
+    stream.send(wish.create(at('watch/far')));
+    await stream.take();
+    for (const startRevision of [2n ** 63n - 1n, 2n ** 53n + 1n, 2n ** 53n - 1n, 1_000_000n]) {
+      stream.send(wish.create({ ...at('watch/far'), startRevision }));
+      await stream.take();
+    }
+    await script.run(putAt('watch/far', '1'));
+    await stream.take();
+    stream.cancel();
+  }),
   script('watch: a compacted revision, and life goes on', async (script) => {
     await script.runAll(['1', '2', '3'].map((value) => putAt('watch/compacted', value)));
     const now = await revision(script);
