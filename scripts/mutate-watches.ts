@@ -23,13 +23,20 @@ const COPIED = [
 /** In the order in which they are tried, the quick ones first. */
 const TESTS = [
   'parts',
-  'start',
-  'lifetimes',
+  'turns',
   'progress-questions',
+  'pasts',
+  'limits',
+  'start',
+  'metrics',
+  'lifetimes',
   'progress',
   'incumbent',
   'compaction',
   'identities',
+  'revoked',
+  'leader',
+  'protocols',
   'scale',
   'model',
 ];

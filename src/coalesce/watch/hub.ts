@@ -10,7 +10,8 @@
  * The hub knows the feeds by identity, and what all feeds share.
  *
  *   IdentityFeeds       the feeds of one identity: which of them serves a watcher, or whether one is started
- *     RevisionProbe       where a watch starts, and whether the client may watch
+ *     RevisionProbes      where a watch starts, and whether the client may watch
+ *     FeedTable           the feeds by range
  *     Feed                one watch on etcd
  *       FeedStream          its stream, opened again when it is lost; Turns: few catch-ups begin at a time
  *         UpstreamWatch     one stream; Versions: what progress responses of the member are worth

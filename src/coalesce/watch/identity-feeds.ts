@@ -9,6 +9,7 @@ import { Code } from '../../rpc/status.ts';
 import type { KeyRange } from '../key-range.ts';
 import { Feed } from './feed.ts';
 import type { FeedContext } from './feed-context.ts';
+import { FeedTable } from './feed-table.ts';
 import type { FragmentLimit } from './fragments.ts';
 import type { HistoryBudget } from './history.ts';
 import type { WatchHub } from './hub.ts';
@@ -17,16 +18,14 @@ import { LeaderDetector } from './leader-detector.ts';
 import { Lingering } from './lingering.ts';
 import type { ProgressInterval } from './progress-interval.ts';
 import { type Header, NO_HEADER } from './response.ts';
-import { type Asker, RevisionProbe } from './revision-probe.ts';
+import type { Asker } from './revision-probe.ts';
+import { RevisionProbes } from './revision-probes.ts';
 import type { WatchStats } from './stats.ts';
 import type { FeedSubscriber, Subscription } from './subscribers.ts';
 import type { Turns } from './turns.ts';
 import { UpstreamWatch, type UpstreamWatchOwner, type UpstreamWatchRequest } from './upstream-watch.ts';
 import { Versions } from './versions.ts';
 import type { Watcher, WatchSink } from './watcher.ts';
-
-/** Feeds of ranges that are looked at for one that contains a new watcher's. */
-const MAX_SEARCH = 256;
 
 /** Catch-ups for watchers whose clients did not keep up; one more ends its stream. */
 const MAX_LAGGING_CATCH_UPS = 64;
@@ -43,10 +42,10 @@ export class IdentityFeeds implements FeedContext {
   readonly #streams = new Set<WatchSink>();
   readonly #leader: LeaderDetector;
   readonly #hub: WatchHub;
-  readonly #byRange = new Map<string, Feed[]>();
-  readonly #wide = new Set<Feed>();
+  /** All of them, also those that serve nobody new. */
   readonly #feeds = new Set<Feed>();
-  readonly #probes = new Map<string, RevisionProbe>();
+  readonly #table = new FeedTable();
+  readonly #probes: RevisionProbes;
   readonly #lingering: Lingering;
 
   constructor(hub: WatchHub, identity: Identity) {
@@ -62,6 +61,9 @@ export class IdentityFeeds implements FeedContext {
     const { upstream, methods } = hub.options;
     this.#leader = new LeaderDetector((listener) =>
       upstream.stream(new OwnCall(methods.watch, identity.metadata, Number.POSITIVE_INFINITY), listener),
+    );
+    this.#probes = new RevisionProbes(identity, (request) =>
+      hub.unary(methods.range, identity.metadata, request),
     );
     this.versions = new Versions(() =>
       hub.unary(hub.options.methods.status, identity.metadata, new Uint8Array(0)),
@@ -91,27 +93,13 @@ export class IdentityFeeds implements FeedContext {
     this.#hub.released(this);
   }
 
-  /** Asks for etcd's revision and whether the client may watch the range. */
   probe(range: KeyRange, asker: Asker): void {
-    const key = this.identity.hasToken ? range.id : '';
-    let probe = this.#probes.get(key);
-    if (probe === undefined) {
-      const { range: method } = this.#hub.options.methods;
-      const read = (request: Uint8Array) => this.#hub.unary(method, this.identity.metadata, request);
-      probe = this.identity.hasToken
-        ? new RevisionProbe(read, range.start, range.rangeEnd)
-        : new RevisionProbe(read, '\0', '');
-      this.#probes.set(key, probe);
-      if (this.#probes.size > MAX_PROBES) this.#probes.delete(this.#probes.keys().next().value as string);
-    }
-    probe.ask(asker);
+    this.#probes.ask(range, asker);
   }
 
   /** Asks for etcd's revision on behalf of nothing that is watched. */
   probeAny(asker: Asker): void {
-    const probe = this.#probes.values().next().value;
-    if (probe === undefined) asker.probed({ kind: 'refused' });
-    else probe.ask(asker);
+    this.#probes.askAny(asker);
   }
 
   /**
@@ -120,8 +108,7 @@ export class IdentityFeeds implements FeedContext {
    */
   find(range: KeyRange, prevKv: boolean, next: number, header: Header): Feed | undefined {
     let found: Feed | undefined;
-    for (const feed of this.#candidates(range)) {
-      if (prevKv && !feed.prevKv) continue;
+    for (const feed of this.#table.covering(range, prevKv)) {
       if (feed.range.id === range.id) feed.startFrom(next);
       if (!feed.serves(next) || !feed.knows(header)) continue;
       if (feed.target === undefined && feed.prevKv === prevKv) return feed;
@@ -132,8 +119,7 @@ export class IdentityFeeds implements FeedContext {
 
   /** Whether a feed would serve a revision, so that etcd itself would not be asked for it. */
   remembers(range: KeyRange, prevKv: boolean, start: number): boolean {
-    for (const feed of this.#candidates(range))
-      if ((feed.prevKv || !prevKv) && feed.serves(start)) return true;
+    for (const feed of this.#table.covering(range, prevKv)) if (feed.serves(start)) return true;
     return false;
   }
 
@@ -186,9 +172,8 @@ export class IdentityFeeds implements FeedContext {
     start = true,
   ): Subscription | undefined {
     let feed: Feed | undefined;
-    for (const candidate of this.#candidates(range)) {
-      if (candidate.target !== undefined || !candidate.serves(next) || (prevKv && !candidate.prevKv))
-        continue;
+    for (const candidate of this.#table.covering(range, prevKv)) {
+      if (candidate.target !== undefined || !candidate.serves(next)) continue;
       feed = candidate;
       if (feed.state === 'live') break;
     }
@@ -235,11 +220,7 @@ export class IdentityFeeds implements FeedContext {
     this.stats.feeds++;
     if (target !== undefined) this.stats.catchUps++;
     // What etcd makes of a revision below the first is its own affair, and nobody else's.
-    if (start < 1) return feed;
-    const same = this.#byRange.get(range.id);
-    if (same === undefined) this.#byRange.set(range.id, [feed]);
-    else same.push(feed);
-    if (!range.exact) this.#wide.add(feed);
+    if (start >= 1) this.#table.add(feed);
     return feed;
   }
 
@@ -256,10 +237,7 @@ export class IdentityFeeds implements FeedContext {
 
   /** Serves nobody new; catch-ups that were to lead to it stand on their own. */
   #forget(feed: Feed): void {
-    const same = this.#byRange.get(feed.range.id)?.filter((other) => other !== feed) ?? [];
-    if (same.length === 0) this.#byRange.delete(feed.range.id);
-    else this.#byRange.set(feed.range.id, same);
-    this.#wide.delete(feed);
+    this.#table.remove(feed);
     if (this.stats.catchUps === 0) return;
     for (const other of this.#feeds) {
       if (other.target !== feed) continue;
@@ -270,21 +248,8 @@ export class IdentityFeeds implements FeedContext {
 
   /** A feed that new events of the range come from. */
   #containing(range: KeyRange, prevKv: boolean): Feed | undefined {
-    for (const feed of this.#candidates(range)) {
-      if (feed.state !== 'ended' && feed.target === undefined && (feed.prevKv || !prevKv)) return feed;
-    }
+    for (const feed of this.#table.covering(range, prevKv))
+      if (feed.state !== 'ended' && feed.target === undefined) return feed;
     return undefined;
   }
-
-  *#candidates(range: KeyRange): Iterable<Feed> {
-    yield* this.#byRange.get(range.id) ?? [];
-    let left = MAX_SEARCH;
-    for (const feed of this.#wide) {
-      if (left-- === 0) return;
-      if (feed.range.id !== range.id && feed.range.covers(range)) yield feed;
-    }
-  }
 }
-
-/** Probes of different ranges that are kept; one that is busy goes on when it is forgotten. */
-const MAX_PROBES = 1000;
