@@ -174,12 +174,17 @@ export const MUTATIONS: readonly Mutation[] = [
     'this.header.cluster !== header.cluster)\n      return false;',
     'this.header.cluster !== header.cluster)\n      return true;',
   ),
-  mutation('never-in-doubt', `${HUB}/feed.ts`, 'if (revision < this.applied) this.#doubt();', ''),
+  mutation(
+    'never-in-doubt',
+    `${HUB}/feed.ts`,
+    'if (revision < this.applied) this.#doubt();',
+    'if (revision < this.applied - 1e9) this.#doubt();',
+  ),
   mutation(
     'moves-to-a-feed-without-a-stream',
     `${HUB}/cursors.ts`,
     "if (target.state !== 'live' || target.header.cluster !== header.cluster) return;",
-    '',
+    'if (target.header.cluster !== header.cluster) return;',
   ),
   mutation(
     'progress-beyond-etcd',
@@ -200,7 +205,12 @@ export const MUTATIONS: readonly Mutation[] = [
     '',
   ),
   mutation('catch-ups-beyond-the-bound', `${HUB}/history.ts`, 'shrink(kept, goal / 2)', 'shrink(kept, 1e12)'),
-  mutation('tails-are-kept', `${HUB}/audience.ts`, 'if (this.#last === undefined) untilEndOfTurn(this);', ''),
+  mutation(
+    'tails-are-kept',
+    `${HUB}/audience.ts`,
+    'if (this.#last === undefined) untilEndOfTurn(this);',
+    'if (this.#last === batch) untilEndOfTurn(this);',
+  ),
   mutation(
     'a-refusal-is-final',
     `${HUB}/cursors.ts`,
@@ -212,7 +222,7 @@ export const MUTATIONS: readonly Mutation[] = [
     'cancel-not-answered',
     'services/watch.ts',
     'this.#reply({ header: withRevision(known, revision), id, canceled: true });',
-    '',
+    'if (revision < 0) this.#reply({ header: known, id, canceled: true });',
   ),
   mutation(
     'nobody-is-evicted',

@@ -1,6 +1,7 @@
 /** One hub for all protocols: whoever watches a key, however it speaks, shares the same watch on etcd. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
@@ -33,7 +34,9 @@ test('gRPC, gRPC-Web and Connect over HTTP/1.1 and HTTP/2 are one watch on etcd'
   assert.equal(calls.length, 7);
   assert.equal(await metric(proxy.url, 'etcd_proxy_watch_watchers'), 7);
   assert.equal(await metric(proxy.url, 'etcd_proxy_watch_feeds'), 1);
-  assert.equal(await metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total'), 1);
+  const onEtcd = (): Promise<number> => metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
+  while ((await onEtcd()) < 1) await sleep(10);
+  assert.equal(await onEtcd(), 1);
 
   const revision = await put(direct, KEY, 'v');
   await remove(direct, KEY);
