@@ -24,6 +24,9 @@ const COPIED = [
 const TESTS = [
   'parts',
   'turns',
+  'revision-probe',
+  'subscribers',
+  'progress-interval',
   'progress-questions',
   'pasts',
   'limits',
@@ -36,6 +39,7 @@ const TESTS = [
   'identities',
   'revoked',
   'leader',
+  'reauthentication',
   'protocols',
   'scale',
   'model',
