@@ -78,11 +78,7 @@ describe('sharing', () => {
   });
 
   test('errors of etcd reach every client as etcd gave them', async () => {
-    for (const fields of [
-      { key: bytes('k'), revision: 1_000_000n },
-      { key: bytes('') },
-      { key: bytes('k'), sortOrder: 7 as never },
-    ]) {
+    for (const fields of [{ key: bytes('k'), revision: 1_000_000n }, { key: bytes('') }]) {
       const request = range(fields);
       const expected = await direct.call(RANGE, [request]);
       assert.notEqual(expected.code, 0);
