@@ -160,6 +160,18 @@ describe('batches and histories', () => {
     return history;
   }
 
+  test('what lies before a watcher is counted wherever the history has been cut', () => {
+    const history = filled(new HistoryBudget(1e9), 300);
+    for (const floor of [1, 2, 70, 150, 290, 301]) {
+      history.forgetBefore(floor);
+      for (const next of [1, floor, floor + 5, 300, 301]) {
+        let cost = 0;
+        for (let at = history.find(next); at < history.length; at++) cost += history.at(at)?.cost ?? 0;
+        assert.equal(history.bytesFrom(next), cost, `from ${next}, with a floor of ${floor}`);
+      }
+    }
+  });
+
   test('the largest history gives, and the small ones keep all they have', () => {
     const budget = new HistoryBudget(100_000);
     const small = Array.from({ length: 20 }, () => filled(budget, 1));

@@ -166,9 +166,11 @@ export class Feed implements FeedStreamOwner {
 
   /** Users have come, gone or read: decides whether etcd may send more. It waits only while nobody reads. */
   flow(): void {
-    const least = this.cursors.least();
+    const nobodyReads = this.cursors.allLagging && this.subscribers.size === 0;
+    // Who is furthest behind takes a look at all who are, so it is asked only where it matters.
+    const least = nobodyReads || this.target !== undefined ? this.cursors.least() : this.applied + 1;
     if (this.target !== undefined) this.history.forgetBefore(least);
-    if (this.#full(least)) {
+    if (nobodyReads && this.#full(least)) {
       if (this.#stream.parked) return;
       this.#parkedAt = least;
       this.#stream.park();
@@ -176,9 +178,8 @@ export class Feed implements FeedStreamOwner {
     } else if (this.#stream.parked) this.#stream.unpark();
   }
 
-  /** Whether nobody reads, and there is much to read; once it was given up, until somebody has read half of that. */
+  /** Whether there is much that nobody reads; once it was given up, until somebody has read half of that. */
   #full(least: number): boolean {
-    if (!this.cursors.allLagging || this.subscribers.size > 0) return false;
     const unread = this.history.bytesFrom(least);
     const limit = this.target === undefined ? STALL_BYTES : CATCH_UP_BYTES;
     return this.#stream.parked ? least === this.#parkedAt || unread > limit / 2 : unread > limit;

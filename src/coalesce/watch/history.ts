@@ -62,6 +62,10 @@ export class History {
   readonly #budget: HistoryBudget;
   readonly #maxRevisions: number;
   #batches: Batch[] = [];
+  /** For each batch, what all batches before it cost, also those that are gone. */
+  #before: number[] = [];
+  /** What all batches ever cost. */
+  #pushed = 0;
   #head = 0;
   #released = false;
   #revisions = 0;
@@ -98,6 +102,8 @@ export class History {
   push(batch: Batch): void {
     if (this.#released) return;
     this.#batches.push(batch);
+    this.#before.push(this.#pushed);
+    this.#pushed += batch.cost;
     this.bytes += batch.cost;
     this.#budget.bytes += batch.cost;
     this.#revisions += batch.revisions;
@@ -106,9 +112,7 @@ export class History {
 
   /** The bytes of the batches that a watcher which needs this revision has before it. */
   bytesFrom(revision: number): number {
-    let bytes = 0;
-    for (let at = this.find(revision); at < this.length; at++) bytes += this.at(at)?.cost ?? 0;
-    return bytes;
+    return this.#pushed - (this.#before[this.#head + this.find(revision)] ?? this.#pushed);
   }
 
   /** Forgets the oldest batches until at most so many bytes are left. */
@@ -137,6 +141,7 @@ export class History {
     this.#batches[this.#head++] = undefined as unknown as Batch;
     if (this.#head < 64 || this.#head * 2 < this.#batches.length) return;
     this.#batches = this.#batches.slice(this.#head);
+    this.#before = this.#before.slice(this.#head);
     this.#head = 0;
   }
 }
