@@ -28,7 +28,8 @@ const WORKS: readonly (readonly [
   who: 'all' | 'proxies' | 'ours',
   rounds?: number,
 ])[] = [
-  ['1 000 watchers of a key, 1 000 puts of 256 bytes, each awaited', awaited, 'all'],
+  ['1 000 watchers of a key, 1 000 puts of 256 bytes, each awaited', awaited(1000, 256), 'all'],
+  ['1 000 watchers of a key, 3 000 puts of 1 KiB, each awaited', awaited(3000, 1024), 'all'],
   ['1 000 watchers of a key, 3 000 puts of 1 KiB, one after the other', flood(1), 'all'],
   ['1 000 watchers of a key, 3 000 puts of 1 KiB, 30 at a time', flood(30), 'all'],
   ['50 000 idle watchers on 100 streams', idle, 'proxies', 5],

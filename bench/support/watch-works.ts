@@ -20,17 +20,22 @@ export interface Result {
 
 export type Work = (contestant: Contestant, etcd: RawGrpcClient) => Promise<Result>;
 
-export const awaited: Work = async (contestant, etcd) => {
-  using load = new Load();
-  await load.open(contestant.address, 10, 1, 100, () => KEY);
-  const before = cpuSeconds(contestant.pid);
-  for (let i = 1; i <= 1000; i++) {
-    await put(etcd, 'bench/watch', 'v'.repeat(256));
-    await load.events(i * 1000);
-  }
-  const value = cpuSeconds(contestant.pid) - before;
-  return { value, text: `${value.toFixed(2)} s CPU` };
-};
+/** Puts of so many bytes, each when all watchers have had the one before: nothing can be put together. */
+export const awaited =
+  (puts: number, bytes: number): Work =>
+  async (contestant, etcd) => {
+    using load = new Load();
+    await load.open(contestant.address, 10, 1, 100, () => KEY);
+    const memory = residentBytes(contestant.pid);
+    const before = cpuSeconds(contestant.pid);
+    for (let i = 1; i <= puts; i++) {
+      await put(etcd, 'bench/watch', 'v'.repeat(bytes));
+      await load.events(i * 1000);
+    }
+    const value = cpuSeconds(contestant.pid) - before;
+    const grown = ((residentBytes(contestant.pid) - memory) / 2 ** 20).toFixed(0);
+    return { value, text: `${value.toFixed(2)} s CPU, RSS +${grown} MiB` };
+  };
 
 /** Kilobyte puts with so many under way at a time. One at a time, a server cannot put many events into a response. */
 export const flood =
