@@ -10,7 +10,7 @@ import { RawGrpcClient } from '../test/support/raw-grpc.ts';
 import { put } from '../test/support/watch-client.ts';
 import { type Contestant, startContestants } from './support/contestants.ts';
 import { cpuSeconds } from './support/cpu.ts';
-import { residentBytes } from './support/memory.ts';
+import { mib, peakOf, residentBytes } from './support/memory.ts';
 import { writeSection } from './support/report.ts';
 import { type Pace, Victim } from './support/victim.ts';
 
@@ -25,22 +25,8 @@ const CONNECTIONS = 8;
 const RETURN_MS = 200;
 const ATTACKER = `${import.meta.dirname}/support/attacker.ts`;
 
-/** The highest resident memory of a process while something goes on, in bytes. */
-async function peakOf<T>(pid: number, work: Promise<T>): Promise<{ result: T; peak: number }> {
-  let peak = residentBytes(pid);
-  const timer = setInterval(() => {
-    peak = Math.max(peak, residentBytes(pid));
-  }, 50);
-  try {
-    return { result: await work, peak };
-  } finally {
-    clearInterval(timer);
-  }
-}
-
 const pace = ({ p50, p99, failed }: Pace): string =>
   `${p50.toFixed(1)} / ${p99.toFixed(1)}${failed > 0 ? ` (${failed} failed)` : ''}`;
-const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
 /** Who attacks: so many connections, each replaced so many milliseconds after it was cut off. */
 interface Crowd {

@@ -8,7 +8,7 @@ import { b, put } from '../test/support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../test/support/watch-load.ts';
 import { StoppedReader } from '../test/watch/stopped/stopped-reader.ts';
 import type { Contestant } from './support/contestants.ts';
-import { residentBytes } from './support/memory.ts';
+import { mib, residentBytes } from './support/memory.ts';
 
 const KEY = 'bench/stopped';
 const STREAMS = 10;
@@ -74,8 +74,8 @@ export async function besideStopped(
   }
   const seconds = (performance.now() - start) / 1000;
   await counts.until(() => counts.events === (PUTS + 1) * STREAMS * WATCHERS);
-  const grown = (residentBytes(contestant.pid) - before) / 2 ** 20;
+  const grown = mib(residentBytes(contestant.pid) - before);
   const times = streams.flatMap((stream) => stream.times).sort((a, c) => a - c);
   const part = (share: number): string => (times[Math.floor(times.length * share)] ?? Number.NaN).toFixed(1);
-  return `p50 ${part(0.5)} ms, p99 ${part(0.99)} ms at ${(PUTS / seconds).toFixed(0)} puts/s, RSS +${grown.toFixed(0)} MiB`;
+  return `p50 ${part(0.5)} ms, p99 ${part(0.99)} ms at ${(PUTS / seconds).toFixed(0)} puts/s, RSS +${grown} MiB`;
 }

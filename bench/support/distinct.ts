@@ -7,7 +7,7 @@ import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { connect } from '../../test/reads/clients.ts';
 import type { Contestant } from './contestants.ts';
 import { cpuSeconds, median } from './cpu.ts';
-import { residentBytes } from './memory.ts';
+import { mib, residentBytes } from './memory.ts';
 
 /** Different keys that our proxy is asked for. */
 const KEYS = Number(process.env.BENCH_KEYS ?? 1_000_000);
@@ -42,8 +42,6 @@ async function readOnce(address: string, from: number, count: number): Promise<n
   return rate;
 }
 
-const mib = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
-
 /** The rows of the table: contestants in turns, the first one the measure, the last one with all keys. */
 export async function compareDistinct(contestants: readonly Contestant[]): Promise<string[]> {
   const results = contestants.map(({ pid }) => ({
@@ -72,8 +70,8 @@ export async function compareDistinct(contestants: readonly Contestant[]): Promi
       Math.round(rate),
       `${(rate / base).toFixed(2)}x`,
       micros.toFixed(1),
-      mib(memory),
-      mib(residentBytes(pid)),
+      `${mib(memory)} MiB`,
+      `${mib(residentBytes(pid))} MiB`,
     ];
     return `| ${row.join(' | ')} |`;
   });

@@ -5,7 +5,7 @@ import { b, type Create, put } from '../../test/support/watch-client.ts';
 import type { Contestant } from './contestants.ts';
 import { cpuSeconds } from './cpu.ts';
 import { Load } from './load.ts';
-import { residentBytes } from './memory.ts';
+import { mib, peakOf, residentBytes } from './memory.ts';
 
 const KEY: Create = { key: b('bench/watch') };
 const percentile = (sorted: readonly number[], part: number): number =>
@@ -20,21 +20,26 @@ export interface Result {
 
 export type Work = (contestant: Contestant, etcd: RawGrpcClient) => Promise<Result>;
 
+/** What a process spends on something: CPU seconds, and by how many bytes it grows at most. */
+async function spent(pid: number, work: () => Promise<void>): Promise<{ cpu: number; grown: number }> {
+  const [memory, cpu] = [residentBytes(pid), cpuSeconds(pid)];
+  const { peak } = await peakOf(pid, work());
+  return { cpu: cpuSeconds(pid) - cpu, grown: peak - memory };
+}
+
 /** Puts of so many bytes, each when all watchers have had the one before: nothing can be put together. */
 export const awaited =
   (puts: number, bytes: number): Work =>
   async (contestant, etcd) => {
     using load = new Load();
     await load.open(contestant.address, 10, 1, 100, () => KEY);
-    const memory = residentBytes(contestant.pid);
-    const before = cpuSeconds(contestant.pid);
-    for (let i = 1; i <= puts; i++) {
-      await put(etcd, 'bench/watch', 'v'.repeat(bytes));
-      await load.events(i * 1000);
-    }
-    const value = cpuSeconds(contestant.pid) - before;
-    const grown = ((residentBytes(contestant.pid) - memory) / 2 ** 20).toFixed(0);
-    return { value, text: `${value.toFixed(2)} s CPU, RSS +${grown} MiB` };
+    const { cpu, grown } = await spent(contestant.pid, async () => {
+      for (let i = 1; i <= puts; i++) {
+        await put(etcd, 'bench/watch', 'v'.repeat(bytes));
+        await load.events(i * 1000);
+      }
+    });
+    return { value: cpu, text: `${cpu.toFixed(2)} s CPU, RSS +${mib(grown)} MiB` };
   };
 
 /** Kilobyte puts with so many under way at a time. One at a time, a server cannot put many events into a response. */
@@ -43,28 +48,18 @@ export const flood =
   async (contestant, etcd) => {
     using load = new Load();
     await load.open(contestant.address, 10, 1, 100, () => KEY);
-    const memory = residentBytes(contestant.pid);
-    const before = cpuSeconds(contestant.pid);
-    let highest = memory;
-    const watch = setInterval(() => {
-      highest = Math.max(highest, residentBytes(contestant.pid));
-    }, 50);
     let failed = '';
-    try {
+    const { cpu, grown } = await spent(contestant.pid, async () => {
       for (let i = 0; i < 3000; i += writers)
         await Promise.all(Array.from({ length: writers }, () => put(etcd, 'bench/watch', 'v'.repeat(1024))));
       await load.events(3_000_000).catch((error: Error) => {
         failed = `; failed: ${error.message}`;
       });
-    } finally {
-      clearInterval(watch);
-    }
-    const cpu = cpuSeconds(contestant.pid) - before;
+    });
     const value = (cpu / load.counts.events) * 1e6;
-    const grown = ((highest - memory) / 2 ** 20).toFixed(0);
     return {
       value,
-      text: `${cpu.toFixed(2)} s CPU, ${value.toFixed(2)} µs a delivery, RSS +${grown} MiB${failed}`,
+      text: `${cpu.toFixed(2)} s CPU, ${value.toFixed(2)} µs a delivery, RSS +${mib(grown)} MiB${failed}`,
     };
   };
 
