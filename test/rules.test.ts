@@ -13,10 +13,11 @@ const ARROWS: Readonly<
 > = {
   http2: { imports: [] },
   rpc: { imports: [] },
+  etcd: { imports: ['rpc'] },
   grpc: { imports: ['http2', 'rpc'] },
   tls: { imports: [] },
-  upstream: { imports: ['http2', 'grpc', 'rpc', 'tls', 'version.ts'] },
-  coalesce: { imports: ['rpc'] },
+  upstream: { imports: ['http2', 'grpc', 'rpc', 'etcd', 'tls', 'version.ts'] },
+  coalesce: { imports: ['rpc', 'etcd'] },
   services: { imports: ['rpc', 'coalesce', 'gen'] },
   web: { imports: ['rpc', 'services', 'http2', 'gen'], types: ['grpc'] },
   listen: { imports: ['http2', 'rpc'], types: ['grpc', 'upstream'] },

@@ -34,7 +34,7 @@ export interface ClientCallListener {
 
 /** A call in progress. */
 export class ClientCall implements StreamListener {
-  readonly #listener: ClientCallListener;
+  #listener: ClientCallListener;
   readonly #stream: Http2Stream;
   readonly #receive: ReceiveLimits;
   readonly #deadline: number;
@@ -80,6 +80,11 @@ export class ClientCall implements StreamListener {
     if (this.#ended) return;
     this.#sentEnd = true;
     this.#stream.sendData(EMPTY, true);
+  }
+
+  /** Somebody else hears the answer from now on. */
+  handOver(listener: ClientCallListener): void {
+    this.#listener = listener;
   }
 
   /** Abandons the call; no further events. */

@@ -22,6 +22,8 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
   readonly #connects: Counter;
   readonly #dialFailures: Counter;
   readonly #losses: Counter;
+  readonly #switches: Counter;
+  readonly #asked: Counter<'verdict'>;
   readonly #rejected: Counter;
   readonly #limits: Counter<'limit'>;
   readonly #connections: Gauge;
@@ -50,6 +52,16 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
     this.#connects = counter('connects', 'Connections to etcd that were established.');
     this.#dialFailures = counter('dial_failures', 'Attempts to connect to etcd that failed.');
     this.#losses = counter('connections_lost', 'Connections to etcd that ended.');
+    this.#switches = counter(
+      'switches',
+      'Changes to another connection because the one in use did not serve.',
+    );
+    this.#asked = new Counter({
+      name: 'etcd_proxy_upstream_surveys_total',
+      help: 'Times endpoints were asked whether they serve, by what came of it.',
+      labelNames: ['verdict'],
+      registers,
+    });
     this.#rejected = counter(
       'waiting_rejected',
       'Calls turned away because --max-waiting-calls were waiting for a connection.',
@@ -91,6 +103,19 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
     this.#losses.inc();
     this.#connections.dec();
     this.#log.warn({ endpoint: endpoint.name, cause }, 'lost the connection to etcd');
+  }
+
+  closed(): void {
+    this.#connections.dec();
+  }
+
+  switched(from: Endpoint, to: Endpoint): void {
+    this.#switches.inc();
+    this.#log.warn({ from: from.name, to: to.name }, 'the endpoint in use does not serve, another one does');
+  }
+
+  asked(verdict: string): void {
+    this.#asked.inc({ verdict });
   }
 
   dialFailed(cause: string): void {

@@ -11,7 +11,7 @@ import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
 import { Election } from '#gen/v3electionpb/election_pb.js';
 import { Lock } from '#gen/v3lockpb/lock_pb.js';
-import type { Method, MethodKind } from '../rpc/method.ts';
+import type { Method, MethodKind, Pace } from '../rpc/method.ts';
 
 /** The services that etcd serves and the proxy forwards. */
 export const ETCD_SERVICES: readonly DescService[] = [
@@ -37,6 +37,18 @@ const REPEATABLE_STREAMS: ReadonlySet<string> = new Set([
   '/v3electionpb.Election/Observe',
 ]);
 
+/** What is neither a unary call that etcd answers at once nor a stream that ends by itself. */
+const PACES: ReadonlyMap<string, Pace> = new Map([
+  ['/etcdserverpb.Watch/Watch', 'following'],
+  ['/v3electionpb.Election/Observe', 'following'],
+  ['/etcdserverpb.Lease/LeaseKeepAlive', 'heartbeats'],
+  ['/v3lockpb.Lock/Lock', 'waiting'],
+  ['/v3electionpb.Election/Campaign', 'waiting'],
+  ['/etcdserverpb.Maintenance/Defragment', 'slow'],
+  ['/etcdserverpb.Maintenance/Hash', 'slow'],
+  ['/etcdserverpb.Maintenance/HashKV', 'slow'],
+]);
+
 const KINDS: Readonly<Record<DescMethod['methodKind'], MethodKind>> = {
   unary: 'unary',
   server_streaming: 'server_stream',
@@ -47,14 +59,16 @@ const KINDS: Readonly<Record<DescMethod['methodKind'], MethodKind>> = {
 /** The method that a descriptor describes. */
 export function methodOf(descriptor: DescMethod): Method {
   const path = `/${descriptor.parent.typeName}/${descriptor.name}`;
+  const kind = KINDS[descriptor.methodKind];
   return {
     path,
     service: descriptor.parent.typeName,
     name: descriptor.name,
-    kind: KINDS[descriptor.methodKind],
+    kind,
     idempotent:
       descriptor.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ||
       REPEATABLE_STREAMS.has(path),
+    pace: PACES.get(path) ?? (kind === 'unary' ? 'prompt' : 'slow'),
   };
 }
 
@@ -63,5 +77,5 @@ export function methodOf(descriptor: DescMethod): Method {
  * name of its own, so that strangers' paths cannot grow the table of series.
  */
 export function unknownMethod(path: string): Method {
-  return { path, service: 'unknown', name: 'unknown', kind: 'bidi_stream', idempotent: false };
+  return { path, service: 'unknown', name: 'unknown', kind: 'bidi_stream', idempotent: false, pace: 'slow' };
 }

@@ -1,22 +1,29 @@
 /** Delays between attempts: exponential, jittered so that many proxies do not return in step, bounded. */
 
-const FIRST_MS = 100;
 const FACTOR = 1.6;
-const MAX_MS = 3000;
 const JITTER = 0.2;
 
 export class Backoff {
-  #delay = FIRST_MS;
+  readonly #first: number;
+  readonly #most: number;
+  #delay: number;
+
+  /** Delays from `first` to `most` milliseconds, more or less. */
+  constructor(first: number, most: number) {
+    this.#first = first;
+    this.#most = most;
+    this.#delay = first;
+  }
 
   /** Milliseconds to wait before the next attempt. */
   next(): number {
     const delay = this.#delay * (1 - JITTER + Math.random() * 2 * JITTER);
-    this.#delay = Math.min(this.#delay * FACTOR, MAX_MS);
+    this.#delay = Math.min(this.#delay * FACTOR, this.#most);
     return delay;
   }
 
   /** The last attempt was a success: the next failure starts with the shortest delay. */
   reset(): void {
-    this.#delay = FIRST_MS;
+    this.#delay = this.#first;
   }
 }

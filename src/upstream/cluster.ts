@@ -53,9 +53,9 @@ export class Cluster implements Upstream {
     this.#pool.start();
   }
 
-  /** Whether an endpoint is connected. */
-  get connected(): boolean {
-    return this.#pool.connected;
+  /** The endpoint in use, if there is one. */
+  get current(): Endpoint | undefined {
+    return this.#pool.current;
   }
 
   unary(request: Uint8Array, call: Call): Promise<Uint8Array> {

@@ -44,7 +44,7 @@ export interface DialOptions {
 
 /** One attempt to connect, and then the watch over the connection it made. */
 export class Dial implements ConnectionListener {
-  readonly #owner: ConnectionOwner;
+  #owner: ConnectionOwner;
   readonly #endpoint: Endpoint;
   readonly #connection: Http2Connection;
   readonly #timer: NodeJS.Timeout;
@@ -62,6 +62,11 @@ export class Dial implements ConnectionListener {
     });
     this.#connection = new Http2Connection(socket, 'client', this, http2);
     this.#timer = setTimeout(() => this.#giveUp(dialTimeout), dialTimeout);
+  }
+
+  /** Somebody else hears what becomes of the connection from now on. */
+  handOver(owner: ConnectionOwner): void {
+    this.#owner = owner;
   }
 
   /** Ends the attempt or the connection without a word to the owner. */

@@ -1,35 +1,28 @@
 /**
- * Chooses the connection that a call travels on. One endpoint, picked at random, serves everything until it
- * fails; then the next one does. While none answers, calls wait here, boundedly, and the pool keeps trying.
+ * Chooses the connection that a call travels on. One endpoint, the one that `Choice` has chosen, serves everything. While
+ * there is none, calls wait here, boundedly.
  */
-import { setTimeout as schedule } from 'node:timers';
 import type { Http2Connection } from '../http2/index.ts';
 import { NO_STREAM_LEFT } from '../rpc/status.ts';
-import { MAX_TIMER_MS } from '../rpc/timer.ts';
-import { Backoff } from './backoff.ts';
+import type { Candidate } from './candidate.ts';
+import { type Accuser, Choice, type ChoiceOwner } from './choice.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
-
-/** A connection that can take a call, and whose it is. */
-export interface Route {
-  readonly connection: Http2Connection;
-  readonly endpoint: Endpoint;
-}
-
-/** A call without a connection yet. Hears one of the two, once, unless it is withdrawn. */
-export interface Waiter {
-  /** When its client gives up, in milliseconds of `performance.now()`. */
-  readonly deadline: number;
-  /** Whether it may stay open for ever, as watches do; not every connection is for such calls. */
-  readonly long: boolean;
-  onRoute(route: Route): void;
-  onUnavailable(cause: string): void;
-}
+import { LeftRoutes } from './left-routes.ts';
+import { Route } from './route.ts';
+import type { Verdict } from './survey.ts';
+import { type Waiter, WaitingCalls } from './waiting-calls.ts';
 
 /** Is told of changes worth a log line or a count. */
 export interface PoolObserver {
   connected(endpoint: Endpoint): void;
   lost(endpoint: Endpoint, cause: string): void;
+  /** A connection that was left for another one has closed. */
+  closed(): void;
+  /** Another connection is used from now on, because this one does not serve. */
+  switched(from: Endpoint, to: Endpoint): void;
+  /** Endpoints were asked whether they serve; the kind of the verdict. */
+  asked(verdict: Verdict['kind']): void;
   dialFailed(cause: string): void;
   /** A call was turned away because {@link PoolOptions.maxWaiting} calls were waiting. */
   waitingFull(): void;
@@ -50,22 +43,19 @@ export interface PoolOptions extends DialOptions {
   readonly observer: PoolObserver;
 }
 
-/** A waiting call fails this long before its client gives up, so that the client learns why. Milliseconds. */
-const DEADLINE_MARGIN_MS = 50;
-
 /** A connection that lived shorter than this counts as a failed attempt. Milliseconds. */
 const SETTLED_MS = 1000;
 
-export class Pool {
+export class Pool implements ChoiceOwner {
+  /** The connections in use, all to one endpoint. */
+  routes: Route[] = [];
   readonly #options: PoolOptions;
-  readonly #waiters = new Map<Waiter, NodeJS.Timeout | undefined>();
-  readonly #backoff = new Backoff();
-  #routes: Route[] = [];
-  #dials = new Set<Dial>();
-  /** Endpoints left to try in this round; the round is over when it is empty and no dial is under way. */
-  #untried: Endpoint[];
-  #dialing = false;
-  #retry: NodeJS.Timeout | undefined;
+  readonly #choice: Choice;
+  readonly #waiting = new WaitingCalls();
+  readonly #left = new LeftRoutes();
+  readonly #dials = new Set<Dial>();
+  /** One more connection to the endpoint in use that is being opened. */
+  #growth: Dial | undefined;
   #downSince = performance.now();
   #connectedAt = 0;
   #cause = 'not connected yet';
@@ -73,24 +63,24 @@ export class Pool {
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#untried = shuffled(options.endpoints);
+    this.#choice = new Choice(options.endpoints, this);
   }
 
   /** Starts connecting. etcd need not be up. */
   start(): void {
-    this.#dialNext();
+    this.#choice.start();
   }
 
-  /** Whether a call could be sent now. */
-  get connected(): boolean {
-    return this.#routes.length > 0;
+  /** The endpoint in use. */
+  get current(): Endpoint | undefined {
+    return this.routes[0]?.endpoint;
   }
 
-  /** The connection to use now, if there is one; calls that stay leave one of them to those that do not. */
+  /** The connection to use now, if there is one; the last of all that may be is for calls that end soon. */
   route({ long }: Pick<Waiter, 'long'>): Route | undefined {
-    const usable = Math.min(this.#routes.length, this.#connectionsFor(long));
+    const usable = Math.min(this.routes.length, this.#connectionsFor(long));
     for (let i = 0; i < usable; i++) {
-      const route = this.#routes[i] as Route;
+      const route = this.routes[i] as Route;
       if (route.connection.canOpenStream) return route;
     }
     return undefined;
@@ -107,35 +97,69 @@ export class Pool {
       waiter.onUnavailable(refusal);
       return;
     }
-    this.#waiters.set(waiter, this.#deadlineTimer(waiter));
-    if (this.#routes.length > 0) this.#grow(waiter);
+    // Where there are connections it is streams that are missing, and they may be for ever.
+    const atMost = this.routes.length > 0 ? this.#options.dialTimeout : Number.POSITIVE_INFINITY;
+    this.#waiting.add(waiter, atMost, () => (this.routes.length > 0 ? NO_STREAM_LEFT : this.#cause));
+    if (this.routes.length > 0) this.#grow(waiter);
   }
 
   /** Takes a waiting call back. */
   withdraw(waiter: Waiter): void {
-    const timer = this.#waiters.get(waiter);
-    if (timer !== undefined) clearTimeout(timer);
-    this.#waiters.delete(waiter);
+    this.#waiting.withdraw(waiter);
+  }
+
+  /** A call on a route was refused for a reason that may be the member's: does another one serve? */
+  accuse(route: Route, accuser?: Accuser): void {
+    if (this.routes.includes(route)) this.#choice.accuse(accuser);
+    else accuser?.onJudged(!this.#closed);
   }
 
   /** Closes every connection and fails what waits. */
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#retry);
+    this.#choice.close();
     for (const dial of this.#dials) dial.close();
     this.#dials.clear();
-    this.#routes = [];
-    this.#failWaiters('the proxy is shutting down');
+    this.routes = [];
+    this.#waiting.failAll('the proxy is shutting down');
+  }
+
+  dial(endpoint: Endpoint, owner: ConnectionOwner): Dial {
+    return new Dial(endpoint, this.#options, owner);
+  }
+
+  onDialFailed(cause: string): void {
+    if (this.routes.length === 0) this.#cause = cause;
+    this.#options.observer.dialFailed(cause);
+  }
+
+  onAsked(verdict: Verdict['kind']): void {
+    this.#options.observer.asked(verdict);
+  }
+
+  onNoneConnected(): void {
+    if (this.#outage() >= this.#options.dialTimeout) this.#waiting.failAll(this.#cause);
+  }
+
+  onChosen({ endpoint, connection, dial }: Candidate): void {
+    const left = this.routes;
+    const [from] = left;
+    if (from !== undefined) this.#options.observer.switched(from.endpoint, endpoint);
+    this.routes = [];
+    this.#closeGrowth();
+    this.#dials.add(dial);
+    this.#connected(dial, connection as Http2Connection, endpoint);
+    for (const route of left) this.#left.leave(route);
   }
 
   /** Why a call may not even wait, if so. */
   #refusal(): string | undefined {
     if (this.#closed) return 'the proxy is shutting down';
-    if (this.#waiters.size >= this.#options.maxWaiting) {
+    if (this.#waiting.size >= this.#options.maxWaiting) {
       this.#options.observer.waitingFull();
       return `too many calls are waiting for a connection to etcd (${this.#cause})`;
     }
-    const hopeless = this.#retry !== undefined && this.#outage() >= this.#options.dialTimeout;
+    const hopeless = this.#choice.resting && this.#outage() >= this.#options.dialTimeout;
     return hopeless ? this.#cause : undefined;
   }
 
@@ -143,63 +167,56 @@ export class Pool {
     return performance.now() - this.#downSince;
   }
 
-  #deadlineTimer(waiter: Waiter): NodeJS.Timeout | undefined {
-    let left = waiter.deadline - performance.now();
-    left -= Math.min(DEADLINE_MARGIN_MS, left / 10);
-    // Where there are connections it is streams that are missing, and they may be for ever.
-    if (this.#routes.length > 0) left = Math.min(left, this.#options.dialTimeout);
-    if (left > MAX_TIMER_MS) return undefined;
-    const cause = (): string => (this.#routes.length > 0 ? NO_STREAM_LEFT : this.#cause);
-    return schedule(() => this.#fail(waiter, cause()), Math.max(0, left));
-  }
-
-  #fail(waiter: Waiter, cause: string): void {
-    this.withdraw(waiter);
-    waiter.onUnavailable(cause);
-  }
-
-  #failWaiters(cause: string): void {
-    for (const waiter of [...this.#waiters.keys()]) this.#fail(waiter, cause);
+  #connected(dial: Dial, connection: Http2Connection, endpoint: Endpoint): void {
+    dial.handOver({
+      onConnected: () => {}, // it is
+      onFailed: () => {},
+      onLost: (lost, cause) => this.#lost(dial, lost, endpoint, cause),
+      onStreamSlots: () => this.#serveWaiting(),
+      onLimit: (limit) => this.#options.observer.limitReached(limit),
+      onFault: (error) => this.#options.observer.fault(error),
+    });
+    this.#connectedAt = performance.now();
+    this.routes.push(new Route(connection, endpoint, () => this.#choice.heed()));
+    this.#options.observer.connected(endpoint);
+    this.#serveWaiting();
   }
 
   /** Opens one more connection to the endpoint in use, if the bound allows. */
-  #grow({ long }: Waiter): void {
-    const route = this.#routes.find(({ connection }) => !connection.closed && !connection.draining);
-    if (route === undefined || this.#dialing || this.#routes.length >= this.#connectionsFor(long)) return;
-    this.#dial(route.endpoint);
-  }
-
-  #dialNext(): void {
-    const endpoint = this.#untried.shift();
-    if (endpoint !== undefined) this.#dial(endpoint);
-    else this.#roundFailed();
-  }
-
-  #dial(endpoint: Endpoint): void {
-    this.#dialing = true;
-    const owner: ConnectionOwner = {
-      onConnected: (connection) => this.#connected({ connection, endpoint }),
-      onFailed: (cause) => this.#failed(dial, cause),
-      onLost: (connection, cause) => this.#lost(dial, connection, cause),
-      onStreamSlots: () => this.#serveWaiters(),
+  #grow({ long }: Pick<Waiter, 'long'>): void {
+    const route = this.routes.find(({ connection }) => !connection.closed && !connection.draining);
+    if (route === undefined || this.#growth !== undefined) return;
+    if (this.routes.length >= this.#connectionsFor(long)) return;
+    const { endpoint } = route;
+    const dial = this.dial(endpoint, {
+      onConnected: (connection) => {
+        this.#growth = undefined;
+        this.#connected(dial, connection, endpoint);
+      },
+      onFailed: (cause) => {
+        this.#growth = undefined;
+        this.#dials.delete(dial);
+        this.onDialFailed(cause);
+      },
+      onLost: () => {}, // not before it is connected
+      onStreamSlots: () => {},
       onLimit: (limit) => this.#options.observer.limitReached(limit),
       onFault: (error) => this.#options.observer.fault(error),
-    };
-    const dial = new Dial(endpoint, this.#options, owner);
+    });
+    this.#growth = dial;
     this.#dials.add(dial);
   }
 
-  #connected(route: Route): void {
-    this.#dialing = false;
-    this.#connectedAt = performance.now();
-    this.#routes.push(route);
-    this.#options.observer.connected(route.endpoint);
-    this.#serveWaiters();
+  #closeGrowth(): void {
+    if (this.#growth === undefined) return;
+    this.#growth.close();
+    this.#dials.delete(this.#growth);
+    this.#growth = undefined;
   }
 
-  #serveWaiters(): void {
+  #serveWaiting(): void {
     let longOnes = true;
-    for (const waiter of [...this.#waiters.keys()]) {
+    for (const waiter of this.#waiting.all()) {
       if (waiter.long && !longOnes) continue;
       const route = this.route(waiter);
       if (route === undefined) {
@@ -213,55 +230,20 @@ export class Pool {
     }
   }
 
-  #failed(dial: Dial, cause: string): void {
-    this.#dials.delete(dial);
-    this.#dialing = false;
-    this.#cause = cause;
-    this.#options.observer.dialFailed(cause);
-    if (this.#closed || this.#routes.length > 0) return;
-    this.#dialNext();
-  }
-
-  #lost(dial: Dial, connection: Http2Connection, cause: string): void {
+  #lost(dial: Dial, connection: Http2Connection, endpoint: Endpoint, cause: string): void {
     if (connection.closed) this.#dials.delete(dial);
-    const route = this.#routes.find((candidate) => candidate.connection === connection);
-    if (route === undefined || this.#closed) return;
-    this.#routes = this.#routes.filter((candidate) => candidate !== route);
-    this.#cause = `${route.endpoint.name}: ${cause}`;
-    this.#options.observer.lost(route.endpoint, cause);
-    if (this.#routes.length === 0) this.#startRound(route.endpoint);
-  }
-
-  /** Tries every endpoint, the one that just failed last. */
-  #startRound(failed: Endpoint): void {
-    const settled = performance.now() - this.#connectedAt >= SETTLED_MS;
-    if (settled) this.#backoff.reset();
+    if (this.#closed) return;
+    const route = this.routes.find((candidate) => candidate.connection === connection);
+    if (route === undefined) {
+      if (connection.closed && this.#left.closed(connection)) this.#options.observer.closed();
+      return;
+    }
+    this.routes = this.routes.filter((candidate) => candidate !== route);
+    this.#cause = `${endpoint.name}: ${cause}`;
+    this.#options.observer.lost(endpoint, cause);
+    if (this.routes.length > 0) return;
     this.#downSince = performance.now();
-    this.#untried = [...shuffled(this.#options.endpoints.filter((endpoint) => endpoint !== failed)), failed];
-    if (this.#dialing) return; // its end decides how the round goes on
-    if (settled) this.#dialNext();
-    else this.#retryLater();
+    this.#closeGrowth();
+    this.#choice.lost(endpoint, performance.now() - this.#connectedAt >= SETTLED_MS);
   }
-
-  #roundFailed(): void {
-    if (this.#outage() >= this.#options.dialTimeout) this.#failWaiters(this.#cause);
-    this.#untried = shuffled(this.#options.endpoints);
-    this.#retryLater();
-  }
-
-  #retryLater(): void {
-    this.#retry = schedule(() => {
-      this.#retry = undefined;
-      this.#dialNext();
-    }, this.#backoff.next());
-  }
-}
-
-function shuffled<T>(items: readonly T[]): T[] {
-  const copy = [...items];
-  for (let i = copy.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [copy[i], copy[j]] = [copy[j] as T, copy[i] as T];
-  }
-  return copy;
 }

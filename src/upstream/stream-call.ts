@@ -1,39 +1,50 @@
 /**
- * A streaming call to etcd. Until etcd has answered anything, the messages sent so far are kept, so that a stream
- * that broke before it did anything can be opened again elsewhere without the client noticing.
+ * A streaming call to etcd. As long as the messages without an answer are kept, a stream that broke, or whose endpoint
+ * does not serve, is opened again elsewhere without the client noticing.
  */
+import { refusalIn } from '../etcd/words.ts';
 import { ClientCall, type Ending } from '../grpc/client-call.ts';
 import type { Call, ClientStream, ClientStreamListener } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import type { Pace } from '../rpc/method.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
-import type { Route, Waiter } from './pool.ts';
+import type { Accuser } from './choice.ts';
+import { KeptMessages } from './kept-messages.ts';
 import { requestBlock } from './request-block.ts';
+import type { Lasting, Route } from './route.ts';
+import type { Asked } from './unanswered.ts';
 import type { CallEnvironment } from './unary-call.ts';
+import type { Waiter } from './waiting-calls.ts';
 
-/** Bytes of messages kept for a second try, and accepted before there is a connection. */
-const KEEP_BYTES = 65_536;
-
-export class StreamUpstreamCall implements ClientStream, Waiter {
+export class StreamUpstreamCall implements ClientStream, Waiter, Lasting, Asked, Accuser {
   readonly deadline: number;
   readonly long = true;
+  askedAt = 0;
+  before: Asked | undefined = undefined;
+  after: Asked | undefined = undefined;
+  listed = false;
   readonly #environment: CallEnvironment;
   readonly #call: Call;
   readonly #listener: ClientStreamListener;
+  readonly #pace: Pace;
+  readonly #kept: KeptMessages;
+  #route: Route | undefined;
   #stream: ClientCall | undefined;
   #attempts = 0;
-  /** What was sent so far; `undefined` when etcd has answered or it grew too large: no second try then. */
-  #kept: Uint8Array[] | undefined = [];
-  #keptBytes = 0;
   #halfClosed = false;
   #paused = false;
   #over = false;
   #blocked = false;
+  /** How the latest attempt ended, while it is being found out whether there is somebody to ask again. */
+  #ending: Ending | undefined;
 
   constructor(environment: CallEnvironment, call: Call, listener: ClientStreamListener) {
     this.deadline = call.deadline;
     this.#environment = environment;
     this.#call = call;
     this.#listener = listener;
+    this.#pace = call.method.pace;
+    this.#kept = new KeptMessages(this.#pace === 'heartbeats');
     this.#start();
   }
 
@@ -48,10 +59,14 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
       this.deadline,
       endpoint.name,
     );
+    this.#route = route;
     this.#stream = stream;
+    if (this.#pace !== 'slow') route.lasting.add(this);
     if (this.#paused) stream.pause();
     let room = true;
-    for (const message of this.#kept ?? []) room = stream.send(message, false);
+    for (const message of this.#kept.messages) room = stream.send(message, false);
+    this.#due();
+    this.#kept.sent();
     if (this.#halfClosed) stream.halfClose();
     if (this.#blocked && room) {
       this.#blocked = false;
@@ -66,9 +81,13 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
 
   send(message: Uint8Array): boolean {
     if (this.#over) return true;
-    this.#keep(message);
-    if (this.#stream) return this.#stream.send(message, false);
-    this.#blocked = this.#kept === undefined || this.#keptBytes > KEEP_BYTES;
+    this.#kept.add(message);
+    if (this.#stream) {
+      this.#kept.sent();
+      this.#due();
+      return this.#stream.send(message, false);
+    }
+    this.#blocked = this.#kept.full;
     return !this.#blocked;
   }
 
@@ -82,7 +101,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
     if (this.#over) return;
     this.#over = true;
     this.#environment.pool.withdraw(this);
-    this.#stream?.cancel();
+    this.#giveUpAttempt();
   }
 
   pause(): void {
@@ -100,7 +119,12 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
   }
 
   onMessage(message: Uint8Array): void {
-    this.#kept = undefined;
+    this.#attempts = 0;
+    this.#kept.answered();
+    if (this.listed) {
+      this.#route?.unanswered.answered(this);
+      this.#due();
+    }
     this.#listener.onMessage(message);
   }
 
@@ -109,12 +133,38 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
     this.#listener.onDrain();
   }
 
+  /** It would hear nothing more: it is opened again elsewhere, or ends so that its client can. */
+  onLeft(): void {
+    if (this.#stream === undefined || this.#pace === 'slow') return;
+    const left = this.#route?.endpoint.name ?? '';
+    this.#giveUpAttempt();
+    if (this.#kept.complete) this.#again();
+    else this.#end(leftStatus(left), NO_METADATA);
+  }
+
   onEnding(ending: Ending): void {
+    const route = this.#route as Route;
     this.#stream = undefined;
-    if (this.#mayRetry(ending)) {
-      this.#environment.observer.retried(this.#call.method);
-      this.#start();
+    route.lasting.delete(this);
+    route.unanswered.answered(this);
+    if (this.#mayRetry(ending)) this.#again();
+    else if (ending.answered && refusalIn(ending.status) !== undefined) {
+      this.#ending = ending;
+      this.#environment.pool.accuse(route, this);
     } else this.#end(ending.status, ending.trailers);
+  }
+
+  onJudged(again: boolean): void {
+    const ending = this.#ending;
+    this.#ending = undefined;
+    if (ending === undefined || this.#over) return;
+    const { idempotent } = this.#call.method;
+    const room = this.#attempts < this.#environment.maxAttempts;
+    if (again && room && this.#kept.complete && (idempotent || refusalIn(ending.status)?.noEffect))
+      this.#again();
+    else if (again && this.#pace === 'following')
+      this.#end(leftStatus(this.#route?.endpoint.name ?? ''), NO_METADATA);
+    else this.#end(ending.status, ending.trailers);
   }
 
   #start(): void {
@@ -123,16 +173,25 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
     else this.onRoute(route);
   }
 
-  /** Remembers a message while a second try is possible; before there is a connection this is also the queue. */
-  #keep(message: Uint8Array): void {
-    if (this.#kept === undefined) return;
-    this.#kept.push(message);
-    this.#keptBytes += message.length;
-    if (this.#stream && this.#keptBytes > KEEP_BYTES) this.#kept = undefined;
+  #again(): void {
+    this.#environment.observer.retried(this.#call.method);
+    this.#start();
+  }
+
+  /** Where each message has an answer: one is due as long as messages have none. */
+  #due(): void {
+    if (this.#pace === 'heartbeats' && !this.listed && this.#kept.unanswered > 0) this.#route?.asks(this);
+  }
+
+  #giveUpAttempt(): void {
+    this.#route?.lasting.delete(this);
+    this.#route?.unanswered.givenUp(this);
+    this.#stream?.cancel();
+    this.#stream = undefined;
   }
 
   #mayRetry(ending: Ending): boolean {
-    if (ending.answered || this.#over || this.#kept === undefined) return false;
+    if (ending.answered || this.#over || !this.#kept.complete) return false;
     if (this.#attempts >= this.#environment.maxAttempts) return false;
     return ending.unprocessed || (this.#call.method.idempotent && ending.status.code === Code.UNAVAILABLE);
   }
@@ -142,4 +201,8 @@ export class StreamUpstreamCall implements ClientStream, Waiter {
     this.#over = true;
     this.#listener.onEnd(status, trailers);
   }
+}
+
+function leftStatus(endpoint: string): RpcError {
+  return new RpcError(Code.UNAVAILABLE, `etcd (${endpoint}) does not serve; another endpoint does`);
 }

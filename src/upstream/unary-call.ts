@@ -1,15 +1,21 @@
 /**
- * A unary call to etcd, with the failures of connections hidden where that is safe: a call that etcd certainly
- * did not process, and one that changes nothing, is sent again; a write whose fate is unknown never is.
+ * A unary call to etcd, with the failures of connections and members hidden where that is safe: a call that etcd
+ * certainly did not process, and one that changes nothing, is sent again; a write whose fate is unknown never is.
  */
-import { ClientCall, type Ending } from '../grpc/client-call.ts';
+import { namesLease } from '../etcd/lease-field.ts';
+import { LEADER_CHANGED, refusalIn } from '../etcd/words.ts';
+import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import { Code, RpcError } from '../rpc/status.ts';
+import type { Accuser } from './choice.ts';
 import type { UpstreamObserver } from './cluster.ts';
-import type { Pool, Route, Waiter } from './pool.ts';
+import type { Pool } from './pool.ts';
 import { requestBlock } from './request-block.ts';
+import type { Lasting, Route } from './route.ts';
+import type { Asked } from './unanswered.ts';
+import type { Waiter } from './waiting-calls.ts';
 
 /** What calls to etcd share. */
 export interface CallEnvironment {
@@ -20,21 +26,26 @@ export interface CallEnvironment {
   readonly maxAttempts: number;
 }
 
-/** etcd's answer to a linearizable read that an election interrupted: nothing was done, asking again is right. */
-const LEADER_CHANGED = 'etcdserver: leader changed';
-
-export class UnaryUpstreamCall implements Waiter, Cancellable {
+export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Lasting, Accuser {
   readonly deadline: number;
-  readonly long = false;
+  readonly long: boolean;
+  askedAt = 0;
+  before: Asked | undefined = undefined;
+  after: Asked | undefined = undefined;
+  listed = false;
   readonly #environment: CallEnvironment;
   readonly #request: Uint8Array;
   readonly #call: Call;
   readonly #resolve: (reply: Uint8Array) => void;
   readonly #reject: (error: RpcError) => void;
+  #route: Route | undefined;
   #attempt: ClientCall | undefined;
+  /** Attempts at a `waiting` call on endpoints that were left. See {@link onLeft}. */
+  #earlier: ClientCall[] = [];
   #attempts = 0;
-  #sentAt = 0;
   #reply: Uint8Array | undefined;
+  /** How the latest attempt ended, while it is being found out whether there is somebody to ask again. */
+  #ending: Ending | undefined;
 
   constructor(
     environment: CallEnvironment,
@@ -44,6 +55,7 @@ export class UnaryUpstreamCall implements Waiter, Cancellable {
     reject: (error: RpcError) => void,
   ) {
     this.deadline = call.deadline;
+    this.long = call.method.pace === 'waiting';
     this.#environment = environment;
     this.#request = request;
     this.#call = call;
@@ -62,8 +74,12 @@ export class UnaryUpstreamCall implements Waiter, Cancellable {
   onRoute(route: Route): void {
     const { endpoint, connection } = route;
     this.#attempts++;
-    this.#sentAt = performance.now();
     this.#reply = undefined;
+    this.#route = route;
+    const { pace } = this.#call.method;
+    if (pace === 'prompt') route.asks(this);
+    else this.askedAt = performance.now();
+    if (pace === 'waiting') route.lasting.add(this);
     this.#attempt = new ClientCall(
       connection,
       requestBlock(endpoint, this.#call),
@@ -81,8 +97,27 @@ export class UnaryUpstreamCall implements Waiter, Cancellable {
 
   cancel(): void {
     this.#environment.pool.withdraw(this);
-    this.#attempt?.cancel();
+    this.#giveUpAttempt();
+    for (const attempt of this.#earlier) attempt.cancel();
+    this.#ending = undefined;
     this.#fail(new RpcError(Code.CANCELLED, 'context canceled'));
+  }
+
+  /**
+   * What changes nothing is asked elsewhere; a write ends where it was sent. A `Lock` with a lease is asked elsewhere too,
+   * but the first attempt is not cancelled: its member would delete the key, which both attempts share.
+   */
+  onLeft(): void {
+    const { idempotent, pace } = this.#call.method;
+    if (this.#attempt === undefined || this.#attempts >= this.#environment.maxAttempts) return;
+    if (pace === 'waiting' && namesLease(this.#request)) {
+      this.#attempt.handOver(DEAF);
+      this.#earlier.push(this.#attempt);
+      this.#attempt = undefined;
+      this.#route?.lasting.delete(this);
+    } else if (idempotent) this.#giveUpAttempt();
+    else return;
+    this.#again();
   }
 
   onHeaders(metadata: Metadata): void {
@@ -98,47 +133,98 @@ export class UnaryUpstreamCall implements Waiter, Cancellable {
   }
 
   onEnding(ending: Ending): void {
+    const route = this.#route as Route;
+    const { code } = ending.status;
+    if (code === Code.DEADLINE_EXCEEDED) route.unanswered.givenUp(this);
+    else route.unanswered.answered(this);
+    route.lasting.delete(this);
     this.#attempt = undefined;
-    this.#environment.observer.answered(
-      this.#call.method,
-      ending.status.code,
-      performance.now() - this.#sentAt,
-    );
-    if (this.#mayRetry(ending)) {
-      this.#environment.observer.retried(this.#call.method);
-      this.start();
+    this.#environment.observer.answered(this.#call.method, code, performance.now() - this.askedAt);
+    if (code === Code.OK) this.#succeed(ending);
+    else if (ending.answered) this.#refused(route, ending);
+    else if (this.#mayRepeat(ending.unprocessed) && isBroken(ending)) this.#again();
+    else this.#failWith(ending);
+  }
+
+  onJudged(again: boolean): void {
+    const ending = this.#ending;
+    if (ending === undefined) return;
+    this.#ending = undefined;
+    if (again) this.#again();
+    else this.#failWith(ending);
+  }
+
+  /** etcd has refused the call: perhaps another member would not. */
+  #refused(route: Route, ending: Ending): void {
+    const { pool } = this.#environment;
+    const refusal = refusalIn(ending.status);
+    if (refusal === undefined) {
+      const repeat = ending.status.message === LEADER_CHANGED && this.#mayRepeat(false);
+      if (repeat) this.#again();
+      else this.#failWith(ending);
+    } else if (this.#mayRepeat(refusal.noEffect)) {
+      this.#ending = ending;
+      pool.accuse(route, this);
+    } else {
+      this.#failWith(ending);
+      pool.accuse(route);
+    }
+  }
+
+  /** @param noEffect whether etcd has certainly done nothing */
+  #mayRepeat(noEffect: boolean): boolean {
+    if (this.#call.cancelled || this.#attempts >= this.#environment.maxAttempts) return false;
+    return noEffect || this.#call.method.idempotent;
+  }
+
+  #again(): void {
+    this.#environment.observer.retried(this.#call.method);
+    this.start();
+  }
+
+  #giveUpAttempt(): void {
+    this.#route?.lasting.delete(this);
+    this.#route?.unanswered.givenUp(this);
+    this.#attempt?.cancel();
+    this.#attempt = undefined;
+  }
+
+  #succeed(ending: Ending): void {
+    this.#call.responseTrailers = ending.trailers;
+    if (this.#reply === undefined) {
+      this.#fail(new RpcError(Code.INTERNAL, 'grpc: etcd answered without a message'));
       return;
     }
+    this.#call.work = undefined;
+    this.#resolve(this.#reply);
+  }
+
+  #failWith(ending: Ending): void {
     this.#call.responseTrailers = ending.trailers;
     const { code, message, details } = ending.status;
-    if (code !== Code.OK)
-      this.#fail(ending.answered ? new RpcError(code, message, details) : this.#unknownFate(ending));
-    else if (this.#reply === undefined)
-      this.#fail(new RpcError(Code.INTERNAL, 'grpc: etcd answered without a message'));
-    else {
-      this.#call.work = undefined;
-      this.#resolve(this.#reply);
-    }
+    this.#fail(ending.answered ? new RpcError(code, message, details) : this.#unknownFate(ending));
   }
 
-  #mayRetry(ending: Ending): boolean {
-    if (this.#call.cancelled || this.#attempts >= this.#environment.maxAttempts) return false;
-    const { idempotent } = this.#call.method;
-    if (ending.answered) return idempotent && ending.status.message === LEADER_CHANGED;
-    return ending.unprocessed || (idempotent && ending.status.code === Code.UNAVAILABLE);
-  }
-
-  #unknownFate(ending: Ending): RpcError {
-    if (this.#call.method.idempotent || ending.unprocessed)
-      return new RpcError(ending.status.code, ending.status.message);
-    return new RpcError(
-      ending.status.code,
-      `${ending.status.message}; the call may or may not have taken effect`,
-    );
+  #unknownFate({ status: { code, message }, unprocessed }: Ending): RpcError {
+    if (this.#call.method.idempotent || unprocessed) return new RpcError(code, message);
+    return new RpcError(code, `${message}; the call may or may not have taken effect`);
   }
 
   #fail(error: RpcError): void {
     this.#call.work = undefined;
     this.#reject(error);
   }
+}
+
+/** Listens to an attempt that only has to stay. */
+const DEAF: ClientCallListener = {
+  onHeaders: () => {},
+  onMessage: () => {},
+  onDrain: () => {},
+  onEnding: () => {},
+};
+
+/** Whether an attempt ended because the connection or the stream broke. */
+function isBroken({ unprocessed, status }: Ending): boolean {
+  return unprocessed || status.code === Code.UNAVAILABLE;
 }

@@ -62,6 +62,7 @@ const RANGE: Method = {
   name: 'Range',
   kind: 'unary',
   idempotent: true,
+  pace: 'prompt',
 };
 
 /** A client's read with its metadata, as a flat list, and its deadline. */

@@ -1,0 +1,74 @@
+/**
+ * What etcd says when the member that was asked cannot serve although another one may: one table, with the release
+ * that each text comes from (`api/v3rpc/rpctypes/error.go` and the gRPC interceptors of etcd).
+ */
+import { Code, type Status } from '../rpc/status.ts';
+
+/** etcd's text where a call demands a leader (`hasleader`) and the member knows none. Since 3.2. */
+export const NO_LEADER = 'etcdserver: no leader';
+
+/** etcd's answer to a linearizable read that an election interrupted: nothing was done, asking again is right. Since 3.4. */
+export const LEADER_CHANGED = 'etcdserver: leader changed';
+
+/** What a refusal says about the member that gave it, the most useful member first. */
+export const Standing = {
+  /** It may serve in a moment. */
+  BUSY: 1,
+  /** It knows no leader. */
+  LEADERLESS: 2,
+  /** It is going away or was never able to. */
+  UNFIT: 3,
+  /** It has no vote and takes neither writes nor linearizable reads. */
+  LEARNER: 4,
+} as const;
+
+/** A refusal that is about the member and not about the call. */
+export interface Refusal {
+  /** etcd's text, or its beginning where etcd says more in some cases. */
+  readonly text: string;
+  /** The release that first says it. */
+  readonly since: string;
+  /** A number of {@link Standing}. */
+  readonly standing: number;
+  /** The call was refused before anything was done, so that any call may be asked again. */
+  readonly noEffect: boolean;
+}
+
+const REFUSALS: readonly Refusal[] = [
+  // The gRPC interceptors look before a call begins; streams under way are ended with the same text.
+  { text: NO_LEADER, since: '3.2', standing: Standing.LEADERLESS, noEffect: true },
+  {
+    text: 'etcdserver: rpc not supported for learner',
+    since: '3.4',
+    standing: Standing.LEARNER,
+    noEffect: true,
+  },
+  { text: 'etcdserver: not capable', since: '3.0', standing: Standing.UNFIT, noEffect: true },
+  // More than 5 000 entries wait to be applied; the proposal is not made.
+  { text: 'etcdserver: too many requests', since: '3.0', standing: Standing.BUSY, noEffect: true },
+  // Also "..., possibly due to previous leader failure", "... due to connection lost", and from 3.5 on
+  // "..., waiting for the applied index took too long". What was proposed may take effect later.
+  { text: 'etcdserver: request timed out', since: '3.0', standing: Standing.LEADERLESS, noEffect: false },
+  // etcd's own limit of seven seconds for a proposal, where the member knew no leader when it was asked; code 2 in 3.4.
+  { text: 'context deadline exceeded', since: '3.4', standing: Standing.LEADERLESS, noEffect: false },
+  { text: 'etcdserver: server stopped', since: '3.0', standing: Standing.UNFIT, noEffect: false },
+  { text: 'raft: stopped', since: '3.0', standing: Standing.UNFIT, noEffect: false },
+];
+
+/** Any other UNAVAILABLE that was answered: of something between the proxy and etcd, or of a release to come. */
+const UNKNOWN: Refusal = { text: '', since: '', standing: Standing.BUSY, noEffect: false };
+
+/**
+ * What an answered status says about the member, or `undefined` when it is about the call. `leader changed` is not among
+ * them: the member serves.
+ */
+export function refusalIn({ code, message }: Status): Refusal | undefined {
+  if (code === Code.OK) return undefined;
+  for (const refusal of REFUSALS) if (message.startsWith(refusal.text)) return refusal;
+  return code === Code.UNAVAILABLE && message !== LEADER_CHANGED ? UNKNOWN : undefined;
+}
+
+/** Whether a status says that the member knows no leader. */
+export function saysNoLeader({ message }: Pick<Status, 'message'>): boolean {
+  return message.includes('no leader');
+}

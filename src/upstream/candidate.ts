@@ -1,0 +1,109 @@
+/** An endpoint that may be used next: a connection is opened to it, and it is asked whether it serves. */
+import { Standing } from '../etcd/words.ts';
+import type { Http2Connection } from '../http2/index.ts';
+import type { ConnectionOwner, Dial } from './connection.ts';
+import type { Endpoint } from './endpoint.ts';
+import { Question, type Reply } from './question.ts';
+
+/** Hears of every step. */
+export interface CandidateOwner {
+  /** Begins to connect. */
+  dial(endpoint: Endpoint, owner: ConnectionOwner): Dial;
+  onStep(candidate: Candidate): void;
+  /** Whether the question is put at all. */
+  readonly asks: boolean;
+}
+
+/** How far it has come: `connected` waits for the answer to the question. */
+export type CandidateState = 'dialing' | 'connected' | 'serves' | 'refuses' | 'failed';
+
+/** The standing of an endpoint that has said nothing yet, which is no bad sign, and of one of another cluster. */
+const SILENT = 0;
+const FOREIGN = Standing.LEARNER + 1;
+
+export class Candidate implements ConnectionOwner {
+  readonly endpoint: Endpoint;
+  readonly dial: Dial;
+  state: CandidateState = 'dialing';
+  /** Set once connected. */
+  connection: Http2Connection | undefined;
+  /** The id of its cluster, where it has said so. */
+  cluster: string | undefined;
+  /** How good it would be if none served; the least is the best. */
+  standing: number = SILENT;
+  /** Why it failed or refused. */
+  cause = '';
+  readonly #owner: CandidateOwner;
+  #question: Question | undefined;
+
+  constructor(endpoint: Endpoint, owner: CandidateOwner) {
+    this.endpoint = endpoint;
+    this.#owner = owner;
+    this.dial = owner.dial(endpoint, this);
+  }
+
+  /** It answers for another cluster than the one in use. */
+  disown(): void {
+    this.state = 'refuses';
+    this.standing = FOREIGN;
+    this.cause = `${this.endpoint.name} is a member of another cluster`;
+  }
+
+  /** Nobody is interested any more. */
+  close(): void {
+    this.#question?.cancel();
+    this.dial.close();
+  }
+
+  /** The connection is going to be used: the question, if it is still open, is taken back. */
+  release(): void {
+    this.#question?.cancel();
+  }
+
+  onConnected(connection: Http2Connection): void {
+    this.connection = connection;
+    this.state = 'connected';
+    if (this.#owner.asks && connection.canOpenStream)
+      this.#question = new Question({ connection, endpoint: this.endpoint }, (reply) => this.#replied(reply));
+    this.#owner.onStep(this);
+  }
+
+  onFailed(cause: string): void {
+    this.state = 'failed';
+    this.cause = cause;
+    this.#owner.onStep(this);
+  }
+
+  onLost(_connection: Http2Connection, cause: string): void {
+    this.#question = undefined;
+    if (this.state === 'failed') return;
+    this.connection = undefined;
+    this.onFailed(`${this.endpoint.name}: ${cause}`);
+  }
+
+  onStreamSlots(): void {
+    // One stream is all that the question needs.
+  }
+
+  onLimit(): void {
+    // A connection with one small call reaches none.
+  }
+
+  onFault(error: unknown): void {
+    throw error;
+  }
+
+  #replied(reply: Reply): void {
+    this.#question = undefined;
+    if (this.state !== 'connected') return;
+    if (reply.kind === 'serves') {
+      this.state = 'serves';
+      this.cluster = reply.cluster;
+    } else {
+      this.state = 'refuses';
+      this.standing = reply.standing;
+      this.cause = `${this.endpoint.name}: ${reply.reason}`;
+    }
+    this.#owner.onStep(this);
+  }
+}

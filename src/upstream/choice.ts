@@ -1,0 +1,230 @@
+/**
+ * Decides which endpoint is used, by whether it serves. Asks when nobody is in use, when calls stay unanswered or are
+ * refused for a reason that may be the member's, and now and then where clients only follow.
+ */
+import { setTimeout as schedule } from 'node:timers';
+import { Backoff } from './backoff.ts';
+import type { Candidate } from './candidate.ts';
+import type { ConnectionOwner, Dial } from './connection.ts';
+import type { Endpoint } from './endpoint.ts';
+import { EndpointOrder } from './endpoint-order.ts';
+import type { Route } from './route.ts';
+import { SILENT_MS, Silence } from './silence.ts';
+import { Survey, type SurveyOwner, type Verdict } from './survey.ts';
+
+/** What a choice is about, and who carries it out. */
+export interface ChoiceOwner {
+  /** The connections in use, all to one endpoint; empty while there is none. */
+  readonly routes: readonly Route[];
+  dial(endpoint: Endpoint, owner: ConnectionOwner): Dial;
+  /** From now on this one is used. */
+  onChosen(candidate: Candidate): void;
+  /** None is in use, and none could be connected; the next round follows after a while. */
+  onNoneConnected(): void;
+  onDialFailed(cause: string): void;
+  onAsked(verdict: Verdict['kind']): void;
+}
+
+/** A call that etcd refused for a reason that may be the member's. */
+export interface Accuser {
+  /** `again`: there is somebody to ask again, be it the same endpoint. */
+  onJudged(again: boolean): void;
+}
+
+/** Delays between rounds in which nobody could be connected. Milliseconds. */
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 1500;
+/** So much later than one endpoint is the next one tried, unless the first has failed. Milliseconds. */
+const STAGGER_MS = 250;
+/** So much earlier is the endpoint in use asked than others when it leaves calls unanswered. Milliseconds. */
+const HEAD_START_MS = 100;
+/** After an answer of the endpoint in use, complaints about it are not looked into. Milliseconds. */
+const TRUST_MS = 250;
+/** The same when nobody served, and after a switch, longer each time: neither may become a habit. Milliseconds. */
+const FIRST_QUIET_MS = 250;
+const LAST_QUIET_MS = 8000;
+/** A switch so long ago has nothing to do with the next one. Milliseconds. */
+const LASTED_MS = 60_000;
+/** How often is asked while clients only follow, which gives no other sign. Milliseconds. */
+const ROUTINE_MS = 3000;
+
+export class Choice implements SurveyOwner {
+  readonly #owner: ChoiceOwner;
+  readonly #order: EndpointOrder;
+  readonly #silence: Silence;
+  readonly #retries = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
+  readonly #quiet = new Backoff(FIRST_QUIET_MS, LAST_QUIET_MS);
+  #survey: Survey | undefined;
+  #accusers: Accuser[] = [];
+  #retry: NodeJS.Timeout | undefined;
+  #routine: NodeJS.Timeout | undefined;
+  /** Nobody is asked before this moment, but to find one when none is in use. */
+  #quietUntil = 0;
+  /** The id of the cluster that clients are served from. */
+  #cluster: string | undefined;
+  #first = true;
+  #switchedAt = Number.NEGATIVE_INFINITY;
+  #closed = false;
+
+  constructor(endpoints: readonly Endpoint[], owner: ChoiceOwner) {
+    this.#owner = owner;
+    this.#order = new EndpointOrder(endpoints);
+    this.#silence = new Silence(
+      () => Math.min(...owner.routes.map(({ unanswered }) => unanswered.since)),
+      () => this.#reconsider(HEAD_START_MS),
+    );
+  }
+
+  /** Begins to look for one. */
+  start(): void {
+    if (this.#order.size > 1) this.#routine = setInterval(() => this.#look(), ROUTINE_MS).unref();
+    this.#choose();
+  }
+
+  /** Whether the latest round failed and the next one has not begun. */
+  get resting(): boolean {
+    return this.#retry !== undefined;
+  }
+
+  /** A call was sent to the endpoint in use whose answer is due soon. */
+  heed(): void {
+    this.#silence.heed();
+  }
+
+  /** A call was refused by the endpoint in use for a reason that may be the member's: does another one serve? */
+  accuse(accuser?: Accuser): void {
+    if (this.#survey === undefined && performance.now() < this.#quietUntil) {
+      accuser?.onJudged(false);
+      return;
+    }
+    if (accuser !== undefined) this.#accusers.push(accuser);
+    this.#reconsider(0);
+  }
+
+  /**
+   * The last connection to the endpoint in use is lost.
+   * @param settled it was of use for a while
+   */
+  lost(endpoint: Endpoint, settled: boolean): void {
+    this.#order.failed(endpoint);
+    if (settled) this.#retries.reset();
+    if (this.#survey !== undefined) this.#survey.lostInUse();
+    else if (settled) this.#choose(endpoint);
+    else this.#retryLater(endpoint);
+  }
+
+  /** Ends all of it. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    clearInterval(this.#routine);
+    this.#silence.end();
+    this.#survey?.cancel();
+    this.#judged(false);
+  }
+
+  dial(endpoint: Endpoint, owner: ConnectionOwner): Dial {
+    return this.#owner.dial(endpoint, owner);
+  }
+
+  onDialFailed(endpoint: Endpoint, cause: string): void {
+    this.#order.failed(endpoint);
+    this.#owner.onDialFailed(cause);
+  }
+
+  onVerdict(verdict: Verdict): void {
+    this.#survey = undefined;
+    this.#owner.onAsked(verdict.kind);
+    if (verdict.kind === 'use') this.#use(verdict.candidate, verdict.proven);
+    else if (verdict.kind === 'stay') this.#stay(verdict.serves);
+    else {
+      this.#owner.onNoneConnected();
+      this.#retryLater();
+    }
+    this.#judged(verdict.kind === 'use' || (verdict.kind === 'stay' && verdict.serves));
+  }
+
+  /** Looks for an endpoint while none is in use. */
+  #choose(failed?: Endpoint): void {
+    const alone = this.#order.size === 1;
+    this.#survey = new Survey(
+      {
+        endpoints: this.#order.all(failed),
+        cluster: this.#cluster,
+        headStart: 0,
+        stagger: this.#first ? 0 : STAGGER_MS,
+        unasked: alone,
+        vote: this.#first && !alone,
+      },
+      this,
+    );
+  }
+
+  #retryLater(failed?: Endpoint): void {
+    this.#retry = schedule(() => {
+      this.#retry = undefined;
+      this.#choose(failed);
+    }, this.#retries.next());
+  }
+
+  #look(): void {
+    if (this.#owner.routes.some(({ lasting }) => lasting.size > 0)) this.#reconsider(SILENT_MS);
+  }
+
+  /** Asks whether the endpoint in use serves, and whether others do. */
+  #reconsider(headStart: number): void {
+    if (this.#survey !== undefined) {
+      if (headStart === 0) this.#survey.hurry();
+      return;
+    }
+    const inUse = this.#owner.routes.find(({ connection }) => connection.canOpenStream);
+    if (inUse === undefined || this.#closed || performance.now() < this.#quietUntil) {
+      this.#judged(false);
+      return;
+    }
+    this.#survey = new Survey(
+      {
+        inUse,
+        endpoints: this.#order.all(inUse.endpoint),
+        cluster: this.#cluster,
+        headStart,
+        stagger: headStart === 0 ? 0 : STAGGER_MS,
+        unasked: false,
+        vote: false,
+      },
+      this,
+    );
+  }
+
+  /** The one in use stays. */
+  #stay(serves: boolean): void {
+    this.#keepQuiet(serves ? TRUST_MS : this.#quiet.next());
+    if (serves) for (const { unanswered } of this.#owner.routes) unanswered.forgive();
+  }
+
+  #use(candidate: Candidate, proven: boolean): void {
+    const [left] = this.#owner.routes;
+    const now = performance.now();
+    if (left !== undefined) {
+      if (now - this.#switchedAt > LASTED_MS) this.#quiet.reset();
+      this.#switchedAt = now;
+      this.#order.failed(left.endpoint);
+      this.#keepQuiet(this.#quiet.next());
+    }
+    if (proven) this.#order.served(candidate.endpoint);
+    this.#cluster = candidate.cluster ?? this.#cluster;
+    this.#first = false;
+    this.#owner.onChosen(candidate);
+  }
+
+  #keepQuiet(ms: number): void {
+    this.#silence.forgive();
+    this.#quietUntil = performance.now() + ms;
+  }
+
+  #judged(again: boolean): void {
+    const accusers = this.#accusers;
+    this.#accusers = [];
+    for (const accuser of accusers) accuser.onJudged(again);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * The light question whether an endpoint serves: a linearizable count of one key that demands a leader and carries no
+ * token. Learners and members without a leader refuse it before etcd looks at who asks, and where auth is on the refusal
+ * `user name is empty` comes only after the read index, so that it proves service like any answer.
+ */
+import { refusalIn, Standing } from '../etcd/words.ts';
+import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
+import type { ReceiveLimits } from '../grpc/envelope.ts';
+import { Metadata } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import { Code } from '../rpc/status.ts';
+import { requestBlock } from './request-block.ts';
+import type { Route } from './route.ts';
+
+/** What an endpoint has said. */
+export type Reply =
+  /** `cluster` is the id of its cluster as it stands in the header, in hex; unknown while auth is on. */
+  | { readonly kind: 'serves'; readonly cluster: string | undefined }
+  | { readonly kind: 'refuses'; readonly standing: number; readonly reason: string };
+
+const RANGE: Method = {
+  path: '/etcdserverpb.KV/Range',
+  service: 'etcdserverpb.KV',
+  name: 'Range',
+  kind: 'unary',
+  idempotent: true,
+  pace: 'prompt',
+};
+
+/** `RangeRequest{key: "\0", count_only: true}`. */
+const COUNT = Buffer.of(0x0a, 1, 0, 0x48, 1);
+
+const DEMANDS_LEADER = new Metadata(['hasleader', 'true']);
+
+/** etcd need not work on a question that nobody waits for any more. Milliseconds. */
+const DEADLINE_MS = 5000;
+
+const LIMITS: ReceiveLimits = { maxBytes: 65_536, tooLarge: () => 'an answer too large for the question' };
+
+/** Codes of refusals for lack of credentials. */
+const CREDENTIALS: ReadonlySet<number> = new Set([
+  Code.INVALID_ARGUMENT,
+  Code.PERMISSION_DENIED,
+  Code.UNAUTHENTICATED,
+]);
+
+/** One question under way. */
+export class Question implements ClientCallListener {
+  readonly #replied: (reply: Reply) => void;
+  readonly #call: ClientCall;
+  #cluster: string | undefined;
+
+  /**
+   * Asks on a connection, which must have room for a stream.
+   * @param replied is called once, unless the question is taken back
+   */
+  constructor(
+    { connection, endpoint }: Pick<Route, 'connection' | 'endpoint'>,
+    replied: (reply: Reply) => void,
+  ) {
+    this.#replied = replied;
+    const call = new OwnCall(RANGE, DEMANDS_LEADER, performance.now() + DEADLINE_MS);
+    const block = requestBlock(endpoint, call);
+    this.#call = new ClientCall(connection, block, this, LIMITS, call.deadline, endpoint.name);
+    this.#call.send(COUNT, true);
+  }
+
+  /** Takes the question back. */
+  cancel(): void {
+    this.#call.cancel();
+  }
+
+  onHeaders(): void {
+    // The answer is the message, or the status.
+  }
+
+  onMessage(message: Uint8Array): void {
+    this.#cluster = clusterOf(message);
+  }
+
+  onDrain(): void {
+    // The one message was queued as a whole.
+  }
+
+  onEnding({ answered, status }: Ending): void {
+    const { code, message } = status;
+    const serves = answered && (code === Code.OK || CREDENTIALS.has(code));
+    if (serves) this.#replied({ kind: 'serves', cluster: this.#cluster });
+    else {
+      const standing = (answered ? refusalIn(status)?.standing : undefined) ?? Standing.UNFIT;
+      this.#replied({ kind: 'refuses', standing, reason: message || `code ${code}` });
+    }
+  }
+}
+
+/** `header.cluster_id` of a reply, in hex; `undefined` where there is none. */
+function clusterOf(message: Uint8Array): string | undefined {
+  // The header is the first field and short; the id is the first field in it.
+  if (message[0] !== 0x0a || message[2] !== 0x08) return undefined;
+  let end = 3;
+  while ((message[end] ?? 0) >= 0x80) end++;
+  return Buffer.from(message.subarray(3, end + 1)).toString('hex');
+}

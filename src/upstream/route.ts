@@ -1,0 +1,34 @@
+/** A connection that calls can be sent on, and what is under way there. */
+import type { Http2Connection } from '../http2/index.ts';
+import type { Endpoint } from './endpoint.ts';
+import { type Asked, Unanswered } from './unanswered.ts';
+
+/** A call that lasts: it is told when its endpoint is left for another one. */
+export interface Lasting {
+  onLeft(): void;
+}
+
+/** One connection to an endpoint. */
+export class Route {
+  readonly connection: Http2Connection;
+  readonly endpoint: Endpoint;
+  /** Calls whose answers are due soon. */
+  readonly unanswered = new Unanswered();
+  /** Calls that have no answer due and would hear nothing more if the endpoint were left. */
+  readonly lasting = new Set<Lasting>();
+  readonly #heed: () => void;
+
+  /** @param heed is called when an answer is due */
+  constructor(connection: Http2Connection, endpoint: Endpoint, heed: () => void) {
+    this.connection = connection;
+    this.endpoint = endpoint;
+    this.#heed = heed;
+  }
+
+  /** A call was sent whose answer is due soon. */
+  asks(call: Asked): void {
+    call.askedAt = performance.now();
+    this.unanswered.add(call);
+    this.#heed();
+  }
+}

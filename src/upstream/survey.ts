@@ -1,0 +1,224 @@
+/**
+ * Finds the endpoint to use: asks the one in use, if there is one, and the others, and comes to exactly one verdict. It
+ * is for moving only when another one answers and the one in use does not; when nobody does, staying costs least.
+ */
+import { Candidate } from './candidate.ts';
+import type { ConnectionOwner, Dial } from './connection.ts';
+import type { Endpoint } from './endpoint.ts';
+import { Patience } from './patience.ts';
+import { Question, type Reply } from './question.ts';
+import type { Route } from './route.ts';
+
+/** What came of it. */
+export type Verdict =
+  /** This one is to be used. `proven`: it serves; otherwise nobody does, and this one is at least there. */
+  | { readonly kind: 'use'; readonly candidate: Candidate; readonly proven: boolean }
+  /** The one in use stays: it serves, or nobody does. */
+  | { readonly kind: 'stay'; readonly serves: boolean }
+  /** There is none in use, and none can be connected. */
+  | { readonly kind: 'none'; readonly cause: string };
+
+/** How the question is put. */
+export interface SurveyPlan {
+  /** The one in use. */
+  readonly inUse?: Route | undefined;
+  /** Whom to ask besides, the most promising first. */
+  readonly endpoints: readonly Endpoint[];
+  /** The id of the cluster that clients have been served from; members of another one are for the last resort. */
+  readonly cluster: string | undefined;
+  /** So much earlier is the one in use asked than the others. Milliseconds. */
+  readonly headStart: number;
+  /** So much later is each of the others asked than the one before, unless that has failed. Milliseconds. */
+  readonly stagger: number;
+  /** Nobody is asked: the first to connect is used. For when there is no choice. */
+  readonly unasked: boolean;
+  /** The cluster is not known yet: the one that most endpoints belong to is meant. */
+  readonly vote: boolean;
+}
+
+/** What a survey needs and whom it tells. */
+export interface SurveyOwner {
+  dial(endpoint: Endpoint, owner: ConnectionOwner): Dial;
+  /** An endpoint could not be connected. */
+  onDialFailed(endpoint: Endpoint, cause: string): void;
+  /** The end; candidates that are not to be used are closed already. */
+  onVerdict(verdict: Verdict): void;
+}
+
+/** So much longer than another one may the endpoint in use take to answer. Milliseconds. */
+const GRACE_MS = 500;
+/** After so long without anybody's answer, nobody serves. Milliseconds, from the first connection or the question to the one in use. */
+const LIMIT_MS = 1000;
+/** Where the cluster is not known yet, the others may still say so for so long after the first answer. Milliseconds. */
+const VOTE_MS = 300;
+
+export class Survey {
+  readonly #plan: SurveyPlan;
+  readonly #owner: SurveyOwner;
+  readonly #unasked: Endpoint[];
+  readonly #candidates: Candidate[] = [];
+  #question: Question | undefined;
+  /** Whether the one in use can still answer. */
+  #incumbent: 'asked' | 'refuses' | 'gone';
+  #cause = '';
+  #stagger: Patience | undefined;
+  #grace: Patience | undefined;
+  #limit: Patience | undefined;
+  #over = false;
+
+  /** Begins to ask. The verdict never comes before the constructor has returned. */
+  constructor(plan: SurveyPlan, owner: SurveyOwner) {
+    this.#plan = plan;
+    this.#owner = owner;
+    this.#unasked = [...plan.endpoints];
+    this.#incumbent = plan.inUse === undefined ? 'gone' : 'asked';
+    if (plan.inUse !== undefined) {
+      this.#question = new Question(plan.inUse, (reply) => this.#inUseReplied(reply));
+      this.#startLimit();
+    }
+    if (plan.headStart > 0) this.#askLater(plan.headStart);
+    else this.#askNext();
+  }
+
+  /** The connection in use is lost. */
+  lostInUse(): void {
+    if (this.#incumbent === 'gone') return;
+    this.#incumbent = 'gone';
+    this.#question = undefined;
+    if (this.#candidates.length === 0) this.#askNext();
+    this.#weigh();
+  }
+
+  /** The others are asked now. */
+  hurry(): void {
+    if (this.#candidates.length === 0) this.#askNext();
+  }
+
+  /** Ends it without a verdict. */
+  cancel(): void {
+    this.#finish();
+  }
+
+  #askLater(ms: number): void {
+    this.#stagger?.end();
+    this.#stagger = new Patience(ms, () => this.#askNext());
+  }
+
+  /** Asks the next endpoint, and plans for the one after it; all at once where there is nothing to wait for. */
+  #askNext(): void {
+    const endpoint = this.#unasked.shift();
+    if (this.#over || endpoint === undefined) return;
+    const { stagger } = this.#plan;
+    if (stagger > 0) this.#askLater(stagger);
+    this.#candidates.push(
+      new Candidate(endpoint, {
+        dial: (target, owner) => this.#owner.dial(target, owner),
+        onStep: (candidate) => this.#step(candidate),
+        asks: !this.#plan.unasked,
+      }),
+    );
+    if (stagger === 0) this.#askNext();
+  }
+
+  #step(candidate: Candidate): void {
+    if (this.#over) return;
+    const { cluster } = this.#plan;
+    if (candidate.state === 'failed') {
+      this.#cause = candidate.cause;
+      this.#owner.onDialFailed(candidate.endpoint, candidate.cause);
+    } else if (candidate.state === 'connected') this.#startLimit();
+    else if (candidate.state === 'serves' && isForeign(candidate, cluster)) candidate.disown();
+    if (candidate.state === 'failed' || candidate.state === 'refuses') this.#askNext();
+    this.#weigh();
+  }
+
+  #inUseReplied(reply: Reply): void {
+    this.#question = undefined;
+    if (reply.kind === 'serves') this.#end({ kind: 'stay', serves: true });
+    else {
+      if (this.#incumbent === 'asked') this.#incumbent = 'refuses';
+      if (this.#candidates.length === 0) this.#askNext();
+      this.#weigh();
+    }
+  }
+
+  #startLimit(): void {
+    this.#limit ??= new Patience(LIMIT_MS + this.#plan.headStart, () => this.#giveUp());
+  }
+
+  /** Is there a verdict? */
+  #weigh(): void {
+    if (this.#over) return;
+    const { unasked, vote } = this.#plan;
+    const connected = unasked ? this.#candidates.find((candidate) => candidate.connection) : undefined;
+    const serving = this.#candidates.filter(({ state }) => state === 'serves');
+    const settled = this.#unasked.length === 0 && this.#candidates.every(isSettled);
+    if (connected !== undefined) this.#use(connected, false);
+    else if (serving.length > 0) {
+      if (this.#incumbent === 'asked') this.#grace ??= new Patience(GRACE_MS, () => this.#useServing());
+      else if (!vote || settled || hasMajority(serving, this.#plan.endpoints.length)) this.#useServing();
+      else this.#grace ??= new Patience(VOTE_MS, () => this.#useServing());
+    } else if (settled && this.#incumbent !== 'asked') this.#giveUp();
+  }
+
+  #useServing(): void {
+    this.#use(mostVoted(this.#candidates.filter(({ state }) => state === 'serves')), true);
+  }
+
+  #use(candidate: Candidate | undefined, proven: boolean): void {
+    if (candidate === undefined) this.#giveUp();
+    else this.#end({ kind: 'use', candidate, proven });
+  }
+
+  #giveUp(): void {
+    if (this.#incumbent !== 'gone') {
+      this.#end({ kind: 'stay', serves: false });
+      return;
+    }
+    const [best] = this.#candidates
+      .filter(({ connection }) => connection !== undefined)
+      .sort((a, b) => a.standing - b.standing);
+    if (best !== undefined) this.#use(best, false);
+    else if (this.#candidates.every(({ state }) => state === 'failed') && this.#unasked.length === 0)
+      this.#end({ kind: 'none', cause: this.#cause });
+    else this.#limit = undefined; // started anew when one is connected
+  }
+
+  #end(verdict: Verdict): void {
+    if (this.#over) return;
+    this.#finish(verdict.kind === 'use' ? verdict.candidate : undefined);
+    this.#owner.onVerdict(verdict);
+  }
+
+  #finish(chosen?: Candidate): void {
+    this.#over = true;
+    this.#question?.cancel();
+    for (const timer of [this.#stagger, this.#grace, this.#limit]) timer?.end();
+    for (const candidate of this.#candidates) {
+      if (candidate === chosen) candidate.release();
+      else candidate.close();
+    }
+  }
+}
+
+function isForeign({ cluster }: Candidate, known: string | undefined): boolean {
+  return cluster !== undefined && known !== undefined && cluster !== known;
+}
+
+/** The first of the candidates whose cluster most of them belong to. */
+function mostVoted(candidates: readonly Candidate[]): Candidate | undefined {
+  const [best] = [...candidates].sort((a, b) => votes(candidates, b) - votes(candidates, a));
+  return best;
+}
+
+function hasMajority(candidates: readonly Candidate[], of: number): boolean {
+  return candidates.some((candidate) => votes(candidates, candidate) * 2 > of);
+}
+
+function votes(candidates: readonly Candidate[], { cluster }: Candidate): number {
+  return candidates.filter((other) => other.cluster === cluster).length;
+}
+
+function isSettled({ state }: Candidate): boolean {
+  return state === 'serves' || state === 'refuses' || state === 'failed';
+}

@@ -1,0 +1,73 @@
+/**
+ * The calls of one connection whose answers are due soon, the one that was asked first at the front. A list of links in
+ * the calls themselves: each call to etcd passes through here, so it costs no object and no search.
+ */
+
+/** A call of which an answer is due soon. The links belong to {@link Unanswered}. */
+export interface Asked {
+  /** When it was asked, in milliseconds of `performance.now()`. */
+  askedAt: number;
+  before: Asked | undefined;
+  after: Asked | undefined;
+  listed: boolean;
+  /** The endpoint was left for another one. */
+  onLeft(): void;
+}
+
+/** The list. */
+export class Unanswered {
+  #first: Asked | undefined;
+  #last: Asked | undefined;
+  /** The earliest call that its client gave up, unless a later one was answered. */
+  #givenUp = Number.POSITIVE_INFINITY;
+
+  /** A call was sent: {@link Asked.askedAt} is now. */
+  add(call: Asked): void {
+    call.listed = true;
+    call.before = this.#last;
+    call.after = undefined;
+    if (this.#last === undefined) this.#first = call;
+    else this.#last.after = call;
+    this.#last = call;
+  }
+
+  /** etcd has answered. */
+  answered(call: Asked): void {
+    if (call.askedAt >= this.#givenUp) this.#givenUp = Number.POSITIVE_INFINITY;
+    this.#remove(call);
+  }
+
+  /** Nobody waits for it any more: still a sign, since clients with short deadlines give no other. */
+  givenUp(call: Asked): void {
+    if (call.listed) this.#givenUp = Math.min(this.#givenUp, call.askedAt);
+    this.#remove(call);
+  }
+
+  /** Since when there has been no answer to a call, in milliseconds of `performance.now()`; `Infinity` where nothing is due. */
+  get since(): number {
+    return Math.min(this.#givenUp, this.#first?.askedAt ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** The endpoint is known to serve: what was given up says nothing. */
+  forgive(): void {
+    this.#givenUp = Number.POSITIVE_INFINITY;
+  }
+
+  /** The calls of now. */
+  all(): Asked[] {
+    const calls: Asked[] = [];
+    for (let call = this.#first; call !== undefined; call = call.after) calls.push(call);
+    return calls;
+  }
+
+  #remove(call: Asked): void {
+    if (!call.listed) return;
+    call.listed = false;
+    if (call.before === undefined) this.#first = call.after;
+    else call.before.after = call.after;
+    if (call.after === undefined) this.#last = call.before;
+    else call.after.before = call.before;
+    call.before = undefined;
+    call.after = undefined;
+  }
+}

@@ -1,0 +1,61 @@
+/** Calls without a connection yet, boundedly many. Each is told how it goes on, or fails in time for its client to learn why. */
+import { setTimeout as schedule } from 'node:timers';
+import { MAX_TIMER_MS } from '../rpc/timer.ts';
+import type { Route } from './route.ts';
+
+/** A call without a connection yet. Hears one of the two, once, unless it is withdrawn. */
+export interface Waiter {
+  /** When its client gives up, in milliseconds of `performance.now()`. */
+  readonly deadline: number;
+  /** Whether it may stay open for ever, as watches do; not every connection is for such calls. */
+  readonly long: boolean;
+  onRoute(route: Route): void;
+  onUnavailable(cause: string): void;
+}
+
+/** A waiting call fails this long before its client gives up, so that the client learns why. Milliseconds. */
+const DEADLINE_MARGIN_MS = 50;
+
+export class WaitingCalls {
+  readonly #timers = new Map<Waiter, NodeJS.Timeout | undefined>();
+
+  /** How many wait. */
+  get size(): number {
+    return this.#timers.size;
+  }
+
+  /**
+   * Lets a call wait.
+   * @param atMost milliseconds after which it fails in any case
+   * @param cause why it fails, asked when it does
+   */
+  add(waiter: Waiter, atMost: number, cause: () => string): void {
+    let left = waiter.deadline - performance.now();
+    left = Math.min(atMost, left - Math.min(DEADLINE_MARGIN_MS, left / 10));
+    const timer =
+      left > MAX_TIMER_MS ? undefined : schedule(() => this.#fail(waiter, cause()), Math.max(0, left));
+    this.#timers.set(waiter, timer);
+  }
+
+  /** Takes a call back. */
+  withdraw(waiter: Waiter): void {
+    const timer = this.#timers.get(waiter);
+    if (timer !== undefined) clearTimeout(timer);
+    this.#timers.delete(waiter);
+  }
+
+  /** Those that wait now, the first one first. */
+  all(): Waiter[] {
+    return [...this.#timers.keys()];
+  }
+
+  /** Fails all of them. */
+  failAll(cause: string): void {
+    for (const waiter of this.all()) this.#fail(waiter, cause);
+  }
+
+  #fail(waiter: Waiter, cause: string): void {
+    this.withdraw(waiter);
+    waiter.onUnavailable(cause);
+  }
+}
