@@ -39,6 +39,8 @@ export interface MemberPlace {
   readonly folder: string;
   readonly clientPort: number;
   readonly peerPort: number;
+  /** Where its peers connect, if not at `peerPort` itself but at a relay to it. */
+  readonly peerRelayPort?: number;
   readonly metricsPort: number;
 }
 
@@ -64,9 +66,9 @@ export function unixSocketOf(install: EtcdInstall, place: MemberPlace, tls: bool
   return [join(place.folder, 'localhost:0'), `${scheme}://localhost:0`];
 }
 
-/** The peer address of a member. */
+/** Where the other members reach a member. */
 export function peerUrl(place: MemberPlace): string {
-  return `http://127.0.0.1:${place.peerPort}`;
+  return `http://127.0.0.1:${place.peerRelayPort ?? place.peerPort}`;
 }
 
 /** The client address of a member. */
@@ -109,7 +111,7 @@ export function memberArgs(
     `--data-dir=${join(place.folder, 'data')}`,
     `--listen-client-urls=${[client, ...socket].join(',')}`,
     `--advertise-client-urls=${client}`,
-    `--listen-peer-urls=${peerUrl(place)}`,
+    `--listen-peer-urls=http://127.0.0.1:${place.peerPort}`,
     `--initial-advertise-peer-urls=${peerUrl(place)}`,
     `--initial-cluster=${all.map((other) => `${other.name}=${peerUrl(other)}`).join(',')}`,
     `--initial-cluster-token=cluster-${all[0]?.peerPort}`,

@@ -4,10 +4,12 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type EtcdInstall, newestEtcd } from '../../scripts/etcd/etcds.ts';
-import type { EtcdSettings, MemberPlace } from './etcd-flags.ts';
+import { type EtcdSettings, type MemberPlace, peerUrl } from './etcd-flags.ts';
 import { EtcdMember, PortClash } from './etcd-member.ts';
 import { etcdctl } from './etcd-tools.ts';
+import { PeerLinks } from './peer-links.ts';
 import { returnPort, takePort } from './ports.ts';
 import { type Finished, type RunOptions, tempDir } from './process.ts';
 
@@ -22,6 +24,8 @@ export interface EtcdOptions extends EtcdSettings {
   readonly install?: EtcdInstall;
   /** How many members; one by default. */
   readonly members?: number;
+  /** Whether the members reach each other through relays, so that one can be cut off. */
+  readonly peerRelays?: boolean;
   /** How long it may take until all members are healthy; a minute by default. */
   readonly startLimitMs?: number;
 }
@@ -30,14 +34,26 @@ export interface EtcdOptions extends EtcdSettings {
 export class EtcdCluster implements AsyncDisposable {
   readonly install: EtcdInstall;
   readonly members: readonly EtcdMember[];
+  /** The network between the members, where it was asked for relays. */
+  readonly links: PeerLinks | undefined;
+  private readonly settings: EtcdSettings;
   private readonly folder: string;
-  private readonly ports: readonly number[];
+  private readonly places: readonly MemberPlace[];
+  private readonly added: EtcdMember[] = [];
 
-  constructor(install: EtcdInstall, settings: EtcdSettings, folder: string, places: readonly MemberPlace[]) {
+  constructor(
+    install: EtcdInstall,
+    settings: EtcdSettings,
+    folder: string,
+    places: readonly MemberPlace[],
+    links: PeerLinks | undefined,
+  ) {
     this.install = install;
+    this.settings = settings;
     this.folder = folder;
+    this.places = places;
+    this.links = links;
     this.members = places.map((place) => new EtcdMember(install, settings, place, places));
-    this.ports = places.flatMap((place) => [place.clientPort, place.peerPort, place.metricsPort]);
   }
 
   /** The first member. */
@@ -67,6 +83,25 @@ export class EtcdCluster implements AsyncDisposable {
     return etcdctl(this.install, this.endpoints, args, options);
   }
 
+  /** Adds a learner to the cluster and launches it. */
+  async addLearner(): Promise<EtcdMember> {
+    const place = await makePlace(this.folder, `m${this.places.length}`, this.links);
+    const add = ['member', 'add', place.name, '--learner', `--peer-urls=${peerUrl(place)}`];
+    for (const deadline = Date.now() + 20_000; ; await sleep(500)) {
+      const { code, stderr } = await this.etcdctl(add);
+      if (code === 0) break;
+      // etcd lets nobody in before its members have known each other for a few seconds
+      if (!stderr.includes('unhealthy cluster') || Date.now() > deadline)
+        throw new Error(`no learner: ${stderr}`);
+    }
+    const args = [...(this.settings.args ?? []), '--initial-cluster-state=existing'];
+    const all = [...this.places, place];
+    const learner = new EtcdMember(this.install, { ...this.settings, args }, place, all);
+    this.added.push(learner);
+    await learner.launch();
+    return learner;
+  }
+
   /** Waits until every member serves. */
   async waitHealthy(limitMs = 30_000): Promise<void> {
     await Promise.all(this.members.map((member) => member.waitHealthy(limitMs)));
@@ -74,9 +109,11 @@ export class EtcdCluster implements AsyncDisposable {
 
   /** Ends all members at once and removes their data. */
   async stop(): Promise<void> {
-    await Promise.all(this.members.map((member) => member.kill()));
+    await Promise.all([...this.members, ...this.added].map((member) => member.kill()));
+    await this.links?.[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
-    for (const port of this.ports) returnPort(port);
+    for (const { clientPort, peerPort, metricsPort } of this.places)
+      for (const port of [clientPort, peerPort, metricsPort]) returnPort(port);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -84,19 +121,21 @@ export class EtcdCluster implements AsyncDisposable {
   }
 }
 
-async function makePlace(folder: string, name: string): Promise<MemberPlace> {
+async function makePlace(folder: string, name: string, links: PeerLinks | undefined): Promise<MemberPlace> {
   const own = join(folder, name);
   await mkdir(own, { mode: 0o700 });
   const [clientPort, peerPort, metricsPort] = [await takePort(), await takePort(), await takePort()];
-  return { name, folder: own, clientPort, peerPort, metricsPort };
+  const place = { name, folder: own, clientPort, peerPort, metricsPort };
+  return links === undefined ? place : { ...place, peerRelayPort: await links.add(peerPort) };
 }
 
 async function startOnce(install: EtcdInstall, options: EtcdOptions): Promise<EtcdCluster> {
   const folder = await tempDir(`etcd-${install.major}.${install.minor}`);
   const places: MemberPlace[] = [];
+  const links = options.peerRelays === true ? new PeerLinks() : undefined;
   for (let index = 0; index < (options.members ?? 1); index++)
-    places.push(await makePlace(folder, `m${index}`));
-  const cluster = new EtcdCluster(install, options, folder, places);
+    places.push(await makePlace(folder, `m${index}`, links));
+  const cluster = new EtcdCluster(install, options, folder, places, links);
   try {
     await Promise.all(cluster.members.map((member) => member.launch()));
     await cluster.waitHealthy(options.startLimitMs ?? 60_000);

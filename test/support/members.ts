@@ -1,0 +1,66 @@
+/** What the members of a cluster say of themselves, and what an operator does to one of them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
+import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
+import type { EtcdCluster, EtcdMember } from './etcd.ts';
+
+/** A member's own view. */
+export interface MemberStatus {
+  readonly id: bigint;
+  /** The leader it knows, 0 for none. */
+  readonly leader: bigint;
+  readonly raftIndex: bigint;
+  readonly isLearner: boolean;
+}
+
+/** Asks a member for its view of the cluster. */
+export async function statusOf(member: EtcdMember): Promise<MemberStatus> {
+  const client = createClient(Maintenance, createGrpcTransport({ baseUrl: `http://${member.address}` }));
+  const { header, leader, raftIndex, isLearner } = await client.status({}, { timeoutMs: 5_000 });
+  return { id: header?.memberId ?? 0n, leader, raftIndex, isLearner };
+}
+
+/** Waits until something holds of a member's view. */
+export async function untilStatus(
+  member: EtcdMember,
+  holds: (status: MemberStatus) => boolean,
+  what: string,
+  limitMs = 30_000,
+): Promise<MemberStatus> {
+  const deadline = Date.now() + limitMs;
+  for (;;) {
+    const status = await statusOf(member).catch(() => undefined); // it may be about to start
+    if (status !== undefined && holds(status)) return status;
+    if (Date.now() > deadline) throw new Error(`${member.name}: never ${what}`);
+    await sleep(50);
+  }
+}
+
+/** The index of the member that leads, as itself says. */
+export async function leaderIndex(cluster: EtcdCluster): Promise<number> {
+  for (let tries = 0; tries < 200; tries++) {
+    const all = await Promise.all(cluster.members.map((member) => statusOf(member).catch(() => undefined)));
+    const index = all.findIndex((status) => status !== undefined && status.id === status.leader);
+    if (index >= 0) return index;
+    await sleep(50);
+  }
+  throw new Error('no member leads');
+}
+
+/** Cuts a member off from its peers, and waits until it has noticed: it knows no leader. */
+export async function cutOff(cluster: EtcdCluster, index: number): Promise<void> {
+  const member = cluster.member(index);
+  const { id } = await statusOf(member);
+  cluster.links?.cut(index, id);
+  await untilStatus(member, ({ leader }) => leader === 0n, 'without a leader');
+}
+
+/** Removes a member from its cluster, as an operator would through another member. */
+export async function removeMember(cluster: EtcdCluster, index: number): Promise<void> {
+  const { id } = await statusOf(cluster.member(index));
+  const other = cluster.member(index === 0 ? 1 : 0);
+  const client = createClient(Cluster, createGrpcTransport({ baseUrl: `http://${other.address}` }));
+  await client.memberRemove({ ID: id }, { timeoutMs: 10_000 });
+}
