@@ -13,6 +13,8 @@ export interface RelayOptions {
   readonly requestDelayMs?: number;
   /** Listens in on each connection. */
   readonly tap?: () => WireTap;
+  /** Where it listens; a free port of 127.0.0.1 by default. */
+  readonly listen?: { readonly host: string; readonly port: number };
 }
 
 /** Hears what a relay passes on. */
@@ -103,9 +105,10 @@ export class Relay implements AsyncDisposable {
   /** Opens a relay to `host:port`. */
   static async open(target: string, options: RelayOptions = {}): Promise<Relay> {
     const relay = new Relay(target, options);
-    relay.#listener.listen(0, '127.0.0.1');
+    const { host, port } = options.listen ?? { host: '127.0.0.1', port: 0 };
+    relay.#listener.listen(port, host);
     await once(relay.#listener, 'listening');
-    relay.address = `127.0.0.1:${(relay.#listener.address() as AddressInfo).port}`;
+    relay.address = `${host}:${(relay.#listener.address() as AddressInfo).port}`;
     return relay;
   }
 
@@ -140,6 +143,11 @@ export class Relay implements AsyncDisposable {
   cut(refuse = false): void {
     this.#refuses = refuse;
     for (const wire of this.#wires) wire.cut();
+  }
+
+  /** Ends new connections at once until {@link accept}; the ones there are stay. */
+  refuse(): void {
+    this.#refuses = true;
   }
 
   /** Takes connections again. */
