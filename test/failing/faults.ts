@@ -73,7 +73,7 @@ const learner: Fault = {
   },
 };
 
-/** A database of so many MiB, of small keys, since those are what defragmenting takes its time for. */
+/** A database of so many MiB. */
 const defragments = (use: 'follower' | 'leader', mib: number): Fault => ({
   name: `defragments ${mib} MiB (${use})`,
   stage: { use, etcd: { quotaBackendBytes: 4 * 2 ** 30 } },
@@ -166,8 +166,8 @@ export const faults = {
   cutFollower: cut('follower'),
   cutLeader: cut('leader'),
   learner,
-  defragments: defragments('follower', 800),
-  defragmentsLeader: defragments('leader', 800),
+  defragments: defragments('follower', 512),
+  defragmentsLeader: defragments('leader', 512),
   defragmentsLittle: defragments('follower', 256),
   hangs: hang('follower'),
   leaderHangs: hang('leader'),

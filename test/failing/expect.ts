@@ -1,0 +1,56 @@
+/**
+ * What must hold of every rehearsal, with bounds that a busy machine keeps: they are twice of what is aimed at. A test of
+ * a fault runs on the newest etcd at hand, with `LONG=1` on each release.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { availableEtcds, type EtcdInstall, newestEtcd } from '../support/etcd.ts';
+import type { Fault } from './faults.ts';
+import { type Calls, cells, type Outcome } from './outcome.ts';
+import { rehearse } from './rehearse.ts';
+
+/** Service is there again after so long; 3 s is the aim. */
+const SERVICE_MS = 6_000;
+/** Of the calls that begin then, so many are answered; 99 % is the aim. */
+const ANSWERED = 0.95;
+/** More moves than this are churn. */
+const SWITCHES = 3;
+const SECONDS = 14;
+
+/** The releases to test. */
+export async function releases(): Promise<EtcdInstall[]> {
+  return process.env.LONG === '1' ? availableEtcds() : [await newestEtcd()];
+}
+
+function expectServed(what: string, { serviceMs, begun, answered, failures }: Calls): void {
+  const told = `${what}: ${JSON.stringify([...failures])}`;
+  assert.ok(serviceMs !== undefined, `no service again: ${told}`);
+  assert.ok(serviceMs <= SERVICE_MS, `service after ${serviceMs} ms: ${told}`);
+  assert.ok(answered >= ANSWERED * begun, `${answered} of ${begun} answered from then on: ${told}`);
+  for (const failure of failures.keys()) assert.doesNotMatch(failure, /^stale/);
+}
+
+/** What every client of the proxy may rely on. */
+export function expectService(outcome: Outcome): void {
+  expectServed('gets', outcome.get);
+  expectServed('puts', outcome.put);
+  assert.deepEqual(outcome.wrongWrites, [], 'each acknowledged write is there, and none took effect twice');
+  assert.ok(outcome.events > 0, 'something was written');
+  assert.equal(outcome.wrongEvents, 0, `events lost or repeated of 2 x ${outcome.events}`);
+  assert.deepEqual(outcome.lostLeases, []);
+  assert.equal(outcome.lock, 'its turn came');
+  assert.ok(outcome.switches !== undefined && outcome.switches <= SWITCHES, `${outcome.switches} switches`);
+}
+
+/** Tests that a fault of the member in use costs the proxy's clients no more than it may. */
+export async function testRehearsals(...kinds: readonly Fault[]): Promise<void> {
+  for (const install of await releases()) {
+    for (const fault of kinds)
+      test(`the member in use ${fault.name} (etcd ${install.version})`, async (context) => {
+        const outcomes = await rehearse(fault, { who: ['proxy'], seconds: SECONDS, etcd: { install } });
+        const outcome = outcomes[0] as Outcome;
+        context.diagnostic(cells(outcome).join(' | '));
+        expectService(outcome);
+      });
+  }
+}
