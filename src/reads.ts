@@ -20,6 +20,7 @@ import { exposeCache } from './observe/cache-metrics.ts';
 import type { Logger } from './observe/log.ts';
 import { exposeMirrors, mirrorLog } from './observe/mirror-metrics.ts';
 import { ReadMetrics } from './observe/read-metrics.ts';
+import { exposeCounts } from './observe/readings.ts';
 import type { Upstream } from './rpc/contract.ts';
 import { Code, RpcError } from './rpc/status.ts';
 import { authService } from './services/auth.ts';
@@ -77,7 +78,19 @@ export function buildReads({ config, registry, log, cluster, hub }: Parts): Read
     layers.push((below) => new MirroredReads(below, { ...mirroring, parse: readRangeQuery }));
     exposeMirrors(registry, mirrors, seen);
   }
-  const upstream = layers.length > 0 ? new SeenUpstream(cluster, seen) : cluster;
+  const upstream = new SeenUpstream(cluster, seen, {
+    range: WATCH_METHODS.range,
+    reads: (request, { path }) =>
+      path === WATCH_METHODS.range.path || (path === TXN.path && readTxnQuery(request) !== undefined),
+    strict: config.get('boolean', 'experimental-serializable-ordering'),
+  });
+  exposeCounts(
+    registry,
+    'etcd_proxy_serializable_reads_behind_total',
+    'Answers older than what clients had been told, after the endpoint had changed, by what came of them.',
+    'outcome',
+    () => Object.entries(upstream.behind),
+  );
   const own = kvService({
     upstream,
     coalescing: config.get('switch', 'read-coalescing'),

@@ -43,17 +43,16 @@ export class SeenRevision {
   /**
    * A client is told what is in a message of etcd's. Does nothing when that has no header where all of etcd's have it.
    * (`RangeStreamResponse` has it one level down.)
+   * @returns the revision in it, 0 when there is none
    */
-  saw(message: Uint8Array): void {
+  saw(message: Uint8Array): number {
     let at = 0;
     for (let depth = 0; depth < 2; depth++) {
-      if (message[at] !== HEADER_TAG) return;
+      if (message[at] !== HEADER_TAG) return 0;
       at = varintEnd(message, at + 1);
-      if (message[at] === CLUSTER_TAG) {
-        this.#header(message, at + 1);
-        return;
-      }
+      if (message[at] === CLUSTER_TAG) return this.#header(message, at + 1);
     }
+    return 0;
   }
 
   /** The cluster was set back to a backup and is at this revision now: what was told before is of a past that is gone. */
@@ -63,11 +62,11 @@ export class SeenRevision {
   }
 
   /** Reads a header whose `cluster_id` starts at a position; etcd writes its fields in their order. */
-  #header(message: Uint8Array, cluster: number): void {
+  #header(message: Uint8Array, cluster: number): number {
     const clusterEnd = varintEnd(message, cluster);
-    if (message[clusterEnd] !== MEMBER_TAG) return;
+    if (message[clusterEnd] !== MEMBER_TAG) return 0;
     let at = varintEnd(message, clusterEnd + 1);
-    if (message[at] !== REVISION_TAG) return;
+    if (message[at] !== REVISION_TAG) return 0;
     let revision = 0;
     let scale = 1;
     for (let byte = CONTINUED; byte >= CONTINUED; scale *= CONTINUED) {
@@ -76,6 +75,7 @@ export class SeenRevision {
     }
     if (!this.#same(message, cluster, clusterEnd)) this.#replace(message.subarray(cluster, clusterEnd));
     this.raise(revision);
+    return revision;
   }
 
   #same(message: Uint8Array, start: number, end: number): boolean {

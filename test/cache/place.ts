@@ -50,7 +50,11 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     linger: 0,
   });
   held.defer(() => hub.close());
-  const upstream = new SeenUpstream(cluster, seen);
+  const upstream = new SeenUpstream(cluster, seen, {
+    range: WATCH_METHODS.range,
+    reads: () => false,
+    strict: false,
+  });
   const limits = { maxFlights: 10_000, maxMembers: 10_000, maxKeyBytes: 8192 };
   const flights = new Flights(upstream, limits, {
     sent: nothing,

@@ -11,6 +11,7 @@ import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
 import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import { SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
+import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { clientInProcess, connect, lightClientOf, logOf } from '../reads/clients.ts';
 import { Fire, randomFrom, type Session } from '../reads/fire.ts';
 import { History } from '../reads/history.ts';
@@ -35,7 +36,11 @@ async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
 
   const cluster = connect(etcd.first.address);
   held.defer(() => cluster.close());
-  const upstream = new SeenUpstream(cluster, seen);
+  const upstream = new SeenUpstream(cluster, seen, {
+    range: WATCH_METHODS.range,
+    reads: () => false,
+    strict: false,
+  });
   const reads = new MirroredReads(
     { read: (request, call) => upstream.unary(request, call) },
     {

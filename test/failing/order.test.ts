@@ -1,0 +1,55 @@
+/**
+ * Serializable reads after the endpoint has changed to a member that lags: the answer is no older than what the client was
+ * told, as far as anybody can say; where nobody can, it is the older one, or an error for those who asked for that.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { bytes, connectTo } from '../failover/load.ts';
+import { cutOff, untilStatus } from '../support/members.ts';
+import { metric } from '../support/metrics.ts';
+import { startProxy } from '../support/proxy.ts';
+import { Stage } from './stage.ts';
+
+const KEY = bytes('order');
+const BEHIND = 'etcd_proxy_serializable_reads_behind_total';
+
+for (const strict of [false, true]) {
+  test(`a member that lags is all there is (strict: ${strict})`, { timeout: 120_000 }, async () => {
+    await using stage = await Stage.open({ use: 'follower' });
+    const [ahead, behind] = [stage.others[0], stage.members[stage.victim]];
+    assert.ok(ahead && behind);
+    const relay = stage.relays[stage.members.indexOf(ahead)];
+    const lagging = stage.relays[stage.victim];
+    assert.ok(relay && lagging);
+    // The cache would have the answer; it is not what is tested.
+    const flags = ['--cache=off', `--experimental-serializable-ordering=${strict}`];
+    await using proxy = await startProxy({ endpoints: [relay.address, lagging.address], flags });
+    const { kv } = connectTo(proxy.url);
+    const read = async (): Promise<string> => {
+      const { kvs } = await kv.range({ key: KEY, serializable: true }, { timeoutMs: 20_000 });
+      return Buffer.from(kvs[0]?.value ?? []).toString();
+    };
+
+    await kv.put({ key: KEY, value: bytes('old') });
+    await cutOff(stage.cluster, stage.victim);
+    // A linearizable read makes the proxy leave the member that was cut off, if it is there.
+    await kv.range({ key: KEY }, { timeoutMs: 20_000 });
+    await kv.put({ key: KEY, value: bytes('new') }, { timeoutMs: 20_000 });
+    assert.equal(await read(), 'new');
+    relay.refuse();
+    relay.cut(true);
+
+    if (strict)
+      await assert.rejects(read, (error) => {
+        assert.equal(ConnectError.from(error).code, Code.Unavailable);
+        return true;
+      });
+    else assert.equal(await read(), 'old');
+    assert.ok((await metric(proxy.url, `${BEHIND}{outcome="${strict ? 'refused' : 'older'}"}`)) > 0);
+
+    stage.cluster.links?.heal(stage.victim, (await untilStatus(behind, () => true, 'there')).id);
+    await untilStatus(behind, ({ leader }) => leader !== 0n, 'with a leader');
+    assert.equal(await read(), 'new');
+  });
+}
