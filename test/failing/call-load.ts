@@ -5,8 +5,9 @@
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { type GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
+import type { GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
 import { b } from '../support/watch-client.ts';
+import { openClient } from './clients.ts';
 
 /** What became of one call. */
 export interface Sample {
@@ -75,7 +76,7 @@ class LoadClient {
     everyMs: number,
     note: (sample: Sample) => void,
   ) {
-    this.#client = new RawGrpcClient(address);
+    this.#client = openClient(address);
     this.#prefix = prefix;
     this.#deadlineMs = deadlineMs;
     this.#note = note;

@@ -168,7 +168,7 @@ export const faults = {
   learner,
   defragments: defragments('follower', 512),
   defragmentsLeader: defragments('leader', 512),
-  defragmentsLittle: defragments('follower', 256),
+  defragmentsLittle: defragments('follower', 384),
   hangs: hang('follower'),
   leaderHangs: hang('leader'),
   removed,

@@ -2,8 +2,9 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { LeaseKeepAliveRequestSchema, LeaseKeepAliveResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
 import { LockRequestSchema } from '#gen/v3lockpb/lock_pb.js';
-import { type CallOptions, type GrpcOutcome, type RawCall, RawGrpcClient } from '../support/raw-grpc.ts';
+import type { CallOptions, GrpcOutcome, RawCall, RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, WatchCall } from '../support/watch-client.ts';
+import { openClient } from './clients.ts';
 
 /** An event as a watch saw it. */
 export interface SeenEvent {
@@ -29,7 +30,7 @@ export class ResumingWatch {
   #next: bigint;
 
   constructor(address: string, prefix: string, startRevision: bigint, options: CallOptions = {}) {
-    this.#client = new RawGrpcClient(address);
+    this.#client = openClient(address);
     this.#prefix = prefix;
     this.#next = startRevision;
     this.#options = options;
@@ -95,7 +96,7 @@ export class Heartbeats {
   #closed = false;
 
   constructor(address: string, ttlSeconds: number, ids: readonly bigint[]) {
-    this.#client = new RawGrpcClient(address);
+    this.#client = openClient(address);
     this.#ttlMs = ttlSeconds * 1000;
     const now = performance.now();
     for (const id of ids) this.#leases.set(id, { due: now, until: now + this.#ttlMs });
@@ -156,7 +157,7 @@ export class WaitingLock {
   readonly #client: RawGrpcClient;
 
   constructor(address: string, name: string, lease: bigint) {
-    this.#client = new RawGrpcClient(address);
+    this.#client = openClient(address);
     const message = toBinary(LockRequestSchema, create(LockRequestSchema, { name: b(name), lease }));
     this.ended = this.#client
       .call('/v3lockpb.Lock/Lock', [message], { limitMs: FOREVER_MS })

@@ -17,8 +17,10 @@ export interface StageOptions {
   readonly etcd?: EtcdOptions;
   /** How members are reached; directly, as endpoints, by default. */
   readonly way?: 'members' | 'balancer' | 'name';
-  /** Which member is in use when it fails. */
+  /** Which member is in use when it fails; a learner is a fourth one. */
   readonly use: 'follower' | 'leader' | 'learner';
+  /** Whether a member of another cluster is an endpoint too, the last one. */
+  readonly stranger?: boolean;
 }
 
 const NAME = 'etcd.test';
@@ -33,7 +35,7 @@ const HOSTS = [
 /** The cluster and the ways to it. */
 export class Stage implements AsyncDisposable {
   readonly cluster: EtcdCluster;
-  /** All that is an endpoint, a learner last. */
+  /** All that is an endpoint; what is no voter of the cluster comes last. */
   readonly members: readonly EtcdMember[];
   /** The index of the member that will fail. */
   readonly victim: number;
@@ -58,7 +60,7 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Starts the cluster and opens the ways. */
-  static async open({ etcd, way = 'members', use }: StageOptions): Promise<Stage> {
+  static async open({ etcd, way = 'members', use, stranger = false }: StageOptions): Promise<Stage> {
     const cluster = await startEtcd({ ...etcd, members: 3, peerRelays: true });
     const members = [...cluster.members];
     if (use === 'learner') {
@@ -66,9 +68,12 @@ export class Stage implements AsyncDisposable {
       await untilStatus(learner, ({ isLearner, leader }) => isLearner && leader !== 0n, 'a learner');
       members.push(learner);
     }
+    const other = stranger ? await startEtcd({ ...etcd, members: 1 }) : undefined;
+    if (other !== undefined) members.push(other.first);
     const leader = await leaderIndex(cluster);
     const victim = { leader, follower: (leader + 1) % 3, learner: 3 }[use];
     const stage = new Stage(cluster, members, victim, way);
+    if (other !== undefined) stage.#stack.use(other);
     if (way === 'name') await stage.#giveName();
     else await stage.#openRelays();
     return stage;

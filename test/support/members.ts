@@ -13,13 +13,15 @@ export interface MemberStatus {
   readonly leader: bigint;
   readonly raftIndex: bigint;
   readonly isLearner: boolean;
+  /** The size of its database's file. */
+  readonly dbSize: bigint;
 }
 
 /** Asks a member for its view of the cluster. */
 export async function statusOf(member: EtcdMember): Promise<MemberStatus> {
   const client = createClient(Maintenance, createGrpcTransport({ baseUrl: `http://${member.address}` }));
-  const { header, leader, raftIndex, isLearner } = await client.status({}, { timeoutMs: 5_000 });
-  return { id: header?.memberId ?? 0n, leader, raftIndex, isLearner };
+  const { header, leader, raftIndex, isLearner, dbSize } = await client.status({}, { timeoutMs: 5_000 });
+  return { id: header?.memberId ?? 0n, leader, raftIndex, isLearner, dbSize };
 }
 
 /** Waits until something holds of a member's view. */

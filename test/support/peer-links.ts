@@ -24,10 +24,12 @@ class PeerRelay {
   closed = false;
   readonly #target: number;
   readonly #absent: ReadonlySet<string>;
+  readonly #paces: ReadonlyMap<string, number>;
 
-  constructor(target: number, absent: ReadonlySet<string>) {
+  constructor(target: number, absent: ReadonlySet<string>, paces: ReadonlyMap<string, number>) {
     this.#target = target;
     this.#absent = absent;
+    this.#paces = paces;
     this.listener = createServer((peer) => this.#accept(peer));
   }
 
@@ -50,7 +52,13 @@ class PeerRelay {
       if (link.sender !== undefined && this.#absent.has(link.sender)) cut();
       else member.write(bytes);
     });
-    member.on('data', (bytes: Buffer) => peer.write(bytes));
+    member.on('data', (bytes: Buffer) => {
+      peer.write(bytes);
+      const pace = this.#paces.get(link.sender ?? '');
+      if (pace === undefined) return;
+      member.pause();
+      setTimeout(() => member.resume(), (1000 * bytes.length) / pace);
+    });
   }
 }
 
@@ -59,10 +67,12 @@ export class PeerLinks implements AsyncDisposable {
   readonly #relays: PeerRelay[] = [];
   /** The member ids of those who are cut off. */
   readonly #absent = new Set<string>();
+  /** Bytes a second that those who are slow get from their peers on each connection, by their member ids. */
+  readonly #paces = new Map<string, number>();
 
   /** Opens a relay to the peer address of one more member, and gives the relay's port. */
   async add(peerPort: number): Promise<number> {
-    const relay = new PeerRelay(peerPort, this.#absent);
+    const relay = new PeerRelay(peerPort, this.#absent, this.#paces);
     this.#relays.push(relay);
     relay.listener.listen(0, '127.0.0.1');
     await once(relay.listener, 'listening');
@@ -79,6 +89,11 @@ export class PeerLinks implements AsyncDisposable {
     for (const relay of this.#relays) {
       for (const link of relay.links) if (relay === own || link.sender === sender) link.cut();
     }
+  }
+
+  /** Makes a member with this id slow to hear from its peers, so that it lags; heartbeats are small and come through. */
+  slow(id: bigint, bytesPerSecond: number): void {
+    this.#paces.set(id.toString(16), bytesPerSecond);
   }
 
   /** Joins a member again. */

@@ -94,6 +94,7 @@ export class Relay implements AsyncDisposable {
   readonly #listener: Server;
   #held = false;
   #refuses = false;
+  #asked = 0;
 
   private constructor(target: string, options: RelayOptions) {
     const [host, port] = target.split(':');
@@ -113,6 +114,7 @@ export class Relay implements AsyncDisposable {
   }
 
   #accept(client: Socket): void {
+    this.#asked++;
     if (this.#refuses) {
       client.destroy();
       return;
@@ -125,6 +127,11 @@ export class Relay implements AsyncDisposable {
   /** How many connections go through it now. */
   get connections(): number {
     return this.#wires.size;
+  }
+
+  /** How many connections were ever asked for. */
+  get asked(): number {
+    return this.#asked;
   }
 
   /** Keeps back what the server says, on all connections, until {@link release}. */

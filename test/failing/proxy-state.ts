@@ -1,0 +1,61 @@
+/** What can be seen of a proxy from outside: the endpoint that it uses, and whether it serves. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import type { GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
+import { b } from '../support/watch-client.ts';
+import type { Contestant } from './contestants.ts';
+import type { Stage } from './stage.ts';
+
+const PUT = '/etcdserverpb.KV/Put';
+const RANGE = '/etcdserverpb.KV/Range';
+
+/** The bytes of a linearizable read of a key. */
+export const rangeMessage = (key: string): Uint8Array =>
+  toBinary(RangeRequestSchema, create(RangeRequestSchema, { key: b(key) }));
+
+/** The bytes of a put. */
+export const putMessage = (key: string, value: string): Uint8Array =>
+  toBinary(PutRequestSchema, create(PutRequestSchema, { key: b(key), value: b(value) }));
+
+/** A linearizable get, with a deadline where one is given. */
+export function get(client: RawGrpcClient, key: string, timeoutMs?: number): Promise<GrpcOutcome> {
+  const deadline = timeoutMs === undefined ? {} : { timeoutMs };
+  return client.call(RANGE, [rangeMessage(key)], { ...deadline, limitMs: 60_000 });
+}
+
+/** A put, with a deadline where one is given. */
+export function put(client: RawGrpcClient, key: string, timeoutMs?: number): Promise<GrpcOutcome> {
+  const deadline = timeoutMs === undefined ? {} : { timeoutMs };
+  return client.call(PUT, [putMessage(key, key)], { ...deadline, limitMs: 60_000 });
+}
+
+/** Waits until a condition holds. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  limitMs = 20_000,
+): Promise<void> {
+  for (const deadline = performance.now() + limitMs; !(await holds()); await sleep(20))
+    if (performance.now() > deadline) throw new Error(`never: ${what}`);
+}
+
+/** Waits until a put and a get are answered, and tells how long that took. */
+export async function untilServed(client: RawGrpcClient, limitMs = 30_000): Promise<number> {
+  const since = performance.now();
+  await until(
+    'a put and a get are answered',
+    async () => {
+      const answers = await Promise.all([put(client, 'served', 1_000), get(client, 'served', 1_000)]);
+      return answers.every(({ code }) => code === 0);
+    },
+    limitMs,
+  );
+  return performance.now() - since;
+}
+
+/** The index of the member that the proxy uses, by the last connection that it told of. */
+export function inUse(stage: Stage, { proxy }: Contestant): number {
+  const told = [...(proxy?.process.stderr ?? '').matchAll(/"endpoint":"([^"]+)","msg":"connected to etcd"/g)];
+  return stage.relays.findIndex(({ address }) => address === told.at(-1)?.[1]);
+}

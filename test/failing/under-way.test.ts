@@ -1,0 +1,103 @@
+/**
+ * What is under way on a connection that is left stays there and ends there; and clients without deadlines, which would
+ * wait for ever, do not.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
+import { SnapshotResponseSchema } from '#gen/etcdserverpb/maintenance_pb.js';
+import { statusOf } from '../support/members.ts';
+import { Admin } from './admin.ts';
+import { openClient } from './clients.ts';
+import { type Contestant, proxyOn } from './contestants.ts';
+import { releases } from './expect.ts';
+import { get, inUse, put, until, untilServed } from './proxy-state.ts';
+import { Stage } from './stage.ts';
+
+const MIB = 2 ** 20;
+/** What is over sooner than this is no reason to move. */
+const MOVE_MS = 3_000;
+
+async function fill(stage: Stage, mib: number): Promise<void> {
+  const admin = new Admin(stage.witness.address);
+  for (let i = 0; i < mib; i++) await admin.put(`fill/${i}`, new Uint8Array(MIB));
+}
+
+/** Makes calls until another member than the one that fails is in use. */
+async function untilMoved(stage: Stage, proxy: Contestant): Promise<void> {
+  using client = openClient(proxy.address);
+  await until('another member is in use', async () => {
+    await get(client, 'any', 1_000);
+    return inUse(stage, proxy) !== stage.victim;
+  });
+  await untilServed(client);
+}
+
+for (const install of await releases()) {
+  test(`a snapshot goes on where it was (etcd ${install.version})`, async () => {
+    await using stage = await Stage.open({ use: 'follower', etcd: { install } });
+    await fill(stage, 24);
+    await using proxy = await proxyOn(stage);
+    using client = openClient(proxy.address);
+    const snapshot = client.open('/etcdserverpb.Maintenance/Snapshot');
+    snapshot.send(new Uint8Array());
+    snapshot.halfClose();
+    assert.ok(await snapshot.next());
+    snapshot.pause();
+    const { id } = await statusOf(stage.cluster.member(stage.victim));
+    stage.cluster.links?.cut(stage.victim, id);
+    await untilMoved(stage, proxy);
+    snapshot.resume();
+    let remaining = -1n;
+    for (let message = await snapshot.next(); message !== undefined; message = await snapshot.next())
+      remaining = fromBinary(SnapshotResponseSchema, message).remainingBytes;
+    assert.deepEqual([(await snapshot.end).code, remaining], [0, 0n]);
+  });
+
+  test(`defragmenting through the proxy is done once, and answered (etcd ${install.version})`, async () => {
+    await using stage = await Stage.open({ use: 'follower', etcd: { install } });
+    await fill(stage, 512);
+    await using proxy = await proxyOn(stage);
+    using client = openClient(proxy.address);
+    await untilServed(client);
+    const size = async (): Promise<bigint> => (await statusOf(stage.cluster.member(stage.victim))).dbSize;
+    const before = await size();
+    const path = '/etcdserverpb.Maintenance/Defragment';
+    const since = performance.now();
+    const over = client
+      .call(path, [new Uint8Array()], { limitMs: 120_000 })
+      .then((outcome) => ({ ...outcome, ms: performance.now() - since }));
+    const served = await untilServed(client);
+    const { code, message, ms } = await over;
+    assert.deepEqual([code, message], [0, '']);
+    assert.ok((await size()) <= before);
+    assert.ok(
+      served < Math.max(ms, MOVE_MS),
+      `others were served after ${served} ms, when it was over (${ms} ms)`,
+    );
+    for (const member of stage.others)
+      assert.doesNotMatch(member.log, /finished defragmenting/, 'nobody else defragmented');
+    assert.match(stage.cluster.member(stage.victim).log, /finished defragmenting/);
+  });
+
+  test(`a member hangs: reads without deadlines are answered elsewhere, writes end where they are (etcd ${install.version})`, async () => {
+    await using stage = await Stage.open({ use: 'follower', etcd: { install } });
+    await using proxy = await proxyOn(stage);
+    using client = openClient(proxy.address);
+    await untilServed(client);
+    const member = stage.cluster.member(stage.victim);
+    member.pause();
+    const since = performance.now();
+    const write = put(client, 'once');
+    const reads = await Promise.all(Array.from({ length: 5 }, (_, i) => get(client, `key-${i}`)));
+    const took = performance.now() - since;
+    for (const { code, message } of reads) assert.deepEqual([code, message], [0, '']);
+    assert.ok(took <= 6_000, `reads without deadlines waited ${took} ms`);
+    await untilServed(client);
+    member.resume();
+    const { code, message } = await write;
+    assert.deepEqual([code, message], [0, '']);
+    const stored = await new Admin(stage.witness.address).stored('once');
+    assert.equal(stored.get('once')?.version, 1n);
+  });
+}
