@@ -15,11 +15,12 @@ export class LeftRoutes {
   readonly #connections = new Set<Http2Connection>();
 
   /** Leaves a route that is not in use any more. */
-  leave({ connection, unanswered, lasting }: Route): void {
+  leave(route: Route): void {
+    const { connection, unanswered, lasting } = route;
     this.#connections.add(connection);
     const calls = [...lasting, ...unanswered.all()];
     const tell = (): void => {
-      for (const call of calls.splice(0, CALLS_A_TURN)) call.onLeft();
+      for (const call of calls.splice(0, CALLS_A_TURN)) call.onLeft(route);
       if (calls.length > 0) setImmediate(tell);
       else connection.drain();
     };

@@ -1,12 +1,7 @@
 /** A connection that calls can be sent on, and what is under way there. */
 import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from './endpoint.ts';
-import { type Asked, Unanswered } from './unanswered.ts';
-
-/** A call that lasts: it is told when its endpoint is left for another one. */
-export interface Lasting {
-  onLeft(): void;
-}
+import { type Asked, type Leaver, Unanswered } from './unanswered.ts';
 
 /** One connection to an endpoint. */
 export class Route {
@@ -15,7 +10,7 @@ export class Route {
   /** Calls whose answers are due soon. */
   readonly unanswered = new Unanswered();
   /** Calls that have no answer due and would hear nothing more if the endpoint were left. */
-  readonly lasting = new Set<Lasting>();
+  readonly lasting = new Set<Leaver>();
   readonly #heed: () => void;
 
   /** @param heed is called when an answer is due */

@@ -11,12 +11,12 @@ import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { Accuser } from './choice.ts';
 import { KeptMessages } from './kept-messages.ts';
 import { requestBlock } from './request-block.ts';
-import type { Lasting, Route } from './route.ts';
+import type { Route } from './route.ts';
 import type { Asked } from './unanswered.ts';
 import type { CallEnvironment } from './unary-call.ts';
 import type { Waiter } from './waiting-calls.ts';
 
-export class StreamUpstreamCall implements ClientStream, Waiter, Lasting, Asked, Accuser {
+export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser {
   readonly deadline: number;
   readonly long = true;
   askedAt = 0;
@@ -134,12 +134,11 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Lasting, Asked,
   }
 
   /** It would hear nothing more: it is opened again elsewhere, or ends so that its client can. */
-  onLeft(): void {
-    if (this.#stream === undefined || this.#pace === 'slow') return;
-    const left = this.#route?.endpoint.name ?? '';
+  onLeft(route: object): void {
+    if (this.#route !== route || this.#stream === undefined || this.#pace === 'slow') return;
     this.#giveUpAttempt();
     if (this.#kept.complete) this.#again();
-    else this.#end(leftStatus(left), NO_METADATA);
+    else this.#end(leftStatus(this.#route.endpoint.name), NO_METADATA);
   }
 
   onEnding(ending: Ending): void {

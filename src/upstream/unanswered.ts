@@ -3,15 +3,19 @@
  * the calls themselves: each call to etcd passes through here, so it costs no object and no search.
  */
 
+/** Is told when its endpoint is left for another one. */
+export interface Leaver {
+  /** @param route the connection that is left, which the call may not be on any more */
+  onLeft(route: object): void;
+}
+
 /** A call of which an answer is due soon. The links belong to {@link Unanswered}. */
-export interface Asked {
+export interface Asked extends Leaver {
   /** When it was asked, in milliseconds of `performance.now()`. */
   askedAt: number;
   before: Asked | undefined;
   after: Asked | undefined;
   listed: boolean;
-  /** The endpoint was left for another one. */
-  onLeft(): void;
 }
 
 /** The list. */

@@ -13,7 +13,7 @@ import type { Accuser } from './choice.ts';
 import type { UpstreamObserver } from './cluster.ts';
 import type { Pool } from './pool.ts';
 import { requestBlock } from './request-block.ts';
-import type { Lasting, Route } from './route.ts';
+import type { Route } from './route.ts';
 import type { Asked } from './unanswered.ts';
 import type { Waiter } from './waiting-calls.ts';
 
@@ -26,7 +26,7 @@ export interface CallEnvironment {
   readonly maxAttempts: number;
 }
 
-export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Lasting, Accuser {
+export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
   readonly deadline: number;
   readonly long: boolean;
   askedAt = 0;
@@ -107,7 +107,8 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Lasting, A
    * What changes nothing is asked elsewhere; a write ends where it was sent. A `Lock` with a lease is asked elsewhere too,
    * but the first attempt is not cancelled: its member would delete the key, which both attempts share.
    */
-  onLeft(): void {
+  onLeft(route: object): void {
+    if (this.#route !== route) return;
     const { idempotent, pace } = this.#call.method;
     if (this.#attempt === undefined || this.#attempts >= this.#environment.maxAttempts) return;
     if (pace === 'waiting' && namesLease(this.#request)) {

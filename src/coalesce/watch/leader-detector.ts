@@ -2,13 +2,11 @@
  * Watches the leader for clients that want one (`hasleader`), as long as there are any: a stream to etcd on which
  * nothing is watched, which etcd ends when its member has lost the leader. So a client's stream without watches ends too.
  */
+import { NO_LEADER, saysNoLeader } from '../../etcd/words.ts';
 import type { ClientStream, ClientStreamListener } from '../../rpc/contract.ts';
 import { Code, type Status } from '../../rpc/status.ts';
 import { RetryDelay } from './retry-delay.ts';
 import type { WatchSink } from './watcher.ts';
-
-/** etcd's words. */
-const NO_LEADER = 'etcdserver: no leader';
 
 export class LeaderDetector implements ClientStreamListener {
   readonly #open: (listener: ClientStreamListener) => ClientStream;
@@ -50,10 +48,9 @@ export class LeaderDetector implements ClientStreamListener {
     // Nothing is sent.
   }
 
-  onEnd({ message }: Status): void {
+  onEnd(status: Status): void {
     this.#stream = undefined;
-    if (message.includes('no leader'))
-      for (const sink of [...this.#sinks]) sink.fail(Code.UNAVAILABLE, NO_LEADER);
+    if (saysNoLeader(status)) for (const sink of [...this.#sinks]) sink.fail(Code.UNAVAILABLE, NO_LEADER);
     if (this.#sinks.size === 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;

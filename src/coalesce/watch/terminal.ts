@@ -1,4 +1,5 @@
 /** The ends of a feed, and which of etcd's refusals is one. */
+import { saysNoLeader } from '../../etcd/words.ts';
 import { Code, NO_STREAM_LEFT, type Status } from '../../rpc/status.ts';
 import type { Header } from './response.ts';
 
@@ -12,8 +13,9 @@ export type Terminal =
  * Whether a status says that opening the watch again would not help. Everything else is a failure of a connection
  * or of one member.
  */
-export function isFinal({ code, message }: Status): boolean {
-  if (message.includes('no leader') || message.includes(NO_STREAM_LEFT)) return true;
+export function isFinal(status: Status): boolean {
+  const { code, message } = status;
+  if (saysNoLeader(status) || message.includes(NO_STREAM_LEFT)) return true;
   switch (code) {
     case Code.INVALID_ARGUMENT:
     case Code.NOT_FOUND:

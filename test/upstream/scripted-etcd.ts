@@ -1,0 +1,171 @@
+/**
+ * A member of etcd as far as the pool can see: it takes gRPC calls on a real socket and answers, refuses or keeps silent
+ * as the test says. For states that real members are in only for moments, and for counting what reaches them.
+ */
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { GrpcServer } from '../../src/grpc/server.ts';
+import { Http2Door } from '../../src/listen/http2-door.ts';
+import type { Call, ServerStream } from '../../src/rpc/contract.ts';
+import type { Method } from '../../src/rpc/method.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import { ETCD_SERVICES, methodOf, unknownMethod } from '../../src/services/methods.ts';
+import { Cluster } from '../../src/upstream/cluster.ts';
+import { parseEndpoint } from '../../src/upstream/endpoint.ts';
+
+const ignore = (): void => {};
+
+const METHODS = new Map(
+  ETCD_SERVICES.flatMap(({ methods }) => methods.map(methodOf)).map((method) => [method.path, method]),
+);
+
+/** The method of a service of etcd's API. */
+export function method(path: string): Method {
+  return METHODS.get(path) ?? unknownMethod(path);
+}
+
+/** What a member does with a call: answers, refuses, or never says anything. */
+export type Act = 'serve' | 'silence' | RpcError;
+
+/** A call that reached a member. */
+export interface SeenCall {
+  readonly path: string;
+  readonly hasLeader: boolean;
+  cancelled: boolean;
+}
+
+export class ScriptedEtcd implements AsyncDisposable {
+  /** `host:port`. */
+  address = '';
+  /** What becomes of calls of the proxy's clients. */
+  calls: Act = 'serve';
+  /** What becomes of the question whether the member serves, which alone demands a leader here. */
+  question: Act = 'serve';
+  readonly seen: SeenCall[] = [];
+  /** Messages of streams, and the streams to answer on. */
+  readonly messages: { readonly path: string; readonly stream: ServerStream }[] = [];
+  connections = 0;
+  readonly #cluster: number;
+  readonly #server: Server;
+  readonly #door: Http2Door;
+
+  private constructor(cluster: number) {
+    this.#cluster = cluster;
+    const grpc = new GrpcServer({
+      services: {
+        unary: (path) => (method(path).kind === 'unary' ? (_, call) => this.#unary(path, call) : undefined),
+        stream: (path) => (stream) => {
+          stream.listener = {
+            onMessage: () => this.messages.push({ path, stream }),
+            onHalfClose: ignore,
+            onDrain: ignore,
+            onCancel: ignore,
+          };
+        },
+      },
+      method,
+      receive: { maxBytes: 1 << 20, tooLarge: () => 'too large' },
+      observer: { started: ignore, received: ignore, sent: ignore, handled: ignore, fault: ignore },
+    });
+    this.#door = new Http2Door({
+      grpc,
+      fallback: ignore,
+      settings: {},
+      observer: { http2Opened: ignore, http2Closed: ignore, http2Limit: ignore, fault: ignore },
+    });
+    this.#server = createServer((socket) => {
+      this.connections++;
+      socket.on('close', () => this.connections--);
+      this.#door.accept(socket, Buffer.alloc(0));
+    });
+  }
+
+  /** Starts a member of a cluster with this number. */
+  static async start(cluster = 7): Promise<ScriptedEtcd> {
+    const etcd = new ScriptedEtcd(cluster);
+    await etcd.listen();
+    return etcd;
+  }
+
+  /** Listens, on the port it had before if it had one. */
+  async listen(): Promise<void> {
+    this.#server.listen(Number(this.address.split(':')[1] ?? 0), '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.address = `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** How many calls of a method reached it, questions not counted. */
+  count(path: string): number {
+    return this.seen.filter((call) => call.path === path && !call.hasLeader).length;
+  }
+
+  #unary(path: string, call: Call): Uint8Array | Promise<Uint8Array> {
+    const hasLeader = call.metadata.get('hasleader') !== undefined;
+    const seen: SeenCall = { path, hasLeader, cancelled: false };
+    this.seen.push(seen);
+    const act = hasLeader ? this.question : this.calls;
+    if (act instanceof RpcError) throw act;
+    if (act === 'serve') return this.reply();
+    return new Promise(() => {
+      call.work = {
+        cancel: () => {
+          seen.cancelled = true;
+        },
+      };
+    });
+  }
+
+  /** A reply with a header. */
+  reply(): Uint8Array {
+    return Buffer.of(0x0a, 6, 0x08, this.#cluster, 0x10, 1, 0x18, 5);
+  }
+
+  /** Ends all connections and takes no more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#door.close();
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    await closed;
+  }
+}
+
+/** What the observer of a cluster heard. */
+export interface Heard {
+  switches: number;
+  asked: string[];
+  connected: string[];
+}
+
+/** A cluster client of these members, and what it reports. */
+export function connectTo(members: readonly ScriptedEtcd[]): { cluster: Cluster; heard: Heard } {
+  const heard: Heard = { switches: 0, asked: [], connected: [] };
+  const cluster = new Cluster({
+    endpoints: members.map(({ address }) => parseEndpoint(address)),
+    dialTimeout: 2000,
+    maxWaiting: 1000,
+    maxReceiveBytes: 1 << 20,
+    http2: {},
+    tls: {
+      connect: () => {
+        throw new RpcError(Code.INTERNAL, 'no TLS here');
+      },
+    },
+    observer: {
+      answered: ignore,
+      retried: ignore,
+      connected: ({ name }) => heard.connected.push(name),
+      lost: ignore,
+      closed: ignore,
+      switched: () => heard.switches++,
+      asked: (verdict) => heard.asked.push(verdict),
+      dialFailed: ignore,
+      waitingFull: ignore,
+      limitReached: ignore,
+      fault: (error) => {
+        throw error;
+      },
+    },
+  });
+  cluster.start();
+  return { cluster, heard };
+}
