@@ -4,6 +4,7 @@
  * its revision is one that etcd itself could have started their watches at.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { saysNoLeader } from '../../etcd/words.ts';
 import { Code, RpcError, type Status } from '../../rpc/status.ts';
 import { type Header, headerOf } from './response.ts';
 import { RetryDelay } from './retry-delay.ts';
@@ -93,7 +94,7 @@ export class RevisionProbe {
         }
         if (isRefusal(error)) return { kind: 'refused' };
         // Whatever the cause, the client shall come back: UNAVAILABLE.
-        if (performance.now() > giveUp || error.message.includes('no leader'))
+        if (performance.now() > giveUp || saysNoLeader(error))
           return { kind: 'failed', error: new RpcError(Code.UNAVAILABLE, error.message, error.details) };
       }
       await new Promise((resolve) => setTimeout(resolve, delay.next()));
