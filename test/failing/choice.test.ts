@@ -10,7 +10,7 @@ import { Admin } from './admin.ts';
 import { openClient } from './clients.ts';
 import { proxyOn } from './contestants.ts';
 import { releases } from './expect.ts';
-import { get, inUse, put, until } from './proxy-state.ts';
+import { get, put, servedBy, until } from './proxy-state.ts';
 import { Stage } from './stage.ts';
 
 const ROUNDS = 8;
@@ -28,15 +28,15 @@ async function chooseOften(stage: Stage, rounds = ROUNDS): Promise<void> {
     ]);
     for (const { code, message } of await Promise.all(calls))
       if (code !== 0) failures.push(`${code} ${message}`);
-    const used = inUse(stage, proxy);
-    assert.deepEqual(failures, [], `round ${round}, on member ${used}`);
+    assert.deepEqual(failures, [], `round ${round}`);
+    const used = await servedBy(stage, client);
     assert.ok(
       used >= 0 && used < stage.cluster.members.length,
       `round ${round}: endpoint ${used} is no voter`,
     );
     const relay = stage.relays[used];
     relay?.cut(true);
-    await until('another endpoint is in use', () => inUse(stage, proxy) !== used);
+    await until('another member serves', async () => ![-1, used].includes(await servedBy(stage, client)));
     relay?.accept();
   }
   const stored = await new Admin(stage.witness.address).stored('choice/');

@@ -64,6 +64,15 @@ const hang = (use: 'follower' | 'leader'): Fault => ({
   },
 });
 
+/** What is measured where nothing fails. */
+const nothingFails: Fault = {
+  name: 'does not fail',
+  stage: { use: 'follower' },
+  async inject() {
+    return { since: performance.now(), end: nothing };
+  },
+};
+
 /** It is there from the start, and the proxy has nothing else to connect to until the others let it in. */
 const learner: Fault = {
   name: 'is a learner',
@@ -163,6 +172,7 @@ const nameMoves: Fault = {
 
 /** Every fault, by a short name. */
 export const faults = {
+  nothingFails,
   cutFollower: cut('follower'),
   cutLeader: cut('leader'),
   learner,

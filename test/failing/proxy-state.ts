@@ -1,10 +1,10 @@
-/** What can be seen of a proxy from outside: the endpoint that it uses, and whether it serves. */
+/** What can be seen of a proxy from outside: which member serves its clients, if one does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import type { EtcdMember } from '../support/etcd.ts';
 import type { GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
 import { b } from '../support/watch-client.ts';
-import type { Contestant } from './contestants.ts';
 import type { Stage } from './stage.ts';
 
 const PUT = '/etcdserverpb.KV/Put';
@@ -54,8 +54,22 @@ export async function untilServed(client: RawGrpcClient, limitMs = 30_000): Prom
   return performance.now() - since;
 }
 
-/** The index of the member that the proxy uses, by the last connection that it told of. */
-export function inUse(stage: Stage, { proxy }: Contestant): number {
-  const told = [...(proxy?.process.stderr ?? '').matchAll(/"endpoint":"([^"]+)","msg":"connected to etcd"/g)];
-  return stage.relays.findIndex(({ address }) => address === told.at(-1)?.[1]);
+/** How many puts a member has answered, by its own count; undefined while it tells nothing. */
+async function putsAnswered({ metricsUrl }: EtcdMember): Promise<number | undefined> {
+  const series = /^grpc_server_handled_total\{grpc_code="OK",grpc_method="Put".*\} (\d+)$/m;
+  try {
+    const page = await fetch(`${metricsUrl}/metrics`, { signal: AbortSignal.timeout(1_000) });
+    return Number(series.exec(await page.text())?.[1] ?? 0);
+  } catch {
+    return undefined; // it hangs, or is gone
+  }
+}
+
+/** Puts through the proxy, and gives the index of the member that has answered; -1 where none has. */
+export async function servedBy(stage: Stage, client: RawGrpcClient): Promise<number> {
+  const counts = () => Promise.all(stage.members.map(putsAnswered));
+  const before = await counts();
+  await put(client, 'served', 1_000);
+  const after = await counts();
+  return after.findIndex((count, i) => count !== undefined && count > (before[i] ?? count));
 }

@@ -7,11 +7,12 @@ import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { SnapshotResponseSchema } from '#gen/etcdserverpb/maintenance_pb.js';
 import { statusOf } from '../support/members.ts';
+import type { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Admin } from './admin.ts';
 import { openClient } from './clients.ts';
-import { type Contestant, proxyOn } from './contestants.ts';
+import { proxyOn } from './contestants.ts';
 import { releases } from './expect.ts';
-import { get, inUse, put, until, untilServed } from './proxy-state.ts';
+import { get, put, servedBy, until, untilServed } from './proxy-state.ts';
 import { Stage } from './stage.ts';
 
 const MIB = 2 ** 20;
@@ -23,14 +24,12 @@ async function fill(stage: Stage, mib: number): Promise<void> {
   for (let i = 0; i < mib; i++) await admin.put(`fill/${i}`, new Uint8Array(MIB));
 }
 
-/** Makes calls until another member than the one that fails is in use. */
-async function untilMoved(stage: Stage, proxy: Contestant): Promise<void> {
-  using client = openClient(proxy.address);
-  await until('another member is in use', async () => {
-    await get(client, 'any', 1_000);
-    return inUse(stage, proxy) !== stage.victim;
+/** Makes calls until another member than the one that fails answers them. */
+async function untilMoved(stage: Stage, client: RawGrpcClient): Promise<void> {
+  await until('another member serves', async () => {
+    const used = await servedBy(stage, client);
+    return used >= 0 && used !== stage.victim;
   });
-  await untilServed(client);
 }
 
 for (const install of await releases()) {
@@ -39,6 +38,7 @@ for (const install of await releases()) {
     await fill(stage, 24);
     await using proxy = await proxyOn(stage);
     using client = openClient(proxy.address);
+    using calls = openClient(proxy.address);
     const snapshot = client.open('/etcdserverpb.Maintenance/Snapshot');
     snapshot.send(new Uint8Array());
     snapshot.halfClose();
@@ -46,7 +46,7 @@ for (const install of await releases()) {
     snapshot.pause();
     const { id } = await statusOf(stage.cluster.member(stage.victim));
     stage.cluster.links?.cut(stage.victim, id);
-    await untilMoved(stage, proxy);
+    await untilMoved(stage, calls);
     snapshot.resume();
     let remaining = -1n;
     for (let message = await snapshot.next(); message !== undefined; message = await snapshot.next())
