@@ -29,6 +29,7 @@ import { type OwnMethod, ServiceTable } from './services/services.ts';
 import { WATCH_METHODS, watchService } from './services/watch.ts';
 import { BothSides } from './tls/both-sides.ts';
 import { Cluster } from './upstream/cluster.ts';
+import { PingIntervals } from './upstream/ping-intervals.ts';
 import { bridge } from './web/http2-bridge.ts';
 import { createWebServer, type WebServer, type WebServerOptions } from './web/server.ts';
 
@@ -65,10 +66,10 @@ export class App {
       maxWaiting: config.get('integer', 'max-waiting-calls'),
       maxReceiveBytes: config.get('bytes', 'max-recv-bytes'),
       http2: {
-        keepaliveIntervalMs: config.get('duration', 'dial-keepalive-time'),
         keepaliveTimeoutMs: config.get('duration', 'dial-keepalive-timeout'),
         permitWithoutStream: config.get('boolean', 'permit-without-stream'),
       },
+      pings: pingIntervals(config, log),
       observer: new UpstreamMetrics(registry, log),
     });
 
@@ -189,4 +190,13 @@ export class App {
     this.#watches.close();
     this.#cluster.close();
   }
+}
+
+function pingIntervals(config: Config, log: Logger): PingIntervals {
+  const flag = 'dial-keepalive-time';
+  const wanted = config.get('duration', flag);
+  const intervals = new PingIntervals(wanted);
+  if (intervals.initial > wanted)
+    log.warn({ flag, used: `${intervals.initial / 1000}s` }, 'gRPC allows no shorter interval between pings');
+  return intervals;
 }

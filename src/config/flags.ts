@@ -47,7 +47,7 @@ export const FLAGS: readonly Flag[] = [
     'dial-keepalive-time',
     'duration',
     '10s',
-    'ping etcd after this long without an answer while calls are open, so that a hung endpoint is left; 0s: never',
+    'ping etcd after this long without an answer while calls are open, so that a hung endpoint is left; at least 10s; 0s: never',
   ),
   flag(
     'Upstream',
@@ -56,7 +56,13 @@ export const FLAGS: readonly Flag[] = [
     '20s',
     'close the connection when a ping is not answered in this time',
   ),
-  flag('Upstream', 'permit-without-stream', 'boolean', 'false', 'ping etcd also while no call is open'),
+  flag(
+    'Upstream',
+    'permit-without-stream',
+    'boolean',
+    'false',
+    'ping etcd also while no call is open; a stream of health checks is then held open',
+  ),
   flag(
     'Upstream',
     'endpoints-auto-sync-interval',

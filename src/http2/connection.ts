@@ -46,9 +46,9 @@ export class Http2Connection {
   /** @internal */ readonly away: GoingAway;
   /** @internal The time of the last input, as of `performance.now()`. */
   now: number = performance.now();
+  /** @internal */ readonly handler: FrameHandler;
 
   private readonly reader: FrameReader;
-  private readonly handler: FrameHandler;
   private readonly link: SocketLink;
   private outOfSlots = false;
   /** Inside `received` or `endOfTurn`, which flush when they are done. */
@@ -83,9 +83,9 @@ export class Http2Connection {
     this.link = new SocketLink(socket, this, head);
   }
 
-  /** Open streams of both sides. */
+  /** Open streams of both sides, without those that `requestAside` has opened. */
   get openStreams(): number {
-    return this.table.size;
+    return this.table.size - this.table.asides.size;
   }
 
   /** True once either side has sent GOAWAY: no new streams. */

@@ -24,8 +24,18 @@ export const ErrorCode = {
 
 const names = new Map<number, string>(Object.entries(ErrorCode).map(([name, code]) => [code, name]));
 
+/** As much as a log takes of what a peer says for people, in octets. */
+const DEBUG_LIMIT = 200;
+
+/** GOAWAY's debug data as text fit for a log: ` "too_many_pings"`, with the space in front; nothing where there is none. */
+export function debugText(debug: Buffer): string {
+  if (debug.length === 0) return '';
+  const text = debug.toString('latin1', 0, DEBUG_LIMIT).replace(/[^ -~]/g, '?');
+  return ` "${text}"${debug.length > DEBUG_LIMIT ? '...' : ''}`;
+}
+
 /** The RFC's name of an error code, or its number in hexadecimal when the RFC does not know it. */
-function errorName(code: number): string {
+export function errorName(code: number): string {
   return names.get(code) ?? `0x${code.toString(16)}`;
 }
 

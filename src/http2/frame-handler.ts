@@ -17,6 +17,8 @@ export class FrameHandler implements FrameSink {
   private readonly headerInput: HeaderInput;
   /** Frames so far. */
   frames = 0;
+  /** HEADERS and DATA frames among them. */
+  messages = 0;
   private greeted = false;
   private emptyFrames = 0;
 
@@ -39,6 +41,7 @@ export class FrameHandler implements FrameSink {
       throw protocolError('field block interrupted');
     if (!this.greeted) this.greet(type, flags);
     this.frames++;
+    if (type <= FrameType.HEADERS) this.messages++;
     switch (type) {
       case FrameType.DATA:
         this.data(flags, id, source, start, end);

@@ -4,7 +4,7 @@
  * after a PING round trip. Either side closes when the last stream has ended.
  */
 import type { Http2Connection } from './connection.ts';
-import { ErrorCode, Http2Error } from './errors.ts';
+import { debugText, ErrorCode, Http2Error } from './errors.ts';
 import { MAX_31_BITS } from './frame.ts';
 import type { Timeouts } from './timeouts.ts';
 
@@ -78,7 +78,7 @@ export class GoingAway {
     const { connection } = this;
     this.received = true;
     if (code !== ErrorCode.NO_ERROR)
-      this.reason = new Http2Error(code, `GOAWAY from the peer ${debug.toString()}`);
+      this.reason = new Http2Error(code, `GOAWAY from the peer${debugText(debug)}`);
     this.peerLast = Math.min(this.peerLast, last);
     connection.wake();
     connection.guard.tell(() => connection.listener.onGoaway(connection, last, code, debug));

@@ -10,6 +10,8 @@ export class Keepalive {
   private readonly connection: Http2Connection;
   private readonly watchdog: Watchdog;
   private pingedAt = 0;
+  /** HEADERS and DATA frames of the peer when it answered the last PING; before the first PING there is no such number. */
+  private messagesThen = -1;
 
   constructor(connection: Http2Connection, watchdog: Watchdog) {
     this.connection = connection;
@@ -24,10 +26,9 @@ export class Keepalive {
   /** The interval is over: ping, unless something was heard in it. `heard` is the time of the last input. */
   intervalOver(heard: number, now: number): void {
     const { connection, watchdog } = this;
-    const { keepaliveIntervalMs, keepaliveTimeoutMs, permitWithoutStream } = connection.settings;
+    const { keepaliveIntervalMs, keepaliveTimeoutMs } = connection.settings;
     const left = heard + keepaliveIntervalMs - now;
-    const unused = !connection.isServer && connection.openStreams === 0 && !permitWithoutStream;
-    if (left > 0 || unused) {
+    if (left > 0 || !this.mayPing()) {
       watchdog.arm(Deadline.KEEPALIVE, left > 0 ? left : keepaliveIntervalMs, now);
       return;
     }
@@ -35,6 +36,7 @@ export class Keepalive {
     connection.ping((error) => {
       if (error !== undefined) return;
       watchdog.disarm(Deadline.KEEPALIVE_ACK);
+      this.messagesThen = connection.handler.messages;
       this.start(performance.now());
     });
     watchdog.arm(Deadline.KEEPALIVE_ACK, keepaliveTimeoutMs, now);
@@ -45,5 +47,18 @@ export class Keepalive {
     if (heard <= this.pingedAt) return true;
     this.start(now);
     return false;
+  }
+
+  /** Whether a PING is called for, and the listener has nothing against it. */
+  private mayPing(): boolean {
+    const { connection } = this;
+    if (connection.isServer) return true;
+    if (connection.openStreams === 0 && !connection.settings.permitWithoutStream) return false;
+    const quiet = connection.handler.messages === this.messagesThen;
+    let allowed = true;
+    connection.guard.tell(() => {
+      allowed = connection.listener.onKeepalive?.(connection, quiet) ?? true;
+    });
+    return allowed && !connection.closed;
   }
 }

@@ -42,6 +42,11 @@ export interface ConnectionListener {
   onGoaway(connection: Http2Connection, lastStreamId: number, code: number, debug: Buffer): void;
   /** Client role: `canOpenStream` turned true again after a limit of streams was reached. */
   onStreamSlots(connection: Http2Connection): void;
+  /**
+   * Client role: a keepalive PING is about to be sent; false keeps it back until another interval has passed. `quiet`:
+   * the peer has sent no HEADERS and no DATA since it answered the last one. Servers of gRPC count such PINGs.
+   */
+  onKeepalive?(connection: Http2Connection, quiet: boolean): boolean;
   /** Exactly once; all streams were closed before. No error when both sides were done with each other. */
   onClose(connection: Http2Connection, error: Http2Error | undefined): void;
   /** A bound was reached; what follows (a refused stream, a closed connection) depends on the bound. */

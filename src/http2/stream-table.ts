@@ -30,13 +30,15 @@ export class StreamTable {
   nextId = 1;
   /** Streams opened so far, by either side. */
   opened = 0;
+  /** The open streams that nobody waits for. */
+  readonly asides = new Set<Http2Stream>();
   private readonly streams = new Map<number, Http2Stream>();
   private readonly gaps: number[] = [];
   // Packed as 8 * id + Past; ids have 31 bits, so doubles are needed.
   private readonly recent = new Float64Array(RECENT);
   private recentAt = 0;
 
-  /** Number of open streams. */
+  /** Number of open streams of all kinds. */
   get size(): number {
     return this.streams.size;
   }
@@ -66,6 +68,7 @@ export class StreamTable {
   /** Removes a stream that is closed; `local` says that we reset it. */
   remove(stream: Http2Stream, local: boolean): void {
     this.streams.delete(stream.id);
+    if (this.asides.size > 0) this.asides.delete(stream);
     if (local) return;
     this.recent[this.recentAt] = 8 * stream.id + (stream.endStreamReceived ? Past.ENDED : Past.RESET_BY_PEER);
     this.recentAt = (this.recentAt + 1) % RECENT;

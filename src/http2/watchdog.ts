@@ -57,7 +57,8 @@ export class Watchdog {
   private startTimer(ms: number, now: number): void {
     clearTimeout(this.timer);
     this.timerAt = now + ms;
-    this.timer = setTimeout(() => this.fire(), ms);
+    // What has arrived is read first: after a time in which the process stood still, it would all look late.
+    this.timer = setTimeout(() => setImmediate(() => this.fire()), ms);
     this.timer.unref();
   }
 

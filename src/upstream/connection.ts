@@ -5,6 +5,9 @@
 import { connect, type Socket } from 'node:net';
 import {
   type ConnectionListener,
+  debugText,
+  ErrorCode,
+  errorName,
   Http2Connection,
   type Http2Error,
   type Http2Settings,
@@ -12,6 +15,8 @@ import {
 } from '../http2/index.ts';
 import { describeTlsError } from '../tls/handshake-failure.ts';
 import type { Endpoint } from './endpoint.ts';
+import { PingCompany } from './ping-company.ts';
+import type { PingIntervals } from './ping-intervals.ts';
 
 /** Hears what becomes of a connection. First one of `onConnected` and `onFailed`; after `onConnected`, the others. */
 export interface ConnectionOwner {
@@ -37,7 +42,8 @@ export interface TlsDialer {
 export interface DialOptions {
   /** Milliseconds for one attempt: the socket, TLS, and etcd's SETTINGS. */
   readonly dialTimeout: number;
-  readonly http2: Partial<Http2Settings>;
+  readonly http2: Omit<Partial<Http2Settings>, 'keepaliveIntervalMs'>;
+  readonly pings: PingIntervals;
   /** For endpoints that are {@link Endpoint.secure}. */
   readonly tls: TlsDialer;
 }
@@ -47,20 +53,27 @@ export class Dial implements ConnectionListener {
   #owner: ConnectionOwner;
   readonly #endpoint: Endpoint;
   readonly #connection: Http2Connection;
+  readonly #pings: PingIntervals;
+  readonly #interval: number;
+  readonly #company: PingCompany;
   readonly #timer: NodeJS.Timeout;
   #settled = false;
   #cause = '';
 
   /** Starts the attempt. */
   constructor(endpoint: Endpoint, options: DialOptions, owner: ConnectionOwner) {
-    const { dialTimeout, http2 } = options;
+    const { dialTimeout, http2, pings } = options;
     this.#owner = owner;
     this.#endpoint = endpoint;
+    this.#pings = pings;
+    this.#interval = pings.of(endpoint);
+    this.#company = new PingCompany(endpoint);
     const socket = open(endpoint, options);
     socket.once('error', (error: NodeJS.ErrnoException) => {
       this.#cause = endpoint.secure ? describeTlsError(error) : (error.code ?? error.message);
     });
-    this.#connection = new Http2Connection(socket, 'client', this, http2);
+    const settings = { ...http2, keepaliveIntervalMs: this.#interval };
+    this.#connection = new Http2Connection(socket, 'client', this, settings);
     this.#timer = setTimeout(() => this.#giveUp(dialTimeout), dialTimeout);
   }
 
@@ -87,8 +100,15 @@ export class Dial implements ConnectionListener {
     this.#owner.onConnected(connection);
   }
 
-  onGoaway(connection: Http2Connection): void {
-    this.#owner.onLost(connection, 'etcd is closing the connection');
+  onGoaway(connection: Http2Connection, _last: number, code: number, debug: Buffer): void {
+    const reason = `etcd is closing the connection: ${errorName(code)}${debugText(debug)}`;
+    const tooMany =
+      this.#interval > 0 && code === ErrorCode.ENHANCE_YOUR_CALM && debug.equals(TOO_MANY_PINGS);
+    this.#owner.onLost(connection, tooMany ? `${reason}; ${this.#pingLess()}` : reason);
+  }
+
+  onKeepalive(connection: Http2Connection, quiet: boolean): boolean {
+    return this.#company.join(connection, quiet);
   }
 
   onStreamSlots(connection: Http2Connection): void {
@@ -114,11 +134,19 @@ export class Dial implements ConnectionListener {
     this.#owner.onFault(failure);
   }
 
+  #pingLess(): string {
+    const ms = this.#pings.tooMany(this.#endpoint, this.#interval);
+    return `pings every ${ms / 1000} s from now on`;
+  }
+
   #giveUp(timeout: number): void {
     this.#cause = `no answer within ${timeout} ms`;
     this.#connection.destroy();
   }
 }
+
+/** What gRPC servers say when they want fewer pings. */
+const TOO_MANY_PINGS = Buffer.from('too_many_pings');
 
 function open({ secure, target, serverName }: Endpoint, { tls }: DialOptions): Socket {
   if (secure) return tls.connect(target, serverName);

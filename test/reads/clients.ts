@@ -12,6 +12,7 @@ import { methodOf } from '../../src/services/methods.ts';
 import { ClientTls } from '../../src/tls/client-tls.ts';
 import { Cluster } from '../../src/upstream/cluster.ts';
 import { parseEndpoint } from '../../src/upstream/endpoint.ts';
+import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 import type { Change, History, Pair } from './history.ts';
 
 /** A client of etcd's KV. */
@@ -49,6 +50,7 @@ export function connect(address: string): Cluster {
     maxWaiting: 1000,
     maxReceiveBytes: 2 ** 31 - 1,
     http2: {},
+    pings: new PingIntervals(0),
     tls: new ClientTls(
       { pair: undefined, ca: undefined, verify: true },
       { loaded: nothing, reloaded: nothing, reloadFailed: nothing },

@@ -1,0 +1,83 @@
+/**
+ * What goes along with the pings of one connection, so that etcd never takes them for too many. gRPC servers count
+ * the pings between which they have sent nothing but acknowledgements, and close the connection at the third that
+ * comes sooner than they like; without a stream, sooner than in two hours. So what they would count is followed by a
+ * question that makes etcd answer, and a connection without streams gets one of ours.
+ */
+import { smallEnvelope } from '../grpc/envelope.ts';
+import {
+  ErrorCode,
+  type Http2Connection,
+  type Http2Stream,
+  requestAside,
+  type StreamListener,
+} from '../http2/index.ts';
+import { NO_METADATA } from '../rpc/metadata.ts';
+import type { Method, MethodKind } from '../rpc/method.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import type { Endpoint } from './endpoint.ts';
+import { requestBlock } from './request-block.ts';
+
+/** Every release of etcd serves gRPC's health checks without credentials, and from memory. */
+function health(name: string, kind: MethodKind): OwnCall {
+  const service = 'grpc.health.v1.Health';
+  const method: Method = { path: `/${service}/${name}`, service, name, kind, idempotent: true };
+  return new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
+}
+
+const CHECK = health('Check', 'unary');
+/** Stays open: etcd tells of changes, and there are next to none. */
+const WATCH = health('Watch', 'server_stream');
+
+/** A request about the server as a whole. */
+const REQUEST = smallEnvelope(new Uint8Array(0)) as Buffer;
+
+const ignore = (): void => {};
+
+/** The streams of ours beside the pings of one connection. They end with it. */
+export class PingCompany {
+  readonly #endpoint: Endpoint;
+  #question: Http2Stream | undefined;
+  #held: Http2Stream | undefined;
+
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
+  }
+
+  /**
+   * A ping is about to be sent; false when it must not be, for lack of a stream.
+   * @param quiet etcd would count it
+   */
+  join(connection: Http2Connection, quiet: boolean): boolean {
+    if (quiet && this.#question === undefined)
+      this.#question = this.#open(connection, CHECK, () => {
+        this.#question = undefined;
+      });
+    if (connection.openStreams > 0) return true;
+    this.#held ??= this.#open(connection, WATCH, () => {
+      this.#held = undefined;
+    });
+    return this.#held !== undefined;
+  }
+
+  #open(connection: Http2Connection, call: OwnCall, onClose: () => void): Http2Stream | undefined {
+    const stream = requestAside(connection, requestBlock(this.#endpoint, call), aside(onClose));
+    stream?.sendData(REQUEST, true);
+    return stream;
+  }
+}
+
+/** What etcd answers is of no interest: that it does is heard by the connection. */
+function aside(onClose: () => void): StreamListener {
+  return {
+    onHeaders: ignore,
+    onData: ignore,
+    onTrailers: ignore,
+    // Answered before the request was through, which waits for a window.
+    onEnd: (stream) => {
+      if (stream.queuedBytes > 0) stream.reset(ErrorCode.NO_ERROR);
+    },
+    onDrain: ignore,
+    onClose,
+  };
+}
