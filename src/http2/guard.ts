@@ -81,10 +81,13 @@ export class Guard {
     }
   }
 
-  /** The peer's mistake concerns one stream only (RFC 9113 section 5.4.2). */
+  /**
+   * The peer's mistake concerns one stream only (RFC 9113 section 5.4.2). A client opened that stream itself, so there
+   * are no more of them than it has requests; its other ones have nothing to do with it.
+   */
   streamError(stream: Http2Stream, code: number): void {
     stream.reset(code);
-    this.countReset();
+    if (this.connection.isServer) this.countReset();
   }
 
   /**

@@ -16,6 +16,14 @@ import { Past } from './stream-table.ts';
 /** RFC 6585 section 5: the answer to a field section over the limit. */
 const TOO_LARGE = encodeHeaders([':status', '431', 'content-length', '0']);
 
+/**
+ * A block so many times the limit, encoded or decoded, is an error of the connection. To a client it is one answer of many:
+ * servers that quote the request in their error make nine octets of one that is no text, and Go's HTTP server knows no limit.
+ */
+const FAR_OVER_ENCODED = 2;
+const FAR_OVER_DECODED = 4;
+const FAR_OVER_FOR_CLIENT = 16;
+
 /** The field blocks of one connection's input. */
 export class HeaderInput {
   readonly decoder: HpackDecoder;
@@ -29,8 +37,9 @@ export class HeaderInput {
 
   constructor(connection: Http2Connection) {
     const { headerTableSize, maxHeaderListSize } = connection.settings;
+    const most = connection.isServer ? FAR_OVER_DECODED : FAR_OVER_FOR_CLIENT;
     this.connection = connection;
-    this.decoder = new HpackDecoder(headerTableSize, maxHeaderListSize);
+    this.decoder = new HpackDecoder(headerTableSize, maxHeaderListSize, most);
   }
 
   /** True between a HEADERS frame and the last of its CONTINUATION frames. */
@@ -79,7 +88,8 @@ export class HeaderInput {
       throw connection.guard.over('maxContinuationFrames', 'too many CONTINUATION frames');
     }
     // An encoder hardly makes a list longer than it is, so this is over the limit once decoded too.
-    if (this.collected > 2 * connection.settings.maxHeaderListSize) {
+    const most = connection.isServer ? FAR_OVER_ENCODED : FAR_OVER_FOR_CLIENT;
+    if (this.collected > most * connection.settings.maxHeaderListSize) {
       throw connection.guard.over('maxHeaderListSize', 'field block far over the limit');
     }
   }

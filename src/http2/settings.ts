@@ -33,7 +33,10 @@ export interface Http2Settings {
   readonly maxResetsPerSecond: number;
   /** How many resets may come at once. Default 2 000. */
   readonly maxResetsBurst: number;
-  /** SETTINGS and PING frames (and interim responses) per second, also the burst. Default 10 000. */
+  /**
+   * SETTINGS and PING frames (and interim responses) per second, also the burst. Default 10 000 server, 100 000 client:
+   * gRPC servers send a PING for each round trip of data.
+   */
   readonly maxControlFramesPerSecond: number;
   /** DATA frames in a row that carry nothing and end nothing. Default 1 000. */
   readonly maxEmptyFrames: number;
@@ -87,7 +90,6 @@ const common = {
   headerTableSize: 4096,
   maxResetsPerSecond: 500,
   maxResetsBurst: 2000,
-  maxControlFramesPerSecond: 10_000,
   maxEmptyFrames: 1000,
   maxUnreadBytes: 8 << 20,
   maxQueuedBytes: 512 << 20,
@@ -112,6 +114,7 @@ const serverDefaults: Http2Settings = {
   ...common,
   initialWindowSize: 256 << 10,
   connectionWindowSize: 4 << 20,
+  maxControlFramesPerSecond: 10_000,
 };
 
 /** Defaults of the client role. */
@@ -119,6 +122,7 @@ const clientDefaults: Http2Settings = {
   ...common,
   initialWindowSize: 1 << 20,
   connectionWindowSize: 16 << 20,
+  maxControlFramesPerSecond: 100_000,
 };
 
 /**

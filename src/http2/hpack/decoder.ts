@@ -23,6 +23,7 @@ export class HpackDecoder {
   private readonly table = new DynamicTable(INITIAL_TABLE_SIZE);
   private readonly memo = new BlockMemo();
   private readonly maxListSize: number;
+  private readonly bombSize: number;
   private tableLimit: number;
   private mustResize = false;
   private source: Buffer = NOTHING;
@@ -34,10 +35,12 @@ export class HpackDecoder {
   /**
    * @param tableSize our SETTINGS_HEADER_TABLE_SIZE in octets
    * @param maxListSize our SETTINGS_MAX_HEADER_LIST_SIZE in octets (RFC 9113 section 6.5.2)
+   * @param bombFactor a list so many times as long is an error of the connection
    */
-  constructor(tableSize: number, maxListSize: number) {
+  constructor(tableSize: number, maxListSize: number, bombFactor = BOMB_FACTOR) {
     this.tableLimit = Math.max(tableSize, INITIAL_TABLE_SIZE);
     this.maxListSize = maxListSize;
+    this.bombSize = bombFactor * maxListSize;
   }
 
   /** The peer acknowledged our table size: a smaller table must now be announced by its next block. */
@@ -104,7 +107,7 @@ export class HpackDecoder {
     this.listSize += name.length + value.length + FIELD_OVERHEAD;
     if (this.listSize <= this.maxListSize) {
       this.list.push(name, value);
-    } else if (this.listSize > BOMB_FACTOR * this.maxListSize) {
+    } else if (this.listSize > this.bombSize) {
       throw new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, 'header list far over the limit');
     }
   }
