@@ -254,12 +254,12 @@ export class Http2Connection {
 
   private overrun(limit: LimitName): void {
     const error = this.guard.over(limit, 'the peer does not read');
-    this.shut(error, error.code, error.message);
+    this.shut(error, error.code, error.detail);
   }
 
   private broken(error: unknown): void {
     if (error instanceof Http2Error) {
-      this.shut(error, error.code, error.message);
+      this.shut(error, error.code, error.detail);
     } else {
       this.guard.report(error);
       this.shut(

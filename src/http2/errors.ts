@@ -44,10 +44,13 @@ export class Http2Error extends Error {
   override readonly name = 'Http2Error';
   /** The error code of RFC 9113 section 7. */
   readonly code: number;
+  /** The message without the code in front, as GOAWAY's debug data: gRPC clients look for `too_many_pings`. */
+  readonly detail: string;
 
   constructor(code: number, message: string, options?: ErrorOptions) {
     super(`${errorName(code)}: ${message}`, options);
     this.code = code;
+    this.detail = message;
   }
 }
 
