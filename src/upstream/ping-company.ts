@@ -45,10 +45,12 @@ export class PingCompany {
   }
 
   /**
-   * A ping is about to be sent; false when it must not be, for lack of a stream.
+   * A ping is about to be sent; false when it must not be.
    * @param quiet etcd would count it
    */
   join(connection: Http2Connection, quiet: boolean): boolean {
+    // Nothing can be asked any more, and a third ping would be the end of the calls that are left.
+    if (quiet && connection.draining) return false;
     if (quiet && this.#question === undefined)
       this.#question = this.#open(connection, CHECK, () => {
         this.#question = undefined;

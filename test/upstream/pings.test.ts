@@ -1,0 +1,234 @@
+/**
+ * Pings to etcd, with intervals short enough for a test: against servers of the engine that count pings as gRPC's do,
+ * and against every release of etcd.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ErrorCode, encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import { unknownMethod } from '../../src/services/methods.ts';
+import { WATCH_METHODS } from '../../src/services/watch.ts';
+import { Cluster } from '../../src/upstream/cluster.ts';
+import { parseEndpoint } from '../../src/upstream/endpoint.ts';
+import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
+import { until } from '../clients/wait.ts';
+import { EngineServer, Exchange, field } from '../http2/support/exchange.ts';
+import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { metric } from '../support/metrics.ts';
+
+const HEADERS = encodeHeaders([':status', '200', 'content-type', 'application/grpc']);
+const TRAILERS = encodeHeaders(['grpc-status', '0']);
+const CHECK = '/grpc.health.v1.Health/Check';
+const WATCH = '/grpc.health.v1.Health/Watch';
+const CALL = '/some.Service/Call';
+const MINUTE = 60_000;
+
+const ignore = (): void => {};
+
+/** The proxy's client of one endpoint, and what it tells of its connections. */
+class Client implements Disposable {
+  readonly lost: string[] = [];
+  readonly cluster: Cluster;
+  connects = 0;
+
+  constructor(address: string, intervalMs: number, permitWithoutStream = false) {
+    this.cluster = new Cluster({
+      endpoints: [parseEndpoint(address)],
+      dialTimeout: 5000,
+      maxWaiting: 10,
+      maxReceiveBytes: 1000,
+      http2: { permitWithoutStream },
+      pings: new PingIntervals(intervalMs, 1),
+      tls: { connect: () => assert.fail('no TLS here') },
+      observer: {
+        answered: ignore,
+        retried: ignore,
+        connected: () => this.connects++,
+        lost: (_endpoint, cause) => this.lost.push(cause),
+        dialFailed: ignore,
+        waitingFull: ignore,
+        limitReached: ignore,
+        fault: (error) => assert.fail(String(error)),
+      },
+    });
+    this.cluster.start();
+  }
+
+  /** A call that stays open until etcd ends it; its status then. */
+  open(method = unknownMethod(CALL)): Promise<number> {
+    return new Promise((resolve) => {
+      const call = new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
+      const onEnd = ({ code }: { code: number }): void => resolve(code);
+      this.cluster.stream(call, { onHeaders: ignore, onMessage: ignore, onDrain: ignore, onEnd });
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.cluster.close();
+  }
+}
+
+/** A server that tolerates a ping a minute. It keeps the streams that it does not answer, by path. */
+class Server extends EngineServer {
+  readonly kept = new Map<string, Http2Stream[]>();
+
+  constructor(answered: readonly string[]) {
+    super(
+      (stream) => {
+        const path = field(stream.headers, ':path') ?? '';
+        stream.listener = new Exchange();
+        this.kept.set(path, [...(this.kept.get(path) ?? []), stream]);
+        if (answered.includes(path)) stream.sendReply(HEADERS, Buffer.alloc(5), TRAILERS);
+      },
+      { minPingIntervalMs: MINUTE },
+    );
+  }
+
+  streams(path: string): Http2Stream[] {
+    return this.kept.get(path) ?? [];
+  }
+}
+
+describe('a server that counts pings', () => {
+  test('is asked a question beside those that it would count, and has none to complain of', async () => {
+    await using server = new Server([CHECK]);
+    using client = new Client(`127.0.0.1:${await server.listen()}`, 20);
+    void client.open();
+    await until('ten quiet pings, and as many others', () => server.streams(CHECK).length >= 10);
+    assert.deepEqual(client.lost, []);
+    assert.equal(server.streams(CALL)[0]?.closed, false);
+    assert.equal(server.streams(WATCH).length, 0, 'there is a stream');
+  });
+
+  test('and answers no questions: the interval doubles with each complaint, which is in the log', async () => {
+    await using server = new Server([]);
+    using client = new Client(`127.0.0.1:${await server.listen()}`, 10);
+    for (let round = 1; round <= 4; round++) {
+      assert.equal(await client.open(), 14);
+      assert.equal(client.lost.length, round);
+    }
+    const seconds = [0.02, 0.04, 0.08, 0.16];
+    assert.deepEqual(
+      client.lost,
+      seconds.map(
+        (s) =>
+          `etcd is closing the connection: ENHANCE_YOUR_CALM "too_many_pings"; pings every ${s} s from now on`,
+      ),
+    );
+    assert.ok(server.streams(CHECK).length <= 4, 'one question at a time');
+  });
+
+  test('is not pinged without a call unless asked for', async () => {
+    await using server = new Server([CHECK]);
+    using client = new Client(`127.0.0.1:${await server.listen()}`, 5);
+    await until('the connection', () => client.connects === 1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.deepEqual([...server.kept.keys()], []);
+    assert.deepEqual(client.lost, []);
+  });
+
+  test('with pings without a call: a stream is held open, and opened again when it ends', async () => {
+    await using server = new Server([CHECK]);
+    using client = new Client(`127.0.0.1:${await server.listen()}`, 20, true);
+    await until('the stream', () => server.streams(WATCH).length === 1);
+    await until('pings', () => server.streams(CHECK).length >= 5);
+    assert.equal(server.streams(WATCH).length, 1);
+    server.streams(WATCH)[0]?.sendReply(HEADERS, Buffer.alloc(5), TRAILERS);
+    await until('another stream', () => server.streams(WATCH).length === 2);
+    await until('pings', () => server.streams(CHECK).length >= 10);
+    assert.deepEqual([client.lost, client.connects], [[], 1]);
+  });
+
+  test('and serves no health checks: it answers that, which is as good', async () => {
+    await using server = new Server([CHECK, WATCH]);
+    using client = new Client(`127.0.0.1:${await server.listen()}`, 20, true);
+    await until('pings', () => server.streams(WATCH).length >= 10);
+    assert.deepEqual([client.lost, client.connects], [[], 1]);
+  });
+});
+
+test('GOAWAY without an error: calls under way end there, streams of ours hold nothing up', async () => {
+  await using server = new Server([CHECK]);
+  using client = new Client(`127.0.0.1:${await server.listen()}`, 20, true);
+  await until('the stream of ours', () => server.streams(WATCH).length === 1);
+  const call = client.open();
+  await until('the call', () => server.streams(CALL).length === 1);
+  server.connections[0]?.drain();
+  await until('a new connection with a stream of ours', () => server.streams(WATCH).length === 2);
+  assert.equal(server.connections[0]?.closed, false);
+  server.streams(CALL)[0]?.sendReply(HEADERS, Buffer.alloc(5), TRAILERS);
+  assert.equal(await call, 0);
+  await server.owners[0]?.closed;
+  server.connections[1]?.drain();
+  await server.owners[1]?.closed;
+  assert.deepEqual(client.lost, Array(2).fill('etcd is closing the connection: NO_ERROR'));
+});
+
+test('what etcd says when it goes is in the log, in letters and not at any length', async () => {
+  await using server = new Server([CHECK]);
+  using client = new Client(`127.0.0.1:${await server.listen()}`, 20);
+  for (const debug of ['max_age', '', 'a\n\u001b[31m\u00e9 "quoted"', 'x'.repeat(1000)]) {
+    await until('a connection', () => client.connects === client.lost.length + 1);
+    server.connections.at(-1)?.destroy(ErrorCode.INTERNAL_ERROR, debug);
+    await until('its loss', () => client.connects === client.lost.length);
+  }
+  const said = 'etcd is closing the connection: INTERNAL_ERROR';
+  assert.deepEqual(client.lost, [
+    `${said} "max_age"`,
+    said,
+    `${said} "a??[31m?? "quoted""`,
+    `${said} "${'x'.repeat(200)}"...`,
+  ]);
+});
+
+describe('intervals', () => {
+  const [one, other] = [parseEndpoint('one:1'), parseEndpoint('other:1')];
+
+  test('are never shorter than ten seconds, and off stays off', () => {
+    assert.deepEqual(
+      [0, 0.001, 2000, 10_000, 30_000].map((wanted) => new PingIntervals(wanted).initial),
+      [0, 10_000, 10_000, 10_000, 30_000],
+    );
+  });
+
+  test('double by endpoint, once for all connections that had them, up to two hours', () => {
+    const intervals = new PingIntervals(10_000);
+    assert.equal(intervals.tooMany(one, 10_000), 20_000);
+    assert.equal(intervals.tooMany(one, 10_000), 20_000);
+    assert.equal(intervals.tooMany(one, 20_000), 40_000);
+    assert.equal(intervals.tooMany(one, 10_000), 40_000);
+    assert.deepEqual([intervals.of(one), intervals.of(other)], [40_000, 10_000]);
+    for (let i = 0; i < 20; i++) intervals.tooMany(one, intervals.of(one));
+    assert.equal(intervals.of(one), 7_200_000);
+    const rare = new PingIntervals(10_000_000);
+    assert.equal(rare.tooMany(one, 10_000_000), 10_000_000);
+  });
+});
+
+async function enableAuth(etcd: EtcdCluster): Promise<void> {
+  for (const args of [
+    ['user', 'add', 'root:root'],
+    ['user', 'grant-role', 'root', 'root'],
+    ['auth', 'enable'],
+  ])
+    await etcd.etcdctl(args);
+}
+
+for (const install of await availableEtcds())
+  describe(`etcd ${install.version} that wants a minute between pings`, () => {
+    for (const permitWithoutStream of [false, true])
+      test(`${permitWithoutStream ? 'no call' : 'a watch'}, auth on: no connection is lost`, async () => {
+        await using etcd = await startEtcd({ install, args: ['--grpc-keepalive-min-time=1m'] });
+        await enableAuth(etcd);
+        using client = new Client(etcd.first.address, 50, permitWithoutStream);
+        if (!permitWithoutStream) void client.open(WATCH_METHODS.watch);
+        const checks =
+          'grpc_server_handled_total{grpc_code="OK",grpc_method="Check",grpc_service="grpc.health.v1.Health",grpc_type="unary"}';
+        await until('five quiet pings', async () => {
+          const seen = await metric(etcd.first.metricsUrl, checks).catch(() => 0);
+          return seen >= 5 || client.lost.length > 0;
+        });
+        assert.deepEqual([client.lost, client.connects], [[], 1]);
+      });
+  });
