@@ -32,6 +32,12 @@ const WATCH = health('Watch', 'server_stream');
 /** A request about the server as a whole. */
 const REQUEST = smallEnvelope(new Uint8Array(0)) as Buffer;
 
+/**
+ * On a connection that etcd is closing nothing can be asked any more, and a third ping too soon would be the end of the
+ * calls that are left: of the pings that etcd would count, one in so many goes out, one in 70 s by default.
+ */
+const SELDOM = 7;
+
 const ignore = (): void => {};
 
 /** The streams of ours beside the pings of one connection. They end with it. */
@@ -39,6 +45,7 @@ export class PingCompany {
   readonly #endpoint: Endpoint;
   #question: Http2Stream | undefined;
   #held: Http2Stream | undefined;
+  #keptBack = 0;
 
   constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
@@ -49,8 +56,7 @@ export class PingCompany {
    * @param quiet etcd would count it
    */
   join(connection: Http2Connection, quiet: boolean): boolean {
-    // Nothing can be asked any more, and a third ping would be the end of the calls that are left.
-    if (quiet && connection.draining) return false;
+    if (quiet && connection.draining) return ++this.#keptBack % SELDOM === 0;
     if (quiet && this.#question === undefined)
       this.#question = this.#open(connection, CHECK, () => {
         this.#question = undefined;

@@ -15,7 +15,7 @@ import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 import { until } from '../clients/wait.ts';
 import { EngineServer, Exchange, field } from '../http2/support/exchange.ts';
 import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
-import { metric } from '../support/metrics.ts';
+import { metric, streamsInProgress } from '../support/metrics.ts';
 
 const HEADERS = encodeHeaders([':status', '200', 'content-type', 'application/grpc']);
 const TRAILERS = encodeHeaders(['grpc-status', '0']);
@@ -32,13 +32,13 @@ class Client implements Disposable {
   readonly cluster: Cluster;
   connects = 0;
 
-  constructor(address: string, intervalMs: number, permitWithoutStream = false) {
+  constructor(address: string, intervalMs: number, permitWithoutStream = false, keepaliveTimeoutMs = 20_000) {
     this.cluster = new Cluster({
       endpoints: [parseEndpoint(address)],
       dialTimeout: 5000,
       maxWaiting: 10,
       maxReceiveBytes: 1000,
-      http2: { permitWithoutStream },
+      http2: { permitWithoutStream, keepaliveTimeoutMs },
       pings: new PingIntervals(intervalMs, 1),
       tls: { connect: () => assert.fail('no TLS here') },
       observer: {
@@ -69,24 +69,24 @@ class Client implements Disposable {
   }
 }
 
-/** A server that tolerates a ping a minute. It keeps the streams that it does not answer, by path. */
+/** A server that tolerates a ping a minute, or as often as it is told. It notes its streams, by path, and answers some. */
 class Server extends EngineServer {
-  readonly kept = new Map<string, Http2Stream[]>();
+  readonly seen = new Map<string, Http2Stream[]>();
 
-  constructor(answered: readonly string[]) {
+  constructor(answered: readonly string[], minPingIntervalMs = MINUTE) {
     super(
       (stream) => {
         const path = field(stream.headers, ':path') ?? '';
         stream.listener = new Exchange();
-        this.kept.set(path, [...(this.kept.get(path) ?? []), stream]);
+        this.seen.set(path, [...(this.seen.get(path) ?? []), stream]);
         if (answered.includes(path)) stream.sendReply(HEADERS, Buffer.alloc(5), TRAILERS);
       },
-      { minPingIntervalMs: MINUTE },
+      { minPingIntervalMs },
     );
   }
 
   streams(path: string): Http2Stream[] {
-    return this.kept.get(path) ?? [];
+    return this.seen.get(path) ?? [];
   }
 }
 
@@ -124,7 +124,7 @@ describe('a server that counts pings', () => {
     using client = new Client(`127.0.0.1:${await server.listen()}`, 5);
     await until('the connection', () => client.connects === 1);
     await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.deepEqual([...server.kept.keys()], []);
+    assert.deepEqual([...server.seen.keys()], []);
     assert.deepEqual(client.lost, []);
   });
 
@@ -149,14 +149,16 @@ describe('a server that counts pings', () => {
 });
 
 test('GOAWAY without an error: calls under way end there, streams of ours hold nothing up', async () => {
-  await using server = new Server([CHECK]);
+  await using server = new Server([CHECK], 100);
   using client = new Client(`127.0.0.1:${await server.listen()}`, 20, true);
   await until('the stream of ours', () => server.streams(WATCH).length === 1);
   const call = client.open();
   await until('the call', () => server.streams(CALL).length === 1);
   server.connections[0]?.drain();
   await until('a new connection with a stream of ours', () => server.streams(WATCH).length === 2);
-  assert.equal(server.connections[0]?.closed, false);
+  const { length } = server.streams(CHECK);
+  await until('twenty intervals', () => server.streams(CHECK).length >= length + 10);
+  assert.equal(server.connections[0]?.closed, false, 'few pings while the call is quiet');
   server.streams(CALL)[0]?.sendReply(HEADERS, Buffer.alloc(5), TRAILERS);
   assert.equal(await call, 0);
   await server.owners[0]?.closed;
@@ -232,3 +234,23 @@ for (const install of await availableEtcds())
         assert.deepEqual([client.lost, client.connects], [[], 1]);
       });
   });
+
+test('with pings without a call, an etcd that hangs is noticed, and one that stops is left', async () => {
+  await using etcd = await startEtcd();
+  using client = new Client(etcd.first.address, 100, true, 500);
+  await until('the connection', () => client.connects === 1);
+  etcd.first.pause();
+  await until('its loss', () => client.lost.length === 1);
+  assert.match(client.lost[0] ?? '', /keepaliveTimeoutMs/);
+  etcd.first.resume();
+  await until('a new connection', () => client.connects >= 2);
+  await until(
+    'the stream of ours',
+    async () => (await streamsInProgress(etcd.first.metricsUrl, 'Watch')) > 0,
+  );
+  const { length } = client.lost;
+  const stopped = etcd.first.stop();
+  await until('the next loss', () => client.lost.length > length);
+  assert.match(client.lost.at(-1) ?? '', /closing the connection: NO_ERROR/);
+  await stopped;
+});
