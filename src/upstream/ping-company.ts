@@ -4,7 +4,6 @@
  * comes sooner than they like; without a stream, sooner than in two hours. So what they would count is followed by a
  * question that makes etcd answer, and a connection without streams gets one of ours.
  */
-import { smallEnvelope } from '../grpc/envelope.ts';
 import {
   ErrorCode,
   type Http2Connection,
@@ -12,25 +11,10 @@ import {
   requestAside,
   type StreamListener,
 } from '../http2/index.ts';
-import { NO_METADATA } from '../rpc/metadata.ts';
-import type { Method, MethodKind } from '../rpc/method.ts';
-import { OwnCall } from '../rpc/own-call.ts';
+import type { OwnCall } from '../rpc/own-call.ts';
 import type { Endpoint } from './endpoint.ts';
+import { HEALTH_CHECK, HEALTH_REQUEST, HEALTH_WATCH } from './health-calls.ts';
 import { requestBlock } from './request-block.ts';
-
-/** Every release of etcd serves gRPC's health checks without credentials, and from memory. */
-function health(name: string, kind: MethodKind): OwnCall {
-  const service = 'grpc.health.v1.Health';
-  const method: Method = { path: `/${service}/${name}`, service, name, kind, idempotent: true };
-  return new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
-}
-
-const CHECK = health('Check', 'unary');
-/** Stays open: etcd tells of changes, and there are next to none. */
-const WATCH = health('Watch', 'server_stream');
-
-/** A request about the server as a whole. */
-const REQUEST = smallEnvelope(new Uint8Array(0)) as Buffer;
 
 /**
  * On a connection that etcd is closing nothing can be asked any more, and a third ping too soon would be the end of the
@@ -58,11 +42,11 @@ export class PingCompany {
   join(connection: Http2Connection, quiet: boolean): boolean {
     if (quiet && connection.draining) return ++this.#keptBack % SELDOM === 0;
     if (quiet && this.#question === undefined)
-      this.#question = this.#open(connection, CHECK, () => {
+      this.#question = this.#open(connection, HEALTH_CHECK, () => {
         this.#question = undefined;
       });
     if (connection.openStreams > 0) return true;
-    this.#held ??= this.#open(connection, WATCH, () => {
+    this.#held ??= this.#open(connection, HEALTH_WATCH, () => {
       this.#held = undefined;
     });
     return this.#held !== undefined;
@@ -70,7 +54,7 @@ export class PingCompany {
 
   #open(connection: Http2Connection, call: OwnCall, onClose: () => void): Http2Stream | undefined {
     const stream = requestAside(connection, requestBlock(this.#endpoint, call), aside(onClose));
-    stream?.sendData(REQUEST, true);
+    stream?.sendData(HEALTH_REQUEST, true);
     return stream;
   }
 }

@@ -8,6 +8,7 @@ import type { Candidate } from './candidate.ts';
 import { type Accuser, Choice, type ChoiceOwner } from './choice.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
+import { HealthWatch } from './health-watch.ts';
 import { LeftRoutes } from './left-routes.ts';
 import { Route } from './route.ts';
 import type { Verdict } from './survey.ts';
@@ -177,7 +178,10 @@ export class Pool implements ChoiceOwner {
       onFault: (error) => this.#options.observer.fault(error),
     });
     this.#connectedAt = performance.now();
-    this.routes.push(new Route(connection, endpoint, () => this.#choice.heed()));
+    const route = new Route(connection, endpoint, () => this.#choice.heed());
+    this.routes.push(route);
+    if (this.#options.endpoints.length > 1 && this.routes.length === 1)
+      HealthWatch.open(route, () => this.accuse(route));
     this.#options.observer.connected(endpoint);
     this.#serveWaiting();
   }

@@ -189,8 +189,26 @@ describe('an endpoint that leaves calls unanswered', () => {
     hung.messages[0]?.stream.send(hung.reply());
     await sleep(50); // the answer arrives: what follows cannot be opened again unnoticed
     hung.question = 'silence';
-    assert.equal(await ended.promise, Code.UNAVAILABLE);
+    assert.equal(
+      await Promise.race([ended.promise, sleep(15_000, 'never', { ref: false })]),
+      Code.UNAVAILABLE,
+    );
     assert.notEqual(inUse(), hung);
+  });
+});
+
+describe('an endpoint that says NOT_SERVING', () => {
+  test('is left at once when another one serves', async () => {
+    await using held = new AsyncDisposableStack();
+    const { inUse } = await setUp(held);
+    const defragmenting = inUse();
+    await until(() => defragmenting.health !== undefined, 'its health is watched');
+    defragmenting.health?.send(Buffer.of(0x08, 1));
+    defragmenting.question = 'silence';
+    await sleep(300); // nothing has been said against it
+    assert.equal(inUse(), defragmenting);
+    defragmenting.health?.send(Buffer.of(0x08, 2));
+    await until(() => inUse() !== defragmenting, 'left');
   });
 });
 

@@ -12,6 +12,7 @@ import { Code, RpcError } from '../../src/rpc/status.ts';
 import { ETCD_SERVICES, methodOf, unknownMethod } from '../../src/services/methods.ts';
 import { Cluster } from '../../src/upstream/cluster.ts';
 import { parseEndpoint } from '../../src/upstream/endpoint.ts';
+import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 
 const ignore = (): void => {};
 
@@ -44,6 +45,8 @@ export class ScriptedEtcd implements AsyncDisposable {
   readonly seen: SeenCall[] = [];
   /** Messages of streams, and the streams to answer on. */
   readonly messages: { readonly path: string; readonly stream: ServerStream }[] = [];
+  /** The stream on which its health is watched. */
+  health: ServerStream | undefined;
   connections = 0;
   readonly #cluster: number;
   readonly #server: Server;
@@ -56,7 +59,10 @@ export class ScriptedEtcd implements AsyncDisposable {
         unary: (path) => (method(path).kind === 'unary' ? (_, call) => this.#unary(path, call) : undefined),
         stream: (path) => (stream) => {
           stream.listener = {
-            onMessage: () => this.messages.push({ path, stream }),
+            onMessage: () => {
+              if (path.startsWith('/grpc.health.')) this.health = stream;
+              else this.messages.push({ path, stream });
+            },
             onHalfClose: ignore,
             onDrain: ignore,
             onCancel: ignore,
@@ -145,6 +151,7 @@ export function connectTo(members: readonly ScriptedEtcd[]): { cluster: Cluster;
     maxWaiting: 1000,
     maxReceiveBytes: 1 << 20,
     http2: {},
+    pings: new PingIntervals(0),
     tls: {
       connect: () => {
         throw new RpcError(Code.INTERNAL, 'no TLS here');
