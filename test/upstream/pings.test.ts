@@ -164,9 +164,9 @@ test('GOAWAY without an error: calls under way end there, streams of ours hold n
   assert.equal(server.connections[0]?.closed, false, 'few pings while the call is quiet');
   server.streams(CALL)[0]?.sendReply(HEADERS, Buffer.alloc(5), TRAILERS);
   assert.equal(await call, 0);
-  await server.owners[0]?.closed;
+  await until('the end of the first connection', () => server.owners[0]?.closes === 1);
   server.connections[1]?.drain();
-  await server.owners[1]?.closed;
+  await until('the end of the second one', () => server.owners[1]?.closes === 1);
   assert.deepEqual(client.lost, Array(2).fill('etcd is closing the connection: NO_ERROR'));
 });
 
