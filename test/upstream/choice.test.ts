@@ -1,5 +1,7 @@
 /** Which endpoint is used, and when it is left: by what members say and do not say. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LEADER_CHANGED, NO_LEADER } from '../../src/etcd/words.ts';
@@ -80,6 +82,18 @@ describe('the choice of an endpoint', () => {
       assert.notEqual(cluster.current?.name, stranger.address);
       await used?.listen();
     }
+  });
+
+  test('does not wait for one that only accepts connections', async () => {
+    await using held = new AsyncDisposableStack();
+    const deaf = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1'); // it is cut in the end
+    await once(deaf, 'listening');
+    held.defer(() => void deaf.close());
+    const address = `127.0.0.1:${(deaf.address() as AddressInfo).port}`;
+    const member = held.use(await ScriptedEtcd.start());
+    const { cluster } = connectTo([{ address }, member]);
+    held.defer(() => cluster.close());
+    await until(() => cluster.current?.name === member.address, 'the other one is in use', 1500);
   });
 
   test('falls on one that is there when nobody serves, a learner last', async () => {

@@ -143,7 +143,10 @@ export interface Heard {
 }
 
 /** A cluster client of these members, and what it reports. */
-export function connectTo(members: readonly ScriptedEtcd[]): { cluster: Cluster; heard: Heard } {
+export function connectTo(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
+  cluster: Cluster;
+  heard: Heard;
+} {
   const heard: Heard = { switches: 0, asked: [], connected: [] };
   const cluster = new Cluster({
     endpoints: members.map(({ address }) => parseEndpoint(address)),
