@@ -38,7 +38,16 @@ export class Admin {
     return header?.revision ?? 0n;
   }
 
-  /** A lease with a key, whose life can be seen afterwards. */
+  /** Writes so many MiB under `fill/`. */
+  async fill(mib: number): Promise<void> {
+    let next = 0;
+    const writer = async (): Promise<void> => {
+      while (next < mib) await this.put(`fill/${next++}`, new Uint8Array(2 ** 20));
+    };
+    await Promise.all(Array.from({ length: 8 }, writer));
+  }
+
+  /** A lease. */
   async grant(ttlSeconds: number): Promise<bigint> {
     const { ID } = await this.#lease.leaseGrant({ TTL: BigInt(ttlSeconds) }, LIMIT);
     return ID;

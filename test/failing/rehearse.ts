@@ -129,10 +129,11 @@ export async function rehearse(fault: Fault, options: RehearsalOptions): Promise
   for (const one of there) running.push(scenes.use(await Scene.start(one, admin)));
   if (fault.stage.use !== 'learner') await sleep(BEFORE_MS);
   const { since, end } = await fault.inject(stage);
-  await sleep(Math.max(0, since + options.seconds * 1000 - performance.now()));
-  const outcomes: Outcome[] = [];
-  for (const raw of await Promise.all(running.map((scene) => scene.finish(admin, since))))
-    outcomes.push(summarize(raw));
-  await end();
-  return outcomes;
+  try {
+    await sleep(Math.max(0, since + options.seconds * 1000 - performance.now()));
+    const seen = await Promise.all(running.map((scene) => scene.finish(admin, since)));
+    return seen.map(summarize);
+  } finally {
+    await end();
+  }
 }

@@ -15,14 +15,8 @@ import { releases } from './expect.ts';
 import { get, put, servedBy, until, untilServed } from './proxy-state.ts';
 import { Stage } from './stage.ts';
 
-const MIB = 2 ** 20;
 /** What is over sooner than this is no reason to move. */
 const MOVE_MS = 3_000;
-
-async function fill(stage: Stage, mib: number): Promise<void> {
-  const admin = new Admin(stage.witness.address);
-  for (let i = 0; i < mib; i++) await admin.put(`fill/${i}`, new Uint8Array(MIB));
-}
 
 /** Makes calls until another member than the one that fails answers them. */
 async function untilMoved(stage: Stage, client: RawGrpcClient): Promise<void> {
@@ -35,7 +29,7 @@ async function untilMoved(stage: Stage, client: RawGrpcClient): Promise<void> {
 for (const install of await releases()) {
   test(`a snapshot goes on where it was (etcd ${install.version})`, async () => {
     await using stage = await Stage.open({ use: 'follower', etcd: { install } });
-    await fill(stage, 24);
+    await new Admin(stage.witness.address).fill(24);
     await using proxy = await proxyOn(stage);
     using client = openClient(proxy.address);
     using calls = openClient(proxy.address);
@@ -56,7 +50,7 @@ for (const install of await releases()) {
 
   test(`defragmenting through the proxy is done once, and answered (etcd ${install.version})`, async () => {
     await using stage = await Stage.open({ use: 'follower', etcd: { install } });
-    await fill(stage, 512);
+    await new Admin(stage.witness.address).fill(320);
     await using proxy = await proxyOn(stage);
     using client = openClient(proxy.address);
     await untilServed(client);

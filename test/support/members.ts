@@ -59,10 +59,19 @@ export async function cutOff(cluster: EtcdCluster, index: number): Promise<void>
   await untilStatus(member, ({ leader }) => leader === 0n, 'without a leader');
 }
 
-/** Removes a member from its cluster, as an operator would through another member. */
-export async function removeMember(cluster: EtcdCluster, index: number): Promise<void> {
+/** Removes a member from its cluster, as an operator would through another member; gives when that was asked. */
+export async function removeMember(cluster: EtcdCluster, index: number): Promise<number> {
   const { id } = await statusOf(cluster.member(index));
   const other = cluster.member(index === 0 ? 1 : 0);
   const client = createClient(Cluster, createGrpcTransport({ baseUrl: `http://${other.address}` }));
-  await client.memberRemove({ ID: id }, { timeoutMs: 10_000 });
+  for (const deadline = Date.now() + 20_000; ; await sleep(500)) {
+    const asked = performance.now();
+    try {
+      await client.memberRemove({ ID: id }, { timeoutMs: 10_000 });
+      return asked;
+    } catch (error) {
+      // etcd lets nobody go before its members have known each other for a few seconds
+      if (!String(error).includes('unhealthy cluster') || Date.now() > deadline) throw error;
+    }
+  }
 }
