@@ -14,7 +14,7 @@ import { GrpcServer } from './grpc/server.ts';
 import { Http2Door } from './listen/http2-door.ts';
 import { Listeners } from './listen/listeners.ts';
 import { CallMetrics } from './observe/call-metrics.ts';
-import type { Logger } from './observe/log.ts';
+import type { Logger, ProgramLog } from './observe/log.ts';
 import { ProxyMetrics } from './observe/proxy-metrics.ts';
 import { TlsMetrics } from './observe/tls-metrics.ts';
 import { UpstreamMetrics } from './observe/upstream-metrics.ts';
@@ -46,11 +46,12 @@ export class App {
   readonly #listeners: Listeners;
   readonly #tls: BothSides;
 
-  constructor(config: Config, log: Logger) {
+  constructor(config: Config, programLog: ProgramLog) {
+    const { logger: log, faults } = programLog;
     this.#config = config;
     this.#log = log;
     const registry = new Registry();
-    const metrics = new ProxyMetrics(registry, log);
+    const metrics = new ProxyMetrics(registry, programLog);
 
     // TLS: either side may speak it.
     const tlsMetrics = new TlsMetrics(registry, log);
@@ -70,7 +71,7 @@ export class App {
         permitWithoutStream: config.get('boolean', 'permit-without-stream'),
       },
       pings: pingIntervals(config, log),
-      observer: new UpstreamMetrics(registry, log),
+      observer: new UpstreamMetrics(registry, programLog),
     });
 
     // Watches: the clients' share few on etcd.
@@ -101,7 +102,7 @@ export class App {
       own.push({ method: WATCH_METHODS.watch, stream: watchService(this.#watches, upstream, seen) });
     const services: ServiceTable = new ServiceTable(upstream, own);
     const probe = new HealthProbe(services);
-    const observer = new CallMetrics(registry, services.methods(), log);
+    const observer = new CallMetrics(registry, services.methods(), faults);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify.
     const maxRequestBytes = config.get('bytes', 'max-send-bytes');

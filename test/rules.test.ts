@@ -40,7 +40,9 @@ const ARROWS: Readonly<
       'tls',
     ],
   },
-  'main.ts': { imports: ['app.ts', 'config', 'observe', 'tls', 'version.ts'] },
+  'program.ts': { imports: ['app.ts', 'config', 'observe', 'tls', 'version.ts'], types: ['signals.ts'] },
+  'main.ts': { imports: ['signals.ts'] },
+  'signals.ts': { imports: [] },
   'version.ts': { imports: [] },
 };
 

@@ -6,7 +6,7 @@ import { Counter, type Registry } from '@prometheus-io/client';
 import type { CallObserver } from '../grpc/options.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
-import { type Logger, logFault } from './log.ts';
+import type { Faults } from './faults.ts';
 
 /** The counts of one method. */
 class Tally {
@@ -26,11 +26,11 @@ const LABELS = ['grpc_type', 'grpc_service', 'grpc_method'] as const;
 /** Observes every door. */
 export class CallMetrics implements CallObserver {
   readonly #tallies = new Map<string, Tally>();
-  readonly #log: Logger;
+  readonly #faults: Faults;
 
   /** @param methods the known methods, whose series exist from the start, as in etcd */
-  constructor(registry: Registry, methods: Iterable<Method>, log: Logger) {
-    this.#log = log;
+  constructor(registry: Registry, methods: Iterable<Method>, faults: Faults) {
+    this.#faults = faults;
     for (const method of methods) this.#tally(method);
     this.#expose(
       registry,
@@ -72,7 +72,7 @@ export class CallMetrics implements CallObserver {
   }
 
   fault(error: unknown): void {
-    logFault(this.#log, error);
+    this.#faults.report(error);
   }
 
   #tally(method: Method): Tally {

@@ -4,11 +4,33 @@
  */
 import { type Logger, pino } from 'pino';
 import type { LogLevel } from '../config/values.ts';
+import { Faults } from './faults.ts';
+import { Sink } from './sink.ts';
 
 export type { Logger };
 
-/** A logger that writes to stderr, synchronously: the last line before an exit is never lost. */
-export function createLogger(level: LogLevel): Logger {
+/** Takes the lines of a logger. */
+export interface LineWriter {
+  write(line: string): void;
+}
+
+/** The log of the program: nothing that becomes of its lines reaches whoever writes them. */
+export interface ProgramLog {
+  readonly logger: Logger;
+  readonly faults: Faults;
+  readonly sink: Sink;
+}
+
+/** The log on stderr. */
+export function openLog(level: LogLevel): ProgramLog {
+  const sink = new Sink(2);
+  const logger = createLogger(level, sink);
+  sink.onRecovery = (lines) => logger.warn({ lines }, 'lines of this log were lost');
+  return { logger, faults: new Faults(logger), sink };
+}
+
+/** A logger. */
+export function createLogger(level: LogLevel, writer: LineWriter): Logger {
   return pino(
     {
       level,
@@ -16,11 +38,6 @@ export function createLogger(level: LogLevel): Logger {
       timestamp: () => `,"ts":"${new Date().toISOString().replace('Z', '000Z')}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ fd: 2, sync: true }),
+    writer,
   );
-}
-
-/** Logs a fault of the program, with its stack: the one kind of line that is always a bug to be fixed. */
-export function logFault(log: Logger, error: unknown): void {
-  log.error({ error: error instanceof Error ? error.stack : String(error) }, 'fault while serving');
 }

@@ -3,16 +3,17 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, type Registry } from '@prometheus-io/client';
 import type { Http2DoorObserver } from '../listen/http2-door.ts';
-import { type Logger, logFault } from './log.ts';
+import type { ProgramLog } from './log.ts';
+import { exposeCounter } from './readings.ts';
 
 export class ProxyMetrics implements Http2DoorObserver {
-  readonly #log: Logger;
+  readonly #faults: ProgramLog['faults'];
   readonly #http2: Gauge;
   readonly #limits: Counter<'limit'>;
   readonly #silent: Counter;
 
-  constructor(registry: Registry, log: Logger) {
-    this.#log = log;
+  constructor(registry: Registry, { faults, sink }: ProgramLog) {
+    this.#faults = faults;
     const registers = [registry];
     collectDefaultMetrics({ register: registry });
     this.#http2 = new Gauge({
@@ -31,6 +32,10 @@ export class ProxyMetrics implements Http2DoorObserver {
       labelNames: ['limit'],
       registers,
     });
+    const faultsHelp = 'Faults of the proxy, of which the log has one a minute for each place.';
+    exposeCounter(registry, 'etcd_proxy_faults_total', faultsHelp, () => faults.count);
+    const lostHelp = 'Lines of the log that could not be written.';
+    exposeCounter(registry, 'etcd_proxy_log_lines_lost_total', lostHelp, () => sink.lost);
   }
 
   http2Opened(): void {
@@ -46,7 +51,7 @@ export class ProxyMetrics implements Http2DoorObserver {
   }
 
   fault(error: unknown): void {
-    logFault(this.#log, error);
+    this.#faults.report(error);
   }
 
   silentConnection(): void {

@@ -24,3 +24,28 @@ export class Throttle {
     this.#suppressed = 0;
   }
 }
+
+/** Kinds that are told apart; the ones beyond share a throttle. */
+const MAX_KINDS = 256;
+
+/** A throttle for each kind of line, so that none hides another. */
+export class Throttles {
+  readonly #periodMs: number;
+  readonly #byKind = new Map<string, Throttle>();
+  readonly #others: Throttle;
+
+  constructor(periodMs: number) {
+    this.#periodMs = periodMs;
+    this.#others = new Throttle(periodMs);
+  }
+
+  /** As {@link Throttle.line}, for lines of this kind. */
+  line(kind: string, write: (suppressed: number) => void): void {
+    let throttle = this.#byKind.get(kind);
+    if (throttle === undefined) {
+      throttle = this.#byKind.size < MAX_KINDS ? new Throttle(this.#periodMs) : this.#others;
+      if (throttle !== this.#others) this.#byKind.set(kind, throttle);
+    }
+    throttle.line(write);
+  }
+}

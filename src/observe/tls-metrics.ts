@@ -9,7 +9,7 @@ import type { ReloadObserver } from '../tls/reloading.ts';
 import type { TlsSide } from '../tls/settings.ts';
 import type { HandshakeObserver } from '../tls/terminator.ts';
 import type { Logger } from './log.ts';
-import { Throttle } from './throttle.ts';
+import { Throttles } from './throttle.ts';
 
 /** Strangers cause these lines: one of each kind in this many milliseconds. */
 const QUIET_MS = 60_000;
@@ -22,7 +22,7 @@ export class TlsMetrics implements HandshakeObserver, ReloadObserver {
   readonly #reloads: Counter<'side' | 'result'>;
   readonly #expiry: Gauge<'side'>;
   /** By the reason of a handshake's failure, or what was spoken. */
-  readonly #throttles = new Map<string, Throttle>();
+  readonly #throttles = new Throttles(QUIET_MS);
 
   constructor(registry: Registry, log: Logger) {
     const registers = [registry];
@@ -64,7 +64,7 @@ export class TlsMetrics implements HandshakeObserver, ReloadObserver {
 
   handshakeFailed({ reason, detail }: HandshakeFailure, client: string): void {
     this.#failed.inc({ reason });
-    this.#throttle(reason).line((suppressed) => {
+    this.#throttles.line(reason, (suppressed) => {
       this.#log.warn({ reason, detail, client, suppressed }, 'TLS handshake with a client failed');
     });
   }
@@ -73,7 +73,7 @@ export class TlsMetrics implements HandshakeObserver, ReloadObserver {
   wrongTransport(spoken: WrongTransport): void {
     this.#wrong.inc({ spoken });
     const message = spoken === 'tls' ? 'TLS on a plaintext port' : 'plaintext on a TLS port';
-    this.#throttle(spoken).line((suppressed) => this.#log.warn({ suppressed }, message));
+    this.#throttles.line(spoken, (suppressed) => this.#log.warn({ suppressed }, message));
   }
 
   loaded(side: TlsSide, expires: Date | undefined): void {
@@ -91,14 +91,5 @@ export class TlsMetrics implements HandshakeObserver, ReloadObserver {
   reloadFailed(side: TlsSide, problem: string): void {
     this.#reloads.inc({ side, result: 'failed' });
     this.#log.error({ side, problem }, 'could not reload the TLS files; the ones before stay in use');
-  }
-
-  #throttle(kind: string): Throttle {
-    let throttle = this.#throttles.get(kind);
-    if (throttle === undefined) {
-      throttle = new Throttle(QUIET_MS);
-      this.#throttles.set(kind, throttle);
-    }
-    return throttle;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What happens between the proxy and etcd: latency by method, retries, connections. Also the log lines of
- * endpoints that come and go, and of attempts that failed: of these one a second, with the number that was left out.
+ * endpoints that come and go, and of attempts that failed: of each kind one a second, with the number left out.
  */
 import { Counter, Gauge, Histogram, type Registry } from '@prometheus-io/client';
 import type { Method } from '../rpc/method.ts';
@@ -8,13 +8,15 @@ import { CODE_NAMES } from '../rpc/status.ts';
 import type { UpstreamObserver } from '../upstream/cluster.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { PoolObserver } from '../upstream/pool.ts';
-import { type Logger, logFault } from './log.ts';
+import type { Logger, ProgramLog } from './log.ts';
+import { Throttles } from './throttle.ts';
 
 /** Seconds; half a millisecond doubled fourteen times, to 8 s. */
 const BUCKETS = Array.from({ length: 15 }, (_, i) => 0.0005 * 2 ** i);
 
 export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
   readonly #log: Logger;
+  readonly #faults: ProgramLog['faults'];
   readonly #latency: Histogram<'grpc_service' | 'grpc_method'>;
   readonly #timers = new Map<string, { observe(seconds: number): void }>();
   readonly #errors: Counter<'grpc_code'>;
@@ -27,12 +29,12 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
   readonly #rejected: Counter;
   readonly #limits: Counter<'limit'>;
   readonly #connections: Gauge;
-  #quietUntil = 0;
-  #suppressed = 0;
+  readonly #throttles = new Throttles(1000);
 
-  constructor(registry: Registry, log: Logger) {
+  constructor(registry: Registry, { logger, faults }: ProgramLog) {
     const registers = [registry];
-    this.#log = log;
+    this.#log = logger;
+    this.#faults = faults;
     this.#latency = new Histogram({
       name: 'etcd_proxy_upstream_request_duration_seconds',
       help: 'Time from sending a unary call to etcd to its answer, in seconds, by method.',
@@ -96,13 +98,17 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
   connected(endpoint: Endpoint): void {
     this.#connects.inc();
     this.#connections.inc();
-    this.#log.info({ endpoint: endpoint.name }, 'connected to etcd');
+    this.#throttles.line(`connected ${endpoint.name}`, (suppressed) =>
+      this.#log.info({ suppressed, endpoint: endpoint.name }, 'connected to etcd'),
+    );
   }
 
   lost(endpoint: Endpoint, cause: string): void {
     this.#losses.inc();
     this.#connections.dec();
-    this.#log.warn({ endpoint: endpoint.name, cause }, 'lost the connection to etcd');
+    this.#throttles.line(`lost ${endpoint.name}`, (suppressed) =>
+      this.#log.warn({ suppressed, endpoint: endpoint.name, cause }, 'lost the connection to etcd'),
+    );
   }
 
   closed(): void {
@@ -120,14 +126,9 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
 
   dialFailed(cause: string): void {
     this.#dialFailures.inc();
-    const now = performance.now();
-    if (now < this.#quietUntil) {
-      this.#suppressed++;
-      return;
-    }
-    this.#log.warn({ cause, suppressed: this.#suppressed }, 'could not connect to etcd');
-    this.#quietUntil = now + 1000;
-    this.#suppressed = 0;
+    this.#throttles.line('dial failed', (suppressed) =>
+      this.#log.warn({ cause, suppressed }, 'could not connect to etcd'),
+    );
   }
 
   waitingFull(): void {
@@ -139,6 +140,6 @@ export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
   }
 
   fault(error: unknown): void {
-    logFault(this.#log, error);
+    this.#faults.report(error);
   }
 }

@@ -150,7 +150,7 @@ describe('before it listens', () => {
   async function refused(flags: readonly string[], ...named: string[]): Promise<void> {
     const command = parseCommandLine([...started, ...flags], {});
     assert.ok(command.name === 'start');
-    const observer = new TlsMetrics(new Registry(), createLogger('error'));
+    const observer = new TlsMetrics(new Registry(), createLogger('error', { write() {} }));
     const both = new BothSides(serverTls(command.config), clientTls(command.config), true, observer);
     await assert.rejects(both.start(), (error: Error) => {
       assert.ok(error instanceof TlsFileError, String(error));

@@ -1,0 +1,52 @@
+/**
+ * Faults of the program, where they surface: counted, and logged with their stack, of each place once in a while.
+ * Reporting one is the last thing that can be done about it, so it must not fail.
+ */
+import type { Logger } from './log.ts';
+import { Throttles } from './throttle.ts';
+
+/** One line in this many milliseconds for each place that faults come from. */
+const QUIET_MS = 60_000;
+
+/** Frames of a stack that tell places apart. */
+const FRAMES = 4;
+
+/** Takes what was thrown and nobody caught. */
+export class Faults {
+  /** All of them, logged or not. */
+  count = 0;
+  readonly #log: Logger;
+  readonly #throttles = new Throttles(QUIET_MS);
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Counts it and logs it, as the bug it is. Never throws, whatever was thrown. */
+  report(error: unknown): void {
+    this.count++;
+    try {
+      const text = describe(error);
+      this.#throttles.line(placeOf(text), (suppressed) =>
+        this.#log.error({ error: text, suppressed }, 'fault while serving'),
+      );
+    } catch {
+      // It is counted; what could tell more has failed as well.
+    }
+  }
+}
+
+/** The stack, else what can be said of it. */
+function describe(error: unknown): string {
+  try {
+    return error instanceof Error && typeof error.stack === 'string' ? error.stack : String(error);
+  } catch {
+    return 'something that cannot be written down';
+  }
+}
+
+/** The frames, without the message: that may be another one each time. Without frames, the text. */
+function placeOf(text: string): string {
+  const frames = text.split('\n').filter((line) => line.startsWith('    at '));
+  return frames.length === 0 ? text.slice(0, 200) : frames.slice(0, FRAMES).join('\n');
+}
