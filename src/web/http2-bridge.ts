@@ -3,7 +3,13 @@
  * in memory, so that Node.js itself keeps what holds on a socket: streamed bodies and back-pressure both ways, and
  * a client that goes is noticed at once, before and after the headers of the response.
  */
-import { type ClientRequest, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
+import {
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  type Server,
+} from 'node:http';
 import { type Duplex, duplexPair } from 'node:stream';
 import {
   ErrorCode,
@@ -19,12 +25,14 @@ export function bridge(app: { readonly server: Server }): (stream: Http2Stream) 
     try {
       stream.listener = new BridgedStream(stream, app.server);
     } catch (error) {
-      // Node.js refuses to write what is no HTTP/1.1: an odd path, say, or an unknown method.
-      if (!(error instanceof TypeError)) throw error;
+      if (!(error instanceof Unwritable)) throw error;
       stream.sendHeaders(encodeHeaders([':status', '400', 'content-length', '0']), true);
     }
   };
 }
+
+/** A request that HTTP/1.1 has no form for: an odd path, say, or an announcement of trailers without a body. */
+class Unwritable extends Error {}
 
 const NOTHING = new Uint8Array(0);
 
@@ -42,6 +50,7 @@ class BridgedStream implements StreamListener {
   #lingering: HeaderList | undefined;
   #timer: NodeJS.Timeout | undefined;
 
+  /** @throws Unwritable */
   constructor(stream: Http2Stream, server: Server) {
     this.#stream = stream;
     const [near, far] = duplexPair();
@@ -52,8 +61,6 @@ class BridgedStream implements StreamListener {
     this.#request.on('error', () => this.#breakOff());
     this.#request.on('response', (response) => this.#answer(response));
     server.emit('connection', far);
-    if (stream.endStreamReceived) this.#request.end();
-    else this.#request.flushHeaders();
   }
 
   onHeaders(): void {
@@ -126,7 +133,6 @@ const REQUEST_ONLY: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
   'expect',
-  'host',
   'http2-settings',
   'keep-alive',
   'proxy-connection',
@@ -142,27 +148,45 @@ const RESPONSE_ONLY: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** @throws TypeError for what cannot be written as HTTP/1.1 */
-function requestOver(connection: Duplex, { headers: list, endStreamReceived }: Http2Stream): ClientRequest {
+/** Begins a request, and ends it if it has no body. @throws Unwritable */
+function requestOver(connection: Duplex, stream: Http2Stream): ClientRequest {
+  let request: ClientRequest | undefined;
+  try {
+    request = httpRequest({ createConnection: () => connection, ...requestOptions(stream) });
+    // This is where Node.js looks at the fields as a whole.
+    if (stream.endStreamReceived) request.end();
+    else request.flushHeaders();
+    return request;
+  } catch (error) {
+    request?.on('error', () => {}); // what destroying it gives; the client is told by the answer
+    request?.destroy();
+    connection.destroy();
+    if (isRefusal(error)) throw new Unwritable(error.message);
+    throw error;
+  }
+}
+
+/** Whether Node.js refuses to write it, which it says with a code; other errors are faults. */
+function isRefusal(error: unknown): error is Error {
+  return error instanceof Unwritable || String((error as NodeJS.ErrnoException).code).startsWith('ERR_');
+}
+
+function requestOptions({ headers: list, endStreamReceived }: Http2Stream): RequestOptions {
   const headers: Record<string, string | string[]> = Object.create(null);
   const pseudo: Record<string, string> = {};
+  let host = '';
   for (let i = 0; i < list.length; i += 2) {
     const name = list[i] as string;
     const value = list[i + 1] as string;
     if (name.startsWith(':')) pseudo[name] = value;
+    else if (name === 'host') host = value;
     else if (!REQUEST_ONLY.has(name)) headers[name] = ([] as string[]).concat(headers[name] ?? [], value);
   }
-  headers.host = pseudo[':authority'] ?? '';
+  headers.host = pseudo[':authority'] ?? host;
   if (!endStreamReceived) headers['transfer-encoding'] = 'chunked';
   const method = pseudo[':method'] ?? 'GET';
-  if (method === 'CONNECT') throw new TypeError('this is no tunnel');
-  return httpRequest({
-    createConnection: () => connection,
-    method,
-    path: pseudo[':path'] ?? '/',
-    headers,
-    setHost: false,
-  });
+  if (method === 'CONNECT') throw new Unwritable('this is no tunnel');
+  return { method, path: pseudo[':path'] ?? '/', headers, setHost: false };
 }
 
 function responseHeaders(response: IncomingMessage): string[] {
