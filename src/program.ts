@@ -5,6 +5,7 @@
  */
 import { App } from './app.ts';
 import { type Command, type Config, parseCommandLine, UsageError } from './config/config.ts';
+import { ineffectiveTls } from './config/tls.ts';
 import { helpText } from './config/usage.ts';
 import { openLog, type ProgramLog } from './observe/log.ts';
 import { Sink } from './observe/sink.ts';
@@ -52,6 +53,7 @@ async function start(config: Config, signals: Signals): Promise<void> {
   for (const flag of config.given()) {
     if (flag.pending === 'ignored') logger.warn({ flag: flag.name }, 'flag has no effect yet');
   }
+  for (const ineffective of ineffectiveTls(config)) logger.warn(ineffective, 'flag has no effect');
   surviveFaults(log);
   let app: App | undefined;
   try {

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Command, type Config, parseCommandLine, UsageError } from '../src/config/config.ts';
 import { environmentName, FLAGS } from '../src/config/flags.ts';
-import { endpoints, serverTls } from '../src/config/tls.ts';
+import { LIMITS, NUMBERS } from '../src/config/limits.ts';
+import { endpoints, ineffectiveTls, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
 import { readUserFile } from '../src/config/user-file.ts';
 import { PARSERS } from '../src/config/values.ts';
@@ -86,7 +87,52 @@ describe('parsing', () => {
 
   test('durations as Go writes them', () => {
     assert.equal(configOf(['--dial-timeout=1m2.5s']).get('duration', 'dial-timeout'), 62_500);
-    assert.equal(configOf(['--dial-timeout=0']).get('duration', 'dial-timeout'), 0);
+    assert.equal(configOf(['--cache-wait=0']).get('duration', 'cache-wait'), 0);
+    for (const [text, ms] of [
+      ['+1s', 1000],
+      ['.5s', 500],
+      ['1.s', 1000],
+      ['1500us', 1.5],
+    ] as const) {
+      assert.equal(configOf([`--dial-timeout=${text}`]).get('duration', 'dial-timeout'), ms, text);
+    }
+  });
+
+  test('a duration beyond what a timer takes is as long as one', async () => {
+    const longest = configOf(['--dial-timeout=2562047h']).get('duration', 'dial-timeout');
+    assert.equal(configOf(['--dial-timeout=1000h']).get('duration', 'dial-timeout'), longest);
+    const fired = new Promise((resolve) => setTimeout(resolve, 2 * longest - 1).unref());
+    const first = await Promise.race([fired, new Promise((resolve) => setTimeout(resolve, 50, 'not yet'))]);
+    assert.equal(first, 'not yet');
+    assert.match(refusal(['start', '--dial-timeout=2562048h']), /below 292 years/);
+  });
+
+  test('whole numbers as Go writes them', () => {
+    for (const [text, value] of [
+      ['2048', 2048],
+      ['+2048', 2048],
+      ['0x800', 2048],
+      ['0X800', 2048],
+      ['0o4000', 2048],
+      ['04000', 2048],
+      ['0b100000000000', 2048],
+    ] as const) {
+      assert.equal(configOf([`--max-send-bytes=${text}`]).get('bytes', 'max-send-bytes'), value, text);
+    }
+    for (const text of [
+      '',
+      ' ',
+      '1e9',
+      '0x',
+      '09',
+      '1_000',
+      'NaN',
+      'Infinity',
+      '1.0',
+      '-0',
+      '9007199254740993',
+    ])
+      assert.match(refusal(['start', `--max-send-bytes=${text}`]), /--max-send-bytes: want a/, text);
   });
 
   test('endpoints with and without scheme, on IPv6 and Unix sockets', () => {
@@ -234,9 +280,8 @@ describe('TLS', () => {
     [['--cert=c'], /--cert needs --key/],
     [['--key=k'], /--key needs --cert/],
     [['--trusted-ca-file=ca'], /--trusted-ca-file needs TLS to clients/],
-    [['--client-crl-file=crl'], /--client-crl-file needs TLS to clients/],
-    [[...PAIR, '--client-crl-file=crl'], /--client-crl-file needs --trusted-ca-file/],
-    [['--tls-min-version=TLS1.3'], /--tls-min-version needs TLS to clients/],
+    [['--tls-min-version=TLS1.3', '--tls-max-version=TLS1.2'], /min-version is higher than/],
+    [['--tls-min-version=TLS1.1'], /--tls-min-version: want TLS1.2 or TLS1.3/],
     [['--tls-min-version=TLS1.1', ...PAIR], /--tls-min-version: want TLS1.2 or TLS1.3/],
     [['--tls-min-version=TLS1.3', '--tls-max-version=TLS1.2', ...PAIR], /min-version is higher than/],
     [['--listen-cipher-suites=TLS_FAST', ...PAIR], /unexpected TLS cipher suite "TLS_FAST"/],
@@ -254,6 +299,99 @@ describe('TLS', () => {
       assert.match(refusal(['start', ...args]), message);
     });
   }
+});
+
+describe('flags that change nothing beside the others are said to, as etcd takes them', () => {
+  const SUITE = '--listen-cipher-suites=TLS_RSA_WITH_AES_128_CBC_SHA';
+  for (const [args, flags] of [
+    [[], []],
+    [['--client-crl-file=/absent'], ['client-crl-file']],
+    [[SUITE, '--tls-min-version=TLS1.2'], ['listen-cipher-suites']],
+    [['--tls-min-version=TLS1.3'], ['tls-min-version']],
+    [['--tls-max-version=TLS1.2'], ['tls-max-version']],
+    [['--listen-cipher-suites=TLS_UNKNOWN'], ['listen-cipher-suites']],
+    [
+      ['--client-crl-file=crl', SUITE, '--tls-min-version=TLS1.3', '--tls-max-version=TLS1.3'],
+      ['client-crl-file', 'listen-cipher-suites', 'tls-min-version', 'tls-max-version'],
+    ],
+    [[...PAIR, '--client-crl-file=/absent'], ['client-crl-file']],
+    [['--auto-tls', '--client-crl-file=crl'], ['client-crl-file']],
+    [[...PAIR, '--client-crl-file=crl', '--trusted-ca-file=ca'], []],
+    [[...PAIR, SUITE, '--tls-max-version=TLS1.2'], []],
+  ] as const) {
+    test(args.join(' ') || 'no flags', () => {
+      const config = configOf(args);
+      assert.deepEqual(
+        ineffectiveTls(config).map(({ flag }) => flag),
+        flags,
+      );
+      if (flags.length > 0) assert.equal(serverTls(config)?.crl, undefined);
+    });
+  }
+});
+
+describe('numbers that make no sense', () => {
+  const numbers = FLAGS.filter(({ type }) => NUMBERS.has(type));
+  /** Flags for which zero is a value of its own, as their help says or their meaning. */
+  const ZERO = [
+    ...[
+      'dial-keepalive-time',
+      'endpoints-auto-sync-interval',
+      'watch-linger',
+      'max-read-flights',
+      'cache-bytes',
+    ],
+    ...[
+      'cache-max-feeds',
+      'cache-wait',
+      'max-waiting-calls',
+      'grpc-keepalive-min-time',
+      'watch-history-bytes',
+    ],
+    ...['self-signed-cert-validity', 'resolver-ttl'],
+  ];
+  /** Those for which it stands for the default. */
+  const ZERO_IS_DEFAULT = ['dial-keepalive-timeout', 'grpc-keepalive-interval', 'grpc-keepalive-timeout'];
+
+  test('every flag that is a number has limits, and nothing else has', () => {
+    assert.deepEqual(Object.keys(LIMITS).sort(), numbers.map(({ name }) => name).sort());
+  });
+
+  for (const flag of numbers) {
+    const { name, type } = flag;
+    const value = (text: string): unknown => configOf([`--${name}=${text}`]).get(type, name);
+    const refused = (text: string): void => {
+      const named = new RegExp(`^invalid value ".*" for --${name}: want `);
+      assert.match(refusal(['start', `--${name}=${text}`]), named, text);
+    };
+
+    test(`--${name}`, () => {
+      for (const text of ['', '-1', 'NaN', 'Infinity', '1e3', 'many', '1 ', '0x']) refused(text);
+      if (type === 'duration')
+        for (const text of ['-1s', '1ns', '999us', '9999999h', '1', '1d']) refused(text);
+      else for (const text of ['1.5', '1s', '9007199254740992', '9'.repeat(400)]) refused(text);
+      if (ZERO.includes(name)) assert.equal(value('0'), 0);
+      else if (ZERO_IS_DEFAULT.includes(name)) assert.equal(value('0'), value(flag.default));
+      else refused('0');
+      assert.doesNotThrow(() => value(flag.default));
+    });
+  }
+
+  test('what would serve nobody', () => {
+    for (const args of [
+      ['--max-concurrent-streams=0'],
+      ['--max-concurrent-streams=4294967296'],
+      ['--max-queued-bytes=1000000'],
+      ['--max-recv-bytes=63'],
+      ['--max-send-bytes=63'],
+      ['--max-queued-bytes=3000000', '--max-recv-bytes=3000001'],
+      ['--self-signed-cert-validity=1001'],
+    ])
+      assert.match(refusal(['start', ...args]), /at least|at most/, args.join(' '));
+    assert.doesNotThrow(() => configOf(['--max-queued-bytes=3000000', '--max-recv-bytes=3000000']));
+    assert.doesNotThrow(() => configOf(['--max-queued-bytes=3000000']));
+    assert.doesNotThrow(() => configOf(['--max-concurrent-streams=4294967295']));
+  });
 });
 
 /** The flags of `etcd grpc-proxy start` as its own help lists them in etcd 3.7. */

@@ -3,6 +3,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { environmentName, FLAGS, type Flag } from './flags.ts';
+import { NUMBERS, withinLimits } from './limits.ts';
 import { checkTls } from './tls.ts';
 import { UsageError } from './usage-error.ts';
 import { readUserFile } from './user-file.ts';
@@ -42,7 +43,7 @@ export class Config {
 
   /** Whether a flag has the value it would have anyway. */
   isDefault(flag: Flag): boolean {
-    return isDeepStrictEqual(this.#values.get(flag.name)?.value, PARSERS[flag.type](flag.default));
+    return isDeepStrictEqual(this.#values.get(flag.name)?.value, parse(flag, flag.default));
   }
 
   /** The flags that were set by the user, in the order of the table. */
@@ -58,12 +59,23 @@ function read(flag: Flag, flags: ReadonlyMap<string, string>, environment: NodeJ
     given !== undefined ? 'flag' : fromEnvironment !== undefined ? 'environment' : 'default';
   const text = given ?? fromEnvironment ?? flag.default;
   try {
-    return { value: PARSERS[flag.type](text), source };
+    return { value: parse(flag, text), source };
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
     const name = source === 'environment' ? environmentName(flag.name) : `--${flag.name}`;
     throw new UsageError(`invalid value ${JSON.stringify(text)} for ${name}: ${error.message}`);
   }
+}
+
+function parse(flag: Flag, text: string): unknown {
+  const value = PARSERS[flag.type](text);
+  if (!NUMBERS.has(flag.type)) return value;
+  return withinLimits(
+    flag.name,
+    flag.type,
+    value as number,
+    () => PARSERS[flag.type](flag.default) as number,
+  );
 }
 
 /**
@@ -79,6 +91,7 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   if (rest[0] !== 'start') throw new UsageError(`unknown command ${JSON.stringify(rest[0])} (see --help)`);
   const config = new Config(parseFlags(rest.slice(1)), environment);
   refuseUnsafe(config);
+  refuseUnreadable(config);
   checkTls(config);
   const userFile = config.get('string', 'cache-prefix-user-file');
   if (userFile !== '') readUserFile(userFile);
@@ -101,6 +114,16 @@ function parseFlags(args: readonly string[]): Map<string, string> {
     flags.set(name, before === undefined ? value : `${before},${value}`);
   }
   return flags;
+}
+
+/** Stops the start when replies are taken from etcd that no client could ever read, and both bounds were chosen. */
+function refuseUnreadable(config: Config): void {
+  const [queued, received] = ['max-queued-bytes', 'max-recv-bytes'] as const;
+  const chosen = config.source(queued) !== 'default' && config.source(received) !== 'default';
+  if (chosen && config.get('bytes', queued) < config.get('bytes', received))
+    throw new UsageError(
+      `--${queued} must be at least --${received}: clients would be cut off for a larger reply`,
+    );
 }
 
 /** Stops the start when a flag asks for protection that does not exist yet. */

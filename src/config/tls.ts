@@ -23,7 +23,10 @@ export function checkTls(config: Config): void {
   clientTls(config);
   endpoints(config);
   if (server === undefined) {
-    for (const name of SERVER_ONLY) refuseWithoutTls(config, name);
+    if (config.get('string', 'trusted-ca-file') !== '')
+      throw new UsageError(
+        '--trusted-ca-file needs TLS to clients: --cert-file and --key-file, or --auto-tls',
+      );
     requireTls(config.get('address', 'listen-addr'), '--listen-addr');
     for (const address of config.get('addresses', 'metrics-addr')) requireTls(address, '--metrics-addr');
   } else {
@@ -36,20 +39,23 @@ export function checkTls(config: Config): void {
   }
 }
 
-/** Flags that say nothing unless the proxy serves TLS. */
-const SERVER_ONLY = [
-  'trusted-ca-file',
-  'client-crl-file',
-  'listen-cipher-suites',
-  'tls-min-version',
-  'tls-max-version',
-];
+/** Flags that only narrow down what TLS to clients allows. */
+const NARROWING = ['client-crl-file', 'listen-cipher-suites', 'tls-min-version', 'tls-max-version'];
 
-function refuseWithoutTls(config: Config, name: string): void {
-  const flag = FLAGS.find((candidate) => candidate.name === name);
-  if (flag !== undefined && !config.isDefault(flag)) {
-    throw new UsageError(`--${name} needs TLS to clients: --cert-file and --key-file, or --auto-tls`);
-  }
+/** A flag that was given and changes nothing. */
+export interface Ineffective {
+  readonly flag: string;
+  readonly reason: string;
+}
+
+/** The flags about TLS that have no effect beside the others, which etcd's proxy takes all the same. */
+export function ineffectiveTls(config: Config): Ineffective[] {
+  const given = (name: string): boolean =>
+    FLAGS.some((flag) => flag.name === name && !config.isDefault(flag));
+  if (serverTls(config) === undefined)
+    return NARROWING.filter(given).map((flag) => ({ flag, reason: 'clients speak plaintext' }));
+  if (!given('client-crl-file') || given('trusted-ca-file')) return [];
+  return [{ flag: 'client-crl-file', reason: 'without --trusted-ca-file no client shows a certificate' }];
 }
 
 function requireTls({ secure, name }: Endpoint, flag: string): void {
@@ -59,18 +65,15 @@ function requireTls({ secure, name }: Endpoint, flag: string): void {
 /** TLS to clients; undefined: plaintext. @throws UsageError */
 export function serverTls(config: Config): ServerTlsSettings | undefined {
   const pair = keyPair(config, 'cert-file', 'key-file') ?? selfSigned(config);
-  if (pair === undefined) return undefined;
-  const [ca, crl] = [file(config, 'trusted-ca-file'), file(config, 'client-crl-file')];
-  if (crl !== undefined && ca === undefined) {
-    throw new UsageError(
-      '--client-crl-file needs --trusted-ca-file: without it, no client shows a certificate',
-    );
-  }
+  const ca = file(config, 'trusted-ca-file');
+  // Without an authority no client shows a certificate that could be in the list.
+  const crl = ca && file(config, 'client-crl-file');
   const minVersion = config.get('version', 'tls-min-version') ?? 'TLSv1.2';
   const maxVersion = config.get('version', 'tls-max-version') ?? 'TLSv1.3';
   if (minVersion > maxVersion) {
     throw new UsageError('--tls-min-version is higher than --tls-max-version');
   }
+  if (pair === undefined) return undefined;
   const cipherSuites = suites(config);
   if (minVersion === 'TLSv1.3' && cipherSuites.length > 0) {
     throw new UsageError(

@@ -30,27 +30,45 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
   µs: 1e-3,
+  μs: 1e-3,
   ms: 1,
   s: 1000,
   m: 60_000,
   h: 3_600_000,
 };
 
+/**
+ * The longest time that is told from a longer one, 12 days: half of what a timer of Node.js takes, which fires at once
+ * when it is given more.
+ */
+const LONGEST_MS = 2 ** 30;
+
+/** The longest duration that Go has. */
+const GO_LONGEST_MS = 2 ** 63 / 1e6;
+
+const AMOUNT = String.raw`(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)`;
+
 /** Go's duration notation: `300ms`, `1.5h`, `2h45m`. */
 function parseDuration(text: string): number {
-  if (text === '0') return 0;
-  if (!/^(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$/.test(text))
+  if (/^\+?0$/.test(text)) return 0;
+  if (!new RegExp(`^\\+?(${AMOUNT})+$`).test(text))
     throw new ValueError('want a duration such as 300ms, 5s or 2h');
   let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g)) {
+  for (const [, amount, unit] of text.matchAll(new RegExp(AMOUNT, 'g'))) {
     total += Number(amount) * (UNIT_MS[unit as string] as number);
   }
-  return total;
+  if (total >= GO_LONGEST_MS) throw new ValueError('want a duration below 292 years');
+  return Math.min(total, LONGEST_MS);
 }
 
+/** Whole numbers as Go writes them: `1500`, `0x5dc`, `0b11`, `0o17` and, for the same, `017`. */
 function parseInteger(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new ValueError('want a whole number');
+  const octal = /^\+?0[0-7]+$/.test(text);
+  if (!octal && !/^\+?(0|[1-9]\d*|0x[\da-f]+|0b[01]+|0o[0-7]+)$/i.test(text))
+    throw new ValueError('want a whole number');
+  const digits = text.replace('+', '');
+  const value = octal ? Number.parseInt(digits, 8) : Number(digits.toLowerCase());
+  if (!Number.isSafeInteger(value)) throw new ValueError('want a smaller number');
   return value;
 }
 

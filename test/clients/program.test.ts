@@ -99,6 +99,23 @@ describe('command line', () => {
     assert.deepEqual(lines.map(({ flag }) => flag).sort(), ignored.map(({ name }) => name).sort());
   });
 
+  test('flags that only narrow down TLS say so without it, once each, and it starts', async () => {
+    const flags = {
+      'client-crl-file': '/absent',
+      'listen-cipher-suites': 'TLS_RSA_WITH_AES_128_CBC_SHA',
+      'tls-min-version': 'TLS1.3',
+      'tls-max-version': 'TLS1.3',
+    };
+    const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+    await using running = await start(['start', NOWHERE, ANY_PORT, ...args]);
+    await started(running);
+    const warned = logOf(running.stderr).filter(({ msg }) => msg === 'flag has no effect');
+    assert.deepEqual(
+      warned.map(({ level, flag }) => [level, flag]),
+      Object.keys(flags).map((name) => ['warn', name]),
+    );
+  });
+
   test('environment variables, and flags that win over them', async () => {
     const ETCD_PROXY_ENDPOINTS = '127.0.0.1:1';
     await using byEnvironment = await start(['start'], {
