@@ -1,7 +1,7 @@
 /** The program whose output nobody takes: it serves, stops when told, and counts the lines that are lost. */
 import assert from 'node:assert/strict';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
-import { readFile, truncate } from 'node:fs/promises';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { metric } from '../support/metrics.ts';
@@ -129,6 +129,55 @@ describe('the log', () => {
       assert.equal(await metric(url, LOST), 0, 'so few lines wait');
     });
     closeSync(full);
+  });
+});
+
+describe('what goes wrong inside', () => {
+  /** A module that Node.js loads before the program. */
+  async function preloaded(text: string): Promise<string> {
+    const path = join(await tempDir('preload'), 'preload.cjs');
+    await writeFile(path, text);
+    return `export NODE_OPTIONS='--require ${path}'`;
+  }
+  const FAULTS = 'etcd_proxy_faults_total';
+
+  test('faults beside a full disk are counted and end nothing', async () => {
+    const planted = await preloaded(
+      // Not before the program runs: it ends by a fault while it starts, as it should.
+      `const begin = () => {
+        if (process.listenerCount('uncaughtException') === 0) return;
+        clearInterval(waiting);
+        setInterval(() => { throw Object.create(null); }, 20);
+        setInterval(() => Promise.reject(0), 20);
+      };
+      const waiting = setInterval(begin, 20);`,
+    );
+    await serving(
+      '2>/dev/full',
+      async (url) => {
+        await until('faults', async () => (await metric(url, FAULTS)) > 20);
+        assert.ok((await metric(url, LOST)) > 0);
+      },
+      planted,
+    );
+  });
+
+  test('warnings of Node.js are lines of the log', async () => {
+    const path = join(folder, 'warnings');
+    const planted = await preloaded("setInterval(() => process.emitWarning('planted', 'Planted'), 20);");
+    await serving(
+      `2>"${path}"`,
+      async () => {
+        await until('the line', async () => (await readFile(path, 'utf8')).includes('warning of Node.js'));
+      },
+      planted,
+    );
+    const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line.startsWith('{'));
+    const warned = logOf(`${lines.join('\n')}\n`).filter(({ msg }) => msg === 'warning of Node.js');
+    assert.deepEqual(
+      warned.map(({ level, name, warning }) => [level, name, warning]),
+      [['warn', 'Planted', 'planted']],
+    );
   });
 });
 

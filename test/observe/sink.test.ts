@@ -10,12 +10,15 @@ import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../clients/wait.ts';
 import { type RunningProcess, runProcess, startProcess, tempDir } from '../support/process.ts';
+import { installed } from '../tls/support.ts';
 
 const program = join(import.meta.dirname, 'write-lines.ts');
 
 /** More than pipes and the sink hold together. */
 const MANY = 40_000;
 const LENGTH = 100;
+
+const noPython = !installed('python3') && 'needs Python';
 
 let folder: string;
 before(async () => {
@@ -130,15 +133,22 @@ describe('nobody takes the lines', () => {
     assert.equal(numbersIn(text.slice(0, text.lastIndexOf('\n') + 1))[0], 0, 'the oldest lines are kept');
   });
 
-  test('a socket that is not read', async () => {
+  test('a socket that is not read', { skip: noPython }, async () => {
     const python = await runProcess('python3', ['-c', SOCKET, process.execPath, program, `${MANY}`]);
     assert.equal(python.code, 3, python.stderr);
     const { lost } = JSON.parse(python.stdout) as Report;
     assert.ok(lost >= MANY / 2, `${lost} lost`);
   });
 
-  test('a terminal that is stopped', async () => {
+  test('a terminal that is stopped', { skip: noPython }, async () => {
     const python = await runProcess('python3', ['-c', TERMINAL, process.execPath, program, `${MANY}`]);
+    assert.equal(python.code, 3, python.stderr);
+    const { lost } = JSON.parse(python.stdout) as Report;
+    assert.ok(lost >= MANY / 2, `${lost} lost`);
+  });
+
+  test('a terminal that is gone', { skip: noPython }, async () => {
+    const python = await runProcess('python3', ['-c', GONE, process.execPath, program, `${MANY}`]);
     assert.equal(python.code, 3, python.stderr);
     const { lost } = JSON.parse(python.stdout) as Report;
     assert.ok(lost >= MANY / 2, `${lost} lost`);
@@ -176,3 +186,11 @@ const TERMINAL = `
 import pty, subprocess, sys
 ours, theirs = pty.openpty()
 sys.exit(subprocess.run([sys.argv[1], sys.argv[2], sys.argv[3], '100'], stderr=theirs, timeout=25).returncode)`;
+const GONE = `
+import os, pty, subprocess, sys
+ours, theirs = pty.openpty()
+program = subprocess.Popen([sys.argv[1], sys.argv[2], sys.argv[3], '100'], stderr=theirs)
+os.close(theirs)
+os.read(ours, 1)
+os.close(ours)
+sys.exit(program.wait(25))`;
