@@ -11,12 +11,17 @@ const QUIET_MS = 60_000;
 /** Frames of a stack that tell places apart. */
 const FRAMES = 4;
 
+/** Stacks that are looked at in a second: to write one down, with the places in the sources, takes 0.3 ms. */
+const STACKS_PER_SECOND = 100;
+
 /** Takes what was thrown and nobody caught. */
 export class Faults {
   /** All of them, logged or not. */
   count = 0;
   readonly #log: Logger;
   readonly #throttles = new Throttles(QUIET_MS);
+  #second = 0;
+  #stacks = 0;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -25,14 +30,22 @@ export class Faults {
   /** Counts it and logs it, as the bug it is. Never throws, whatever was thrown. */
   report(error: unknown): void {
     this.count++;
+    if (!this.#mayLook()) return;
     try {
       const text = describe(error);
       this.#throttles.line(placeOf(text), (suppressed) =>
-        this.#log.error({ error: text, suppressed }, 'fault while serving'),
+        this.#log.error({ error: text, suppressed, faults: this.count }, 'fault while serving'),
       );
     } catch {
       // It is counted; what could tell more has failed as well.
     }
+  }
+
+  #mayLook(): boolean {
+    const second = Math.trunc(performance.now() / 1000);
+    if (second !== this.#second) this.#stacks = 0;
+    this.#second = second;
+    return ++this.#stacks <= STACKS_PER_SECOND;
   }
 }
 

@@ -152,15 +152,20 @@ describe('command line', () => {
   });
 });
 
+/** Versions of Node.js that lack something the proxy needs. */
+const OLD = ['v20.20.2', 'v22.17.1', 'v23.9.0'] as const;
+
 describe('launcher', () => {
   const path = process.env.PATH ?? '';
   let folder: string;
   before(async () => {
     folder = await tempDir('launcher');
-    await mkdir(join(folder, 'old'));
-    const old = join(folder, 'old', 'node');
-    await writeFile(old, '#!/bin/sh\n[ "$1" = --version ] && echo v20.20.2 && exit 0\nexit 42\n');
-    await chmod(old, 0o755);
+    for (const version of OLD) {
+      await mkdir(join(folder, version));
+      const old = join(folder, version, 'node');
+      await writeFile(old, `#!/bin/sh\n[ "$1" = --version ] && echo ${version} && exit 0\nexit 42\n`);
+      await chmod(old, 0o755);
+    }
   });
 
   test('from another folder', async () => {
@@ -180,7 +185,7 @@ describe('launcher', () => {
   const names = readdirSync(join(root, 'node_modules'));
   const skip = !names.some((name) => /^node-[a-z]+-/.test(name)) && 'no Node.js comes with the dependencies';
   test('with an old Node.js on PATH it takes the one of its dependencies', { skip }, async () => {
-    for (const first of [join(folder, 'old'), '/usr/bin']) {
+    for (const first of [...OLD.map((version) => join(folder, version)), '/usr/bin']) {
       const { code, stdout, stderr } = await run(['--version'], { env: { PATH: `${first}:/usr/bin:/bin` } });
       assert.equal(code, 0, stderr);
       assert.match(stdout, /^etcd-connect-proxy /);
@@ -193,7 +198,7 @@ describe('launcher', () => {
     await cp(launcher, join(copy, 'bin', 'etcd-connect-proxy'));
     const runCopy = () =>
       runProcess(join(copy, 'bin', 'etcd-connect-proxy'), ['--version'], {
-        env: { PATH: `${join(folder, 'old')}:${path}` },
+        env: { PATH: `${join(folder, OLD[0])}:${path}` },
       });
     const unbuilt = await runCopy();
     assert.deepEqual([unbuilt.code, unbuilt.stdout], [1, '']);
@@ -202,6 +207,6 @@ describe('launcher', () => {
     await writeFile(join(copy, 'dist', 'main.js'), '');
     const without = await runCopy();
     assert.deepEqual([without.code, without.stdout], [1, '']);
-    assert.match(without.stderr, /^etcd-connect-proxy: needs Node\.js 22 or newer: [^\n]+\n$/);
+    assert.match(without.stderr, /^etcd-connect-proxy: needs Node\.js 22\.18 or newer: [^\n]+\n$/);
   });
 });

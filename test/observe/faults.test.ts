@@ -22,6 +22,21 @@ describe('faults', () => {
     );
   });
 
+  test('in a flood are counted, and few of their stacks are written down', () => {
+    const { faults } = recording();
+    let written = 0;
+    const began = performance.now();
+    for (let n = 0; n < 3000; n++) {
+      const fault = new Error('flood');
+      Object.defineProperty(fault, 'stack', { get: () => `Error: flood ${written++}` });
+      faults.report(fault);
+    }
+    const seconds = Math.ceil((performance.now() - began) / 1000) + 1;
+    assert.equal(faults.count, 3000);
+    // Each that is looked at is asked twice: whether it has a stack, and for it.
+    assert.ok(written > 0 && written <= 200 * seconds, `${written} in ${seconds} s`);
+  });
+
   test('of another place are logged as well', () => {
     const { faults, lines } = recording();
     const fail = (text: string): unknown => JSON.parse(text);

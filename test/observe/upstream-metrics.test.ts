@@ -1,0 +1,40 @@
+/** The log lines of connections to etcd: the first of each kind, and a count of the others; the metrics have all. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Registry } from '@prometheus-io/client';
+import { createLogger, openLog } from '../../src/observe/log.ts';
+import { UpstreamMetrics } from '../../src/observe/upstream-metrics.ts';
+import { parseEndpoint } from '../../src/upstream/endpoint.ts';
+
+test('endpoints that come and go fast do not fill the log', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const write = (line: string): void => {
+    lines.push(JSON.parse(line) as Record<string, unknown>);
+  };
+  const registry = new Registry();
+  const metrics = new UpstreamMetrics(registry, {
+    ...openLog('info'),
+    logger: createLogger('info', { write }),
+  });
+  const [a, b] = [parseEndpoint('a:1'), parseEndpoint('b:1')];
+  const round = (): void => {
+    for (const endpoint of [a, b]) {
+      metrics.connected(endpoint);
+      metrics.lost(endpoint, 'reset');
+      metrics.dialFailed('refused');
+    }
+  };
+  for (let n = 0; n < 100; n++) round();
+  const told = lines.map(({ msg, endpoint, suppressed }) => [msg, endpoint, suppressed]);
+  assert.deepEqual(told, [
+    ['connected to etcd', 'a:1', 0],
+    ['lost the connection to etcd', 'a:1', 0],
+    ['could not connect to etcd', undefined, 0],
+    ['connected to etcd', 'b:1', 0],
+    ['lost the connection to etcd', 'b:1', 0],
+  ]);
+  assert.match(await registry.metrics(), /^etcd_proxy_upstream_connections_lost_total 200$/m);
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  metrics.lost(a, 'reset');
+  assert.equal(lines.at(-1)?.suppressed, 99);
+});
