@@ -4,7 +4,7 @@
  * against etcd, its grpc-proxy and this proxy in turns, while another client reads at a steady pace. Writes docs/benchmarks.md. `BENCH_ONLY` picks attacks by name.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ATTACKS } from '../test/http2/support/attacks.ts';
+import { ATTACKS, type Attack, IMPATIENT } from '../test/http2/support/attacks.ts';
 import { startProcess } from '../test/support/process.ts';
 import { RawGrpcClient } from '../test/support/raw-grpc.ts';
 import { put } from '../test/support/watch-client.ts';
@@ -31,8 +31,18 @@ const pace = ({ p50, p99, failed }: Pace): string =>
 /** Who attacks: so many connections, each replaced so many milliseconds after it was cut off. */
 interface Crowd {
   readonly title: string;
+  /** For so long etcd stands still first. */
+  readonly stallMs: number;
   readonly connections: number;
   readonly returnMs: number;
+}
+
+/** Stops etcd for a while. */
+async function stall(ms: number): Promise<void> {
+  if (ms === 0) return;
+  process.kill(contestants.etcd.pid, 'SIGSTOP');
+  await sleep(ms);
+  process.kill(contestants.etcd.pid, 'SIGCONT');
 }
 
 /** One attack on one contestant: its row. */
@@ -49,6 +59,7 @@ async function row(name: string, crowd: Crowd, contestant: Contestant): Promise<
     String(crowd.connections),
     String(crowd.returnMs),
   ]);
+  await stall(crowd.stallMs);
   await sleep(WARM_UP_MS);
   const cpu = cpuSeconds(pid);
   const { result: during, peak } = await peakOf(pid, victim.measure(DURING_MS));
@@ -74,13 +85,15 @@ const direct = new RawGrpcClient(contestants.etcd.address);
 await put(direct, 'bench/key', 'v'.repeat(260));
 direct.close();
 const wanted = (process.env.BENCH_ONLY ?? '').split(',');
-const works = [{ name: 'nothing', connections: undefined }, ...ATTACKS].filter(({ name }) =>
+const nothing: Pick<Attack, 'name' | 'connections' | 'stallMs'> = { name: 'nothing' };
+const works = [nothing, ...ATTACKS, ...IMPATIENT].filter(({ name }) =>
   wanted.some((part) => name.includes(part)),
 );
-const runs = works.flatMap(({ name, connections }) => [
-  { name, crowd: { title: '', connections: connections ?? CONNECTIONS, returnMs: 0 } },
-  { name, crowd: { title: ', one offender', connections: 1, returnMs: RETURN_MS } },
-]);
+const runs = works.flatMap(({ name, connections = CONNECTIONS, stallMs = 0 }) => {
+  const all = { name, crowd: { title: '', connections, returnMs: 0, stallMs } };
+  const one = { name, crowd: { title: ', one offender', connections: 1, returnMs: RETURN_MS, stallMs } };
+  return connections === 1 ? [all] : [all, one];
+});
 for (const { name, crowd } of runs) {
   for (const contestant of [contestants.etcd, contestants.incumbent, contestants.ours]) {
     const line = await row(name, crowd, contestant).catch(
@@ -91,6 +104,6 @@ for (const { name, crowd } of runs) {
     table.push(line);
   }
 }
-const setup = `etcd ${contestants.version}; a linearizable read every 2 ms on a connection of its own, measured for ${DURING_MS / 1000} s under each attack. An attack has ${CONNECTIONS} connections (slow ones 1 000), replaced as they are cut off, or one ("one offender") that comes back ${RETURN_MS} ms after it was, and a core of the same two: \`nothing\` keeps that core busy without connecting, and is what the others compare with.`;
+const setup = `etcd ${contestants.version}; a linearizable read every 2 ms on a connection of its own, measured for ${DURING_MS / 1000} s under each attack. An attack has ${CONNECTIONS} connections (slow ones 1 000), replaced as they are cut off, or one ("one offender") that comes back ${RETURN_MS} ms after it was, and a core of the same two: \`nothing\` keeps that core busy without connecting, and is what the others compare with. The last two rows are no attacks: clients that give up, in the first seconds because etcd stands still; they must not be cut off.`;
 if (process.env.BENCH_ONLY === undefined)
   await writeSection('Under attack', 'npm run bench:attacks', setup, table);

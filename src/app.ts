@@ -33,6 +33,9 @@ import { PingIntervals } from './upstream/ping-intervals.ts';
 import { bridge } from './web/http2-bridge.ts';
 import { createWebServer, type WebServer, type WebServerOptions } from './web/server.ts';
 
+/** Resets of this many seconds may come at once. */
+const RESETS_BURST_S = 4;
+
 export class App {
   readonly #config: Config;
   readonly #log: Logger;
@@ -131,6 +134,11 @@ export class App {
       settings: {
         maxConcurrentStreams: config.get('integer', 'max-concurrent-streams'),
         maxQueuedBytes: config.get('bytes', 'max-queued-bytes'),
+        maxResetsPerSecond: config.get('integer', 'max-resets-per-second'),
+        maxResetsBurst: RESETS_BURST_S * config.get('integer', 'max-resets-per-second'),
+        maxControlFramesPerSecond: config.get('integer', 'max-control-frames-per-second'),
+        prefaceTimeoutMs: config.get('duration', 'first-byte-timeout'),
+        writeTimeoutMs: config.get('duration', 'client-write-timeout'),
         minPingIntervalMs: config.get('duration', 'grpc-keepalive-min-time'),
         keepaliveIntervalMs: config.get('duration', 'grpc-keepalive-interval'),
         keepaliveTimeoutMs: config.get('duration', 'grpc-keepalive-timeout'),

@@ -180,6 +180,27 @@ export const FLAGS: readonly Flag[] = [
   ),
   flag(
     'Limits',
+    'max-resets-per-second',
+    'integer',
+    '500',
+    'streams that a client may open and reset at once on a connection before its new ones have to wait; 0: any number',
+  ),
+  flag(
+    'Limits',
+    'max-control-frames-per-second',
+    'integer',
+    '10000',
+    'frames that carry nothing, such as pings, before a client connection is read more slowly; 0: any number',
+  ),
+  flag(
+    'Limits',
+    'client-write-timeout',
+    'duration',
+    '2m',
+    'close a connection that takes nothing of what is sent to it for this long; 0s: never',
+  ),
+  flag(
+    'Limits',
     'max-waiting-calls',
     'integer',
     '10000',
@@ -190,7 +211,7 @@ export const FLAGS: readonly Flag[] = [
     'first-byte-timeout',
     'duration',
     '10s',
-    'close a connection that sends nothing for this long after it opened',
+    'close a connection that sends nothing for this long after it opened, or after its TLS handshake',
   ),
   flag(
     'Limits',

@@ -39,6 +39,9 @@ export const LIMITS: Readonly<Record<string, Limits>> = {
   'max-concurrent-streams': { least: 1, most: 0xffffffff },
   // With less, a value of the size that etcd takes by default could never be read.
   'max-queued-bytes': { least: 2 << 20 },
+  'max-resets-per-second': ANY,
+  'max-control-frames-per-second': ANY,
+  'client-write-timeout': ANY,
   'max-waiting-calls': ANY,
   'first-byte-timeout': SOME,
   'grpc-keepalive-min-time': ANY,

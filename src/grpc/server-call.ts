@@ -42,9 +42,10 @@ export abstract class ServerCall implements Call, StreamListener {
       this.deadline = Number.POSITIVE_INFINITY;
       this.#timer = undefined;
     } else {
-      this.deadline = performance.now() + head.timeout;
+      this.deadline = stream.openedAt + head.timeout;
+      stream.givenUpAt = this.deadline;
       // A deadline beyond the longest timer is as good as that one.
-      this.#timer = setTimeout(expire, Math.min(head.timeout, MAX_TIMER_MS), this);
+      this.#timer = setTimeout(expire, Math.min(this.deadline - performance.now(), MAX_TIMER_MS), this);
     }
     options.observer.started(method);
   }

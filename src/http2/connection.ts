@@ -44,12 +44,12 @@ export class Http2Connection {
   /** @internal */ readonly guard: Guard;
   /** @internal */ readonly timeouts: Timeouts;
   /** @internal */ readonly away: GoingAway;
+  /** @internal */ readonly link: SocketLink;
   /** @internal The time of the last input, as of `performance.now()`. */
   now: number = performance.now();
   /** @internal */ readonly handler: FrameHandler;
 
   private readonly reader: FrameReader;
-  private readonly link: SocketLink;
   private outOfSlots = false;
   /** Inside `received` or `endOfTurn`, which flush when they are done. */
   private inTurn = false;
@@ -86,6 +86,11 @@ export class Http2Connection {
   /** Open streams of both sides, without those that `requestAside` has opened. */
   get openStreams(): number {
     return this.table.size - this.table.asides.size;
+  }
+
+  /** The address of the peer, as `host:port`; empty where it has none. */
+  get peer(): string {
+    return this.link.peer;
   }
 
   /** True once either side has sent GOAWAY: no new streams. */
@@ -155,6 +160,7 @@ export class Http2Connection {
     this.waking = false;
     if (this.closed) return;
     this.inTurn = true;
+    if (this.guard.gate.ready) this.guard.gate.pump();
     const { resuming } = this;
     if (resuming.length > 0) {
       this.resuming = [];
@@ -186,7 +192,7 @@ export class Http2Connection {
       this.broken(error);
     }
     if (this.closed) return;
-    this.timeouts.inputSeen(this.reader.incomplete, this.handler.midBlock, this.handler.frames, this.now);
+    this.timeouts.inputSeen(this.reader.incomplete, this.handler.openBlock, this.handler.frames, this.now);
     this.flush();
   }
 
@@ -247,8 +253,8 @@ export class Http2Connection {
     else if (scheduler.queued > this.settings.maxQueuedBytes) this.overrun('maxQueuedBytes');
     else {
       if (output.unread > 0) this.timeouts.outputWaits();
-      if (more || this.resuming.length > 0 || (scheduler.waiting && scheduler.window > 0 && !output.full))
-        this.wake();
+      const sendable = scheduler.waiting && scheduler.window > 0 && !output.full;
+      if (more || this.resuming.length > 0 || sendable || this.guard.gate.ready) this.wake();
     }
   }
 
@@ -262,11 +268,8 @@ export class Http2Connection {
       this.shut(error, error.code, error.detail);
     } else {
       this.guard.report(error);
-      this.shut(
-        new Http2Error(ErrorCode.INTERNAL_ERROR, 'internal', { cause: error }),
-        ErrorCode.INTERNAL_ERROR,
-        '',
-      );
+      const internal = new Http2Error(ErrorCode.INTERNAL_ERROR, 'internal', { cause: error });
+      this.shut(internal, internal.code, '');
     }
   }
 
@@ -275,6 +278,7 @@ export class Http2Connection {
     if (this.closed) return;
     this.closed = true;
     this.timeouts.stop();
+    this.guard.stop();
     if (goaway !== undefined) {
       this.output.goaway(this.away.lastServed, goaway, debug);
       this.output.flush();

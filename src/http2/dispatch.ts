@@ -4,7 +4,19 @@
  */
 import { ErrorCode } from './errors.ts';
 import type { HeaderList } from './hpack/header-block.ts';
+import { NO_LISTENER } from './listener.ts';
 import type { Http2Stream } from './stream.ts';
+
+/** Gives a new stream to the connection's owner, who must take it. */
+export function callStream(stream: Http2Stream): void {
+  const { connection } = stream;
+  try {
+    connection.listener.onStream(stream);
+  } catch (failure) {
+    abandon(stream, failure);
+  }
+  if (stream.listener === NO_LISTENER) stream.reset(ErrorCode.INTERNAL_ERROR);
+}
 
 /** Delivers the final response's header fields. */
 export function callHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void {

@@ -20,7 +20,6 @@ export class FrameHandler implements FrameSink {
   /** HEADERS and DATA frames among them. */
   messages = 0;
   private greeted = false;
-  private emptyFrames = 0;
 
   constructor(connection: Http2Connection) {
     this.connection = connection;
@@ -28,12 +27,13 @@ export class FrameHandler implements FrameSink {
   }
 
   get stopped(): boolean {
-    return this.connection.closed;
+    const { closed, guard } = this.connection;
+    return closed || guard.brake.on;
   }
 
-  /** True while a field block is incomplete. */
-  get midBlock(): boolean {
-    return this.headerInput.open;
+  /** The stream of the field block that is incomplete; 0 when none is. */
+  get openBlock(): number {
+    return this.headerInput.openBlock;
   }
 
   frame(type: number, flags: number, id: number, source: Buffer, start: number, end: number): void {
@@ -110,10 +110,7 @@ export class FrameHandler implements FrameSink {
     }
     if (length > 0) connection.receiver.take(length, connection.output);
     const endStream = (flags & Flag.END_STREAM) !== 0;
-    if (from < to || endStream) this.emptyFrames = 0;
-    else if (++this.emptyFrames > connection.settings.maxEmptyFrames) {
-      throw connection.guard.over('maxEmptyFrames', 'too many empty DATA frames');
-    }
+    if (from === to && !endStream) connection.guard.countControl();
     const stream = connection.table.get(id);
     if (stream === undefined) this.lateData(id);
     else this.content(stream, length, endStream, source, from, to);

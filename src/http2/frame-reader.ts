@@ -7,7 +7,7 @@ import { FRAME_HEADER, PREFACE } from './frame.ts';
 
 /** Receives each whole frame: its payload is `source[start, end)`. Throws Http2Error for a connection error. */
 export interface FrameSink {
-  /** True when no more frames are wanted. */
+  /** True when no more frames are wanted, now or ever. */
   readonly stopped: boolean;
   frame(type: number, flags: number, id: number, source: Buffer, start: number, end: number): void;
 }
@@ -20,6 +20,8 @@ export class FrameReader {
   private prefaceLeft: number;
   private partial: Buffer = Buffer.alloc(0);
   private have = 0;
+  /** What had been read when no more frames were wanted. */
+  private unread: Buffer | undefined = undefined;
 
   constructor(sink: FrameSink, maxFrameSize: number, expectPreface: boolean) {
     this.sink = sink;
@@ -32,8 +34,17 @@ export class FrameReader {
     return this.have > 0;
   }
 
-  /** Takes the next octets from the peer. Throws what the sink throws, and for frames that are too long. */
-  feed(chunk: Buffer): void {
+  /**
+   * Takes the next octets from the peer. Throws what the sink throws, and for frames that are too long. What the sink
+   * does not want now comes before the octets of the next call.
+   */
+  feed(octets: Buffer): void {
+    const chunk = this.unread === undefined ? octets : Buffer.concat([this.unread, octets]);
+    this.unread = undefined;
+    if (this.sink.stopped) {
+      this.unread = chunk;
+      return;
+    }
     let at = this.prefaceLeft > 0 ? this.preface(chunk) : 0;
     if (this.have > 0) at = this.complete(chunk, at);
     const { sink } = this;
@@ -46,7 +57,9 @@ export class FrameReader {
       sink.frame(head & 0xff, chunk[at + 4] as number, id, chunk, start, end);
       at = end;
     }
-    if (at < chunk.length && !sink.stopped) this.keep(chunk, at);
+    if (at === chunk.length) return;
+    if (sink.stopped) this.unread = chunk.subarray(at);
+    else this.keep(chunk, at);
   }
 
   private preface(chunk: Buffer): number {

@@ -1,28 +1,37 @@
-/** The rates a peer must keep to, and the reporting of every bound that is reached. */
+/** What a peer must keep to, and the reporting of every bound that is reached. */
+import { Brake } from './brake.ts';
 import type { Http2Connection } from './connection.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
 import { FrameType } from './frame.ts';
+import { Gate } from './gate.ts';
 import { PingPolicy } from './pings.ts';
-import { RateLimit } from './rate-limit.ts';
 import type { LimitName } from './settings.ts';
 import type { Http2Stream } from './stream.ts';
 
-/** A stream reset within so many seconds was hardly meant to be answered. */
-const SOON = 1;
+/** A stream reset within so many milliseconds was hardly meant to be answered. */
+const SOON_MS = 1000;
 
 /** Watches one connection's peer. */
 export class Guard {
+  /** Where new streams wait when too many were reset. */
+  readonly gate: Gate;
+  /** Stops reading when there are too many other frames. */
+  readonly brake: Brake;
   private readonly connection: Http2Connection;
-  private readonly resets: RateLimit;
-  private readonly controls: RateLimit;
   private readonly pingPolicy: PingPolicy;
 
   constructor(connection: Http2Connection) {
     const { settings } = connection;
     this.connection = connection;
-    this.resets = new RateLimit(settings.maxResetsPerSecond, settings.maxResetsBurst);
-    this.controls = new RateLimit(settings.maxControlFramesPerSecond, settings.maxControlFramesPerSecond);
+    this.gate = new Gate(connection);
+    this.brake = new Brake(connection);
     this.pingPolicy = new PingPolicy(settings);
+  }
+
+  /** The connection is closed. */
+  stop(): void {
+    this.gate.stop();
+    this.brake.stop();
   }
 
   /** Calls a listener; what it throws is reported. */
@@ -59,17 +68,9 @@ export class Guard {
     return new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, message);
   }
 
-  /** Counts a stream reset that cost us work for nothing; throws when there are too many. */
-  countReset(): void {
-    if (!this.resets.take(this.connection.now))
-      throw this.over('maxResetsPerSecond', 'too many streams reset');
-  }
-
-  /** Counts a frame that makes us answer; throws when there are too many. */
+  /** Counts a frame that costs the peer nothing and makes us work; throws when there are far too many. */
   countControl(): void {
-    if (!this.controls.take(this.connection.now)) {
-      throw this.over('maxControlFramesPerSecond', 'too many control frames');
-    }
+    this.brake.count();
   }
 
   /** Counts a PING; throws when the client pings too often. */
@@ -86,8 +87,11 @@ export class Guard {
    * are no more of them than it has requests; its other ones have nothing to do with it.
    */
   streamError(stream: Http2Stream, code: number): void {
+    const begun = !stream.waits;
     stream.reset(code);
-    if (this.connection.isServer) this.countReset();
+    if (!this.connection.isServer) return;
+    if (begun) this.gate.wasted();
+    else this.countControl();
   }
 
   /**
@@ -109,19 +113,21 @@ export class Guard {
   /** Resets a stream that is not in the table. */
   refuse(id: number, code: number): void {
     this.connection.output.number(FrameType.RST_STREAM, id, code);
-    this.countReset();
+    this.countControl();
   }
 
   /**
-   * RST_STREAM has arrived. It counts when it comes soon and before an answer (CVE-2023-44487); many calls
-   * that are given up after a while, as when a deadline passes, are no attack.
+   * RST_STREAM has arrived. Work was wasted when it comes soon, before an answer and unannounced (CVE-2023-44487);
+   * many calls that are given up after a while, or when a deadline passes, are no attack.
    */
   resetByPeer(stream: Http2Stream, code: number): void {
     const { isServer, now } = this.connection;
-    const wasted = isServer && !stream.answered && Math.trunc(now / 1000) - stream.openedAt <= SOON;
+    const waited = stream.waits;
+    const soon = now - stream.openedAt <= SOON_MS && !stream.isDueToGo(now);
     if (code === ErrorCode.REFUSED_STREAM && !isServer && !stream.answered) stream.unprocessed = true;
     stream.input.deliverComplete();
     stream.close(code, false);
-    if (wasted) this.countReset();
+    if (waited) this.countControl();
+    else if (isServer && !stream.answered && soon) this.gate.wasted();
   }
 }

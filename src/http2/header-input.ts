@@ -3,13 +3,13 @@
  * the HPACK decoder in step, and opens streams, answers them or ends them with trailers.
  */
 import type { Http2Connection } from './connection.ts';
+import { callStream } from './dispatch.ts';
 import { ErrorCode, Http2Error, protocolError } from './errors.ts';
 import { Flag } from './frame.ts';
 import { isRequest, isResponse, isTrailers } from './header-rules.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
 import type { HeaderBlock } from './hpack/header-block.ts';
-import { NO_LISTENER } from './listener.ts';
 import { Http2Stream } from './stream.ts';
 import { Past } from './stream-table.ts';
 
@@ -45,6 +45,11 @@ export class HeaderInput {
   /** True between a HEADERS frame and the last of its CONTINUATION frames. */
   get open(): boolean {
     return this.fragments.length > 0;
+  }
+
+  /** The stream of the field block that is incomplete; 0 when none is. */
+  get openBlock(): number {
+    return this.open ? this.id : 0;
   }
 
   /** A HEADERS frame. */
@@ -153,19 +158,9 @@ export class HeaderInput {
     stream.input.expected = block.contentLength;
     stream.input.ended = endStream;
     connection.table.add(stream);
-    this.accept(stream);
+    if (connection.guard.gate.holds(stream)) return;
+    callStream(stream);
     if (endStream) stream.input.end();
-  }
-
-  private accept(stream: Http2Stream): void {
-    const { connection } = this;
-    try {
-      connection.listener.onStream(stream);
-    } catch (failure) {
-      connection.guard.report(failure);
-      stream.reset(ErrorCode.INTERNAL_ERROR);
-    }
-    if (stream.listener === NO_LISTENER) stream.reset(ErrorCode.INTERNAL_ERROR);
   }
 
   private response(stream: Http2Stream, block: HeaderBlock): void {

@@ -27,19 +27,21 @@ export interface Http2Settings {
   /** SETTINGS_HEADER_TABLE_SIZE, dynamic table the peer's encoder may use. Default 4 096. */
   readonly headerTableSize: number;
   /**
-   * Streams per second that the peer resets within a second or two of opening them and before an answer
-   * began, or that we reset for the peer's mistakes (CVE-2023-44487, CVE-2025-8671). Default 500.
+   * Server: streams per second that the peer resets within a second of opening them, before an answer began and
+   * before the time it announced, or that we reset for the peer's mistakes (CVE-2023-44487, CVE-2025-8671). With
+   * more, new streams wait, see `Gate`; 0 tolerates all. Default 500.
    */
   readonly maxResetsPerSecond: number;
   /** How many resets may come at once. Default 2 000. */
   readonly maxResetsBurst: number;
   /**
-   * SETTINGS and PING frames (and interim responses) per second, also the burst. Default 10 000 server, 100 000 client:
-   * gRPC servers send a PING for each round trip of data.
+   * SETTINGS, PING, empty DATA frames, interim responses, streams refused, and resets of streams that waited, per
+   * second and also at once. With more, reading stops for a while, see `Brake`; 0 tolerates all. Default 10 000 server,
+   * 100 000 client: gRPC servers send a PING for each round trip of data.
    */
   readonly maxControlFramesPerSecond: number;
-  /** DATA frames in a row that carry nothing and end nothing. Default 1 000. */
-  readonly maxEmptyFrames: number;
+  /** How long a peer may go on to send ten times as many of them and more. Default 10 s. */
+  readonly maxFloodMs: number;
   /** Frames in the socket that it could not write, beside up to 2 MiB of data: a peer that does not read. Default 8 MiB. */
   readonly maxUnreadBytes: number;
   /** Data of all streams queued on the connection; with more the peer counts as not reading. Default 512 MiB. */
@@ -50,11 +52,13 @@ export interface Http2Settings {
   readonly streamLowWaterMark: number;
   /** Time for the peer's connection preface with its SETTINGS (RFC 9113 section 3.4), connecting included. Default 10 s. */
   readonly prefaceTimeoutMs: number;
-  /** Time for the acknowledgement of our SETTINGS (RFC 9113 section 6.5.3). Default 20 s. */
+  /** Time for the acknowledgement of our SETTINGS (RFC 9113 section 6.5.3). Default 20 s client, off server. */
   readonly settingsTimeoutMs: number;
-  /** Time a field block, or any frame, may stay incomplete. Default 20 s. */
+  /** Time a field block may stay incomplete. Default 60 s: TCP may notice the end of a pause of 30 s only then. */
   readonly headersTimeoutMs: number;
-  /** Time the socket may take no octet while some wait. Default 60 s. */
+  /** Time any other frame may. Default 10 min: a client may be stopped or suspended, and holds a frame at most. */
+  readonly frameTimeoutMs: number;
+  /** Time the socket may take no octet while some wait. Default 2 min. */
   readonly writeTimeoutMs: number;
   /** Silence of the peer after which it is sent a PING. Default off. */
   readonly keepaliveIntervalMs: number;
@@ -90,15 +94,15 @@ const common = {
   headerTableSize: 4096,
   maxResetsPerSecond: 500,
   maxResetsBurst: 2000,
-  maxEmptyFrames: 1000,
+  maxFloodMs: 10_000,
   maxUnreadBytes: 8 << 20,
   maxQueuedBytes: 512 << 20,
   streamHighWaterMark: 256 << 10,
   streamLowWaterMark: 64 << 10,
   prefaceTimeoutMs: 10_000,
-  settingsTimeoutMs: 20_000,
-  headersTimeoutMs: 20_000,
-  writeTimeoutMs: 60_000,
+  headersTimeoutMs: 60_000,
+  frameTimeoutMs: 600_000,
+  writeTimeoutMs: 120_000,
   keepaliveIntervalMs: 0,
   keepaliveTimeoutMs: 20_000,
   permitWithoutStream: false,
@@ -115,6 +119,7 @@ const serverDefaults: Http2Settings = {
   initialWindowSize: 256 << 10,
   connectionWindowSize: 4 << 20,
   maxControlFramesPerSecond: 10_000,
+  settingsTimeoutMs: 0,
 };
 
 /** Defaults of the client role. */
@@ -123,6 +128,7 @@ const clientDefaults: Http2Settings = {
   initialWindowSize: 1 << 20,
   connectionWindowSize: 16 << 20,
   maxControlFramesPerSecond: 100_000,
+  settingsTimeoutMs: 20_000,
 };
 
 /**

@@ -28,6 +28,7 @@ export class SocketLink {
   private readonly owner: SocketOwner;
   private failure: Error | undefined;
   private over = false;
+  private paused = false;
   private dropped = 0;
 
   constructor(socket: Socket, owner: SocketOwner, head: Buffer | undefined) {
@@ -47,6 +48,25 @@ export class SocketLink {
     socket.on('close', () => this.finish());
     socket.setNoDelay(true);
     process.nextTick(() => this.start(head));
+  }
+
+  /** The other end, as `host:port`; empty where it has no address, or is gone. */
+  get peer(): string {
+    const { remoteAddress, remoteFamily, remotePort } = this.socket;
+    if (remoteAddress === undefined) return '';
+    return remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+  }
+
+  /** Reads nothing until {@link resume}. */
+  pause(): void {
+    this.paused = true;
+    this.socket.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.paused = false;
+    this.socket.resume();
   }
 
   /**
@@ -90,7 +110,7 @@ export class SocketLink {
     });
     socket.on('end', () => this.finish());
     // Whoever read the head has probably paused the socket.
-    socket.resume();
+    if (!this.paused) socket.resume();
   }
 
   private finish(): void {

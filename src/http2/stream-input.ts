@@ -113,7 +113,7 @@ export class StreamInput {
 
   /** The stream is about to close: a message that is complete is delivered, paused or not. */
   deliverComplete(): void {
-    if (!this.ended || this.finished) return;
+    if (!this.ended || this.finished || this.stream.waits) return;
     this.paused = false;
     this.deliverHeld();
   }

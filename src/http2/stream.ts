@@ -28,6 +28,11 @@ export class Http2Stream {
   unprocessed = false;
   /** True when we reset it because it was paused for too long while too much was kept for paused streams. */
   tooSlow = false;
+  /**
+   * Server role, set by the owner: when the peer gives the stream up by its own announcement, in milliseconds of
+   * `performance.now()`. That it is reset by then is no sign of an attack.
+   */
+  givenUpAt = Number.POSITIVE_INFINITY;
   /** True from just before `onClose`. */
   closed = false;
 
@@ -45,7 +50,9 @@ export class Http2Stream {
   ringAfter: Http2Stream | undefined = undefined;
   /** @internal Header fields were sent (server) or received (client). */
   answered = false;
-  /** @internal When it was opened, in whole seconds of `performance.now()`. */
+  /** @internal Its owner does not know of it yet, see `Gate`. */
+  waits = false;
+  /** When it was opened, in milliseconds of `performance.now()`. */
   readonly openedAt: number;
   /** @internal The output's epoch when a request's HEADERS were appended. */
   readonly epoch: number;
@@ -62,7 +69,7 @@ export class Http2Stream {
     this.headers = headers;
     this.sendWindow = send;
     this.input = new StreamInput(this, receive);
-    this.openedAt = Math.trunc(connection.now / 1000);
+    this.openedAt = connection.now;
     this.epoch = connection.output.epoch;
   }
 
@@ -81,6 +88,7 @@ export class Http2Stream {
     if (this.closed) return;
     this.mustBeOpen();
     this.answered = true;
+    this.connection.guard.gate.answered();
     this.connection.output.headers(this.id, block, endStream);
     this.connection.wake();
     if (endStream) this.localEnd();
@@ -157,6 +165,15 @@ export class Http2Stream {
     if (this.input.resume()) this.connection.resumed(this);
   }
 
+  /**
+   * @internal The time that the peer has announced has come, or nearly: the announcement may have been on its way for
+   * longer than the reset.
+   */
+  isDueToGo(now: number): boolean {
+    const { openedAt, givenUpAt } = this;
+    return now > openedAt && now - openedAt >= (givenUpAt - openedAt) / 2;
+  }
+
   /** @internal The peer moved our window; false when it overflows (RFC 9113 section 6.9.1). */
   moveSendWindow(delta: number): boolean {
     this.sendWindow += delta;
@@ -201,6 +218,7 @@ export class Http2Stream {
     if (this.closed) return;
     this.closed = true;
     const { connection } = this;
+    if (this.waits) connection.guard.gate.forget(this);
     connection.scheduler.remove(this);
     connection.scheduler.queued -= this.queuedBytes;
     this.input.drop();

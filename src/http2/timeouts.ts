@@ -10,6 +10,7 @@ export class Timeouts {
   private readonly watchdog: Watchdog;
   private readonly keepalive: Keepalive;
   private framesBefore = 0;
+  private blockBefore = 0;
   private openedBefore = -1;
 
   constructor(connection: Http2Connection) {
@@ -48,16 +49,20 @@ export class Timeouts {
   }
 
   /**
-   * Input was handled. A frame, or a field block, must not stay incomplete for long.
-   * @param frames frames so far: each one is progress, except inside a field block
+   * Input was handled. A field block must not stay incomplete for long, nor a frame for very long.
+   * @param block the stream of the field block that is incomplete, or 0
+   * @param frames frames so far
    */
-  inputSeen(partial: boolean, midBlock: boolean, frames: number, now: number): void {
-    const progress = frames !== this.framesBefore && !midBlock;
+  inputSeen(partial: boolean, block: number, frames: number, now: number): void {
+    const { watchdog, connection } = this;
+    const { headersTimeoutMs, frameTimeoutMs } = connection.settings;
+    if (block === 0) watchdog.disarm(Deadline.BLOCK);
+    else if (block !== this.blockBefore) watchdog.arm(Deadline.BLOCK, headersTimeoutMs, now);
+    this.blockBefore = block;
+    if (!partial) watchdog.disarm(Deadline.FRAME);
+    else if (frames !== this.framesBefore || !watchdog.armed(Deadline.FRAME))
+      watchdog.arm(Deadline.FRAME, frameTimeoutMs, now);
     this.framesBefore = frames;
-    if (!partial && !midBlock) this.watchdog.disarm(Deadline.INCOMPLETE);
-    else if (progress || !this.watchdog.armed(Deadline.INCOMPLETE)) {
-      this.watchdog.arm(Deadline.INCOMPLETE, this.connection.settings.headersTimeoutMs, now);
-    }
   }
 
   /** Something was given to the socket that it could not write at once. */
@@ -79,8 +84,8 @@ export class Timeouts {
     if (kind === Deadline.PREFACE) connection.timedOut('prefaceTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
     else if (kind === Deadline.SETTINGS_ACK)
       connection.timedOut('settingsTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
-    else if (kind === Deadline.INCOMPLETE)
-      connection.timedOut('headersTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
+    else if (kind === Deadline.BLOCK) connection.timedOut('headersTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
+    else if (kind === Deadline.FRAME) connection.timedOut('frameTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
     else if (kind === Deadline.WRITE) connection.timedOut('writeTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
     else if (kind === Deadline.KEEPALIVE) this.keepalive.intervalOver(connection.now, now);
     else if (kind === Deadline.DRAIN) connection.away.sendFinal();

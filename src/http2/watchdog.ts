@@ -7,15 +7,16 @@
 export const Deadline = {
   PREFACE: 0,
   SETTINGS_ACK: 1,
-  INCOMPLETE: 2,
+  BLOCK: 2,
   WRITE: 3,
   KEEPALIVE: 4,
   KEEPALIVE_ACK: 5,
   IDLE: 6,
   DRAIN: 7,
+  FRAME: 8,
 } as const;
 
-const KINDS = 8;
+const KINDS = 9;
 const OFF = Number.POSITIVE_INFINITY;
 
 /** Deadlines, each at most once, in milliseconds. */

@@ -18,8 +18,8 @@ const SHUTTING_DOWN = new RpcError(Code.UNAVAILABLE, 'etcd-connect-proxy is shut
 export interface Http2DoorObserver {
   http2Opened(): void;
   http2Closed(): void;
-  /** A bound of {@link Http2Settings} was reached by a client. */
-  http2Limit(limit: string): void;
+  /** A bound of {@link Http2Settings} was reached by the client at this address. */
+  http2Limit(limit: string, client: string): void;
   /** A fault of the program surfaced on a connection; its stream was reset. */
   fault(error: unknown): void;
 }
@@ -69,8 +69,8 @@ export class Http2Door implements ConnectionListener {
     if (this.#connections.size === 0) this.#drained?.();
   }
 
-  onLimit(_connection: Http2Connection, limit: LimitName): void {
-    this.#options.observer.http2Limit(limit);
+  onLimit(connection: Http2Connection, limit: LimitName): void {
+    this.#options.observer.http2Limit(limit, connection.peer);
   }
 
   onFailure(_connection: Http2Connection, failure: unknown): void {

@@ -3,16 +3,24 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, type Registry } from '@prometheus-io/client';
 import type { Http2DoorObserver } from '../listen/http2-door.ts';
-import type { ProgramLog } from './log.ts';
+import type { Logger, ProgramLog } from './log.ts';
 import { exposeCounter } from './readings.ts';
+import { Throttles } from './throttle.ts';
+
+/** Strangers cause these lines: one of each kind in this many milliseconds. */
+const QUIET_MS = 60_000;
 
 export class ProxyMetrics implements Http2DoorObserver {
+  readonly #log: Logger;
   readonly #faults: ProgramLog['faults'];
   readonly #http2: Gauge;
   readonly #limits: Counter<'limit'>;
   readonly #silent: Counter;
+  /** By the bound that was reached. */
+  readonly #throttles = new Throttles(QUIET_MS);
 
-  constructor(registry: Registry, { faults, sink }: ProgramLog) {
+  constructor(registry: Registry, { logger, faults, sink }: ProgramLog) {
+    this.#log = logger;
     this.#faults = faults;
     const registers = [registry];
     collectDefaultMetrics({ register: registry });
@@ -46,8 +54,11 @@ export class ProxyMetrics implements Http2DoorObserver {
     this.#http2.dec();
   }
 
-  http2Limit(limit: string): void {
+  http2Limit(limit: string, client: string): void {
     this.#limits.inc({ limit });
+    this.#throttles.line(limit, (suppressed) => {
+      this.#log.warn({ limit, client, suppressed }, 'a client has reached a bound of its HTTP/2 connection');
+    });
   }
 
   fault(error: unknown): void {

@@ -26,9 +26,9 @@ export interface MetricsPage {
 
 /** Bounds on HTTP/1.1 connections and on what waits in memory. Times in milliseconds. */
 export interface WebLimits {
-  /** In which the headers of a request have to arrive. */
+  /** In which the headers of a request have to arrive. TCP may notice the end of a pause of 30 s after 51 s only. */
   readonly headersTimeout: number;
-  /** In which a whole request has to arrive; the response may take as long as it likes. */
+  /** In which a whole request has to arrive, as in etcd; the response may take as long as it likes. */
   readonly requestTimeout: number;
   /** How long a connection may wait for its next request. */
   readonly keepAliveTimeout: number;
@@ -42,8 +42,8 @@ export interface WebLimits {
 
 /** The bounds that hold unless told otherwise. */
 export const DEFAULT_LIMITS: WebLimits = {
-  headersTimeout: 15_000,
-  requestTimeout: 60_000,
+  headersTimeout: 60_000,
+  requestTimeout: 300_000,
   keepAliveTimeout: 75_000,
   maxHeaderBytes: 32 * 1024,
   maxUnreadBytes: 256 * 1024,

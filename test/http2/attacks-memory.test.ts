@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningProcess, startProcess } from '../support/process.ts';
 import type { Condition } from './support/attacked-server.ts';
 import { Attacker } from './support/attacker.ts';
-import { ATTACKS, type Attack } from './support/attacks.ts';
+import { ATTACKS, type Attack, IMPATIENT } from './support/attacks.ts';
 
 const MIB = 1 << 20;
 /** Attacking connections at a time, and in all. */
@@ -70,6 +70,14 @@ describe('memory under attack', () => {
       assert.ok(left.bytes < idle + SLACK, `${left.bytes} bytes are left`);
     });
   }
+
+  test('clients that give up are no attack', async () => {
+    const attacker = new Attacker(port, IMPATIENT[0] as Attack, 1);
+    await sleep(8000);
+    assert.equal(attacker.cut, 0);
+    attacker.stop();
+    assert.equal((await quiet()).connections, 0);
+  });
 
   for (const attack of ATTACKS.filter(({ code }) => code === undefined)) {
     test(`${attack.connections} connections: ${attack.name}`, async (t) => {

@@ -9,6 +9,8 @@ import * as raw from './support/raw-peer.ts';
 
 const { END_HEADERS, END_STREAM, frame, settings, u32 } = raw;
 const NONE = encodeHeaders([]);
+/** Rates that a few frames exceed, and little patience. */
+const STRICT = { maxResetsBurst: 50, maxResetsPerSecond: 1, maxControlFramesPerSecond: 20, maxFloodMs: 200 };
 
 function keep(stream: Http2Stream): void {
   stream.listener = new Exchange();
@@ -34,7 +36,7 @@ async function attack(
 
 describe('floods', () => {
   test('rapid reset', async () => {
-    await attack('maxResetsPerSecond', { maxResetsBurst: 50, maxResetsPerSecond: 1 }, (peer) => {
+    await attack('maxFloodMs', STRICT, (peer) => {
       for (let id = 1; id < 400; id += 2)
         peer.send(frame('HEADERS', END_HEADERS, id, POST), frame('RST_STREAM', 0, id, u32(8)));
     });
@@ -63,27 +65,23 @@ describe('floods', () => {
     assert.ok(await peer.settled());
     // As if two seconds had passed.
     for (const stream of server.owners[0]?.streams ?? [])
-      Object.assign(stream, { openedAt: stream.openedAt - 2 });
+      Object.assign(stream, { openedAt: stream.openedAt - 2000 });
     peer.send(...ids.map((id) => frame('RST_STREAM', 0, id, u32(8))));
     assert.ok(await peer.settled());
     peer.close();
   });
 
   test('making the server reset its streams', async () => {
-    await attack('maxResetsPerSecond', { maxResetsBurst: 50, maxResetsPerSecond: 1 }, (peer) => {
+    await attack('maxFloodMs', STRICT, (peer) => {
       for (let id = 1; id < 400; id += 2)
         peer.send(frame('HEADERS', END_HEADERS, id, POST), frame('WINDOW_UPDATE', 0, id, u32(0)));
     });
   });
 
   test('opening streams over the limit again and again', async () => {
-    await attack(
-      'maxConcurrentStreams',
-      { maxConcurrentStreams: 2, maxResetsBurst: 50, maxResetsPerSecond: 1 },
-      (peer) => {
-        for (let id = 1; id < 400; id += 2) peer.send(frame('HEADERS', END_HEADERS, id, POST));
-      },
-    );
+    await attack('maxConcurrentStreams', { ...STRICT, maxConcurrentStreams: 2 }, (peer) => {
+      for (let id = 1; id < 400; id += 2) peer.send(frame('HEADERS', END_HEADERS, id, POST));
+    });
   });
 
   test('CONTINUATION without end', async () => {
@@ -105,14 +103,14 @@ describe('floods', () => {
     ['PING', frame('PING', 0, 0, Buffer.alloc(8))],
   ] as const) {
     test(`${what} frames`, async () => {
-      await attack('maxControlFramesPerSecond', { maxControlFramesPerSecond: 20 }, (peer) => {
+      await attack('maxFloodMs', STRICT, (peer) => {
         for (let i = 0; i < 100; i++) peer.send(bytes);
       });
     });
   }
 
   test('empty DATA frames', async () => {
-    await attack('maxEmptyFrames', { maxEmptyFrames: 20 }, (peer) => {
+    await attack('maxFloodMs', STRICT, (peer) => {
       peer.send(frame('HEADERS', END_HEADERS, 1, POST));
       for (let i = 0; i < 100; i++) peer.send(frame('DATA', 0, 1));
     });
@@ -200,7 +198,7 @@ describe('peers that are too slow', () => {
   });
 
   test('a frame that is never finished', async () => {
-    await attack('headersTimeoutMs', { headersTimeoutMs: 20 }, (peer) => {
+    await attack('frameTimeoutMs', { frameTimeoutMs: 20 }, (peer) => {
       peer.send(frame('DATA', 0, 1, Buffer.alloc(100)).subarray(0, 50));
     });
   });
@@ -231,7 +229,7 @@ test('other connections are served while one attacks', async () => {
     keep(stream);
     if (stream.endStreamReceived) stream.sendReply(OK, Buffer.from('x'), NONE);
   };
-  await using server = new EngineServer(onStream, { maxResetsBurst: 1000 });
+  await using server = new EngineServer(onStream, { maxControlFramesPerSecond: 1000, maxFloodMs: 300 });
   const port = await server.listen();
   const bad = raw.rawClient(port);
   const good = raw.rawClient(port);

@@ -112,7 +112,6 @@ async function run(
   const memory = new MemorySocket();
   const connection = new Http2Connection(memory.socket, role, owner, {
     initialWindowSize: 100,
-    maxEmptyFrames: 3,
   });
   if (role === 'client') for (let i = 0; i < 4; i++) connection.request(POST, next(), i % 2 === 0);
   const greeting = role === 'server' ? [raw.MAGIC, raw.settings()] : [raw.settings()];

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import type { ServerStream } from '../../src/rpc/contract.ts';
 import { OK } from '../../src/rpc/status.ts';
+import { DEFAULT_LIMITS } from '../../src/web/options.ts';
 import { Door, until } from './support.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
@@ -71,6 +72,11 @@ test('slow headers, slow bodies and idle connections end', async () => {
   await until(() => headers.closed && body.closed && idle.closed, 'time-outs');
   assert.match(headers.read, /^HTTP\/1.1 408 /);
   assert.match(idle.read, /^HTTP\/1.1 200 /);
+});
+
+test('requests outlast a pause of the network', () => {
+  const noticed = 51_000; // TCP tries again 0.2, 0.6, 1.4, ... 25.4 and 51 s after its first try, so a pause of 30 s ends then
+  assert.ok(DEFAULT_LIMITS.headersTimeout > noticed && DEFAULT_LIMITS.requestTimeout > noticed);
 });
 
 async function withStream(): Promise<[door: Door, client: RawClient, stream: ServerStream, heard: string[]]> {

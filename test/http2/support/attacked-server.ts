@@ -45,7 +45,12 @@ function condition(): Condition {
   return { bytes: heapUsed + external, connections: connections.size, streams, failures };
 }
 
-const server = net.createServer((socket) => connections.add(new Http2Connection(socket, 'server', listener)));
+/** Floods are waited for with less patience than in a real server, so that tests get on. */
+const settings = { maxFloodMs: 300 };
+
+const server = net.createServer((socket) => {
+  connections.add(new Http2Connection(socket, 'server', listener, settings));
+});
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
 process.stdout.write(`port ${(server.address() as net.AddressInfo).port}\n`);

@@ -18,24 +18,28 @@ export interface Attack {
   readonly deaf?: boolean;
   /** Milliseconds between rounds; otherwise it sends as fast as its socket takes it. */
   readonly pauseMs?: number;
-  /** Connections at a time, where it takes more than a few. */
+  /** Connections at a time, where it takes more than a few, or just one. */
   readonly connections?: number;
+  /** For so many milliseconds at its beginning etcd stands still. */
+  readonly stallMs?: number;
 }
 
-/** A call that any gRPC server takes for real: a linearizable read of a key, `k`. */
-const CALL = encodeHeaders([
+const CALL_FIELDS = [
   ...[':method', 'POST', ':scheme', 'http', ':path', '/etcdserverpb.KV/Range', ':authority', 'a'],
   ...['content-type', 'application/grpc', 'te', 'trailers'],
-]);
+];
+/** A call that any gRPC server takes for real: a linearizable read of a key, `k`. */
+const CALL = encodeHeaders(CALL_FIELDS);
+const SHORT_CALL = encodeHeaders([...CALL_FIELDS, 'grpc-timeout', '500m']);
 const MESSAGE = Buffer.from([0, 0, 0, 0, 3, 0x0a, 1, 0x6b]);
 const BATCH = 200;
 
 const NOTHING = Buffer.alloc(0);
 
 /** Frames of a batch, made anew for the stream identifiers of each round. */
-function streams(round: number, each: (id: number) => Buffer[]): Buffer {
+function streams(round: number, each: (id: number) => Buffer[], batch = BATCH): Buffer {
   const frames: Buffer[] = [];
-  for (let i = 0; i < BATCH; i++) frames.push(...each(2 * (round * BATCH + i) + 1));
+  for (let i = 0; round >= 0 && i < batch; i++) frames.push(...each(2 * (round * batch + i) + 1));
   return Buffer.concat(frames);
 }
 
@@ -57,10 +61,11 @@ function hpackBomb(): Buffer {
   return frame('HEADERS', END_HEADERS, 1, Buffer.concat([insert, Buffer.alloc(1000, 0xbe)]));
 }
 
-const read = (id: number): Buffer[] => [
-  frame('HEADERS', END_HEADERS, id, CALL),
+const read = (id: number, call: Uint8Array = CALL): Buffer[] => [
+  frame('HEADERS', END_HEADERS, id, call),
   frame('DATA', END_STREAM, id, MESSAGE),
 ];
+const cancel = (id: number): Buffer => frame('RST_STREAM', 0, id, u32(8));
 
 /** Every attack. */
 export const ATTACKS: readonly Attack[] = [
@@ -125,16 +130,41 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'half a frame, and no more',
-    code: undefined, // cut off after `headersTimeoutMs`
+    code: undefined, // cut off after `frameTimeoutMs`
     send: (round) => (round === 0 ? frame('DATA', 0, 1, Buffer.alloc(16_384)).subarray(0, 16_000) : NOTHING),
     pauseMs: 1000,
     connections: 1000,
   },
 ];
 
+/** What honest clients do that give up, while etcd stands still and afterwards. They must not be cut off. */
+export const IMPATIENT: readonly Attack[] = [
+  {
+    name: '900 gets a second, each given up after 0.2 s',
+    code: undefined,
+    send: (round) =>
+      Buffer.concat([streams(round, (id) => read(id), 90), streams(round - 2, (id) => [cancel(id)], 90)]),
+    pauseMs: 100,
+    connections: 1,
+    stallMs: 8000,
+  },
+  {
+    name: '4 000 gets at once with deadlines of 0.5 s',
+    code: undefined,
+    send: (round) =>
+      Buffer.concat([
+        streams(round - 1, (id) => [cancel(id)], 4000),
+        streams(round, (id) => read(id, SHORT_CALL), 4000),
+      ]),
+    pauseMs: 490,
+    connections: 1,
+    stallMs: 4000,
+  },
+];
+
 /** The attack of a name. */
 export function attackNamed(name: string): Attack {
-  const found = ATTACKS.find((attack) => attack.name === name);
+  const found = [...ATTACKS, ...IMPATIENT].find((attack) => attack.name === name);
   if (found === undefined) throw new Error(`no attack ${name}`);
   return found;
 }

@@ -76,7 +76,8 @@ export class Owner implements ConnectionListener {
   closes = 0;
   readonly ready: Promise<void>;
   readonly closed: Promise<void>;
-  private onStreamHook: (stream: Http2Stream) => void;
+  /** Called with each new stream. */
+  onStreamHook: (stream: Http2Stream) => void;
   private isReady: () => void = () => {};
   private isClosed: () => void = () => {};
 

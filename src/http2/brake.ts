@@ -1,0 +1,68 @@
+/**
+ * Slows a peer down that sends too many frames which cost it nothing and make us work: nothing is read from it for a
+ * slice of time, and TCP stops it. Everything under way on the connection lives on. Only a peer that goes on at many
+ * times the rate for long is cut off: a new connection would cost us more than a slow one.
+ */
+import type { Http2Connection } from './connection.ts';
+import { RateLimit } from './rate-limit.ts';
+
+/** How long nothing is read, in milliseconds. */
+const SLICE_MS = 100;
+/** A peer that uses up the frames of a slice in this part of it sends very many more. */
+const FLOOD_PART = 1 / 10;
+
+const NOTHING = Buffer.alloc(0);
+
+/** The brake of one connection. */
+export class Brake {
+  /** Nothing is read. */
+  on = false;
+  private readonly connection: Http2Connection;
+  private readonly rate: RateLimit;
+  private timer: NodeJS.Timeout | undefined;
+  private releasedAt = Number.NEGATIVE_INFINITY;
+  private floodMs = 0;
+
+  constructor(connection: Http2Connection) {
+    this.connection = connection;
+    const perSecond = connection.settings.maxControlFramesPerSecond;
+    this.rate = new RateLimit(perSecond, perSecond, connection.now);
+  }
+
+  /** Counts a frame; throws when the peer has been flooding us for too long. */
+  count(): void {
+    const { connection } = this;
+    if (this.rate.take(connection.now) || this.on || connection.closed) return;
+    const flood = connection.now - this.releasedAt < SLICE_MS * FLOOD_PART;
+    this.floodMs = flood ? this.floodMs + SLICE_MS : 0;
+    if (this.floodMs > connection.settings.maxFloodMs)
+      throw connection.guard.over('maxFloodMs', 'too many frames');
+    if (!flood) connection.guard.reached('maxControlFramesPerSecond');
+    this.on = true;
+    connection.link.pause();
+    this.wait();
+  }
+
+  /** The connection is closed. */
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+
+  private wait(): void {
+    this.timer = setTimeout(() => this.sliceOver(), SLICE_MS);
+    this.timer.unref();
+  }
+
+  private sliceOver(): void {
+    const { connection } = this;
+    this.releasedAt = performance.now();
+    if (!this.rate.hasRoom(this.releasedAt)) {
+      this.wait();
+      return;
+    }
+    this.on = false;
+    // First what was read before.
+    connection.received(NOTHING);
+    if (!this.on && !connection.closed) connection.link.resume();
+  }
+}

@@ -1,0 +1,222 @@
+/** What an honest peer may do, and how often: a guard may slow it down, and never takes its connection. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Http2Settings, Http2Stream } from '../../src/http2/index.ts';
+import { completeSettings } from '../../src/http2/settings.ts';
+import { EngineServer, Exchange } from './support/exchange.ts';
+import { Answer, answer, POST, post, TRAILERS } from './support/play.ts';
+import * as raw from './support/raw-peer.ts';
+
+const { END_HEADERS, END_STREAM, frame, u32 } = raw;
+const BODY = Buffer.from('body');
+const cancel = (id: number): Buffer => frame('RST_STREAM', 0, id, u32(8));
+const ids = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + 2 * i);
+
+/** A server whose calls are answered by the test alone, and a client of it. */
+async function serve(given: Partial<Http2Settings>, onStream = keep) {
+  const server = new EngineServer(onStream, given);
+  const peer = raw.rawClient(await server.listen());
+  await peer.settled();
+  const owner = server.owners[0];
+  assert.ok(owner);
+  return {
+    peer,
+    owner,
+    async [Symbol.asyncDispose]() {
+      peer.close();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function keep(stream: Http2Stream): void {
+  stream.listener = new Exchange();
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (const end = Date.now() + 20_000; !holds(); await sleep(5)) assert.ok(Date.now() < end, what);
+}
+
+describe('streams that are given up', () => {
+  const few = { maxResetsPerSecond: 10, maxResetsBurst: 20 };
+
+  test('by a time that was announced do not count', async () => {
+    await using scene = await serve(few, (stream) => {
+      keep(stream);
+      stream.givenUpAt = stream.openedAt + 50;
+    });
+    const { peer, owner } = scene;
+    peer.send(...ids(1, 400).map((id) => post(id)));
+    assert.ok(await peer.settled());
+    await sleep(50);
+    peer.send(...ids(1, 400).map(cancel));
+    assert.ok(await peer.settled());
+    assert.deepEqual(owner.limits, []);
+  });
+
+  test('long before that they do', async () => {
+    await using scene = await serve(few, (stream) => {
+      keep(stream);
+      stream.givenUpAt = stream.openedAt + 60_000;
+    });
+    const { peer, owner } = scene;
+    for (const id of ids(1, 400)) peer.send(post(id), cancel(id));
+    assert.ok(await peer.settled());
+    assert.deepEqual([...new Set(owner.limits)], ['maxResetsPerSecond']);
+  });
+
+  test('make new ones wait, and nothing else', async () => {
+    await using scene = await serve(few);
+    const { peer, owner } = scene;
+    peer.send(post(1));
+    for (const id of ids(3, 200)) peer.send(post(id), cancel(id));
+    assert.ok(await peer.settled());
+    assert.deepEqual(owner.limits, ['maxResetsPerSecond']);
+    const begun = owner.streams.length;
+    assert.ok(begun < 30, `${begun} were begun`);
+    // The one from before goes on.
+    const before = owner.streams[0]?.listener as Exchange;
+    peer.send(frame('DATA', END_STREAM, 1, BODY));
+    await until('its content arrives', () => before.bytes === BODY.length);
+    // A new one begins after a while, with all that came for it in the meantime.
+    peer.send(post(1001), frame('DATA', 0, 1001, BODY), frame('DATA', END_STREAM, 1001, BODY));
+    assert.ok(await peer.settled());
+    await until('the new one begins', () => owner.streams.some(({ id }) => id === 1001));
+    const late = owner.streams.find(({ id }) => id === 1001)?.listener as Exchange;
+    await until('it is complete', () => late.events.includes('end'));
+    assert.deepEqual([late.bytes, late.events], [2 * BODY.length, ['data', 'end']]);
+    assert.equal(owner.closes, 0);
+  });
+
+  test('a flood of whole calls on the way to an answer is not held up for long', async () => {
+    await using scene = await serve({ maxResetsPerSecond: 1, maxResetsBurst: 20 });
+    const { peer, owner } = scene;
+    for (const id of ids(1, 100)) peer.send(post(id), cancel(id));
+    assert.ok(await peer.settled());
+    owner.onStreamHook = answer;
+    // At one a slice this would take 50 s; each answer lets one more begin.
+    const begin = performance.now();
+    for (const id of ids(1001, 500)) peer.send(post(id), frame('DATA', END_STREAM, id, BODY));
+    for (const id of ids(1001, 500))
+      assert.ok(await peer.next((f) => f.id === id && f.type === 'HEADERS' && (f.flags & END_STREAM) !== 0));
+    assert.ok(performance.now() - begin < 20_000);
+  });
+
+  test('those that wait may end without content, be paused by their owner, or be drained', async () => {
+    await using scene = await serve(few);
+    const { peer, owner } = scene;
+    for (const id of ids(1, 200)) peer.send(post(id), cancel(id));
+    assert.ok(await peer.settled());
+    owner.onStreamHook = (stream) => {
+      stream.listener = new Answer();
+      if (stream.id === 1003) stream.pause();
+    };
+    peer.send(post(1001, END_HEADERS | END_STREAM), post(1003), frame('DATA', END_STREAM, 1003, BODY));
+    assert.ok(await peer.settled());
+    owner.streams[0]?.connection.drain();
+    assert.ok(await peer.nextOf('HEADERS', 1001));
+    await until('both begin', () => owner.streams.some(({ id }) => id === 1003));
+    const paused = owner.streams.find(({ id }) => id === 1003) as Http2Stream;
+    assert.ok(await peer.settled());
+    assert.equal((paused.listener as Exchange).bytes, 0);
+    paused.resume();
+    assert.ok(await peer.nextOf('DATA', 1003));
+  });
+
+  test('any number, where the rate is 0', async () => {
+    await using scene = await serve({ maxResetsPerSecond: 0, maxResetsBurst: 0 });
+    const { peer, owner } = scene;
+    for (const id of ids(1, 3000)) peer.send(post(id), cancel(id));
+    assert.ok(await peer.settled());
+    assert.equal(owner.streams.length, 3000);
+    assert.deepEqual(owner.limits, []);
+  });
+});
+
+describe('frames that carry nothing', () => {
+  test('more pings than the rate: all are answered, later', async () => {
+    await using scene = await serve({ maxControlFramesPerSecond: 200 });
+    const { peer, owner } = scene;
+    const begin = performance.now();
+    // Each follows the answer to the one before, as a client does that measures its bandwidth.
+    for (let i = 0; i < 400; i++) assert.ok(await peer.settled());
+    assert.ok(performance.now() - begin > 500, 'that took time');
+    assert.ok(owner.limits.length > 0);
+    assert.deepEqual([...new Set(owner.limits)], ['maxControlFramesPerSecond']);
+  });
+
+  test('a burst of them, with other frames among them: nothing is lost or changes places', async () => {
+    const given = { maxControlFramesPerSecond: 100, maxFloodMs: 60_000 };
+    await using scene = await serve(given, answer);
+    const { peer } = scene;
+    const ping = frame('PING', 0, 0, Buffer.alloc(8));
+    const parts = ids(1, 10).flatMap((id) => [
+      ...[post(id), ping, frame('DATA', 0, id, BODY), ...Array.from({ length: 30 }, () => ping)],
+      ...[frame('DATA', END_STREAM, id, BODY)],
+    ]);
+    const bytes = Buffer.concat(parts);
+    // Cut anywhere, also within frames.
+    for (let at = 0; at < bytes.length; at += 1000) peer.send(bytes.subarray(at, at + 1000));
+    for (const id of ids(1, 10)) {
+      const data = await peer.nextOf('DATA', id);
+      assert.equal(data?.payload.toString(), 'bodybody');
+    }
+    await until('every ping is answered', () => {
+      const acks = peer.frames.filter(({ type, flags }) => type === 'PING' && flags === raw.ACK);
+      return acks.length === 311; // and the one that the scene began with
+    });
+  });
+
+  test('empty DATA frames, one in each of many calls that end with trailers', async () => {
+    await using scene = await serve({}, answer);
+    const { peer, owner } = scene;
+    for (const id of ids(1, 1500)) {
+      peer.send(post(id), frame('DATA', 0, id), frame('HEADERS', END_HEADERS | END_STREAM, id, TRAILERS));
+      assert.ok(await peer.nextOf('HEADERS', id));
+    }
+    assert.deepEqual(owner.limits, []);
+  });
+
+  test('streams over the limit: refused, without an end', async () => {
+    await using scene = await serve({ maxConcurrentStreams: 1 });
+    const { peer, owner } = scene;
+    peer.send(Buffer.concat(ids(1, 5000).map((id) => post(id))));
+    assert.ok(await peer.settled());
+    assert.equal(owner.closes, 0);
+    assert.equal(owner.streams.length, 1);
+  });
+});
+
+describe('time', () => {
+  test('a frame may stay incomplete for longer than a field block', async () => {
+    await using scene = await serve({ headersTimeoutMs: 20 }, answer);
+    const { peer } = scene;
+    const call = Buffer.concat([post(1), frame('DATA', END_STREAM, 1, BODY)]);
+    peer.send(call.subarray(0, -1));
+    await sleep(200);
+    peer.send(call.subarray(-1));
+    assert.equal((await peer.nextOf('DATA', 1))?.payload.toString(), 'body');
+  });
+
+  test('each field block has its own time', async () => {
+    await using scene = await serve({ headersTimeoutMs: 2000 }, answer);
+    const { peer } = scene;
+    // The input always ends within a block, and never within the same one for long.
+    const rest = (id: number): Buffer[] => [
+      frame('CONTINUATION', END_HEADERS, id),
+      frame('DATA', END_STREAM, id, BODY),
+    ];
+    peer.send(frame('HEADERS', 0, 1, POST));
+    for (const id of ids(1, 30)) {
+      await sleep(100);
+      peer.send(...rest(id), frame('HEADERS', 0, id + 2, POST));
+    }
+    peer.send(...rest(61));
+    assert.ok(await peer.nextOf('HEADERS', 61));
+  });
+
+  test('a client need not acknowledge our SETTINGS', () => {
+    assert.equal(completeSettings('server', {}).settingsTimeoutMs, 0);
+  });
+});
