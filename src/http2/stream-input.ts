@@ -35,6 +35,11 @@ export class StreamInput {
     return this.held === undefined ? Number.POSITIVE_INFINITY : this.held.since;
   }
 
+  /** The message is complete, and has no content. */
+  get empty(): boolean {
+    return this.ended && this.received === 0;
+  }
+
   /** Stops delivery. */
   pause(): void {
     this.paused = true;

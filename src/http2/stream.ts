@@ -78,6 +78,11 @@ export class Http2Stream {
     return this.input.ended;
   }
 
+  /** True when END_STREAM has arrived and no content before it. */
+  get empty(): boolean {
+    return this.input.empty;
+  }
+
   /** Octets given to `sendData` that wait for a window or the socket. */
   get queuedBytes(): number {
     return this.queue === undefined ? 0 : this.queue.length;

@@ -154,7 +154,7 @@ function requestOver(connection: Duplex, stream: Http2Stream): ClientRequest {
   try {
     request = httpRequest({ createConnection: () => connection, ...requestOptions(stream) });
     // This is where Node.js looks at the fields as a whole.
-    if (stream.endStreamReceived) request.end();
+    if (stream.empty) request.end();
     else request.flushHeaders();
     return request;
   } catch (error) {
@@ -171,7 +171,7 @@ function isRefusal(error: unknown): error is Error {
   return error instanceof Unwritable || String((error as NodeJS.ErrnoException).code).startsWith('ERR_');
 }
 
-function requestOptions({ headers: list, endStreamReceived }: Http2Stream): RequestOptions {
+function requestOptions({ headers: list, empty }: Http2Stream): RequestOptions {
   const headers: Record<string, string | string[]> = Object.create(null);
   const pseudo: Record<string, string> = {};
   let host = '';
@@ -183,7 +183,7 @@ function requestOptions({ headers: list, endStreamReceived }: Http2Stream): Requ
     else if (!REQUEST_ONLY.has(name)) headers[name] = ([] as string[]).concat(headers[name] ?? [], value);
   }
   headers.host = pseudo[':authority'] ?? host;
-  if (!endStreamReceived) headers['transfer-encoding'] = 'chunked';
+  if (!empty) headers['transfer-encoding'] = 'chunked';
   const method = pseudo[':method'] ?? 'GET';
   if (method === 'CONNECT') throw new Unwritable('this is no tunnel');
   return { method, path: pseudo[':path'] ?? '/', headers, setHost: false };

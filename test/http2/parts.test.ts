@@ -12,7 +12,7 @@ import { Watchdog } from '../../src/http2/watchdog.ts';
 import * as raw from './support/raw-peer.ts';
 
 test('a rate limit lets a whole burst through, and then as many as the rate allows', () => {
-  const limit = new RateLimit(10, 3, 4000);
+  const limit = new RateLimit(10, 3, 5000);
   const taken = [5000, 5000, 5000, 5000, 5200, 5200].map((now) => limit.take(now));
   assert.deepEqual(taken, [true, true, true, false, true, false]);
 });

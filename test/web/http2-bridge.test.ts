@@ -1,5 +1,6 @@
 /** HTTP/2 requests that are not gRPC, from a client of Node.js through the HTTP/2 engine to the web door. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { test } from 'node:test';
 import type { Call } from '../../src/rpc/contract.ts';
@@ -79,6 +80,28 @@ test('pages and RPCs answer over HTTP/2, without the fields of HTTP/1.1', async 
     const { fields } = calls[0]?.metadata ?? assert.fail();
     assert.equal(fields.join(), ['x-custom', 'one', 'x-custom', 'two'].join());
   });
+});
+
+test('a request that had to wait keeps its body', async () => {
+  const requests: string[] = [];
+  const http2 = { maxResetsPerSecond: 1, maxResetsBurst: 1 };
+  const range = (request: Uint8Array): Uint8Array => {
+    requests.push(Buffer.from(request).toString('hex'));
+    return new Uint8Array(0);
+  };
+  await using door = await Door.open({ unary: { [RANGE]: range } }, { http2 });
+  const headers = { ':path': RANGE, ':method': 'POST', 'content-type': 'application/json' };
+  await withSession(door, async (session) => {
+    for (let i = 0; i < 10; i++) {
+      const given = session.request(headers, { endStream: false });
+      if (given.pending) await once(given, 'ready');
+      given.on('error', () => {});
+      given.close(constants.NGHTTP2_CANCEL);
+    }
+    for (let i = 0; i < 3; i++) assert.equal((await ask(session, headers, '{"key":"aw=="}')).status, 200);
+    assert.equal((await ask(session, { ':path': '/health' })).status, 200);
+  });
+  assert.deepEqual(requests, ['0a016b', '0a016b', '0a016b']);
 });
 
 test('a bidirectional stream is refused, and the connection lives on', async () => {
