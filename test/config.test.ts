@@ -156,6 +156,36 @@ describe('parsing', () => {
     );
   });
 
+  test('endpoints as URLs: the case of the scheme does not matter, nor does what follows the port', () => {
+    const texts = [
+      'HTTP://a:1',
+      'Https://b:2/',
+      'http://c:3/path?query#fragment',
+      'http://d:4?query',
+      'https://user:secret@e:5/path',
+      'http://[::1]:6/path',
+      'UNIX:///run/e.sock',
+      'UnixS:///run/e.sock',
+    ];
+    const endpoints = configOf([`--endpoints=${texts.join(',')}`]).get('endpoints', 'endpoints');
+    assert.deepEqual(
+      endpoints.map(({ scheme, secure, authority }) => [scheme, secure, authority]),
+      [
+        ['http', false, 'a:1'],
+        ['https', true, 'b:2'],
+        ['http', false, 'c:3'],
+        ['http', false, 'd:4'],
+        ['https', true, 'e:5'],
+        ['http', false, '[::1]:6'],
+        ['unix', false, 'localhost'],
+        ['unixs', true, 'localhost'],
+      ],
+    );
+    assert.equal(endpoints[4]?.name, 'https://e:5/path', 'credentials, which etcd ignores, are in no log line');
+    assert.match(refusal(['start', '--endpoints=a:1/path']), /--endpoints/);
+    assert.match(refusal(['start', '--endpoints=ftp://a:1']), /--endpoints/);
+  });
+
   test('flags that hold a list may be repeated', () => {
     const names = (args: readonly string[]) =>
       configOf(args)

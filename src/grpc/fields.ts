@@ -69,8 +69,22 @@ export function readStatus(fields: HeaderFields): Status | undefined {
   return { code, message, details: fieldValue(fields, 'grpc-status-details-bin') };
 }
 
-/** Response headers of every gRPC answer without metadata of its own. */
+/** Response headers of most gRPC answers without metadata of their own. */
 export const RESPONSE_FIELDS: HeaderFields = [':status', '200', 'content-type', 'application/grpc'];
+
+const GRPC_TYPE = /^application\/grpc(?:$|[+;](.*))/s;
+
+/** Whether a content type is gRPC's, as gRPC's servers read it: in lower case, with any subtype or none. */
+export function isGrpcType(contentType: string): boolean {
+  return GRPC_TYPE.test(contentType);
+}
+
+/** Response headers of every answer to a request of a content type: the subtype comes back, as from etcd. */
+export function responseFields(contentType: string): HeaderFields {
+  const subtype = GRPC_TYPE.exec(contentType)?.[1] ?? '';
+  if (subtype === '') return RESPONSE_FIELDS;
+  return [':status', '200', 'content-type', `application/grpc+${subtype}`];
+}
 
 /** {@link RESPONSE_FIELDS}, encoded. */
 export const RESPONSE_BLOCK = encodeHeaders(RESPONSE_FIELDS);

@@ -2,9 +2,10 @@
  * What the headers of a gRPC request say. Clients send the same headers call after call, and the HTTP/2 engine
  * gives equal header blocks as the same list, so a head is worked out once per distinct list.
  */
+import { encodeHeaders } from '../http2/index.ts';
 import { type HeaderFields, type Metadata, requestMetadata } from '../rpc/metadata.ts';
-import { Code, RpcError } from '../rpc/status.ts';
-import { parseTimeout } from './fields.ts';
+import { parseTimeout, RESPONSE_BLOCK, RESPONSE_FIELDS, responseFields } from './fields.ts';
+import { type Refusal, refusalOf } from './refusals.ts';
 
 /** The parsed headers of one request; shared between requests with identical headers. */
 export interface RequestHead {
@@ -14,17 +15,23 @@ export interface RequestHead {
   readonly timeout: number | undefined;
   /** `grpc-encoding`, if it is not `identity`. */
   readonly encoding: string | undefined;
+  /** The headers of every answer to it: the content type is that of the request. */
+  readonly responseFields: HeaderFields;
+  /** {@link responseFields}, encoded. */
+  readonly responseBlock: Uint8Array;
   /** What is wrong with the headers, if anything. */
-  readonly error: RpcError | undefined;
-  /** Set with {@link error} where HTTP has a status for it. */
-  readonly httpStatus: string;
+  readonly refusal: Refusal | undefined;
 }
 
 const known = new WeakMap<HeaderFields, RequestHead>();
 
-/** Whether a content type names gRPC itself, as opposed to gRPC-Web and everything else. */
-export function isGrpc(contentType: string | undefined): boolean {
-  return contentType !== undefined && /^application\/grpc(?:[+;]|$)/.test(contentType);
+/**
+ * Whether a content type is gRPC's, or means to be but is written otherwise, as opposed to gRPC-Web and everything
+ * else. What is written otherwise is refused in gRPC's own form.
+ */
+export function meansGrpc(contentType: string | undefined): boolean {
+  if (contentType === 'application/grpc') return true;
+  return contentType !== undefined && /^\s*application\/grpc(?!-web(?:[-+;]|$))/i.test(contentType);
 }
 
 /** The head of a request. */
@@ -40,46 +47,16 @@ export function requestHead(fields: HeaderFields): RequestHead {
 function parseHead(fields: HeaderFields): RequestHead {
   const named: Record<string, string> = Object.create(null);
   for (let i = 0; i < fields.length; i += 2) named[fields[i] as string] = fields[i + 1] as string;
-  const encoding = named['grpc-encoding'] === 'identity' ? undefined : named['grpc-encoding'];
+  const encoding = named['grpc-encoding'] === 'identity' ? undefined : named['grpc-encoding'] || undefined;
   const timeoutText = named['grpc-timeout'];
-  const timeout = timeoutText === undefined ? undefined : parseTimeout(timeoutText);
-  const { error, httpStatus } = problem(named, timeout, encoding);
+  const answer = responseFields(named['content-type'] ?? '');
   return {
     path: named[':path'] ?? '',
     metadata: requestMetadata(fields),
-    timeout,
+    timeout: timeoutText === undefined ? undefined : parseTimeout(timeoutText),
     encoding,
-    error,
-    httpStatus,
+    responseFields: answer,
+    responseBlock: answer === RESPONSE_FIELDS ? RESPONSE_BLOCK : encodeHeaders(answer),
+    refusal: refusalOf(named, encoding),
   };
-}
-
-function problem(named: Record<string, string>, timeout: number | undefined, encoding: string | undefined) {
-  const method = named[':method'] ?? '';
-  const contentType = named['content-type'] ?? '';
-  if (method !== 'POST') {
-    return fault(
-      '405',
-      Code.INTERNAL,
-      `Received a HEADERS frame with :method "${method}" which should be POST`,
-    );
-  }
-  if (!/^application\/grpc(?:\+proto)?(?:;|$)/.test(contentType)) {
-    return fault('415', Code.INVALID_ARGUMENT, `invalid gRPC request content-type "${contentType}"`);
-  }
-  if (named['grpc-timeout'] !== undefined && timeout === undefined) {
-    return fault('400', Code.INTERNAL, `malformed grpc-timeout: "${named['grpc-timeout']}"`);
-  }
-  if (encoding !== undefined && encoding !== 'gzip') {
-    return fault(
-      '200',
-      Code.UNIMPLEMENTED,
-      `grpc: Decompressor is not installed for grpc-encoding "${encoding}"`,
-    );
-  }
-  return { error: undefined, httpStatus: '200' };
-}
-
-function fault(httpStatus: string, code: number, message: string) {
-  return { error: new RpcError(code, message), httpStatus };
 }

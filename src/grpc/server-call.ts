@@ -9,8 +9,9 @@ import type { Method } from '../rpc/method.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { Deframer } from './envelope.ts';
-import { OK_TRAILERS_BLOCK, RESPONSE_BLOCK, RESPONSE_FIELDS, statusFields } from './fields.ts';
+import { OK_TRAILERS_BLOCK, statusFields } from './fields.ts';
 import type { GrpcServerOptions } from './options.ts';
+import type { Refusal } from './refusals.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** A call from a gRPC client. */
@@ -25,10 +26,10 @@ export abstract class ServerCall implements Call, StreamListener {
 
   protected readonly stream: Http2Stream;
   protected readonly options: GrpcServerOptions;
-  protected readonly encoding: string | undefined;
   /** The final status was sent or nobody is there to read it. */
   protected ended = false;
   protected headersSent = false;
+  readonly #head: RequestHead;
   #deframer: Deframer | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
 
@@ -36,7 +37,7 @@ export abstract class ServerCall implements Call, StreamListener {
     this.stream = stream;
     this.method = method;
     this.metadata = head.metadata;
-    this.encoding = head.encoding;
+    this.#head = head;
     this.options = options;
     if (head.timeout === undefined) {
       this.deadline = Number.POSITIVE_INFINITY;
@@ -67,7 +68,7 @@ export abstract class ServerCall implements Call, StreamListener {
 
   onData(_stream: Http2Stream, chunk: Buffer): void {
     if (this.ended || this.isOver()) return;
-    this.#deframer ??= new Deframer(this.options.receive, this.encoding);
+    this.#deframer ??= new Deframer(this.options.receive, this.#head.encoding);
     const error = this.#deframer.push(chunk, this);
     if (error) this.breakOff(error);
   }
@@ -119,7 +120,8 @@ export abstract class ServerCall implements Call, StreamListener {
 
   protected headersBlock(): Uint8Array {
     const own = this.responseHeaders;
-    return own === NO_METADATA ? RESPONSE_BLOCK : encodeHeaders(RESPONSE_FIELDS.concat(own.fields));
+    const { responseBlock, responseFields } = this.#head;
+    return own === NO_METADATA ? responseBlock : encodeHeaders(responseFields.concat(own.fields));
   }
 
   /** Marks the call as over and accounts for it, before its last frame is sent: that frame closes the stream. */
@@ -131,10 +133,8 @@ export abstract class ServerCall implements Call, StreamListener {
   }
 
   #sendTrailersOnly(status: Status): void {
-    this.stream.sendHeaders(
-      encodeHeaders(RESPONSE_FIELDS.concat(statusFields(status, this.responseTrailers))),
-      true,
-    );
+    const fields = this.#head.responseFields.concat(statusFields(status, this.responseTrailers));
+    this.stream.sendHeaders(encodeHeaders(fields), true);
   }
 
   #trailers(status: Status): Uint8Array {
@@ -156,10 +156,11 @@ function expire(call: ServerCall): void {
 }
 
 /** Refuses a request before there is a call. */
-export function refuse(stream: Http2Stream, httpStatus: string, error: RpcError): void {
-  const fields = [':status', httpStatus, 'content-type', 'application/grpc'];
+export function refuse(stream: Http2Stream, { responseFields }: RequestHead, refusal: Refusal): void {
+  const { httpStatus, error, encoding } = refusal;
+  const fields = [':status', httpStatus, ...responseFields.slice(2)];
   if (httpStatus === '405') fields.push('allow', 'POST');
-  if (error.code === Code.UNIMPLEMENTED) fields.push('grpc-accept-encoding', 'identity,gzip');
+  if (encoding) fields.push('grpc-accept-encoding', 'identity,gzip');
   stream.listener = REFUSED;
   stream.sendHeaders(encodeHeaders(fields.concat(statusFields(error, NO_METADATA))), true);
 }

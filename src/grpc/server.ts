@@ -2,11 +2,11 @@
  * The gRPC door: takes the HTTP/2 streams whose content type is gRPC's and gives each to the handler of its
  * method. Knows no etcd.
  */
-import type { Http2Stream } from '../http2/index.ts';
+import type { HeaderList, Http2Stream } from '../http2/index.ts';
 import { fieldValue } from '../rpc/metadata.ts';
 import type { RpcError } from '../rpc/status.ts';
 import type { GrpcServerOptions } from './options.ts';
-import { isGrpc, requestHead } from './request-head.ts';
+import { meansGrpc, requestHead } from './request-head.ts';
 import { refuse } from './server-call.ts';
 import { StreamServerCall } from './stream-server-call.ts';
 import { UnaryServerCall } from './unary-server-call.ts';
@@ -21,13 +21,17 @@ export class GrpcServer {
     this.#options = options;
   }
 
+  /** Whether a request with these headers is for this door, be it to be refused. */
+  takes(headers: HeaderList): boolean {
+    return meansGrpc(fieldValue(headers, 'content-type'));
+  }
+
   /** Takes a new HTTP/2 stream if it is a gRPC request. Otherwise returns `false` and leaves it alone. */
   accept(stream: Http2Stream): boolean {
-    const contentType = fieldValue(stream.headers, 'content-type');
-    if (!isGrpc(contentType)) return false;
+    if (!this.takes(stream.headers)) return false;
     const head = requestHead(stream.headers);
-    if (head.error) {
-      refuse(stream, head.httpStatus, head.error);
+    if (head.refusal) {
+      refuse(stream, head, head.refusal);
       return true;
     }
     const { services } = this.#options;

@@ -138,11 +138,15 @@ export class HeaderInput {
     } else if (block.tooLarge) {
       connection.output.headers(id, TOO_LARGE, true);
       if (!this.endStream) connection.guard.refuse(id, ErrorCode.NO_ERROR);
-    } else if (!isRequest(block) || (this.endStream && block.contentLength > 0)) {
+    } else if (!isRequest(block) || !this.pathTaken(block) || (this.endStream && block.contentLength > 0)) {
       connection.guard.refuse(id, ErrorCode.PROTOCOL_ERROR);
     } else {
       this.openStream(block);
     }
+  }
+
+  private pathTaken({ oddPath, list }: HeaderBlock): boolean {
+    return !oddPath || this.connection.listener.takesOddPath?.(list) === true;
   }
 
   private openStream(block: HeaderBlock): void {

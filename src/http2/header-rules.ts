@@ -5,8 +5,11 @@
 import { BlockKind, type HeaderBlock, type HeaderList } from './hpack/header-block.ts';
 
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-/** RFC 9113 section 8.2.1: no NUL, CR or LF anywhere, no white space at either end. */
-const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
+/**
+ * RFC 9113 section 8.2.1: no NUL, CR or LF. White space at either end is left to whoever reads a value: Go's gRPC
+ * sends it in metadata and in the text of a status, and takes it.
+ */
+const BAD_VALUE = /[\0\r\n]/;
 /** RFC 9113 section 8.2.2. */
 const CONNECTION_SPECIFIC = new Set([
   'connection',
@@ -29,7 +32,10 @@ const pseudoBits = new Map([
   [':status', STATUS],
 ]);
 
-/** True for a well-formed request (RFC 9113 section 8.3.1); odd authorities are let through. */
+/**
+ * True for a well-formed request (RFC 9113 section 8.3.1); odd authorities are let through, and odd paths are for
+ * the caller to judge: sets `block.oddPath`.
+ */
 export function isRequest(block: HeaderBlock): boolean {
   return judge(block, BlockKind.REQUEST);
 }
@@ -104,7 +110,8 @@ function pseudoAllowed(block: HeaderBlock, bits: number, count: number, kind: nu
   // RFC 9113 section 8.5: CONNECT names an authority and nothing else.
   if (method === 'CONNECT') return bits === (METHOD | AUTHORITY);
   if ((bits & ~AUTHORITY) !== (METHOD | SCHEME | PATH) || method === '') return false;
-  return path.charCodeAt(0) === 0x2f || (path === '*' && method === 'OPTIONS');
+  block.oddPath = path.charCodeAt(0) !== 0x2f && !(path === '*' && method === 'OPTIONS');
+  return true;
 }
 
 function noteStatus(block: HeaderBlock): boolean {

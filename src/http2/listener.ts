@@ -36,6 +36,11 @@ export interface StreamListener {
 export interface ConnectionListener {
   /** Server role: a request's header fields are complete and valid. Must set `stream.listener` before it returns. */
   onStream(stream: Http2Stream): void;
+  /**
+   * Server role: whether the owner itself answers a request whose :path does not begin with a slash. Otherwise it is
+   * malformed (RFC 9113 section 8.3.1).
+   */
+  takesOddPath?(headers: HeaderList): boolean;
   /** The peer's first SETTINGS frame arrived. */
   onReady(connection: Http2Connection): void;
   /** The peer sent GOAWAY (RFC 9113 section 6.8); streams above `lastStreamId` are closed as unprocessed after this. */

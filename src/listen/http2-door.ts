@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { GrpcServer } from '../grpc/server.ts';
 import {
   type ConnectionListener,
+  type HeaderList,
   Http2Connection,
   type Http2Settings,
   type Http2Stream,
@@ -49,6 +50,10 @@ export class Http2Door implements ConnectionListener {
 
   onStream(stream: Http2Stream): void {
     if (!this.#options.grpc.accept(stream)) this.#options.fallback(stream);
+  }
+
+  takesOddPath(headers: HeaderList): boolean {
+    return this.#options.grpc.takes(headers);
   }
 
   onReady(): void {

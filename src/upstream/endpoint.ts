@@ -8,7 +8,7 @@ export type Scheme = 'http' | 'https' | 'unix' | 'unixs';
 
 /** Where to connect to or to listen on. */
 export interface Endpoint {
-  /** The address as the user wrote it, for logs and errors. */
+  /** The address as the user wrote it, for logs and errors; credentials, which etcd's tools ignore, are left out. */
   readonly name: string;
   /** The scheme as the user wrote it; undefined for a bare `host:port`, which leaves TLS to other settings. */
   readonly scheme: Scheme | undefined;
@@ -22,35 +22,43 @@ export interface Endpoint {
   readonly target: { readonly path: string } | { readonly host: string; readonly port: number };
 }
 
+const UNIX = /^(unixs?):(?:\/\/)?(.+)$/i;
+const HTTP_URL = /^(https?):\/\/(?:[^/?#]*@)?([^/?#]*)(?:[/?#].*)?$/is;
+const HOST_PORT = /^(\[[0-9A-Fa-f:.%\w]+\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/;
+
 /**
  * Reads `host:port`, `http://host:port`, `https://host:port`, `unix://path`, `unix:path` or `unixs://path`;
- * IPv6 hosts in brackets. A host without a port means port 2379, as in etcd's examples.
+ * IPv6 hosts in brackets. Schemes may be in any case, and of a URL only host and port matter, as in etcd's clients.
+ * A host without a port means port 2379, as in etcd's examples.
  * @throws Error saying what is wrong with the text
  */
 export function parseEndpoint(text: string): Endpoint {
-  const unix = /^(unixs?):(?:\/\/)?(.+)$/.exec(text);
+  const unix = UNIX.exec(text);
   if (unix) {
     const path = unix[2] as string;
+    const scheme = unix[1]?.toLowerCase() as Scheme;
     return {
       name: text,
-      scheme: unix[1] as Scheme,
-      secure: unix[1] === 'unixs',
+      scheme,
+      secure: scheme === 'unixs',
       serverName: basename(path).replace(/:\d+$/, ''),
       authority: 'localhost',
       target: { path },
     };
   }
-  const match = /^(?:(https?):\/\/)?(\[[0-9A-Fa-f:.%\w]+\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/.exec(text);
+  const url = HTTP_URL.exec(text);
+  const scheme = url?.[1]?.toLowerCase() as Scheme | undefined;
+  const match = HOST_PORT.exec(url?.[2] ?? text);
   if (!match) throw new Error('want host:port, http://host:port, unix:///path or unixs:///path');
-  const port = Number(match[3] ?? 2379);
+  const port = Number(match[2] ?? 2379);
   if (port > 65_535) throw new Error(`port ${port} is out of range`);
-  const written = match[2] as string;
-  if (written === '' && match[3] === undefined) throw new Error('the address is empty');
+  const written = match[1] as string;
+  if (written === '' && match[2] === undefined) throw new Error('the address is empty');
   const host = written.startsWith('[') ? written.slice(1, -1) : written;
   return {
-    name: text,
-    scheme: match[1] as Scheme | undefined,
-    secure: match[1] === 'https',
+    name: url ? text.replace(/^([^:]*:\/\/)[^/?#]*@/, '$1') : text,
+    scheme,
+    secure: scheme === 'https',
     serverName: host.replace(/%.*$/, '') || 'localhost',
     authority: `${written || 'localhost'}:${port}`,
     target: { host, port },

@@ -124,11 +124,11 @@ const CASES: readonly Case[] = [
     httpStatus: 405,
   },
   {
-    name: 'another subtype',
-    headers: { 'content-type': 'application/grpc+thrift' },
+    name: 'a content type like that of gRPC',
+    headers: { 'content-type': 'application/grpcx' },
     body: [good],
     code: Code.INVALID_ARGUMENT,
-    message: /content-type "application\/grpc\+thrift"/,
+    message: /content-type "application\/grpcx"/,
     httpStatus: 415,
   },
   {

@@ -15,6 +15,8 @@ export class HeaderBlock {
   kind: number = BlockKind.UNCHECKED;
   /** The value of content-length, -1 without one. */
   contentLength = -1;
+  /** In a request, that its :path does not begin with a slash (RFC 9113 section 8.3.1). */
+  oddPath = false;
   /** The value of :status in a response, 0 otherwise. */
   status = 0;
 
