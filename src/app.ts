@@ -15,6 +15,7 @@ import { Http2Door } from './listen/http2-door.ts';
 import { Listeners } from './listen/listeners.ts';
 import { CallMetrics } from './observe/call-metrics.ts';
 import type { Logger, ProgramLog } from './observe/log.ts';
+import { MetricsPages, PageMetrics } from './observe/metrics-pages.ts';
 import { ProxyMetrics } from './observe/proxy-metrics.ts';
 import { TlsMetrics } from './observe/tls-metrics.ts';
 import { UpstreamMetrics } from './observe/upstream-metrics.ts';
@@ -23,12 +24,14 @@ import { buildReads } from './reads.ts';
 import type { Services } from './rpc/contract.ts';
 import { tooLargeForEtcd } from './rpc/status.ts';
 import { browserService } from './services/browser.ts';
+import { EtcdHealth } from './services/etcd-health.ts';
 import { healthService } from './services/health.ts';
 import { HealthProbe } from './services/probe.ts';
 import { type OwnMethod, ServiceTable } from './services/services.ts';
 import { WATCH_METHODS, watchService } from './services/watch.ts';
 import { BothSides } from './tls/both-sides.ts';
 import { Cluster } from './upstream/cluster.ts';
+import { EndpointPages } from './upstream/pages.ts';
 import { PingIntervals } from './upstream/ping-intervals.ts';
 import { bridge } from './web/http2-bridge.ts';
 import { createWebServer, type WebServer, type WebServerOptions } from './web/server.ts';
@@ -40,6 +43,7 @@ export class App {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #cluster: Cluster;
+  readonly #etcdPages: EndpointPages;
   readonly #watches: WatchHub;
   readonly #mirrors: Mirrors;
   readonly #web: WebServer;
@@ -75,6 +79,12 @@ export class App {
       },
       pings: pingIntervals(config, log),
       observer: new UpstreamMetrics(registry, programLog),
+    });
+
+    this.#etcdPages = new EndpointPages({
+      endpoint: () => this.#cluster.current,
+      tls: this.#tls.client,
+      observer: new PageMetrics(registry),
     });
 
     // Watches: the clients' share few on etcd.
@@ -115,13 +125,14 @@ export class App {
       receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
       observer,
     });
+    const etcdHealth = new EtcdHealth(this.#etcdPages, () => probe.check());
     const web: WebServerOptions = {
       services,
       method: (path) => services.method(path),
       maxRequestBytes,
       corsAllowedOrigins: config.get('list', 'cors-allowed-origins'),
-      health: probe,
-      metrics: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+      health: { check: (query) => etcdHealth.check(query), checkProxy: () => probe.checkProxy() },
+      metrics: new MetricsPages(registry, this.#etcdPages),
       observer,
     };
     this.#web = createWebServer(web);
@@ -197,6 +208,7 @@ export class App {
     this.#pages.close();
     this.#mirrors.close();
     this.#watches.close();
+    this.#etcdPages.close();
     this.#cluster.close();
   }
 }

@@ -181,7 +181,11 @@ describe('parsing', () => {
         ['unixs', true, 'localhost'],
       ],
     );
-    assert.equal(endpoints[4]?.name, 'https://e:5/path', 'credentials, which etcd ignores, are in no log line');
+    assert.equal(
+      endpoints[4]?.name,
+      'https://e:5/path',
+      'credentials, which etcd ignores, are in no log line',
+    );
     assert.match(refusal(['start', '--endpoints=a:1/path']), /--endpoints/);
     assert.match(refusal(['start', '--endpoints=ftp://a:1']), /--endpoints/);
   });

@@ -31,7 +31,7 @@ interface Session {
 export class ClientTls {
   readonly #settings: ClientTlsSettings;
   readonly #reloading: Reloading<ClientState>;
-  /** By server name and target; as many as there are endpoints. */
+  /** By protocol, server name and target; two for each endpoint. */
   readonly #sessions = new Map<string, Session>();
 
   constructor(settings: ClientTlsSettings, observer: ReloadObserver) {
@@ -61,16 +61,17 @@ export class ClientTls {
   }
 
   /**
-   * Begins to connect. The socket fails unless the certificate is for `serverName` and HTTP/2 is agreed on.
+   * Begins to connect. The socket fails unless the certificate is for `serverName` and the protocol is agreed on; a
+   * server of HTTP/1.1 may leave that open, as etcd does.
    */
-  connect(target: TlsTarget, serverName: string): TLSSocket {
+  connect(target: TlsTarget, serverName: string, protocol: 'h2' | 'http/1.1' = 'h2'): TLSSocket {
     const { context } = this.#reloading.current;
-    const key = `${serverName} ${JSON.stringify(target)}`;
+    const key = `${protocol} ${serverName} ${JSON.stringify(target)}`;
     const session = this.#session(key, context);
     const socket = connect({
       ...target,
       secureContext: context,
-      ALPNProtocols: ['h2'],
+      ALPNProtocols: [protocol],
       servername: isIP(serverName) === 0 ? serverName : '',
       rejectUnauthorized: this.#settings.verify,
       checkServerIdentity: (_name, certificate) => checkServerIdentity(serverName, certificate),
@@ -84,7 +85,7 @@ export class ClientTls {
       this.#sessions.set(key, { ticket, context, expires });
     });
     socket.once('secureConnect', () => {
-      if (socket.alpnProtocol !== 'h2')
+      if (protocol === 'h2' && socket.alpnProtocol !== 'h2')
         socket.destroy(new Error('the server did not agree on HTTP/2 (ALPN h2)'));
     });
     return socket;

@@ -34,8 +34,11 @@ export interface ConnectionOwner {
 
 /** Opens TLS connections. */
 export interface TlsDialer {
-  /** Begins to connect; the socket fails unless the peer proves to be `serverName` and HTTP/2 is agreed on. */
-  connect(target: Endpoint['target'], serverName: string): Socket;
+  /**
+   * Begins to connect; the socket fails unless the peer proves to be `serverName` and does not refuse the protocol,
+   * HTTP/2 where none is named.
+   */
+  connect(target: Endpoint['target'], serverName: string, protocol?: 'h2' | 'http/1.1'): Socket;
 }
 
 /** How to dial. */

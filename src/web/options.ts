@@ -4,6 +4,7 @@
 import type { CallObserver } from '../grpc/options.ts';
 import type { Services } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
+import type { EtcdPage } from '../rpc/pages.ts';
 
 /** The answer to a health check. */
 export interface HealthReport {
@@ -14,14 +15,23 @@ export interface HealthReport {
 
 /** The checks behind `/health` and `/proxy/health`. */
 export interface HealthChecks {
-  check(): Promise<HealthReport>;
+  /** `/health` with its query. The page is etcd's own where there is one. */
+  check(query: URLSearchParams): Promise<HealthReport | EtcdPage>;
   checkProxy(): Promise<HealthReport>;
 }
 
-/** The page behind `/metrics`. */
+/** A page for Prometheus. */
 export interface MetricsPage {
   readonly contentType: string;
-  readonly body: string;
+  readonly body: string | Uint8Array;
+}
+
+/** The pages behind `/metrics` and `/proxy/metrics`. */
+export interface MetricsSource {
+  /** etcd's and the proxy's. */
+  all(): Promise<MetricsPage>;
+  /** The proxy's alone. */
+  own(): Promise<MetricsPage>;
 }
 
 /** Bounds on HTTP/1.1 connections and on what waits in memory. Times in milliseconds. */
@@ -60,7 +70,7 @@ export interface WebServerOptions {
   /** Origins whose pages may call; none: same origin only; `*`: any. */
   readonly corsAllowedOrigins: readonly string[];
   readonly health: HealthChecks;
-  readonly metrics: () => Promise<MetricsPage>;
+  readonly metrics: MetricsSource;
   readonly observer: CallObserver;
   /** Serve health and metrics, and no RPC. */
   readonly pagesOnly?: boolean;

@@ -2,33 +2,46 @@
  * The plain pages beside the RPCs: health and metrics, in the formats of etcd and its proxy.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { HealthReport, WebServerOptions } from './options.ts';
+import type { EtcdPage } from '../rpc/pages.ts';
+import type { HealthReport, MetricsPage, WebServerOptions } from './options.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
 
 /** Adds the pages. */
 export function addPages(app: FastifyInstance, options: WebServerOptions): void {
-  const { health, observer } = options;
-  app.all('/health', getOnly(healthPage(() => health.check())));
+  const { health, metrics, observer } = options;
+  app.all('/health', getOnly(healthPage((query) => health.check(query))));
   app.all('/proxy/health', getOnly(healthPage(() => health.checkProxy())));
-  const metrics = getOnly(async (reply) => {
-    try {
-      const page = await options.metrics();
-      return reply.type(page.contentType).send(page.body);
-    } catch (error) {
-      observer.fault(error);
-      return plainError(reply, 500, 'Internal server error');
-    }
-  });
-  app.all('/metrics', metrics);
-  app.all('/proxy/metrics', metrics);
+  const metricsPage = (make: () => Promise<MetricsPage>) =>
+    getOnly(async (reply) => {
+      try {
+        const page = await make();
+        return reply.type(page.contentType).send(page.body);
+      } catch (error) {
+        observer.fault(error);
+        return plainError(reply, 500, 'Internal server error');
+      }
+    });
+  app.all(
+    '/metrics',
+    metricsPage(() => metrics.all()),
+  );
+  app.all(
+    '/proxy/metrics',
+    metricsPage(() => metrics.own()),
+  );
 }
 
-type Page = (reply: FastifyReply) => Promise<FastifyReply>;
+type Page = (reply: FastifyReply, query: URLSearchParams) => Promise<FastifyReply>;
 
-function healthPage(check: () => Promise<HealthReport>): Page {
-  return async (reply) => {
-    const { health, reason } = await check();
+function healthPage(check: (query: URLSearchParams) => Promise<HealthReport | EtcdPage>): Page {
+  return async (reply, query) => {
+    const answer = await check(query);
+    if ('body' in answer) {
+      if (answer.status >= 400) reply.header('x-content-type-options', 'nosniff');
+      return reply.code(answer.status).type(TEXT).send(answer.body);
+    }
+    const { health, reason } = answer;
     const body = JSON.stringify({ health: String(health), reason });
     return health ? reply.code(200).type(TEXT).send(body) : plainError(reply, 503, body);
   };
@@ -37,9 +50,13 @@ function healthPage(check: () => Promise<HealthReport>): Page {
 /** A page that answers GET and nothing else. */
 function getOnly(page: Page) {
   return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply => {
-    if (request.method === 'GET') return page(reply);
+    if (request.method === 'GET') return page(reply, queryOf(request));
     return plainError(reply.header('allow', 'GET'), 405, 'Method Not Allowed');
   };
+}
+
+function queryOf({ url }: FastifyRequest): URLSearchParams {
+  return new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?')) : '');
 }
 
 /** An error page as Go's `http.Error` writes it. */

@@ -36,7 +36,8 @@ describe('log and metrics', () => {
 
   test('hold no secret', async () => {
     const tokens = await traffic(proxy, etcd);
-    const metrics = await (await fetch(`${proxy.url}/metrics`)).text();
+    const pages = ['/metrics', '/proxy/metrics'].map(async (path) => (await fetch(proxy.url + path)).text());
+    const metrics = (await Promise.all(pages)).join('');
     const exit = await proxy.stop();
     assert.equal(exit.code, 0);
     const told = (metrics + proxy.process.stderr + proxy.process.stdout).toLowerCase();

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startEtcd } from '../support/etcd.ts';
-import { metric } from '../support/metrics.ts';
+import { etcdMetric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
@@ -32,7 +32,7 @@ for (const coalescing of ['on', 'off'])
     const carried = 7 * LIMIT;
     while (ended.length < CLIENTS - carried) await new Promise((resolve) => setTimeout(resolve, 20));
     await put(client, 'other', 'v', { timeoutMs: 1500 });
-    assert.equal(await metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total'), carried);
+    assert.equal(await etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total'), carried);
     assert.equal(ended.length, CLIENTS - carried);
     for (const end of ended)
       assert.match(end, /^14 .*etcd allows no more streams on its connections \(--max-concurrent-streams\)$/);

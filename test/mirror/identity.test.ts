@@ -178,7 +178,7 @@ describe('mirrors and auth', async () => {
       });
       await sameForAll();
       assert.equal(await metric(proxy.url, 'etcd_proxy_mirror_loads_total'), 1);
-      const page = await (await fetch(`${proxy.url}/metrics`)).text();
+      const page = await (await fetch(`${proxy.url}/proxy/metrics`)).text();
       for (const text of [page, ...proxy.stderr]) assert.ok(!text.includes(PASSWORD));
     });
   }

@@ -56,7 +56,7 @@ export function fallBacks(url: string, reason: string): Promise<number> {
 
 /** Everything that the proxy counts of its mirrors, for messages. */
 export async function mirrorPage(url: string): Promise<string> {
-  const page = await (await fetch(`${url}/metrics`)).text();
+  const page = await (await fetch(`${url}/proxy/metrics`)).text();
   return page
     .split('\n')
     .filter((line) => line.startsWith('etcd_proxy_mirror'))

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { until } from '../clients/wait.ts';
 import { startEtcd } from '../support/etcd.ts';
-import { metric } from '../support/metrics.ts';
+import { etcdMetric, metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put, span, WatchCall } from '../support/watch-client.ts';
@@ -22,7 +22,7 @@ describe('watches inside a mirrored prefix', () => {
     });
     using client = new RawGrpcClient(proxy.address);
     await untilServing(proxy.url);
-    const upstream = () => metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
+    const upstream = () => etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
     await until("the mirror's watch is there", async () => (await upstream()) === 1);
     const first = await put(direct, `${PREFIX}1`, 'a');
     for (let i = 2; i <= 20; i++) await put(direct, `${PREFIX}${i % 5}`, `${i}`);

@@ -7,7 +7,7 @@ import { RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb
 import type { ClientCallListener, Ending } from '../../src/grpc/client-call.ts';
 import { Code } from '../../src/rpc/status.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
-import { metric } from '../support/metrics.ts';
+import { etcdMetric, metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put } from '../support/watch-client.ts';
@@ -76,7 +76,7 @@ for (const coalescing of ['on', 'off']) {
         await counts.until(() => counts.created === wave * STREAMS);
         const expected = coalescing === 'on' ? 100 : STREAMS;
         const onEtcd = (): Promise<number> =>
-          metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
+          etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
         while ((await onEtcd()) < expected) await sleep(10);
         assert.equal(await onEtcd(), expected);
         for (let i = 0; i < 100; i++) await put(direct, `k${i}`, 'v');

@@ -11,7 +11,7 @@ import {
 import type { KeyValue } from '#gen/mvccpb/kv_pb.js';
 import { envelope, openStream } from '../streams/raw-stream.ts';
 import { atLeast, newestEtcd, startEtcd } from '../support/etcd.ts';
-import { metric } from '../support/metrics.ts';
+import { etcdMetric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
@@ -29,7 +29,7 @@ const skip = !atLeast(install, 3, 7) && `etcd ${install.version} has no RangeStr
 
 /** How many streaming reads an etcd has begun. */
 const begun = (url: string): Promise<number> =>
-  metric(
+  etcdMetric(
     url,
     'grpc_server_started_total{grpc_method="RangeStream",grpc_service="etcdserverpb.KV",grpc_type="server_stream"}',
   );

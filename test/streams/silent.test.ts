@@ -15,6 +15,6 @@ test('silent connections, and one that stops within the HTTP/2 preface', async (
     return once(socket, 'close');
   });
   await Promise.all(sockets);
-  const metrics = await (await fetch(`${proxy.url}/metrics`)).text();
+  const metrics = await (await fetch(`${proxy.url}/proxy/metrics`)).text();
   assert.match(metrics, /^etcd_proxy_silent_connections_total 3$/m);
 });

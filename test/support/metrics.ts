@@ -1,8 +1,21 @@
 /** Numbers from the metrics pages of etcd and of the proxy. */
 
-/** The value of a series: its name with all its labels as the page has them, or just its name. */
+/** The page of a proxy's own metrics. */
+export async function proxyMetrics(url: string): Promise<string> {
+  return (await fetch(`${url}/proxy/metrics`)).text();
+}
+
+/** The value of a series of a proxy: its name with all its labels as the page has them, or just its name. */
 export async function metric(url: string, series: string): Promise<number> {
-  const page = await (await fetch(`${url}/metrics`)).text();
+  return valueOn(await proxyMetrics(url), url, series);
+}
+
+/** The value of a series of an etcd. */
+export async function etcdMetric(url: string, series: string): Promise<number> {
+  return valueOn(await (await fetch(`${url}/metrics`)).text(), url, series);
+}
+
+function valueOn(page: string, url: string, series: string): number {
   const line = page.split('\n').find((candidate) => candidate.startsWith(`${series} `));
   if (line === undefined) throw new Error(`${url} has no series ${series}`);
   return Number(line.slice(series.length + 1));

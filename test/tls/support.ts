@@ -73,7 +73,7 @@ export function curl(args: readonly string[]): Promise<Finished> {
 
 /** The metrics of a proxy, as text. */
 export async function metrics(files: Usual, { address }: RunningProxy): Promise<string> {
-  return (await curl([...curlTls(files.ca, files.client), `https://${address}/metrics`])).stdout;
+  return (await curl([...curlTls(files.ca, files.client), `https://${address}/proxy/metrics`])).stdout;
 }
 
 /** The value of a series, 0 where there is none. */

@@ -37,7 +37,7 @@ async function puts(key: string, count: number): Promise<number[]> {
 /** Waits until a gauge of the proxy's has a value. */
 async function gauge(name: string, value: number): Promise<void> {
   for (;;) {
-    const text = await (await fetch(`${proxy.url}/metrics`)).text();
+    const text = await (await fetch(`${proxy.url}/proxy/metrics`)).text();
     if (new RegExp(`^etcd_proxy_watch_${name} ${value}$`, 'm').test(text)) return;
     await sleep(20);
   }

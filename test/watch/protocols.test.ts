@@ -8,7 +8,7 @@ import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { rpc } from '../differential/rpc.ts';
 import { type HttpVersion, WebClient, webProtocols } from '../differential/web-client.ts';
 import { startEtcd } from '../support/etcd.ts';
-import { metric } from '../support/metrics.ts';
+import { etcdMetric, metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { type OpenCall, RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put, remove, WatchCall } from '../support/watch-client.ts';
@@ -34,7 +34,8 @@ test('gRPC, gRPC-Web and Connect over HTTP/1.1 and HTTP/2 are one watch on etcd'
   assert.equal(calls.length, 7);
   assert.equal(await metric(proxy.url, 'etcd_proxy_watch_watchers'), 7);
   assert.equal(await metric(proxy.url, 'etcd_proxy_watch_feeds'), 1);
-  const onEtcd = (): Promise<number> => metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
+  const onEtcd = (): Promise<number> =>
+    etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
   while ((await onEtcd()) < 1) await sleep(10);
   assert.equal(await onEtcd(), 1);
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { availableEtcds, type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
-import { metric, rangesHandled, streamsInProgress } from '../support/metrics.ts';
+import { etcdMetric, metric, rangesHandled, streamsInProgress } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, type Create, put, revision, span, WatchCall } from '../support/watch-client.ts';
@@ -29,7 +29,7 @@ async function place(install: EtcdInstall): Promise<Place> {
 
 /** Watches that etcd has. */
 const upstream = ({ etcd }: Place): Promise<number> =>
-  metric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
+  etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
 const ours = ({ proxy }: Place, name: string): Promise<number> =>
   metric(proxy.url, `etcd_proxy_watch_${name}`);
 

@@ -18,13 +18,36 @@ test('health is reported as etcd reports it', async () => {
   assert.equal(await bad.text(), '{"health":"false","reason":"WATCH TIMEOUT"}\n');
 });
 
-test('metrics are the page of the proxy', async () => {
+test("etcd's page of health is relayed as it is, for the query that was asked", async () => {
+  const queries: string[] = [];
+  const health = {
+    check: async (query: URLSearchParams) => {
+      queries.push(query.toString());
+      return { status: queries.length === 1 ? 200 : 503, body: Buffer.from('{"health":"x"}') };
+    },
+    checkProxy: async () => ({ health: true, reason: '' }),
+  };
+  await using door = await Door.open({}, { health });
+  for (const status of [200, 503]) {
+    const page = await fetch(`${door.url}/health?exclude=A&exclude=B&serializable=true`);
+    assert.equal(page.status, status);
+    assert.equal(page.headers.get('content-type'), 'text/plain; charset=utf-8');
+    assert.equal(page.headers.get('x-content-type-options'), status === 503 ? 'nosniff' : null);
+    assert.equal(await page.text(), '{"health":"x"}');
+  }
+  assert.deepEqual(queries, Array(2).fill('exclude=A&exclude=B&serializable=true'));
+});
+
+test('metrics are two pages', async () => {
   await using door = await Door.open();
-  for (const path of ['/metrics', '/proxy/metrics']) {
+  for (const [path, body] of [
+    ['/metrics', 'etcd 1\nup 1\n'],
+    ['/proxy/metrics', 'up 1\n'],
+  ] as const) {
     const page = await fetch(door.url + path);
     assert.equal(page.status, 200);
     assert.equal(page.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
-    assert.equal(await page.text(), 'up 1\n');
+    assert.equal(await page.text(), body);
   }
 });
 
@@ -33,9 +56,9 @@ test('a check that fails to run is a server error, and reported', async () => {
   const failing = (): Promise<never> => Promise.reject(fault);
   await using door = await Door.open(
     {},
-    { metrics: failing, health: { check: failing, checkProxy: failing } },
+    { metrics: { all: failing, own: failing }, health: { check: failing, checkProxy: failing } },
   );
-  for (const path of ['/metrics', '/health']) {
+  for (const path of ['/metrics', '/proxy/metrics', '/health']) {
     const page = await fetch(door.url + path);
     assert.equal(page.status, 500);
     assert.doesNotMatch(await page.text(), /secret/);

@@ -50,6 +50,8 @@ const METHODS = new Map(
   ),
 );
 
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
 /** The handlers a test made up, by path. */
 export interface FakeServices {
   readonly unary?: Record<string, UnaryHandler>;
@@ -81,7 +83,10 @@ export class Door implements AsyncDisposable {
         check: async () => ({ health: true, reason: '' }),
         checkProxy: async () => ({ health: false, reason: 'WATCH TIMEOUT' }),
       },
-      metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: 'up 1\n' }),
+      metrics: {
+        all: async () => ({ contentType: METRICS_TYPE, body: Buffer.from('etcd 1\nup 1\n') }),
+        own: async () => ({ contentType: METRICS_TYPE, body: 'up 1\n' }),
+      },
       observer: this.observer,
       ...options,
     });

@@ -136,7 +136,7 @@ export class Bench implements AsyncDisposable {
   /** What the proxy has to say of itself, for the report of a failure. */
   async state(): Promise<string> {
     const text = await (
-      await fetch(`${this.proxy.url}/metrics`, { signal: AbortSignal.timeout(5000) })
+      await fetch(`${this.proxy.url}/proxy/metrics`, { signal: AbortSignal.timeout(5000) })
     ).text();
     const gauges = text.match(/^etcd_proxy_watch_.* \S+$/gm) ?? [];
     return [...gauges, ...this.proxy.stderr.slice(-10)].join('\n');

@@ -1,0 +1,25 @@
+/** The contract for the plain pages that etcd serves beside its RPCs, `/health` and `/metrics`. */
+
+/** A page as etcd gave it. */
+export interface EtcdPage {
+  readonly status: number;
+  readonly body: Uint8Array;
+}
+
+/** Why there is no page: nothing is connected, the fetch failed or took too long, or what came is no such page. */
+export type NoPage = 'not_connected' | 'unreachable' | 'timeout' | 'too_large' | 'unexpected';
+
+/** Which pages are taken. */
+export interface PageBounds {
+  /** The statuses of HTTP that such a page may have. */
+  readonly statuses: readonly number[];
+  /** Milliseconds until it has to be there whole. */
+  readonly timeout: number;
+  readonly maxBytes: number;
+}
+
+/** Whoever fetches the pages of the etcd in use. Never rejects. */
+export interface EtcdPages {
+  /** Gets a page; simultaneous calls for one path share one fetch, so paths have to be few and their bounds the same. */
+  get(path: string, bounds: PageBounds): Promise<EtcdPage | NoPage>;
+}
