@@ -54,7 +54,7 @@ export class App {
   readonly #tls: BothSides;
 
   constructor(config: Config, programLog: ProgramLog) {
-    const { logger: log, faults } = programLog;
+    const { logger: log } = programLog;
     this.#config = config;
     this.#log = log;
     const registry = new Registry();
@@ -115,7 +115,7 @@ export class App {
       own.push({ method: WATCH_METHODS.watch, stream: watchService(this.#watches, upstream, seen) });
     const services: ServiceTable = new ServiceTable(upstream, own);
     const probe = new HealthProbe(services);
-    const observer = new CallMetrics(registry, services.methods(), faults);
+    const observer = new CallMetrics(registry, services.methods(), programLog);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify.
     const maxRequestBytes = config.get('bytes', 'max-send-bytes');

@@ -10,6 +10,8 @@ export interface CallObserver {
   sent(method: Method): void;
   /** The call is over, with this gRPC status code. */
   handled(method: Method, code: number): void;
+  /** A reply of etcd was no message of its method. Only doors that have to read replies can tell. */
+  malformedReply(method: Method): void;
   /** A fault of the program surfaced in a call; the client gets INTERNAL. */
   fault(error: unknown): void;
 }

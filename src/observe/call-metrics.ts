@@ -7,6 +7,12 @@ import type { CallObserver } from '../grpc/options.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
 import type { Faults } from './faults.ts';
+import type { Logger, ProgramLog } from './log.ts';
+import { exposeCounter } from './readings.ts';
+import { Throttle } from './throttle.ts';
+
+/** A broken etcd may cause one line with each reply: one in this many milliseconds. */
+const QUIET_MS = 60_000;
 
 /** The counts of one method. */
 class Tally {
@@ -27,9 +33,13 @@ const LABELS = ['grpc_type', 'grpc_service', 'grpc_method'] as const;
 export class CallMetrics implements CallObserver {
   readonly #tallies = new Map<string, Tally>();
   readonly #faults: Faults;
+  readonly #log: Logger;
+  readonly #malformedLine = new Throttle(QUIET_MS);
+  #malformed = 0;
 
   /** @param methods the known methods, whose series exist from the start, as in etcd */
-  constructor(registry: Registry, methods: Iterable<Method>, faults: Faults) {
+  constructor(registry: Registry, methods: Iterable<Method>, { logger, faults }: ProgramLog) {
+    this.#log = logger;
     this.#faults = faults;
     for (const method of methods) this.#tally(method);
     this.#expose(
@@ -51,6 +61,8 @@ export class CallMetrics implements CallObserver {
       (tally) => tally.sent,
     );
     this.#exposeHandled(registry);
+    const malformed = 'Replies of etcd, for web clients, that were no messages of their methods.';
+    exposeCounter(registry, 'etcd_proxy_malformed_replies_total', malformed, () => this.#malformed);
   }
 
   started(method: Method): void {
@@ -69,6 +81,13 @@ export class CallMetrics implements CallObserver {
     const { handled } = this.#tally(method);
     const index = code < handled.length ? code : 2; // a code nobody knows counts as Unknown
     handled[index] = (handled[index] as number) + 1;
+  }
+
+  malformedReply({ path }: Method): void {
+    this.#malformed++;
+    this.#malformedLine.line((suppressed) => {
+      this.#log.warn({ method: path, suppressed }, 'etcd sent a malformed reply');
+    });
   }
 
   fault(error: unknown): void {

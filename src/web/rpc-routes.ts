@@ -18,6 +18,7 @@ import { Health } from '#gen/grpc/health/v1/health_pb.js';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { ETCD_SERVICES, methodOf } from '../services/methods.ts';
 import { clientMetadata } from './client-headers.ts';
+import { binaryForm, fromText, isTextForm, textForm, toText, wantsTextForm } from './grpc-web-text.ts';
 import type { WebLimits, WebServerOptions } from './options.ts';
 import { refuseBidi } from './refusals.ts';
 import { serveStream, serveUnary } from './serve-rpc.ts';
@@ -79,21 +80,30 @@ async function serve(
   // What is left of a request that was answered early: read, or its client waits for ever to send it.
   if (!request.raw.complete) request.raw.resume();
   reply.code(response.status);
+  const { accept, 'content-type': contentType } = request.headers;
+  const asText = isGrpcWeb(response) && wantsTextForm(accept, isTextForm(contentType));
   response.header?.forEach((value, name) => {
-    reply.header(name, value);
+    reply.header(name, asText && name === 'content-type' ? textForm(value) : value);
   });
   // A read by GET shows the moment; no cache on the way may show it again.
   if (request.method === 'GET') reply.header('cache-control', 'no-store');
   if (response.status === 405) reply.header('allow', handler.allowedMethods.join(', '));
   if (response.status === 415) reply.type('text/plain; charset=utf-8').send(SUPPORTED_TYPES);
-  else if (response.body) reply.send(Readable.from(reported(response.body, options), { objectMode: false }));
-  else reply.send();
+  else if (response.body) {
+    const body = reported(response.body, options);
+    reply.send(Readable.from(asText ? toText(body) : body, { objectMode: false }));
+  } else reply.send();
   return reply;
+}
+
+function isGrpcWeb({ header }: UniversalResponse): boolean {
+  return header?.get('content-type')?.startsWith('application/grpc-web') === true;
 }
 
 const SUPPORTED_TYPES =
   'supported content types: application/json, application/proto, application/connect+json, ' +
-  'application/connect+proto, application/grpc-web, application/grpc-web+proto, application/grpc-web+json\n';
+  'application/connect+proto, application/grpc-web, application/grpc-web+proto, application/grpc-web+json, ' +
+  'application/grpc-web-text, application/grpc-web-text+proto\n';
 
 /**
  * Lets Connect answer. A request that it could not read is answered in a second go, in which the gate throws
@@ -125,12 +135,16 @@ function universalRequest(
   });
   const url = raw.url ?? '';
   const query = url.includes('?') ? url.slice(url.indexOf('?')) : '';
+  const header = requestHeaders(raw.headers);
+  const { 'content-type': contentType = '' } = raw.headers;
+  const asText = isTextForm(contentType);
+  if (asText) header.set('content-type', binaryForm(contentType));
   return {
     httpVersion: raw.httpVersion,
     method: raw.method ?? '',
     url: `http://localhost${handler.requestPath}${query}`,
-    header: requestHeaders(raw.headers),
-    body: bodyOf(raw),
+    header,
+    body: asText ? fromText(bodyOf(raw)) : bodyOf(raw),
     signal: gone.signal,
     contextValues: createContextValues().set(CALL, call),
   };

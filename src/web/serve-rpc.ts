@@ -37,7 +37,7 @@ export async function serveUnary(
       cancelled.promise,
       handler(encode(method.input, request, maxBytes), call),
     ]);
-    const message = fromBinary(method.output, reply);
+    const message = decode(method.output, reply, call);
     call.sent();
     call.finish(Code.OK);
     return message;
@@ -68,7 +68,7 @@ export async function* serveStream(
     for (let reply = await stream.next(); reply; reply = await stream.next()) {
       if (!begun) relayHeaders(call, context);
       begun = true;
-      yield fromBinary(method.output, reply);
+      yield decode(method.output, reply, call);
     }
   } catch (thrown) {
     const error = call.fail(thrown);
@@ -85,6 +85,16 @@ function encode(schema: DescMessage, request: Message, maxBytes: number): Uint8A
   const bytes = toBinary(schema, request);
   if (bytes.length <= maxBytes) return bytes;
   throw new RpcError(Code.RESOURCE_EXHAUSTED, tooLargeForEtcd(bytes.length, maxBytes));
+}
+
+/** A reply of etcd as a message. */
+function decode(schema: DescMessage, reply: Uint8Array, call: WebCall): Message {
+  try {
+    return fromBinary(schema, reply);
+  } catch (error) {
+    if (error instanceof Error) throw call.malformedReply(schema.typeName);
+    throw error;
+  }
 }
 
 function relayHeaders(call: WebCall, context: HandlerContext): void {

@@ -81,6 +81,12 @@ export class WebCall implements Call {
     this.#observer.handled(this.method, code);
   }
 
+  /** The status for a reply that is no message of this type: etcd's fault. */
+  malformedReply(typeName: string): RpcError {
+    this.#observer.malformedReply(this.method);
+    return new RpcError(Code.INTERNAL, `etcd-connect-proxy: etcd's reply is no ${typeName}`);
+  }
+
   /** The status for whatever a service threw. The program's own faults are reported, their text is kept back. */
   fail(thrown: unknown): RpcError {
     // What is thrown after the client has gone, Connect throws to stop a stream that nobody reads.

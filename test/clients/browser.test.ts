@@ -1,11 +1,12 @@
 /**
- * A real browser: a page of another origin calls the proxy with fetch, by Connect and by gRPC-Web, where the proxy
- * allows its origin; where it does not, the browser lets nothing through.
+ * A real browser: a page of another origin calls the proxy, by Connect and gRPC-Web over fetch and by Google's client,
+ * where the proxy allows its origin; where it does not, the browser lets nothing through.
  */
 import assert from 'node:assert/strict';
 import { accessSync, constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
@@ -42,13 +43,20 @@ async function startChromium(): Promise<BrowserContext> {
   return chromium.launchPersistentContext(await tempDir('chromium'), options);
 }
 
+const PAGE =
+  '<!doctype html><title>site</title><script src="/grpc-web.js"></script><script src="/page.js"></script>';
+
 /** A site with the page, on an origin of its own. */
 async function serveSite(): Promise<{ server: Server; origin: string }> {
-  const script = await readFile(join(import.meta.dirname, 'browser', 'page.js'));
+  const library = await readFile(createRequire(import.meta.url).resolve('grpc-web'), 'utf8');
+  const scripts: Readonly<Record<string, string>> = {
+    '/page.js': await readFile(join(import.meta.dirname, 'browser', 'page.js'), 'utf8'),
+    '/grpc-web.js': `globalThis.library = {};((exports) => {${library}\n})(globalThis.library);`,
+  };
   const server = createServer((request, response) => {
-    const isScript = request.url === '/page.js';
-    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
-    response.end(isScript ? script : '<!doctype html><title>site</title><script src="/page.js"></script>');
+    const script = scripts[request.url ?? ''];
+    response.setHeader('content-type', script === undefined ? 'text/html' : 'text/javascript');
+    response.end(script ?? PAGE);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
@@ -83,6 +91,7 @@ describe('browser', { skip: noChromium() }, () => {
       refusal: `invalid_argument: ${REFUSED}`,
     });
     assert.deepEqual(await flow('grpcWeb', proxy.url), { ...expected, refusal: `3: ${REFUSED}` });
+    assert.deepEqual(await flow('googlesClient', proxy.url), { ...expected, refusal: `3: ${REFUSED}` });
     await until('the end of the watches', async () => {
       const metrics = await (await fetch(`${etcd.first.metricsUrl}/metrics`)).text();
       return /^etcd_debugging_mvcc_watcher_total 0$/m.test(metrics);
@@ -94,6 +103,10 @@ describe('browser', { skip: noChromium() }, () => {
       await using proxy = await startProxy({ endpoints: etcd.endpoints, flags });
       await assert.rejects(flow('connectJson', proxy.url), /Failed to fetch/);
       await assert.rejects(flow('grpcWeb', proxy.url), /Failed to fetch/);
+      await assert.rejects(
+        flow('googlesClient', proxy.url),
+        /Http response at 400 or 500 level|status code: 0/,
+      );
     }
     // What the allowed page wrote, and nothing since.
     using client = new GrpcJs(etcd.first.address);
@@ -101,7 +114,7 @@ describe('browser', { skip: noChromium() }, () => {
     const { kvs } = await client.unary(KV.method.range, { key, rangeEnd });
     assert.deepEqual(
       kvs.map(({ version }) => version),
-      [2n, 2n],
+      [2n, 2n, 2n],
     );
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Clients from npm that know nothing of the proxy: `@grpc/grpc-js`, the `etcd3` package, and Connect's own clients
+ * Clients from npm that know nothing of the proxy: `@grpc/grpc-js`, `etcd3`, Google's `grpc-web`, and Connect's own clients
  * for Node.js and for browsers in each of their protocols.
  */
 import { after, before, describe, test } from 'node:test';
@@ -14,6 +14,7 @@ import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import * as connect from './npm/connect.ts';
 import * as etcd3 from './npm/etcd3.ts';
 import * as grpcJs from './npm/grpc-js-flows.ts';
+import * as grpcWeb from './npm/grpc-web.ts';
 import { needsProxy, startTarget, type Target } from './target.ts';
 
 /** Connect's transports, each with what it is called. */
@@ -70,6 +71,13 @@ describe('npm clients', () => {
     test('lock', () => etcd3.lock(target.address));
     test('election', () => etcd3.election(target.address));
     test('users', () => etcd3.users(target.address));
+  });
+
+  describe('grpc-web', { skip: needsProxy }, () => {
+    test('kv and errors, in the default form', () => grpcWeb.kv(target.url, undefined));
+    test('kv and errors, as text', () => grpcWeb.kv(target.url, 'text'));
+    test('kv and errors, binary', () => grpcWeb.kv(target.url, 'binary'));
+    test('watch', () => grpcWeb.watch(target.url));
   });
 
   describe('connect-node: gRPC', () => {

@@ -36,6 +36,9 @@ export class Recorder implements CallObserver {
   handled(method: Method, code: number): void {
     this.events.push(`handled ${method.name} ${code}`);
   }
+  malformedReply(method: Method): void {
+    this.events.push(`malformed ${method.name}`);
+  }
   fault(error: unknown): void {
     this.faults.push(error);
   }

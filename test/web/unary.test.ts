@@ -241,12 +241,16 @@ test('a fault of the program is INTERNAL without its text, and reported', async 
   }
 });
 
-test('a response that is no message is INTERNAL, and reported', async () => {
+test('a response that is no message is INTERNAL, and no fault of the program', async () => {
   await using door = await Door.open(withRange(() => Buffer.from([0x0a, 0x7f])));
   const response = await door.postJson(RANGE, '{}');
   assert.equal(response.status, 500);
-  assert.equal(door.observer.faults.length, 1);
-  assert.equal(door.observer.events.at(-1), 'handled Range 13');
+  assert.deepEqual(await response.json(), {
+    code: 'internal',
+    message: "etcd-connect-proxy: etcd's reply is no etcdserverpb.RangeResponse",
+  });
+  assert.deepEqual(door.observer.faults, []);
+  assert.deepEqual(door.observer.events.slice(-2), ['malformed Range', 'handled Range 13']);
 });
 
 test('a method without a handler is UNIMPLEMENTED', async () => {

@@ -1,6 +1,6 @@
 /**
- * A page's own etcd client, with nothing but what a browser has: Connect JSON and gRPC-Web by hand over fetch. The
- * test calls the two functions at the end.
+ * A page's own etcd client, with nothing but what a browser has: Connect JSON and gRPC-Web by hand over fetch, and Google's
+ * client, in its default form. The test calls the functions at the end.
  */
 
 const text = new TextDecoder();
@@ -145,4 +145,39 @@ async function grpcWeb(base, key) {
   return { got, watched, refusal: `${status}: ${decodeURIComponent(why)}` };
 }
 
-globalThis.flows = { connectJson, grpcWeb };
+async function googlesClient(base, key) {
+  const { GrpcWebClientBase, MethodDescriptor, MethodType } = globalThis.library;
+  const client = new GrpcWebClientBase({});
+  const same = (bytes) => bytes;
+  const method = (path, type) => new MethodDescriptor(path, type, Uint8Array, Uint8Array, same, same);
+  const unary = (name, request) => {
+    const path = `/etcdserverpb.KV/${name}`;
+    return client.unaryCall(base + path, request, {}, method(path, MethodType.UNARY));
+  };
+  const put = (value) => unary('Put', message({ 1: key, 2: value }));
+  await put('one');
+  const range = await unary('Range', message({ 1: key }));
+  const watched = await new Promise((resolve, reject) => {
+    const path = '/etcdconnect.v1.Browser/Watch';
+    const watch = method(path, MethodType.SERVER_STREAMING);
+    const stream = client.serverStreaming(base + path, message({ 1: key }), {}, watch);
+    const seen = [];
+    stream.on('error', reject);
+    stream.on('data', (reply) => {
+      if (field(reply, 3) === 1) {
+        seen.push('created');
+        put('two').catch(reject);
+      }
+      const event = field(reply, 11);
+      if (event === undefined) return;
+      seen.push(text.decode(field(field(event, 2), 5)));
+      stream.cancel();
+      resolve(seen);
+    });
+  });
+  const refusal = await unary('Range', new Uint8Array()).catch((error) => `${error.code}: ${error.message}`);
+  const got = text.decode(field(field(range, 2), 5));
+  return { got, watched, refusal };
+}
+
+globalThis.flows = { connectJson, grpcWeb, googlesClient };
