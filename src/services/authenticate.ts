@@ -4,6 +4,7 @@ import { Auth, AuthenticateRequestSchema, AuthenticateResponseSchema } from '#ge
 import type { Upstream } from '../rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
+import { Code, RpcError } from '../rpc/status.ts';
 import { methodOf } from './methods.ts';
 
 const AUTHENTICATE = methodOf(Auth.method.authenticate);
@@ -26,5 +27,18 @@ export async function authenticate(upstream: Upstream, { name, password }: User)
   const request = create(AuthenticateRequestSchema, { name, password });
   const call = new OwnCall(AUTHENTICATE, NO_METADATA, performance.now() + LIMIT_MS);
   const reply = await call.inTime(upstream.unary(toBinary(AuthenticateRequestSchema, request), call));
-  return new Metadata(['token', fromBinary(AuthenticateResponseSchema, reply).token]);
+  return new Metadata(['token', tokenIn(reply)]);
+}
+
+function tokenIn(reply: Uint8Array): string {
+  try {
+    return fromBinary(AuthenticateResponseSchema, reply).token;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // The cause might show parts of the token.
+    throw new RpcError(
+      Code.INTERNAL,
+      `etcd-connect-proxy: etcd's reply is no ${AuthenticateResponseSchema.typeName}`,
+    );
+  }
 }

@@ -181,13 +181,17 @@ function tag(field: number): number {
   return (field << 3) | WireType.LengthDelimited;
 }
 
-/** Whether a `WatchResponse` says that its watch is over. */
+/** Whether a `WatchResponse` says that its watch is over. What is none says nothing, and is for the client to see. */
 function isCanceled(message: Uint8Array): boolean {
   const reader = new BinaryReader(message);
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    if (field === CANCELED_FIELD && wireType === WireType.Varint) return reader.bool();
-    reader.skip(wireType, field);
+  try {
+    while (reader.pos < reader.len) {
+      const [field, wireType] = reader.tag();
+      if (field === CANCELED_FIELD && wireType === WireType.Varint) return reader.bool();
+      reader.skip(wireType, field);
+    }
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
   }
   return false;
 }

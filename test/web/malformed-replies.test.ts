@@ -11,6 +11,7 @@ import { Code, ConnectError, createClient, type Transport } from '@connectrpc/co
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { authenticate } from '../../src/services/authenticate.ts';
 import { ETCD_SERVICES } from '../../src/services/methods.ts';
 import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -89,6 +90,36 @@ describe('malformed replies of etcd', () => {
   after(async () => {
     await proxy?.stop();
     await etcd?.[Symbol.asyncDispose]();
+  });
+
+  test('are called so where a prefix cannot be loaded', async () => {
+    await using mirrored = await startProxy({ endpoints: [etcd.address], flags: ['--cache-prefix=a'] });
+    etcd.garbage = GARBAGE[0] as Uint8Array;
+    const line = await mirrored.process.waitForLine(/"prefix not in memory/, 20_000);
+    assert.match(line, /"reason":"etcd-connect-proxy: etcd's reply is malformed/);
+    assert.ok(!mirrored.process.stderr.includes('fault while serving'), mirrored.process.stderr);
+  });
+
+  test('are called so to the one who signs the proxy in', async () => {
+    const unary = async (): Promise<Uint8Array> => GARBAGE[0] as Uint8Array;
+    const upstream = { unary, stream: () => assert.fail() };
+    await assert.rejects(authenticate(upstream, { name: 'x', password: 'y' }), {
+      code: Code.Internal,
+      message: "etcd-connect-proxy: etcd's reply is no etcdserverpb.AuthenticateResponse",
+    });
+  });
+
+  test('of watches that are forwarded, too', async () => {
+    const flags = ['--watch-coalescing=off', '--read-coalescing=off'];
+    await using plain = await startProxy({ endpoints: [etcd.address], flags });
+    for (const garbage of GARBAGE) {
+      etcd.garbage = garbage;
+      const transport = createGrpcWebTransport({ baseUrl: plain.url, httpVersion: '1.1' });
+      const error = await call(transport, Browser.method.watch);
+      assert.equal(error?.code, Code.Internal, error?.message);
+      assert.equal(error.rawMessage, "etcd-connect-proxy: etcd's reply is no etcdserverpb.WatchResponse");
+    }
+    assert.ok(!plain.process.stderr.includes('fault while serving'), plain.process.stderr);
   });
 
   const malformed = (): Promise<number> => metric(proxy.url, 'etcd_proxy_malformed_replies_total');

@@ -1,7 +1,15 @@
 /** Reads protobuf fields in place, for messages of which only some bytes matter. */
+import { Code, RpcError } from '../../rpc/status.ts';
 
-/** Tells of bytes that are no message; the caller decides what that means. */
-export class MalformedMessage extends Error {}
+/**
+ * Tells of bytes that are no message; the caller decides what that means. Who reads requests catches it, so whoever else
+ * it reaches has read a reply of etcd.
+ */
+export class MalformedMessage extends RpcError {
+  constructor(what: string) {
+    super(Code.INTERNAL, `etcd-connect-proxy: etcd's reply is malformed (${what})`);
+  }
+}
 
 /** A position in an encoded message. */
 export class Scanner {
