@@ -12,7 +12,7 @@ import { metric } from '../support/metrics.ts';
 import { takePort } from '../support/ports.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
-import { startSecureEtcd, toEtcd, usual } from '../tls/support.ts';
+import { startSecureEtcd, toEtcd, until, usual } from '../tls/support.ts';
 
 const QUERIES = [
   '',
@@ -167,6 +167,22 @@ test('an etcd whose client port has no pages: the read, and the own families', {
   const families = familiesOf(await get(proxy.url, '/metrics'));
   assert.ok(families.has('etcd_proxy_http2_connections') && !families.has('etcd_server_has_leader'));
   assert.equal(await metric(proxy.url, 'etcd_proxy_etcd_pages_total{result="unreachable"}'), 2);
+});
+
+test('after a fail-over the pages are those of the etcd then in use', async () => {
+  await using etcd = await startEtcd({ members: 3 });
+  await using proxy = await startProxy({ endpoints: etcd.endpoints });
+  const server = async (url: string): Promise<string | undefined> =>
+    /^etcd_server_id\{server_id="(\w+)"\} 1$/m.exec((await get(url, '/metrics')).body)?.[1];
+  const ids = await Promise.all(etcd.urls.map(server));
+  await until(async () => (await server(proxy.url)) !== undefined, 'a page of etcd');
+  const first = await server(proxy.url);
+  await etcd.member(ids.indexOf(first)).kill();
+  await until(async () => {
+    const now = await server(proxy.url);
+    return now !== undefined && now !== first && ids.includes(now);
+  }, 'the page of another member');
+  await until(async () => (await get(proxy.url, '/health')).status === 200, 'health');
 });
 
 test('an etcd that answers nothing is not healthy after a second', async () => {

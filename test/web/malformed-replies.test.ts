@@ -116,7 +116,7 @@ describe('malformed replies of etcd', () => {
       etcd.garbage = garbage;
       const transport = createGrpcWebTransport({ baseUrl: plain.url, httpVersion: '1.1' });
       const error = await call(transport, Browser.method.watch);
-      assert.equal(error?.code, Code.Internal, error?.message);
+      assert.equal(error?.code, Code.Internal, error?.message ?? 'no error');
       assert.equal(error.rawMessage, "etcd-connect-proxy: etcd's reply is no etcdserverpb.WatchResponse");
     }
     assert.ok(!plain.process.stderr.includes('fault while serving'), plain.process.stderr);
