@@ -3,15 +3,20 @@
  * etcd compares bytes, and they are ready to be looked up in maps.
  */
 
+import { hash } from 'node:crypto';
+
 /** Above every key: no byte is larger than 255. */
 const NO_END = '\u0100';
+
+/** Longer ranges go by a digest: as keys of tables they would be in memory once more, with two bytes for each of theirs. */
+const MAX_ID_LENGTH = 1024;
 
 /** A set of neighbouring keys, `start` included, `end` excluded. */
 export class KeyRange {
   readonly start: string;
   /** Whether the range is one key. */
   readonly exact: boolean;
-  /** Equal for equal ranges only. */
+  /** Equal for equal ranges only, and never long. */
   readonly id: string;
   /** `range_end` as requests write it. */
   readonly rangeEnd: string;
@@ -24,8 +29,14 @@ export class KeyRange {
     this.start = key === '' ? '\0' : key;
     this.rangeEnd = rangeEnd;
     this.exact = rangeEnd === '' || rangeEnd === `${this.start}\0`;
+    if (this.bytes > MAX_ID_LENGTH) this.id = digestOf(this.start, this.exact ? '' : rangeEnd);
     // No key has the character between the two.
-    this.id = this.exact ? this.start : `${this.start}${NO_END}${this.end}`;
+    else this.id = this.exact ? this.start : `${this.start}${NO_END}${this.end}`;
+  }
+
+  /** What its keys take, in bytes; the same for equal ranges. */
+  get bytes(): number {
+    return this.exact ? this.start.length : this.start.length + this.rangeEnd.length;
   }
 
   /** The first key behind the range. */
@@ -49,4 +60,9 @@ export class KeyRange {
     if (other.exact) return this.contains(other.start);
     return this.start <= other.start && this.end >= other.end;
   }
+}
+
+/** No short id begins like this, since no key has the character; and none is found for two ranges (SHA-256). */
+function digestOf(start: string, rangeEnd: string): string {
+  return NO_END + hash('sha256', Buffer.from(`${start.length} ${start}${rangeEnd}`, 'latin1'), 'base64');
 }

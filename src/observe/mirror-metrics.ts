@@ -38,6 +38,12 @@ export function exposeMirrors(registry: Registry, mirrors: Mirrors, seen: SeenRe
   const { stats, all } = mirrors;
   for (const [name, help, value] of COUNTERS)
     exposeCounter(registry, `etcd_proxy_mirror_${name}_total`, help, () => value(stats));
+  exposeCounter(
+    registry,
+    'etcd_proxy_mirror_probes_forgotten_total',
+    'Permissions to read that were forgotten because the memory for them was full.',
+    () => mirrors.probes.forgotten,
+  );
   const forwarded = 'Reads inside a prefix held in memory that were forwarded, by the reason.';
   exposeCounts(registry, 'etcd_proxy_mirror_fallbacks_total', forwarded, 'reason', () => stats.fallBacks);
   for (const [name, help, value] of GAUGES)

@@ -6,7 +6,7 @@ import type { Registry } from '@prometheus-io/client';
 import type { SeenRevision } from '../coalesce/seen-revision.ts';
 import type { Feed } from '../coalesce/watch/feed.ts';
 import type { WatchHub } from '../coalesce/watch/hub.ts';
-import { exposeCounter, exposeGauge } from './readings.ts';
+import { exposeCounter, exposeCounts, exposeGauge } from './readings.ts';
 
 type Reading = readonly [name: string, help: string, value: (hub: WatchHub) => number];
 
@@ -27,6 +27,11 @@ const GAUGES: readonly Reading[] = [
     'etcd_proxy_watch_history_bytes',
     'Memory held by events that watchers may still need.',
     ({ budget }) => budget.bytes,
+  ],
+  [
+    'etcd_proxy_watch_long_key_bytes',
+    'Memory held by keys of more than a kilobyte that clients watch or want to.',
+    ({ longKeys }) => longKeys.bytes,
   ],
   [
     'etcd_proxy_watch_applied_revision',
@@ -84,6 +89,11 @@ export function exposeWatches(registry: Registry, hub: WatchHub, seen: SeenRevis
     () => lag(hub, seen.revision),
   );
   for (const [name, help, value] of COUNTERS) exposeCounter(registry, name, help, () => value(hub));
+  const limitsHelp = 'Times that a bound on what clients name was reached, by the bound.';
+  exposeCounts(registry, 'etcd_proxy_watch_limits_total', limitsHelp, 'limit', () => [
+    ...Object.entries(hub.stats.limits),
+    ['ranges', hub.ranges.forgotten],
+  ]);
 }
 
 /** Watchers that cost etcd nothing: of each feed all but one. */

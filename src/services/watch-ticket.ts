@@ -6,6 +6,7 @@ import type { IdentityFeeds } from '../coalesce/watch/identity-feeds.ts';
 import type { WatchRequest } from '../coalesce/watch/requests.ts';
 import { type Header, NO_HEADER, type WatchResponse } from '../coalesce/watch/response.ts';
 import type { Asker, ProbeResult } from '../coalesce/watch/revision-probe.ts';
+import type { TurnTaker } from '../coalesce/watch/turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from '../coalesce/watch/upstream-watch.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 
@@ -17,6 +18,9 @@ export type Answer =
 
 const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, doubtful: false };
 
+/** Why the proxy itself refuses a watch. */
+const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
+
 /** The stream that a request came on. */
 export interface TicketOwner {
   readonly feeds: IdentityFeeds;
@@ -24,7 +28,7 @@ export interface TicketOwner {
   settled(): void;
 }
 
-export class Ticket implements UpstreamWatchOwner, Asker {
+export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   readonly request: WatchRequest;
   /** Whether {@link answer} is there. */
   ready = false;
@@ -33,6 +37,8 @@ export class Ticket implements UpstreamWatchOwner, Asker {
   readonly #owner: TicketOwner;
   #watch: UpstreamWatch | undefined;
   #over = false;
+  /** There is room for its keys, and for those of the watch that it becomes. */
+  #hasRoom = false;
 
   constructor(owner: TicketOwner, request: WatchRequest) {
     this.#owner = owner;
@@ -45,6 +51,13 @@ export class Ticket implements UpstreamWatchOwner, Asker {
     const { feeds } = this.#owner;
     if (request.kind === 'create') {
       const { range, start, options } = request;
+      this.#hasRoom = feeds.longKeys.take(range);
+      if (!this.#hasRoom) {
+        feeds.stats.limits.long_keys++;
+        this.answer = { kind: 'refused', header: NO_HEADER, reason: TOO_LONG };
+        this.ready = true;
+        return;
+      }
       // Releases of etcd differ in what they make of a negative revision.
       if (range.empty || start < 0) this.#relay();
       else {
@@ -57,10 +70,15 @@ export class Ticket implements UpstreamWatchOwner, Asker {
     else this.ready = true;
   }
 
-  /** Nobody waits any more. */
+  /** No watch comes of it. */
   cancel(): void {
+    const { request } = this;
+    const { relays, longKeys } = this.#owner.feeds;
     this.#over = true;
     this.#watch?.cancel();
+    relays.leave(this);
+    if (this.#hasRoom && request.kind === 'create') longKeys.release(request.range);
+    this.#hasRoom = false;
   }
 
   onResponse({ header, canceled, compactRevision, cancelReason }: WatchResponse): void {
@@ -89,8 +107,14 @@ export class Ticket implements UpstreamWatchOwner, Asker {
     else this.#settle({ kind: 'failed', header: NO_HEADER, error: result.error });
   }
 
-  /** Has etcd refuse the watch itself. */
+  /** Has etcd refuse the watch itself, when it is its turn. */
   #relay(): void {
+    const { relays, stats } = this.#owner.feeds;
+    if (relays.take(this)) this.onTurn();
+    else stats.limits.relays++;
+  }
+
+  onTurn(): void {
     if (this.request.kind !== 'create') return;
     const { range, start, options } = this.request;
     this.#watch = this.#owner.feeds.openWatch({ range, start, prevKv: options.prevKv }, this);
@@ -99,6 +123,7 @@ export class Ticket implements UpstreamWatchOwner, Asker {
   #settle(answer: Answer): void {
     if (this.#over) return;
     this.#over = true;
+    this.#owner.feeds.relays.leave(this);
     this.answer = answer;
     this.ready = true;
     this.#owner.settled();

@@ -107,7 +107,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
       this.#paused = true;
       this.#client.pause();
     }
-    if (request.kind === 'progress') this.#advance();
+    if (ticket.ready) this.#advance();
   }
 
   /** Whether there is nothing on the stream yet, so that all of it can be left to etcd. */
@@ -180,7 +180,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
       const ticket = this.#line[0];
       if (ticket === undefined || !ticket.ready) break;
       this.#line.shift();
-      this.#serve(ticket);
+      if (!this.#serve(ticket)) ticket.cancel();
     }
     if (this.#paused && this.#line.length < MAX_WAITING / 2) {
       this.#paused = false;
@@ -188,23 +188,26 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     }
   }
 
-  #serve({ request, answer }: Ticket): void {
+  /** @returns whether a watch comes of it */
+  #serve({ request, answer }: Ticket): boolean {
+    if (request.kind === 'create' && answer.kind !== 'failed') return this.#create(request, answer);
     if (answer.kind === 'failed') this.fail(answer.error.code, answer.error.message);
     else if (request.kind === 'progress') this.#progress.request();
     else if (request.kind === 'cancel') this.#cancel(request.id, answer);
-    else if (request.kind === 'create') this.#create(request, answer);
+    return false;
   }
 
-  #create(request: WatchRequest & { kind: 'create' }, answer: Answer): void {
+  /** @returns whether there is a watch now */
+  #create(request: WatchRequest & { kind: 'create' }, answer: Answer): boolean {
     const { header } = answer;
     if (answer.kind === 'refused') {
       this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: answer.reason });
-      return;
+      return false;
     }
     const id = request.id === 0n ? this.#freeId() : request.id;
     if (this.watchers.has(id)) {
       this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: DUPLICATE_ID });
-      return;
+      return false;
     }
     const next = request.start === 0 ? header.revision + 1 : request.start;
     const { range, options } = request;
@@ -213,6 +216,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#hub.stats.watchers++;
     this.#reply({ header, id, created: true });
     this.feeds.place(watcher, header, answer.kind === 'ok' && answer.doubtful && request.start !== 0);
+    return true;
   }
 
   /** The least number from the last one on that no watch has. */
@@ -236,6 +240,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     if (this.watchers.get(watcher.id) !== watcher) return;
     this.watchers.delete(watcher.id);
     this.#hub.stats.watchers--;
+    this.#hub.longKeys.release(watcher.range);
     if (this.#lagging.delete(watcher)) this.#hub.stats.lagging--;
     this.feeds.remove(watcher);
   }

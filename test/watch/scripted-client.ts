@@ -2,7 +2,7 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { WatchRequestSchema, type WatchResponse, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import type { ServerStream, ServerStreamListener, StreamHandler } from '../../src/rpc/contract.ts';
-import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { type Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import type { Status } from '../../src/rpc/status.ts';
 import { WATCH_METHODS } from '../../src/services/watch.ts';
@@ -17,12 +17,16 @@ export class ScriptedClient implements ServerStream {
   paused = false;
   #room = Number.POSITIVE_INFINITY;
 
-  constructor(service: StreamHandler) {
-    service(this, new OwnCall(WATCH_METHODS.watch, NO_METADATA, Number.POSITIVE_INFINITY));
+  constructor(service: StreamHandler, metadata: Metadata = NO_METADATA) {
+    service(this, new OwnCall(WATCH_METHODS.watch, metadata, Number.POSITIVE_INFINITY));
   }
 
   watch(value: Create): void {
     this.#say({ requestUnion: { case: 'createRequest', value } });
+  }
+
+  cancel(watchId: bigint): void {
+    this.#say({ requestUnion: { case: 'cancelRequest', value: { watchId } } });
   }
 
   progress(): void {

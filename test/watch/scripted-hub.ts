@@ -6,6 +6,7 @@ import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import { WatchHub, type WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
 import type { StreamHandler } from '../../src/rpc/contract.ts';
+import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { WATCH_METHODS, watchService } from '../../src/services/watch.ts';
 import { b, type Create } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
@@ -40,9 +41,9 @@ export class ScriptedHub implements Disposable {
     this.service = watchService(this.hub, this.upstream, this.seen);
   }
 
-  /** A client's stream. */
-  client(): ScriptedClient {
-    return new ScriptedClient(this.service);
+  /** A client's stream. @param fields its metadata */
+  client(fields: readonly string[] = []): ScriptedClient {
+    return new ScriptedClient(this.service, fields.length === 0 ? NO_METADATA : new Metadata(fields));
   }
 
   /** A client with a watch, which has been told that it exists. */

@@ -6,13 +6,17 @@
  */
 import type { Metadata } from '../../rpc/metadata.ts';
 import { RpcError } from '../../rpc/status.ts';
+import { BoundedTable, type TableBounds } from '../bounded-table.ts';
 import { KeyRange } from '../key-range.ts';
 import { PERMISSION_MS } from '../permission.ts';
 import type { Identity } from '../watch/identity.ts';
 import { type Asker, isRefusal, type Read, RevisionProbe } from '../watch/revision-probe.ts';
 
-/** Identities and ranges that are kept; a probe that is busy goes on when it is forgotten. */
-const MAX_PROBES = 1000;
+/** Identities and ranges that are kept, as long as etcd does not refuse them; a busy probe goes on when it is forgotten. */
+const PROBES: TableBounds = { entries: 1000, bytes: 16 << 20 };
+
+/** What one costs beside its key, its metadata and their encoded form, and its range. Bytes. */
+const PROBE_BYTES = 600;
 
 /** Sends an encoded RangeRequest with a client's metadata. */
 export type ReadAs = (metadata: Metadata, request: Uint8Array) => Promise<Uint8Array>;
@@ -42,10 +46,13 @@ export interface Probes {
 class ReadProbe implements Probe {
   readonly #linearizable: RevisionProbe;
   readonly #serializable: RevisionProbe;
+  readonly #refused: () => void;
   /** When the latest question that etcd answered was sent, in milliseconds of `performance.now()`. */
   #allowedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(read: Read, key: string, rangeEnd: string) {
+  /** @param refused is told that etcd refuses the client */
+  constructor(read: Read, key: string, rangeEnd: string, refused: () => void) {
+    this.#refused = refused;
     const noted: Read = (request) => this.#note(read, request);
     this.#linearizable = new RevisionProbe(noted, key, rangeEnd, true);
     this.#serializable = new RevisionProbe(noted, key, rangeEnd);
@@ -70,7 +77,10 @@ class ReadProbe implements Probe {
       this.#allowedAt = Math.max(this.#allowedAt, sent);
       return reply;
     } catch (error) {
-      if (isRefusal(RpcError.from(error))) this.#allowedAt = Number.NEGATIVE_INFINITY;
+      if (isRefusal(RpcError.from(error))) {
+        this.#allowedAt = Number.NEGATIVE_INFINITY;
+        this.#refused();
+      }
       throw error;
     }
   }
@@ -78,10 +88,20 @@ class ReadProbe implements Probe {
 
 export class ReadProbes implements Probes {
   readonly #read: ReadAs;
-  readonly #probes = new Map<string, ReadProbe>();
+  readonly #probes = new BoundedTable<ReadProbe>(PROBES);
 
   constructor(read: ReadAs) {
     this.#read = read;
+  }
+
+  /** Memory of those that are kept, in bytes. */
+  get bytes(): number {
+    return this.#probes.bytes;
+  }
+
+  /** Those that had to go for others. */
+  get forgotten(): number {
+    return this.#probes.forgotten;
   }
 
   of(identity: Identity, { start, rangeEnd }: ReadRange): ReadProbe {
@@ -90,9 +110,10 @@ export class ReadProbes implements Probes {
     let probe = this.#probes.get(key);
     if (probe === undefined) {
       const read: Read = (request) => this.#read(identity.metadata, request);
-      probe = new ReadProbe(read, range?.start ?? '\0', range?.rangeEnd ?? '');
-      this.#probes.set(key, probe);
-      if (this.#probes.size > MAX_PROBES) this.#probes.delete(this.#probes.keys().next().value as string);
+      const refused = () => this.#probes.delete(key);
+      probe = new ReadProbe(read, range?.start ?? '\0', range?.rangeEnd ?? '', refused);
+      const bytes = PROBE_BYTES + 2 * key.length + 2 * identity.bytes + (range?.bytes ?? 0);
+      this.#probes.add(key, probe, bytes);
     }
     return probe;
   }

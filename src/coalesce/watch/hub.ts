@@ -19,8 +19,9 @@
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others behind
  *       Subscribers         what lives on it and is no client's watcher; SyncPoint: from where on that misses nothing
  *       ProgressQuestions   asks etcd how far it is
- *     Lingering           feeds that nobody uses now
  *     LeaderDetector      tells clients that want a leader when it is lost
+ *   Lingering           feeds that nobody uses now
+ *   KeyRanges, LongKeys what clients name: in memory once, and within bounds
  *
  * The streams of clients are in `services/watch.ts`.
  */
@@ -33,6 +34,8 @@ import { FragmentLimit } from './fragments.ts';
 import { HistoryBudget } from './history.ts';
 import type { Identity } from './identity.ts';
 import { IdentityFeeds } from './identity-feeds.ts';
+import { Lingering } from './lingering.ts';
+import { LongKeys } from './long-keys.ts';
 import { ProgressInterval } from './progress-interval.ts';
 import { WatchStats } from './stats.ts';
 import { Turns } from './turns.ts';
@@ -53,6 +56,10 @@ export interface WatchHubOptions {
 const CATCH_UPS_AT_ONCE = 32;
 const CATCH_UP_TURN_MS = 1000;
 
+/** The same for watches that are put to etcd only to be refused. */
+const RELAYS_AT_ONCE = 64;
+const RELAY_TURN_MS = 5000;
+
 /** How long one call of the hub's own may take, in milliseconds. */
 const CALL_MS = 5000;
 
@@ -64,6 +71,9 @@ export class WatchHub {
   readonly budget: HistoryBudget;
   readonly interval: ProgressInterval;
   readonly turns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
+  readonly relays = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
+  readonly longKeys = new LongKeys();
+  readonly lingering: Lingering;
   readonly #identities = new Map<string, IdentityFeeds>();
 
   constructor(options: WatchHubOptions) {
@@ -71,6 +81,7 @@ export class WatchHub {
     this.budget = new HistoryBudget(options.historyBytes);
     this.interval = new ProgressInterval((now, ms) => this.#tick(now, ms));
     this.interval.start();
+    this.lingering = new Lingering(options.linger, () => this.stats.limits.lingering++);
   }
 
   /** The feeds of an identity. */

@@ -15,7 +15,7 @@ import type { HistoryBudget } from './history.ts';
 import type { WatchHub } from './hub.ts';
 import type { Identity } from './identity.ts';
 import { LeaderDetector } from './leader-detector.ts';
-import { Lingering } from './lingering.ts';
+import type { LongKeys } from './long-keys.ts';
 import type { ProgressInterval } from './progress-interval.ts';
 import { type Header, NO_HEADER } from './response.ts';
 import type { Asker } from './revision-probe.ts';
@@ -30,6 +30,10 @@ import type { Watcher, WatchSink } from './watcher.ts';
 /** Catch-ups for watchers whose clients did not keep up; one more ends its stream. */
 const MAX_LAGGING_CATCH_UPS = 64;
 
+/** Copies of a token that an identity holds, as it is and encoded, and of keys that a feed does. */
+const TOKEN_COPIES = 3;
+const RANGE_COPIES = 2;
+
 export class IdentityFeeds implements FeedContext {
   readonly identity: Identity;
   readonly budget: HistoryBudget;
@@ -38,6 +42,9 @@ export class IdentityFeeds implements FeedContext {
   readonly fragments: FragmentLimit;
   readonly interval: ProgressInterval;
   readonly turns: Turns;
+  /** Those of watches that etcd is to refuse. */
+  readonly relays: Turns;
+  readonly longKeys: LongKeys;
   readonly versions: Versions;
   readonly #streams = new Set<WatchSink>();
   readonly #leader: LeaderDetector;
@@ -46,7 +53,7 @@ export class IdentityFeeds implements FeedContext {
   readonly #feeds = new Set<Feed>();
   readonly #table = new FeedTable();
   readonly #probes: RevisionProbes;
-  readonly #lingering: Lingering;
+  readonly #closeFeed = (feed: Feed): void => this.#close(feed);
 
   constructor(hub: WatchHub, identity: Identity) {
     this.#hub = hub;
@@ -57,7 +64,8 @@ export class IdentityFeeds implements FeedContext {
     this.fragments = hub.fragments;
     this.interval = hub.interval;
     this.turns = hub.turns;
-    this.#lingering = new Lingering(hub.options.linger, (feed) => this.#close(feed));
+    this.relays = hub.relays;
+    this.longKeys = hub.longKeys;
     const { upstream, methods } = hub.options;
     this.#leader = new LeaderDetector((listener) =>
       upstream.stream(new OwnCall(methods.watch, identity.metadata, Number.POSITIVE_INFINITY), listener),
@@ -179,7 +187,7 @@ export class IdentityFeeds implements FeedContext {
     }
     if (feed === undefined && start) feed = this.#start(range, prevKv, next, undefined, false);
     if (feed === undefined) return undefined;
-    this.#lingering.used(feed);
+    this.used(feed);
     return feed.subscribers.add(range, next, subscriber);
   }
 
@@ -202,11 +210,13 @@ export class IdentityFeeds implements FeedContext {
   }
 
   used(feed: Feed): void {
-    this.#lingering.used(feed);
+    this.#hub.lingering.used(feed);
   }
 
   unused(feed: Feed): void {
-    if (this.#feeds.has(feed)) this.#lingering.unused(feed);
+    if (!this.#feeds.has(feed)) return;
+    const bytes = RANGE_COPIES * feed.range.bytes + TOKEN_COPIES * this.identity.bytes;
+    this.#hub.lingering.unused(feed, bytes, this.#closeFeed);
   }
 
   /** Ends every feed. */

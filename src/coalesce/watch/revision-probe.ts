@@ -37,6 +37,8 @@ const PATIENCE_MS = 5000;
 const COMPACTED = 'required revision has been compacted';
 
 export class RevisionProbe {
+  /** Is called when nobody waits any more. */
+  onIdle: () => void = () => {};
   readonly #read: Read;
   readonly #key: string;
   readonly #rangeEnd: string;
@@ -74,6 +76,7 @@ export class RevisionProbe {
       for (const asker of askers) tell(asker, result);
     }
     this.#busy = false;
+    this.onIdle();
   }
 
   async #probe(start: number): Promise<ProbeResult> {

@@ -1,6 +1,9 @@
 /** What the hub counts, as plain numbers; the metrics read them when somebody scrapes. */
 import type { Batch } from './batch.ts';
 
+/** A bound of the hub's that was reached. */
+export type WatchLimit = 'lingering' | 'long_keys' | 'relays';
+
 export class WatchStats {
   /** Watchers of clients. */
   watchers = 0;
@@ -26,6 +29,7 @@ export class WatchStats {
   resumes = 0;
   /** Streams ended because their watchers lagged too far behind. */
   evicted = 0;
+  readonly limits: Record<WatchLimit, number> = { lingering: 0, long_keys: 0, relays: 0 };
 
   /** etcd sent so many events; the batches hold those that were new. */
   received(count: number, batches: readonly Batch[]): void {

@@ -1,0 +1,133 @@
+/** What clients may name in watches, in all: long keys, long tokens, and watches that etcd refuses. */
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import type { WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
+import { b } from '../support/watch-client.ts';
+import type { ScriptedClient } from '../watch/scripted-client.ts';
+import { asked, KIB, MIB, ScriptedHub, until } from '../watch/scripted-hub.ts';
+
+let at: ScriptedHub;
+
+function start(limits: Partial<WatchHubOptions> = {}): void {
+  at = new ScriptedHub(limits);
+}
+
+afterEach(() => at[Symbol.dispose]());
+
+const longKey = (name: string, i: number): Uint8Array => b(`${name}${i}/`.padEnd(400 * KIB, 'k'));
+
+/** The latest reply of a client, once there are so many. */
+async function reply(client: ScriptedClient, count: number) {
+  await until(() => client.responses.length >= count, `reply ${count}`);
+  return client.responses[count - 1] as (typeof client.responses)[number];
+}
+
+describe('long keys', () => {
+  test('that are watched take a bounded number of bytes, and short ones go on', async () => {
+    start();
+    const client = at.client();
+    let granted = 0;
+    for (let i = 0; i < 200; i++) {
+      client.watch({ key: longKey('a', i), watchId: BigInt(i + 1) });
+      const { created, canceled, cancelReason, watchId } = await reply(client, i + 1);
+      assert.ok(created && at.hub.longKeys.bytes <= 64 * MIB);
+      if (canceled)
+        assert.deepEqual([watchId, /too many bytes of long keys/.test(cancelReason)], [-1n, true]);
+      else granted++;
+    }
+    assert.equal(granted, Math.floor((64 * MIB) / (400 * KIB)));
+    assert.equal(at.hub.stats.limits.long_keys, 200 - granted);
+    // Both forms of one key are the same range.
+    client.watch({ key: longKey('a', 0), rangeEnd: b('z') });
+    assert.equal((await reply(client, 201)).canceled, true);
+    client.watch({ key: b('short'), rangeEnd: b('shorter') });
+    assert.equal((await reply(client, 202)).canceled, false);
+    client.cancel(1n);
+    assert.equal((await reply(client, 203)).canceled, true);
+    client.watch({ key: longKey('b', 1) });
+    assert.equal((await reply(client, 204)).canceled, false, 'there is room again');
+    client.leave();
+    assert.equal(at.hub.longKeys.bytes, 0);
+  });
+
+  test('leave nothing behind where no watch comes of them', async () => {
+    start();
+    const client = at.client();
+    client.watch({ key: b('first'), watchId: 7n });
+    await reply(client, 1);
+    // A number that is taken.
+    client.watch({ key: longKey('a', 1), watchId: 7n });
+    assert.equal((await reply(client, 2)).canceled, true);
+    assert.equal(at.hub.longKeys.bytes, 0);
+    // An empty range, which etcd refuses.
+    client.watch({ key: longKey('b', 2), rangeEnd: longKey('a', 2) });
+    assert.ok(at.hub.longKeys.bytes > 800 * 1000);
+    await until(() => at.upstream.streams.length === 2, 'the watch that etcd is to refuse');
+    at.upstream.streams[1]?.say(1, { created: true, canceled: true, cancelReason: 'etcd: no' });
+    assert.equal((await reply(client, 3)).cancelReason, 'etcd: no');
+    assert.equal(at.hub.longKeys.bytes, 0);
+    // Clients that leave while etcd is asked.
+    for (let i = 0; i < 3; i++) {
+      const another = at.client();
+      another.watch({ key: longKey('c', i) });
+      another.watch({ key: longKey('b', i), rangeEnd: longKey('a', i) });
+      another.leave();
+    }
+    assert.equal(at.hub.longKeys.bytes, 0);
+  });
+});
+
+describe('watches that etcd is to refuse', () => {
+  test('are put to it a few at a time', async () => {
+    start();
+    const clients = Array.from({ length: 200 }, () => at.client());
+    for (const [i, client] of clients.entries()) client.watch({ key: b(`b${i}`), rangeEnd: b('a') });
+    assert.equal(at.upstream.streams.length, 64);
+    assert.equal(at.hub.stats.limits.relays, 136);
+    // Those that leave do not take a turn.
+    for (const client of clients.slice(100, 110)) client.leave();
+    clients[0]?.leave();
+    assert.equal(at.upstream.streams.length, 65, 'the next one is at it');
+    for (let i = 1; i < 190; i++)
+      at.upstream.streams[i]?.say(1, { created: true, canceled: true, cancelReason: 'etcd: no' });
+    assert.equal(at.upstream.streams.length, 190);
+    const told = clients.filter(({ responses }) => responses[0]?.cancelReason === 'etcd: no');
+    assert.equal(told.length, 189);
+    assert.ok(!at.upstream.streams.some((stream) => asked(stream).key === 'b105'));
+  });
+});
+
+describe('feeds that nobody uses', () => {
+  const MINUTE = 60_000;
+
+  test('are few in all, whoever they were for', async () => {
+    start({ linger: MINUTE });
+    for (let i = 0; i < 1500; i++) {
+      const client = at.client(['token', `${i % 300}`]);
+      client.watch({ key: b(`${i}`) });
+      await reply(client, 1);
+      client.leave();
+    }
+    assert.deepEqual([at.hub.lingering.size, at.hub.stats.feeds], [1000, 1000]);
+    assert.equal(at.hub.stats.limits.lingering, 500);
+  });
+
+  test('hold a bounded number of bytes of keys and tokens', async () => {
+    start({ linger: MINUTE });
+    for (let i = 0; i < 150; i++) {
+      const client = at.client(['token', `${i}`.padEnd(200 * KIB, 't')]);
+      client.watch({ key: i % 2 === 0 ? b(`${i}`) : longKey('k', i) });
+      assert.equal((await reply(client, 1)).canceled, false);
+      client.leave();
+      assert.ok(at.hub.lingering.bytes <= 16 * MIB, `${at.hub.lingering.bytes}`);
+    }
+    assert.ok(at.hub.lingering.size > 5 && at.hub.lingering.size < 30);
+    assert.equal(at.hub.stats.feeds, at.hub.lingering.size);
+    // One that is used again does not count.
+    const before = at.hub.lingering.size;
+    const again = at.client(['token', '149'.padEnd(200 * KIB, 't')]);
+    again.watch({ key: longKey('k', 149) });
+    await reply(again, 1);
+    assert.equal(at.hub.lingering.size, before - 1);
+  });
+});
