@@ -10,6 +10,7 @@ import { RawGrpcClient } from '../test/support/raw-grpc.ts';
 import { put } from '../test/support/watch-client.ts';
 import { type Contestant, startContestants } from './support/contestants.ts';
 import { cpuSeconds } from './support/cpu.ts';
+import { GRPC_ATTACKS, MIRRORED } from './support/grpc-attacks.ts';
 import { mib, peakOf, residentBytes } from './support/memory.ts';
 import { writeSection } from './support/report.ts';
 import { type Pace, Victim } from './support/victim.ts';
@@ -80,13 +81,14 @@ const table = [
   '| attack | server | p50 / p99 ms before | p50 / p99 ms during | cores used | RSS MiB before → most → after | cut off |',
   '| --- | --- | --- | --- | --- | --- | --- |',
 ];
-await using contestants = await startContestants();
+await using contestants = await startContestants(undefined, [`--cache-prefix=${MIRRORED}`]);
 const direct = new RawGrpcClient(contestants.etcd.address);
 await put(direct, 'bench/key', 'v'.repeat(260));
 direct.close();
 const wanted = (process.env.BENCH_ONLY ?? '').split(',');
 const nothing: Pick<Attack, 'name' | 'connections' | 'stallMs'> = { name: 'nothing' };
-const works = [nothing, ...ATTACKS, ...IMPATIENT].filter(({ name }) =>
+const calls = GRPC_ATTACKS.map(({ name }): typeof nothing => ({ name }));
+const works = [nothing, ...ATTACKS, ...calls, ...IMPATIENT].filter(({ name }) =>
   wanted.some((part) => name.includes(part)),
 );
 const runs = works.flatMap(({ name, connections = CONNECTIONS, stallMs = 0 }) => {

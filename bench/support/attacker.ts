@@ -5,6 +5,7 @@
  */
 import { Attacker } from '../../test/http2/support/attacker.ts';
 import { attackNamed } from '../../test/http2/support/attacks.ts';
+import { attackForever, grpcAttackNamed } from './grpc-attacks.ts';
 
 const [port, name, connections, returnMs] = process.argv.slice(2) as [string, string, string, string];
 
@@ -15,14 +16,20 @@ function spin(): void {
 }
 
 let attacker: Attacker | undefined;
+let cut = 0;
+const attack = grpcAttackNamed(name);
 if (name === 'nothing') spin();
+else if (attack !== undefined)
+  attackForever(attack, `127.0.0.1:${port}`, Number(connections), () => {
+    cut++;
+  });
 else {
   const forever = Number.POSITIVE_INFINITY;
   attacker = new Attacker(Number(port), attackNamed(name), Number(connections), forever, Number(returnMs));
 }
 
 process.stdin.on('end', () => {
-  process.stdout.write(`cut ${attacker?.cut ?? 0}\n`);
+  process.stdout.write(`cut ${attacker?.cut ?? cut}\n`);
   process.exit();
 });
 process.stdin.resume();

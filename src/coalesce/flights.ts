@@ -51,8 +51,9 @@ export class Flights implements LaneOwner, ReadLayer {
 
   /** Answers a read, with others like it where there are any. The request must not change afterwards. */
   read(request: Uint8Array, call: Call): Promise<Uint8Array> {
-    const identity = identityOf(call.metadata);
-    if (identity.length + request.length > this.#limits.maxKeyBytes)
+    const { maxKeyBytes } = this.#limits;
+    const identity = identityOf(call.metadata, maxKeyBytes);
+    if (identity === undefined || identity.length + request.length > maxKeyBytes)
       return this.#alone('key_bytes', request, call);
     const anonymous = identity === ANONYMOUS;
     const key = anonymous ? latin1(request) : identity + latin1(request);

@@ -11,13 +11,17 @@ export const ANONYMOUS = '[]';
 const known = new WeakMap<Metadata, string>();
 
 /**
- * A text that is the same for equal metadata and for nothing else. It is a JSON array, and no JSON array is the
- * beginning of another one: what follows it in a longer key cannot be taken for a part of it.
+ * A text that is the same for equal metadata and for nothing else; `undefined` where it would be longer than
+ * `maxLength`, which is looked at before it is made. It is a JSON array, and no JSON array is the beginning of another
+ * one: what follows it in a longer key cannot be taken for a part of it.
  */
-export function identityOf(metadata: Metadata): string {
+export function identityOf(metadata: Metadata, maxLength: number): string | undefined {
   if (metadata === NO_METADATA) return ANONYMOUS;
   let identity = known.get(metadata);
   if (identity === undefined) {
+    let length = 0;
+    for (const text of metadata.fields) length += text.length;
+    if (length > maxLength) return undefined;
     identity = JSON.stringify(metadata.fields);
     known.set(metadata, identity);
   }

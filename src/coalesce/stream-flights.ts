@@ -41,8 +41,8 @@ export class StreamFlights {
   /** Answers a read whose request has arrived, and is all that the client sends. */
   read(request: Uint8Array, client: ServerStream, call: Call): boolean {
     const { limits, observer } = this.options;
-    const identity = identityOf(call.metadata);
-    if (identity.length + request.length > limits.maxKeyBytes) {
+    const identity = identityOf(call.metadata, limits.maxKeyBytes);
+    if (identity === undefined || identity.length + request.length > limits.maxKeyBytes) {
       observer.refused('key_bytes');
       return false;
     }

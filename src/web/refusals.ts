@@ -7,6 +7,22 @@ const GRPC_WEB = /^application\/grpc-web(?:[-+;]|$)/i;
 const GRPC = /^application\/grpc(?:[+;]|$)/i;
 const CONNECT = /^application\/(?:json|proto|connect\+(?:json|proto))(?:;|$)/i;
 
+/**
+ * No type of content that is served here is as long. Fastify and Connect each remember the types that they have read,
+ * by number and for ever, so that longer ones must not come so far. Characters.
+ */
+const MAX_CONTENT_TYPE = 128;
+
+/** Whether a request's type of content is longer than any that is served. */
+export function hasLongType(request: FastifyRequest): boolean {
+  return contentType(request).length > MAX_CONTENT_TYPE;
+}
+
+/** Its answer. */
+export function refuseLongType(reply: FastifyReply): FastifyReply {
+  return reply.code(415).type('text/plain; charset=utf-8').send('no such content type is supported\n');
+}
+
 /** Whether a request speaks gRPC itself, which needs HTTP/2. */
 export function isGrpc(request: FastifyRequest): boolean {
   return GRPC.test(contentType(request));

@@ -9,7 +9,7 @@ import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
-import { isGrpc, refuseGrpc, refuseUnknown } from './refusals.ts';
+import { hasLongType, isGrpc, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
 import { addRpcRoutes } from './rpc-routes.ts';
 
 export type { WebServerOptions } from './options.ts';
@@ -78,7 +78,8 @@ function addGround(app: FastifyInstance, options: WebServerOptions): void {
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   if (options.corsAllowedOrigins.length > 0) addCors(app, options.corsAllowedOrigins);
   app.addHook('onRequest', (request, reply, done) => {
-    if (isGrpc(request)) refuseGrpc(reply);
+    if (hasLongType(request)) refuseLongType(reply);
+    else if (isGrpc(request)) refuseGrpc(reply);
     else done();
   });
   app.setNotFoundHandler(refuseUnknown);

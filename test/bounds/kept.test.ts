@@ -96,6 +96,27 @@ describe('what refused and granted requests leave', () => {
     assertSmall(bytes);
   });
 
+  test('web requests with content types of their own', async () => {
+    const bytes = await left(async () => {
+      const types = Array.from({ length: 3000 }, (_, i) => `application/json; x=${i}`.padEnd(30_000, 'x'));
+      const methods = ['KV/Range', 'KV/Put', 'Lease/LeaseGrant'];
+      for (let i = 0; i < types.length; i += 100)
+        await Promise.all(
+          types.slice(i, i + 100).map(async (type, j) => {
+            const url = `${proxy.url}/etcdserverpb.${methods[(i + j) % methods.length]}`;
+            const answer = await fetch(url, {
+              method: 'POST',
+              headers: { 'content-type': type },
+              body: '{}',
+            });
+            await answer.text();
+            assert.equal(answer.status, 415);
+          }),
+        );
+    });
+    assertSmall(bytes);
+  });
+
   test('reads of a mirrored prefix, each with a token of its own', async () => {
     const probes = await metric(proxy.url, 'etcd_proxy_mirror_probes_total');
     const bytes = await left(async (client) => {
@@ -109,6 +130,22 @@ describe('what refused and granted requests leave', () => {
       }
     });
     assert.ok((await metric(proxy.url, 'etcd_proxy_mirror_probes_total')) - probes >= 100);
+    assertSmall(bytes);
+  });
+
+  test('watches without a token where auth is on', async () => {
+    for (const args of [
+      ['user', 'add', 'root:pw'],
+      ['user', 'grant-role', 'root', 'root'],
+      ['auth', 'enable'],
+    ]) {
+      const { code, stderr } = await etcd.etcdctl(args);
+      assert.equal(code, 0, stderr);
+    }
+    const bytes = await left(async (client) => {
+      const range = (i: number) => ({ key: keyOf('a', i), rangeEnd: keyOf('b', i) });
+      assert.equal(await watch(client, 200, range), 200);
+    });
     assertSmall(bytes);
   });
 });

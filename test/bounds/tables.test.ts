@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { BoundedTable } from '../../src/coalesce/bounded-table.ts';
+import { identityOf as callIdentityOf } from '../../src/coalesce/identity.ts';
 import { KeyRange } from '../../src/coalesce/key-range.ts';
 import { KeyRanges } from '../../src/coalesce/key-ranges.ts';
 import { ReadProbes } from '../../src/coalesce/mirror/read-probes.ts';
@@ -104,6 +105,14 @@ describe('ranges', () => {
 });
 
 describe('identities', () => {
+  test('of shared calls are not worked out where they would be too long', () => {
+    assert.equal(callIdentityOf(NO_METADATA, 0), '[]');
+    const fields = Array.from({ length: 2000 }, () => 'name');
+    for (const long of [['token', 'x'.repeat(MIB)], fields])
+      assert.equal(callIdentityOf(new Metadata(long), 7000), undefined);
+    assert.equal(callIdentityOf(new Metadata(['token', 'x']), 7000), '["token","x"]');
+  });
+
   test('have ids that are equal for equal metadata only, and short', () => {
     const large = 'x'.repeat(MIB);
     const tokens = ['', 'x', large, `${large}x`, 'x'.repeat(1010), 'x'.repeat(1024)];

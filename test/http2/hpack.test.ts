@@ -146,6 +146,21 @@ describe('the memo of blocks', () => {
     assert.throws(() => decode(decoder, '82be'), { code: ErrorCode.COMPRESSION_ERROR });
   });
 
+  test('a short block of a long list is not remembered: what is made of the list would be kept with it', () => {
+    const decoder = fresh(4096, 1 << 20);
+    decode(decoder, `400161${Buffer.from([0x7f, 0xb9, 0x16]).toString('hex')}${'78'.repeat(3000)}`);
+    for (const [references, remembered] of [
+      [2, true],
+      [3, false],
+      [60, false],
+    ] as const) {
+      const block = Buffer.alloc(references, 0xbe);
+      const first = decoder.decode(block, 0, block.length);
+      assert.equal(first.list.length, 2 * references);
+      assert.equal(decoder.decode(block, 0, block.length) === first, remembered, `${references} references`);
+    }
+  });
+
   test('a block that inserts is never remembered', () => {
     const decoder = fresh();
     for (let i = 0; i < 3; i++) decode(decoder, '400161 0162');

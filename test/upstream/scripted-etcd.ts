@@ -71,7 +71,14 @@ export class ScriptedEtcd implements AsyncDisposable {
       },
       method,
       receive: { maxBytes: 1 << 20, tooLarge: () => 'too large' },
-      observer: { started: ignore, received: ignore, sent: ignore, handled: ignore, malformedReply: ignore, fault: ignore },
+      observer: {
+        started: ignore,
+        received: ignore,
+        sent: ignore,
+        handled: ignore,
+        malformedReply: ignore,
+        fault: ignore,
+      },
     });
     this.#door = new Http2Door({
       grpc,

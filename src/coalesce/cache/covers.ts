@@ -17,13 +17,16 @@ const SWEEP_MS = 5000;
 const IDLE_MS = 60_000;
 const FULL_IDLE_MS = 10_000;
 
-/** How long a range is left alone after etcd has ended its feed, in milliseconds. */
+/** How long a range is left alone after etcd has ended its feed, in milliseconds, and how many ranges are. */
 const RETRY_MS = 1000;
+const MAX_RESTING = 1000;
 
 export interface CoversOptions {
   readonly hub: WatchHub;
   /** Covers, on whatever feeds. */
   readonly maxCovers: number;
+  /** Memory of all of them. */
+  readonly maxBytes: number;
   /** Feeds that nobody but covers needs. */
   readonly maxFeeds: number;
   readonly stats: CacheStats;
@@ -33,6 +36,7 @@ export class Covers {
   readonly #options: CoversOptions;
   readonly #owner: CoverOwner;
   readonly #covers = new Map<string, Cover>();
+  #bytes = 0;
   /** How many covers each feed has. */
   readonly #feeds = new Map<Feed, number>();
   /** Ranges of which etcd has just ended the feed, and until when nothing is tried; in the order of that. */
@@ -70,10 +74,10 @@ export class Covers {
 
   /** Makes a cover that hears every event from `from` on, if the bounds allow for it. */
   make(identity: Identity, range: KeyRange, from: number, now: number): Cover | undefined {
-    const { hub, maxCovers, stats } = this.#options;
+    const { hub, maxCovers, maxBytes, stats } = this.#options;
     const id = idOf(identity, range);
     if (now < (this.#resting.get(id) ?? 0)) return undefined;
-    if (this.#covers.size >= maxCovers) {
+    if (this.#covers.size >= maxCovers || this.#bytes >= maxBytes) {
       stats.limits.covers++;
       this.#full = true;
       return undefined;
@@ -91,6 +95,7 @@ export class Covers {
     }
     cover.start(subscription);
     this.#covers.set(id, cover);
+    this.#bytes += cover.bytes;
     this.#feeds.set(subscription.feed, (this.#feeds.get(subscription.feed) ?? 0) + 1);
     this.#timer ??= setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
     return cover;
@@ -100,7 +105,8 @@ export class Covers {
   remove(cover: Cover, rest: boolean): boolean {
     if (this.#covers.get(cover.id) !== cover) return false;
     this.#covers.delete(cover.id);
-    if (rest) this.#resting.set(cover.id, performance.now() + RETRY_MS);
+    this.#bytes -= cover.bytes;
+    if (rest) this.#rest(cover.id);
     const left = (this.#feeds.get(cover.feed) ?? 0) - 1;
     if (left > 0) this.#feeds.set(cover.feed, left);
     else this.#feeds.delete(cover.feed);
@@ -113,6 +119,15 @@ export class Covers {
     this.#withdrawnAt = now;
     this.#anonymous.withdraw(now);
     for (const { permission } of this.#covers.values()) permission.withdraw(now);
+  }
+
+  #rest(id: string): void {
+    const { limits } = this.#options.stats;
+    this.#resting.delete(id);
+    this.#resting.set(id, performance.now() + RETRY_MS);
+    if (this.#resting.size <= MAX_RESTING) return;
+    limits.resting++;
+    this.#resting.delete(this.#resting.keys().next().value as string);
   }
 
   #mayStart(): boolean {

@@ -51,6 +51,9 @@ const ENTRY_SHARE = 1 / 8;
 /** A cover for each so many bytes of the whole: ranges without entries do not take all of it. */
 const BYTES_PER_COVER = 2048;
 
+/** Nor do those of long keys take more than this part of it. */
+const COVER_SHARE = 1 / 2;
+
 /** A read on its way to etcd whose answer is to be remembered. */
 interface Fill {
   readonly key: string;
@@ -78,7 +81,13 @@ export class ReadCache implements ReadLayer, CoverOwner {
     this.#maxEntryBytes = maxBytes * ENTRY_SHARE;
     this.#store = new EntryStore(maxBytes, (entry) => this.#evicted(entry));
     this.#covers = new Covers(
-      { hub, maxCovers: Math.floor(maxBytes / BYTES_PER_COVER), maxFeeds, stats },
+      {
+        hub,
+        maxCovers: Math.floor(maxBytes / BYTES_PER_COVER),
+        maxBytes: maxBytes * COVER_SHARE,
+        maxFeeds,
+        stats,
+      },
       this,
     );
     seen.onReplaced(() => this.#forgetAll());
@@ -108,8 +117,8 @@ export class ReadCache implements ReadLayer, CoverOwner {
     const kind = kindOf(request);
     if (kind === Kind.other) return this.#below.read(request, call);
     if (kind === Kind.unfit) return this.#forward('unfit', request, call);
-    const identity = identityOf(call.metadata);
-    if (identity.length + request.length > MAX_KEY_BYTES) {
+    const identity = identityOf(call.metadata, MAX_KEY_BYTES);
+    if (identity === undefined || identity.length + request.length > MAX_KEY_BYTES) {
       this.stats.limits.key_bytes++;
       return this.#forward('unfit', request, call);
     }

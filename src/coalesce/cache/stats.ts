@@ -14,7 +14,7 @@ export type Miss =
   | 'permission';
 
 /** A bound that kept something from being remembered. */
-export type CacheLimit = 'feeds' | 'covers' | 'entry_bytes' | 'key_bytes';
+export type CacheLimit = 'feeds' | 'covers' | 'entry_bytes' | 'key_bytes' | 'resting';
 
 export class CacheStats {
   hits = 0;
@@ -29,5 +29,11 @@ export class CacheStats {
   evicted = 0;
   /** Times that nothing remembered counted any more: another cluster, or a change of users and roles. */
   cleared = 0;
-  readonly limits: Record<CacheLimit, number> = { feeds: 0, covers: 0, entry_bytes: 0, key_bytes: 0 };
+  readonly limits: Record<CacheLimit, number> = {
+    feeds: 0,
+    covers: 0,
+    entry_bytes: 0,
+    key_bytes: 0,
+    resting: 0,
+  };
 }

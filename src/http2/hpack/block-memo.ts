@@ -12,6 +12,11 @@ const SLOTS = 32;
 /** Longer blocks, and blocks of more fields, are not remembered: this bounds the memory of a connection. */
 const MAX_OCTETS = 512;
 const MAX_FIELDS = 64;
+/**
+ * Nor are those that expand to more, as with many references to one long field: what is made of a list is kept with it.
+ * Size of the list as in RFC 7541 section 4.1, in octets.
+ */
+export const MAX_REMEMBERED_LIST = 8192;
 /** The generation of blocks that do not refer to the dynamic table. */
 const ANY_GENERATION = -1;
 

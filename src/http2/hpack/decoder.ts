@@ -3,7 +3,7 @@
  * table in step with the peer's encoder, and bounds what a block may expand to.
  */
 import { ErrorCode, Http2Error } from '../errors.ts';
-import { BlockMemo } from './block-memo.ts';
+import { BlockMemo, MAX_REMEMBERED_LIST } from './block-memo.ts';
 import { DynamicTable, FIELD_OVERHEAD } from './dynamic-table.ts';
 import { HeaderBlock } from './header-block.ts';
 import { huffmanDecode } from './huffman.ts';
@@ -68,7 +68,8 @@ export class HpackDecoder {
     while (this.at < this.end) indexed = this.field() || indexed;
     this.source = NOTHING; // do not keep a whole read buffer alive
     const block = new HeaderBlock(this.list, this.listSize > this.maxListSize);
-    if (before === this.table.generation && !block.tooLarge) {
+    const small = !block.tooLarge && this.listSize <= MAX_REMEMBERED_LIST;
+    if (before === this.table.generation && small) {
       this.memo.store(source, start, end, block, indexed, before);
     }
     return block;
