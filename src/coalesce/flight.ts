@@ -6,6 +6,7 @@
 import type { Call, Cancellable, Upstream } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
+import { OPEN } from '../rpc/outlet.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
 /** A call to etcd and those who wait for its answer. */
@@ -15,6 +16,7 @@ export class Flight implements Call {
   /** The latest of the members' deadlines, known when the flight is sent. */
   deadline = Number.POSITIVE_INFINITY;
   cancelled = false;
+  readonly outlet = OPEN;
   work: Cancellable | undefined;
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;

@@ -11,7 +11,7 @@ import {
 } from '../http2/index.ts';
 import { fieldValue, type Metadata, NO_METADATA, responseMetadata } from '../rpc/metadata.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
-import { Deframer, envelopeHead, type ReceiveLimits, smallEnvelope } from './envelope.ts';
+import { Deframer, envelopeHead, type MessageSink, type ReceiveLimits, smallEnvelope } from './envelope.ts';
 import { codeOfReset, readStatus, statusOfHttp } from './fields.ts';
 
 /** How a call ended. */
@@ -33,7 +33,7 @@ export interface ClientCallListener {
 }
 
 /** A call in progress. */
-export class ClientCall implements StreamListener {
+export class ClientCall implements StreamListener, MessageSink {
   #listener: ClientCallListener;
   readonly #stream: Http2Stream;
   readonly #receive: ReceiveLimits;
@@ -45,6 +45,11 @@ export class ClientCall implements StreamListener {
   /** This side has ended; otherwise the stream stays open after the server's end. */
   #sentEnd = false;
   #headersSeen = false;
+  /** Why nothing of the answer is read now: the caller wants a pause, or a message is being unpacked. */
+  #paused = false;
+  #unpacking = false;
+  /** The trailers, where they came while a message is being unpacked. */
+  #lastFields: HeaderList | undefined;
 
   /**
    * Opens the call.
@@ -95,11 +100,29 @@ export class ClientCall implements StreamListener {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#stream.pause();
   }
 
   resume(): void {
-    this.#stream.resume();
+    this.#paused = false;
+    if (!this.#unpacking) this.#stream.resume();
+  }
+
+  onUnpacking(): object {
+    this.#unpacking = true;
+    this.#stream.pause();
+    return this.#stream.connection;
+  }
+
+  onUnpacked(error: RpcError | undefined): void {
+    this.#unpacking = false;
+    if (this.#ended) return;
+    if (error) {
+      this.#end(error, []);
+      this.#stream.reset(ErrorCode.CANCEL);
+    } else if (this.#lastFields !== undefined) this.onTrailers(this.#stream, this.#lastFields);
+    else if (!this.#paused) this.#stream.resume();
   }
 
   onHeaders(stream: Http2Stream, fields: HeaderList, endStream: boolean): void {
@@ -133,13 +156,17 @@ export class ClientCall implements StreamListener {
   }
 
   onTrailers(_stream: Http2Stream, fields: HeaderList): void {
+    if (this.#unpacking) {
+      this.#lastFields = fields;
+      return;
+    }
     const status =
       readStatus(fields) ?? new RpcError(Code.INTERNAL, 'grpc: the answer ended without a status');
     this.#end(status, fields);
   }
 
   onEnd(): void {
-    if (!this.#headersSeen) return;
+    if (!this.#headersSeen || this.#unpacking) return;
     this.#end(new RpcError(Code.INTERNAL, 'grpc: the answer ended without trailers'), []);
   }
 
@@ -148,7 +175,7 @@ export class ClientCall implements StreamListener {
   }
 
   onClose(stream: Http2Stream, code: number): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#lastFields !== undefined) return;
     this.#ended = true;
     const status = this.#breakage(stream, code);
     this.#listener.onEnding({

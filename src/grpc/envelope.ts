@@ -2,8 +2,8 @@
  * gRPC's message framing: one flag byte, four bytes of length, the message (grpc/grpc
  * `doc/PROTOCOL-HTTP2.md`, "Length-Prefixed-Message").
  */
-import { gunzipSync } from 'node:zlib';
 import { Code, RpcError } from '../rpc/status.ts';
+import { BROKEN, TOO_LARGE, type Unpacked, unpackLine, unpackSmall } from '../rpc/unpack.ts';
 
 /** Bytes in front of each message. */
 export const ENVELOPE_BYTES = 5;
@@ -50,6 +50,10 @@ export function smallEnvelope(message: Uint8Array): Buffer | undefined {
 /** Takes the messages of one direction of one call. */
 export interface MessageSink {
   onMessage(message: Uint8Array): void;
+  /** A message is unpacked on another thread: no more bytes may come until {@link onUnpacked}. @returns whose it is */
+  onUnpacking(): object;
+  /** That is over, and so are the messages that had arrived behind it; with an error the call ends. */
+  onUnpacked(error: RpcError | undefined): void;
 }
 
 /** What a receiver accepts. */
@@ -66,6 +70,8 @@ export class Deframer {
   readonly #encoding: string | undefined;
   #chunks: Buffer[] = [];
   #bytes = 0;
+  /** A message is being unpacked. */
+  #busy = false;
 
   /** @param encoding the `grpc-encoding` of this direction; `undefined` for none */
   constructor(limits: ReceiveLimits, encoding: string | undefined) {
@@ -75,7 +81,7 @@ export class Deframer {
 
   /** Whether the bytes so far end between messages. */
   get complete(): boolean {
-    return this.#bytes === 0;
+    return this.#bytes === 0 && !this.#busy;
   }
 
   /**
@@ -85,15 +91,17 @@ export class Deframer {
    */
   push(chunk: Buffer, sink: MessageSink): RpcError | undefined {
     let bytes = chunk;
+    if (this.#busy) {
+      this.#keep(chunk);
+      return undefined;
+    }
     if (this.#bytes > 0) {
       this.#chunks.push(chunk);
       this.#bytes += chunk.length;
       const need = this.#needed();
       if (need instanceof RpcError) return need;
       if (this.#bytes < need) return undefined;
-      bytes = Buffer.concat(this.#chunks, this.#bytes);
-      this.#chunks = [];
-      this.#bytes = 0;
+      bytes = this.#takeAll();
     }
     return this.#cut(bytes, sink);
   }
@@ -101,21 +109,35 @@ export class Deframer {
   #cut(bytes: Buffer, sink: MessageSink): RpcError | undefined {
     let at = 0;
     while (bytes.length - at >= ENVELOPE_BYTES) {
+      const flag = bytes[at] as number;
       const length = bytes.readUInt32BE(at + 1);
-      const error = this.#check(bytes[at] as number, length);
+      const error = this.#check(flag, length);
       if (error) return error;
       const end = at + ENVELOPE_BYTES + length;
       if (end > bytes.length) break;
-      const message = this.#open(bytes[at] as number, bytes.subarray(at + ENVELOPE_BYTES, end));
-      if (message instanceof RpcError) return message;
-      sink.onMessage(message);
+      const payload = bytes.subarray(at + ENVELOPE_BYTES, end);
       at = end;
+      if (flag === 0) sink.onMessage(payload);
+      else {
+        const opened = this.#open(payload, sink);
+        if (opened !== undefined) return opened;
+        if (this.#busy) break;
+      }
     }
-    if (at < bytes.length) {
-      this.#chunks.push(at === 0 ? bytes : bytes.subarray(at));
-      this.#bytes = bytes.length - at;
-    }
+    if (at < bytes.length) this.#keep(at === 0 ? bytes : bytes.subarray(at));
     return undefined;
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#chunks.push(bytes);
+    this.#bytes += bytes.length;
+  }
+
+  #takeAll(): Buffer {
+    const bytes = Buffer.concat(this.#chunks, this.#bytes);
+    this.#chunks = [];
+    this.#bytes = 0;
+    return bytes;
   }
 
   /** How many bytes the message at the front needs, as far as its prefix has arrived. */
@@ -136,21 +158,30 @@ export class Deframer {
     return new RpcError(Code.RESOURCE_EXHAUSTED, this.#limits.tooLarge(length, this.#limits.maxBytes));
   }
 
-  #open(flag: number, payload: Buffer): Uint8Array | RpcError {
-    if (flag === 0) return payload;
-    if (this.#encoding !== 'gzip') {
+  /** Unpacks a message, now or on another thread. */
+  #open(payload: Buffer, sink: MessageSink): RpcError | undefined {
+    if (this.#encoding !== 'gzip')
       return new RpcError(Code.INTERNAL, 'grpc: compressed flag set with identity or empty encoding');
-    }
-    try {
-      return gunzipSync(payload, { maxOutputLength: Math.max(this.#limits.maxBytes, 1) });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-        return new RpcError(
-          Code.RESOURCE_EXHAUSTED,
-          this.#limits.tooLarge(this.#limits.maxBytes + 1, this.#limits.maxBytes),
-        );
-      }
+    const { maxBytes } = this.#limits;
+    const unpacked = unpackSmall(payload, maxBytes);
+    if (unpacked !== undefined) return this.#opened(unpacked, sink);
+    this.#busy = true;
+    unpackLine.unpack(sink.onUnpacking(), payload, maxBytes, (result) => {
+      this.#busy = false;
+      const error = this.#opened(result, sink) ?? this.#cut(this.#takeAll(), sink);
+      // The next message may have gone to another thread, too.
+      if (error !== undefined || !this.#busy) sink.onUnpacked(error);
+    });
+    return undefined;
+  }
+
+  #opened(unpacked: Unpacked, sink: MessageSink): RpcError | undefined {
+    if (unpacked === BROKEN)
       return new RpcError(Code.INTERNAL, 'grpc: failed to decompress the received message');
-    }
+    const { maxBytes, tooLarge } = this.#limits;
+    if (unpacked === TOO_LARGE)
+      return new RpcError(Code.RESOURCE_EXHAUSTED, tooLarge(maxBytes + 1, maxBytes));
+    sink.onMessage(unpacked);
+    return undefined;
   }
 }

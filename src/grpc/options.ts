@@ -2,6 +2,7 @@
 import type { Services } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import type { ReceiveLimits } from './envelope.ts';
+import type { ReplyLines } from './reply-lines.ts';
 
 /** Is told of every call, for metrics and the log. */
 export interface CallObserver {
@@ -22,5 +23,7 @@ export interface GrpcServerOptions {
   /** The method at a path; also for unknown ones. */
   readonly method: (path: string) => Method;
   readonly receive: ReceiveLimits;
+  /** Where large replies wait for their clients. */
+  readonly replies: ReplyLines;
   readonly observer: CallObserver;
 }

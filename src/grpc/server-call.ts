@@ -8,14 +8,15 @@ import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
-import { Deframer } from './envelope.ts';
+import { Deframer, type MessageSink } from './envelope.ts';
 import { OK_TRAILERS_BLOCK, statusFields } from './fields.ts';
 import type { GrpcServerOptions } from './options.ts';
 import type { Refusal } from './refusals.ts';
+import type { ReplyLine } from './reply-lines.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** A call from a gRPC client. */
-export abstract class ServerCall implements Call, StreamListener {
+export abstract class ServerCall implements Call, StreamListener, MessageSink {
   readonly method: Method;
   readonly metadata: Metadata;
   readonly deadline: number;
@@ -31,6 +32,9 @@ export abstract class ServerCall implements Call, StreamListener {
   protected headersSent = false;
   readonly #head: RequestHead;
   #deframer: Deframer | undefined;
+  /** Why nothing of the request is read now: the service wants a pause, or a message is being unpacked. */
+  #paused = false;
+  #unpacking = false;
   readonly #timer: NodeJS.Timeout | undefined;
 
   constructor(stream: Http2Stream, head: RequestHead, method: Method, options: GrpcServerOptions) {
@@ -49,6 +53,10 @@ export abstract class ServerCall implements Call, StreamListener {
       this.#timer = setTimeout(expire, Math.min(this.deadline - performance.now(), MAX_TIMER_MS), this);
     }
     options.observer.started(method);
+  }
+
+  get outlet(): ReplyLine {
+    return this.options.replies.of(this.stream.connection);
   }
 
   /** A complete message arrived. */
@@ -71,6 +79,29 @@ export abstract class ServerCall implements Call, StreamListener {
     this.#deframer ??= new Deframer(this.options.receive, this.#head.encoding);
     const error = this.#deframer.push(chunk, this);
     if (error) this.breakOff(error);
+  }
+
+  onUnpacking(): object {
+    this.#unpacking = true;
+    this.stream.pause();
+    return this.stream.connection;
+  }
+
+  onUnpacked(error: RpcError | undefined): void {
+    this.#unpacking = false;
+    if (this.ended) return;
+    if (error) this.breakOff(error);
+    else if (!this.#paused) this.stream.resume();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.stream.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (!this.#unpacking) this.stream.resume();
   }
 
   onClose(_stream: Http2Stream, _code: number, _local: boolean): void {

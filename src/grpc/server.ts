@@ -6,10 +6,14 @@ import type { HeaderList, Http2Stream } from '../http2/index.ts';
 import { fieldValue } from '../rpc/metadata.ts';
 import type { RpcError } from '../rpc/status.ts';
 import type { GrpcServerOptions } from './options.ts';
+import { ReplyLines } from './reply-lines.ts';
 import { meansGrpc, requestHead } from './request-head.ts';
 import { refuse } from './server-call.ts';
 import { StreamServerCall } from './stream-server-call.ts';
 import { UnaryServerCall } from './unary-server-call.ts';
+
+/** What whoever makes the door has to say. */
+export type GrpcDoorOptions = Omit<GrpcServerOptions, 'replies'>;
 
 /** The gRPC door. */
 export class GrpcServer {
@@ -17,8 +21,8 @@ export class GrpcServer {
   /** The open streaming calls, bounded by the streams that the connections may have. */
   readonly #streams = new Set<StreamServerCall>();
 
-  constructor(options: GrpcServerOptions) {
-    this.#options = options;
+  constructor(options: GrpcDoorOptions) {
+    this.#options = { ...options, replies: new ReplyLines() };
   }
 
   /** Whether a request with these headers is for this door, be it to be refused. */

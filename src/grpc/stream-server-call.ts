@@ -71,14 +71,6 @@ export class StreamServerCall extends ServerCall implements ServerStream {
     this.sendStatus(status);
   }
 
-  pause(): void {
-    this.stream.pause();
-  }
-
-  resume(): void {
-    this.stream.resume();
-  }
-
   protected override finish(code: number): void {
     this.#open.delete(this);
     super.finish(code);

@@ -1,18 +1,21 @@
 /** A unary call from a gRPC client: one message in, one message out. */
 import type { Http2Stream } from '../http2/index.ts';
-import type { UnaryHandler } from '../rpc/contract.ts';
+import type { RoomWaiter, UnaryHandler } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, OK, RpcError } from '../rpc/status.ts';
 import { ENVELOPE_BYTES, envelopeHead, smallEnvelope } from './envelope.ts';
 import { OK_TRAILERS_BLOCK } from './fields.ts';
 import type { GrpcServerOptions } from './options.ts';
+import { LARGE_REPLY_BYTES } from './reply-lines.ts';
 import type { RequestHead } from './request-head.ts';
 import { ServerCall } from './server-call.ts';
 
-export class UnaryServerCall extends ServerCall {
+export class UnaryServerCall extends ServerCall implements RoomWaiter {
   readonly #handler: UnaryHandler;
   #request: Uint8Array | undefined;
+  /** A large reply, until the client has it. */
+  #large: Uint8Array | undefined;
 
   constructor(
     stream: Http2Stream,
@@ -71,11 +74,36 @@ export class UnaryServerCall extends ServerCall {
     // A reply is queued as a whole; nothing waits for room.
   }
 
+  /** The connection has room for the large reply. */
+  onRoom(): void {
+    if (this.#large !== undefined) this.#send(this.#large);
+  }
+
+  override onClose(stream: Http2Stream, code: number, local: boolean): void {
+    super.onClose(stream, code, local);
+    const large = this.#large;
+    this.#large = undefined;
+    if (large !== undefined) this.outlet.release(large);
+  }
+
   protected override abandoned(): void {
     this.#request = undefined;
+    if (this.#large !== undefined) this.outlet.leave(this);
   }
 
   #reply(message: Uint8Array): void {
+    if (this.ended) return;
+    if (message.length < LARGE_REPLY_BYTES) {
+      this.#send(message);
+      return;
+    }
+    this.#large = message;
+    this.outlet.hold(message);
+    if (this.outlet.room) this.#send(message);
+    else this.outlet.wait(this);
+  }
+
+  #send(message: Uint8Array): void {
     if (this.ended) return;
     this.options.observer.sent(this.method);
     const envelope = smallEnvelope(message);

@@ -16,6 +16,7 @@ import type { ConnectionListener, StreamListener } from './listener.ts';
 import { Output } from './output.ts';
 import { type PingDone, Pings } from './pings.ts';
 import { ReceiveWindow } from './receive-window.ts';
+import { Room } from './room.ts';
 import { SendScheduler } from './send-scheduler.ts';
 import { completeSettings, type Http2Settings, type LimitName, type Role } from './settings.ts';
 import { SettingsExchange } from './settings-exchange.ts';
@@ -32,6 +33,8 @@ const PUMPED = 2 << 20;
 export class Http2Connection {
   /** True once the connection is of no more use; every stream is closed then. */
   closed = false;
+  /** Whether large replies should come now. */
+  readonly room = new Room(this);
   /** @internal */ readonly isServer: boolean;
   /** @internal */ readonly listener: ConnectionListener;
   /** @internal */ readonly settings: Http2Settings;
@@ -253,12 +256,14 @@ export class Http2Connection {
     else if (scheduler.queued > this.settings.maxQueuedBytes) this.overrun('maxQueuedBytes');
     else {
       if (output.unread > 0) this.timeouts.outputWaits();
+      this.room.endOfTurn();
       const sendable = scheduler.waiting && scheduler.window > 0 && !output.full;
       if (more || this.resuming.length > 0 || sendable || this.guard.gate.ready) this.wake();
     }
   }
 
-  private overrun(limit: LimitName): void {
+  /** Ends the connection: more waits for the peer than may. */
+  overrun(limit: LimitName): void {
     const error = this.guard.over(limit, 'the peer does not read');
     this.shut(error, error.code, error.detail);
   }

@@ -46,6 +46,8 @@ export interface Http2Settings {
   readonly maxUnreadBytes: number;
   /** Data of all streams queued on the connection; with more the peer counts as not reading. Default 512 MiB. */
   readonly maxQueuedBytes: number;
+  /** Data of all streams queued on the connection above which it has no room for large replies. Default 4 MiB. */
+  readonly connectionHighWaterMark: number;
   /** Octets queued on a stream above which `sendData` answers false. Default 256 KiB. */
   readonly streamHighWaterMark: number;
   /** Octets queued on a stream below which `onDrain` follows. Default 64 KiB. */
@@ -97,6 +99,7 @@ const common = {
   maxFloodMs: 10_000,
   maxUnreadBytes: 8 << 20,
   maxQueuedBytes: 512 << 20,
+  connectionHighWaterMark: 4 << 20,
   streamHighWaterMark: 256 << 10,
   streamLowWaterMark: 64 << 10,
   prefaceTimeoutMs: 10_000,

@@ -11,6 +11,21 @@ export interface Cancellable {
   cancel(): void;
 }
 
+/** Waits until its client's connection takes replies. */
+export interface RoomWaiter {
+  onRoom(): void;
+}
+
+/** The way of replies to a client: its connection, which others of its calls share. */
+export interface Outlet {
+  /** Whether little waits there; otherwise a large reply that is made now would only fill the memory. */
+  readonly room: boolean;
+  /** Calls the waiter once when there is room, each in its turn; never at once. */
+  wait(waiter: RoomWaiter): void;
+  /** The waiter waits no longer. */
+  leave(waiter: RoomWaiter): void;
+}
+
 /** One client call on its way through the proxy. Doors make it; services and the upstream read it. */
 export interface Call {
   readonly method: Method;
@@ -20,6 +35,8 @@ export interface Call {
   readonly deadline: number;
   /** Whether the client is gone or its deadline has passed: nobody reads the answer any more. */
   readonly cancelled: boolean;
+  /** Where its reply goes. */
+  readonly outlet: Outlet;
   /** Told once when the call is cancelled. One slot: whoever works on the call owns it. */
   work: Cancellable | undefined;
   /** Metadata of etcd's answer for the client; set before the answer by whoever has it. */

@@ -5,12 +5,14 @@
 import type { Call, Cancellable } from './contract.ts';
 import { type Metadata, NO_METADATA } from './metadata.ts';
 import type { Method } from './method.ts';
+import { OPEN } from './outlet.ts';
 
 export class OwnCall implements Call, Cancellable {
   readonly method: Method;
   readonly metadata: Metadata;
   readonly deadline: number;
   cancelled = false;
+  readonly outlet = OPEN;
   work: Cancellable | undefined;
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;

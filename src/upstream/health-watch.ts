@@ -40,6 +40,14 @@ export class HealthWatch implements StreamListener, MessageSink {
     if (NOT_SERVING.equals(message)) this.#notServing();
   }
 
+  onUnpacking(): object {
+    return this; // no encoding was agreed on, so nothing comes packed
+  }
+
+  onUnpacked(): void {
+    // See onUnpacking.
+  }
+
   onTrailers(): void {
     // A server without this service; it is asked no more.
   }

@@ -18,6 +18,7 @@ import {
   type Http2Stream,
   type StreamListener,
 } from '../http2/index.ts';
+import { comesFrom } from './web-outlet.ts';
 
 /** Takes the streams of HTTP/2 connections to the HTTP server of a Fastify instance. */
 export function bridge(app: { readonly server: Server }): (stream: Http2Stream) => void {
@@ -54,6 +55,7 @@ class BridgedStream implements StreamListener {
   constructor(stream: Http2Stream, server: Server) {
     this.#stream = stream;
     const [near, far] = duplexPair();
+    comesFrom(far, stream.connection);
     near.once('close', () => far.destroy());
     far.once('close', () => near.destroy());
     this.#request = requestOver(near, stream);

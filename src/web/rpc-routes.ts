@@ -23,6 +23,7 @@ import type { WebLimits, WebServerOptions } from './options.ts';
 import { refuseBidi } from './refusals.ts';
 import { serveStream, serveUnary } from './serve-rpc.ts';
 import { CALL, callOf, WebCall } from './web-call.ts';
+import { outletOf } from './web-outlet.ts';
 
 type UniversalHandler = ConnectRouter['handlers'][number];
 type UniversalRequest = Parameters<UniversalHandler>[0];
@@ -75,7 +76,8 @@ async function serve(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const metadata = clientMetadata(request.raw.rawHeaders);
-  const call = new WebCall(options.method(handler.requestPath), metadata, options.observer);
+  const outlet = outletOf(request.raw.socket);
+  const call = new WebCall(options.method(handler.requestPath), metadata, outlet, options.observer);
   const response = await answer(handler, universalRequest(handler, request, reply, call), call);
   // What is left of a request that was answered early: read, or its client waits for ever to send it.
   if (!request.raw.complete) request.raw.resume();

@@ -14,6 +14,7 @@ import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, RpcError } from '../rpc/status.ts';
+import type { WebOutlet } from './web-outlet.ts';
 
 /** Under which Connect's context holds the call. */
 export const CALL = createContextKey<WebCall | undefined>(undefined, { description: 'the call' });
@@ -26,6 +27,7 @@ export class WebCall implements Call {
   work: Cancellable | undefined;
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;
+  readonly outlet: WebOutlet;
   /** Why the request did not reach its service, once that is known. */
   refusal: ConnectError | undefined;
 
@@ -33,9 +35,10 @@ export class WebCall implements Call {
   #phase: 'new' | 'reading' | 'running' | 'over' = 'new';
   #onCancel: (error: RpcError) => void = () => {};
 
-  constructor(method: Method, metadata: Metadata, observer: CallObserver) {
+  constructor(method: Method, metadata: Metadata, outlet: WebOutlet, observer: CallObserver) {
     this.method = method;
     this.metadata = metadata;
+    this.outlet = outlet;
     this.#observer = observer;
   }
 

@@ -7,6 +7,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Store } from '../../src/coalesce/mirror/store.ts';
 import { Version } from '../../src/coalesce/mirror/version.ts';
+import { Walk } from '../../src/coalesce/mirror/walk.ts';
+import { Work } from '../../src/coalesce/mirror/work.ts';
 
 /** A change of a key: its value, or none for a deletion. */
 interface Change {
@@ -33,9 +35,10 @@ function stateAt(changes: readonly Change[], revision: number, start: string, en
 }
 
 function collect(store: Store, start: string, end: string, revision: number, limit = Infinity) {
-  const into: Version[] = [];
-  const total = store.collect(start, end, revision, limit, into);
-  return { total, fields: into.map(({ field }) => field) };
+  const walk = new Walk(start, end, revision, limit);
+  const work = new Work();
+  while (!store.collect(walk, work)) work.next();
+  return { total: walk.total, fields: walk.found.map(({ field }) => field) };
 }
 
 const key = fc.integer({ min: 0, max: 1500 }).map((n) => String(n).padStart(4, '0'));
@@ -86,7 +89,7 @@ test('every range at every revision from the floor on is what the changes add up
             const cut = collect(store, start, end, revision, 2);
             assert.deepEqual(cut, { total: state.length, fields: state.slice(0, 2) });
             const [one] = stateAt(changes, revision, start, `${start}\0`);
-            assert.equal(store.get(start, revision)?.field, one);
+            assert.equal(store.get(start, revision, new Work())?.field, one);
           }
         }
         assert.equal(store.keys, stateAt(changes, store.applied, '', END).length);
@@ -134,8 +137,9 @@ test('bytes are those of the versions held, and go down to those of the present 
   assert.equal(store.floor, START);
   store.trim(0);
   assert.equal(store.floor, 60);
-  const all: Version[] = [];
-  store.collect('', END, store.applied, Infinity, all);
+  const walk = new Walk('', END, store.applied, Infinity);
+  assert.ok(store.collect(walk, new Work()));
+  const all = walk.found;
   assert.equal(
     store.bytes,
     all.reduce((sum, { cost }) => sum + cost, 0),

@@ -27,9 +27,10 @@ export async function outcomeOf(
   request: Uint8Array,
   method = RANGE,
   fields: readonly string[] = [],
+  limitMs = 20_000,
 ): Promise<Uint8Array | string> {
   const metadata = fields.length === 0 ? NO_METADATA : new Metadata(fields);
-  const call = new OwnCall(method, metadata, performance.now() + 20_000);
+  const call = new OwnCall(method, metadata, performance.now() + limitMs);
   try {
     return await to.unary(request, call);
   } catch (error) {

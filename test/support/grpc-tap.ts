@@ -31,7 +31,9 @@ class TappedCall {
     const { listener } = this;
     const onMessage = (message: Uint8Array): void =>
       fromServer ? listener.reply(message) : listener.request(message);
-    const error = (fromServer ? this.#replies : this.#requests).push(bytes, { onMessage });
+    // Nothing is compressed where no encoding is known.
+    const sink = { onMessage, onUnpacking: () => this, onUnpacked: () => {} };
+    const error = (fromServer ? this.#replies : this.#requests).push(bytes, sink);
     if (error !== undefined) throw error;
   }
 }

@@ -7,30 +7,22 @@
  * work out in time goes to etcd.
  */
 import type { Call } from '../../rpc/contract.ts';
-import { latin1 } from '../latin1.ts';
 import { PERMISSION_MS } from '../permission.ts';
 import type { ReadLayer } from '../read-layer.ts';
 import type { SeenRevision } from '../seen-revision.ts';
 import { identityOf } from '../watch/identity.ts';
 import type { ProbeResult } from '../watch/revision-probe.ts';
 import { type FallBackLimits, FallBacks } from './fall-backs.ts';
-import { HotReplies } from './hot-replies.ts';
-import type { Mirror } from './mirror.ts';
 import type { Mirrors } from './mirrors.ts';
-import type { RangeQuery } from './range-query.ts';
-import { type NoAnswer, rangeReply } from './range-reply.ts';
 import type { Probes } from './read-probes.ts';
+import { type Query, ReplyMaker } from './reply-maker.ts';
 import type { FallBack } from './stats.ts';
 import type { Store } from './store.ts';
 import { TxnQuery } from './txn-query.ts';
-import { txnReply } from './txn-reply.ts';
 import { type WaitingRead, type WaitingReadOwner, WaitingReads } from './waiting-read.ts';
 
 /** Those that come because a mirror lags, many at once. */
-const CAPPED: ReadonlySet<FallBack> = new Set(['timeout', 'failed', 'loading']);
-
-/** What a client asks. */
-export type Query = RangeQuery | TxnQuery;
+const CAPPED: ReadonlySet<FallBack> = new Set(['timeout', 'failed', 'loading', 'line']);
 
 export interface MirroredReadsOptions {
   /** Reads a request; `undefined`: no mirror can answer it. */
@@ -47,9 +39,9 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
   readonly #mirrors: Mirrors;
   readonly #probes: Probes;
   readonly #seen: SeenRevision;
-  readonly #hot = new HotReplies();
   readonly #fallBacks: FallBacks;
   readonly #waiting: WaitingReads;
+  readonly #maker: ReplyMaker;
 
   constructor(below: ReadLayer, { parse, mirrors, probes, seen, fallBacks }: MirroredReadsOptions) {
     this.#below = below;
@@ -59,6 +51,12 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     this.#seen = seen;
     this.#fallBacks = new FallBacks(below, fallBacks, mirrors.stats);
     this.#waiting = new WaitingReads(this, fallBacks.waitMs);
+    const { stats } = mirrors;
+    this.#maker = new ReplyMaker({
+      seen,
+      stats,
+      forward: ({ request, call }, reason) => this.#pass(reason, request, call, CAPPED.has(reason)),
+    });
   }
 
   read(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
@@ -78,24 +76,17 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     if (!probe.allowed) return wait((read) => probe.permission(read));
     if (!mirror.inSync) return this.#pass('resuming', request, call);
     if (store.applied < this.#seen.revision) return wait((read) => arrive(read, this.#seen.revision));
-    const reply = this.#reply(mirror, store, query, request);
+    const reply = this.#maker.reply({ mirror, query, request, call, permitted: store.applied });
     if (typeof reply === 'string') return this.#pass(reply, request, call);
-    this.#mirrors.stats.hits++;
-    this.#mirrors.stats.immediate++;
+    if (!(reply instanceof Promise)) this.#mirrors.stats.immediate++;
     return reply;
   }
 
   /** The mirror has come as far as the read needs. */
   answer(read: WaitingRead): void {
-    const { mirror, query, request } = read;
-    const { store } = mirror;
-    const reply =
-      store === undefined ? 'loading' : this.#reply(mirror, store, query, request, read.permitted);
+    const reply = this.#maker.reply(read);
     if (typeof reply === 'string') this.fallBack(read, reply);
-    else {
-      this.#mirrors.stats.hits++;
-      read.resolve(reply);
-    }
+    else read.resolve(reply);
   }
 
   fallBack({ request, call, resolve }: WaitingRead, reason: FallBack): void {
@@ -145,30 +136,6 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
       this.#mirrors.stats.waits++;
       arrive(read, revision);
     }
-  }
-
-  /** @param permitted the revision at which etcd let the client read: what has changed since may not be for it */
-  #reply(
-    mirror: Mirror,
-    store: Store,
-    query: Query,
-    request: Uint8Array,
-    permitted = Number.POSITIVE_INFINITY,
-  ): Uint8Array | NoAnswer | 'revision' {
-    const past = permitted < store.applied && store.changedSince(query.start, query.end, permitted);
-    const now = past ? permitted : store.applied;
-    const header = mirror.header(now);
-    const revision = query.revision === 0 ? now : query.revision;
-    if (revision < store.floor || revision > store.applied) return 'revision';
-    this.#seen.raise(now);
-    if (query instanceof TxnQuery) return txnReply(store, query, revision, header);
-    if (query.exact || query.revision !== 0) return rangeReply(store, query, revision, header);
-    const key = latin1(request);
-    const hot = this.#hot.get(key, store, query, revision, header);
-    if (hot !== undefined) return hot;
-    const reply = rangeReply(store, query, revision, header);
-    if (typeof reply !== 'string') this.#hot.set(key, store, revision, reply, header);
-    return reply;
   }
 
   #pass(reason: FallBack, request: Uint8Array, call: Call, capped = false): Uint8Array | Promise<Uint8Array> {

@@ -10,8 +10,9 @@
  *       Store           every key's versions, from `floor` to `applied`
  *       Arrivals        who waits until something has been applied
  *     Login           the user that the proxy is to etcd
- *     rangeReply      etcd's Range on the store; txnReply: several of them at once
- *     HotReplies      replies that were put together lately
+ *     ReplyMaker      makes the reply, at once or as one of the LongReads, in steps whose Work is counted
+ *       rangeReply      etcd's Range on the store; txnReply: several of them at once
+ *       HotReplies      replies that were put together lately
  *     FallBacks       the bounded way to etcd
  */
 import type { Method } from '../../rpc/method.ts';

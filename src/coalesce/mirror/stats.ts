@@ -25,7 +25,11 @@ export type FallBack =
   /** Releases of etcd answer this differently. */
   | 'release'
   /** The answer is too large to be put together here. */
-  | 'large';
+  | 'large'
+  /** Too many keys would have to be looked at for it. */
+  | 'work'
+  /** Too many reads that take long are waiting already. */
+  | 'line';
 
 export class MirrorStats {
   /** Reads answered. */

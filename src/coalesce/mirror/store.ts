@@ -9,6 +9,8 @@
  */
 import { CHUNK_KEYS, Chunk } from './chunk.ts';
 import { deletion, type Version } from './version.ts';
+import { versionAt, type Walk } from './walk.ts';
+import type { Work } from './work.ts';
 
 let stores = 0;
 
@@ -64,35 +66,50 @@ export class Store {
   }
 
   /** The version of a key at a revision, unless it did not exist. */
-  get(key: string, revision: number): Version | undefined {
+  get(key: string, revision: number, work: Work): Version | undefined {
     const chunk = this.#chunks[this.#chunkOf(key)] as Chunk;
     const place = chunk.find(key);
     if (chunk.keys[place] !== key) return undefined;
-    const version = (chunk.newest[place] as Version).at(revision);
+    const version = versionAt(chunk.newest[place] as Version, revision, work);
     return version?.exists ? version : undefined;
   }
 
-  /** Collects the versions at a revision in `[start, end)` in order, at most `limit`, and returns how many there are. */
-  collect(start: string, end: string, revision: number, limit: number, into: Version[]): number {
-    let total = 0;
-    for (let at = this.#chunkOf(start); at < this.#chunks.length; at++) {
+  /**
+   * Collects the versions of a range at a revision, in order, and counts them; stops when others should have a turn, and
+   * goes on from there when it is called again, whatever has changed meanwhile.
+   * @returns whether the range is at its end
+   */
+  collect(walk: Walk, work: Work): boolean {
+    const { end, revision, limit, found } = walk;
+    for (let at = this.#chunkOf(walk.start); at < this.#chunks.length; at++) {
       const chunk = this.#chunks[at] as Chunk;
       const { keys, newest } = chunk;
-      let place = chunk.find(start);
+      let place = chunk.find(walk.start);
       const stop = (keys.at(-1) ?? '') < end ? keys.length : chunk.find(end);
-      if (into.length >= limit && place === 0 && stop === keys.length && chunk.changed <= revision) {
-        total += chunk.live;
+      if (work.due && place < stop) {
+        walk.start = keys[place] as string;
+        return false;
+      }
+      if (walk.collected >= limit && place === 0 && stop === keys.length && chunk.changed <= revision) {
+        walk.total += chunk.live;
+        work.visits++;
         continue;
       }
       for (; place < stop; place++) {
-        const version = (newest[place] as Version).at(revision);
+        if (work.due) {
+          walk.start = keys[place] as string;
+          return false;
+        }
+        const version = versionAt(newest[place] as Version, revision, work);
         if (version === undefined || !version.exists) continue;
-        total++;
-        if (into.length < limit) into.push(version);
+        walk.total++;
+        if (walk.collected >= limit) continue;
+        walk.collected++;
+        found.push(version);
       }
       if (stop < keys.length) break;
     }
-    return total;
+    return true;
   }
 
   /** Whether anything in `[start, end)`, or near it, has changed after a revision. */

@@ -98,10 +98,13 @@ function read(scan: Scanner): TxnQuery | undefined {
       (tag === Tag.success ? query.success : query.failure).push(range);
       query.reach(range);
     }
+    if (mostOf(query) > MAX_OPERATIONS) return undefined;
   }
-  const { comparisons, success, failure } = query;
-  const most = Math.max(comparisons.length, success.length, failure.length);
-  return most > 0 && most <= MAX_OPERATIONS ? query : undefined;
+  return mostOf(query) > 0 ? query : undefined;
+}
+
+function mostOf({ comparisons, success, failure }: TxnQuery): number {
+  return Math.max(comparisons.length, success.length, failure.length);
 }
 
 /** The range of a `RequestOp` that has nothing else. */

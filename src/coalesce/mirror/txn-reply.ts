@@ -1,8 +1,12 @@
-/** Works out a transaction that only reads, on one state of a store, as `server/etcdserver/txn/txn.go` of etcd does. */
-import { MAX_REPLY_BYTES, type NoAnswer, rangeReply } from './range-reply.ts';
-import type { Store } from './store.ts';
+/**
+ * Works out a transaction that only reads, on one state of a store, as `server/etcdserver/txn/txn.go` of etcd does. All
+ * its comparisons and ranges together may cost what one read may.
+ */
+import { join, MAX_REPLY_BYTES, type NoAnswer, pause, type Reading, rangeParts } from './range-reply.ts';
 import { CompareResult, CompareTarget, type Comparison, type TxnQuery } from './txn-query.ts';
 import { type Version, varint } from './version.ts';
+import { Walk } from './walk.ts';
+import type { Steps } from './work.ts';
 
 /** Tags: `TxnResponse.succeeded` and `responses`, `ResponseOp.response_range`, `RangeResponse.header`. */
 const SUCCEEDED = String.fromCharCode(0x10, 1);
@@ -12,32 +16,56 @@ const HEADER_TAG = 0x0a;
 const REVISION_TAG = 0x18;
 
 /**
- * The reply, or why there is none.
+ * The reply, or why there is none. Has a step of its own before a reply that is not small is made.
  * @param header the field `header` as latin1
- * @param revision from the store's floor to its applied revision
  */
-export function txnReply(store: Store, query: TxnQuery, revision: number, header: string): Buffer | NoAnswer {
-  const succeeded = query.comparisons.every((comparison) => holds(store, revision, comparison));
-  // Within a transaction, headers have the revision and nothing else.
-  const inner = field(HEADER_TAG, String.fromCharCode(REVISION_TAG, ...varint(revision)));
-  let reply = succeeded ? header + SUCCEEDED : header;
-  for (const range of succeeded ? query.success : query.failure) {
-    const one = rangeReply(store, range, revision, inner);
-    if (typeof one === 'string') return one;
-    reply += field(RESPONSES_TAG, field(RANGE_TAG, one.toString('latin1')));
-    if (reply.length > MAX_REPLY_BYTES) return 'large';
+export function* txnReply(reading: Reading, query: TxnQuery, header: string): Steps<Buffer | NoAnswer> {
+  let succeeded = true;
+  for (const comparison of query.comparisons) {
+    const holds = yield* holdsFor(reading, comparison);
+    if (typeof holds === 'string') return holds;
+    succeeded = holds;
+    if (!succeeded) break;
   }
-  return Buffer.from(reply, 'latin1');
+  // Within a transaction, headers have the revision and nothing else.
+  const inner = field(HEADER_TAG, String.fromCharCode(REVISION_TAG, ...varint(reading.revision)));
+  const parts: string[] = [succeeded ? header + SUCCEEDED : header];
+  let length = 0;
+  for (const range of succeeded ? query.success : query.failure) {
+    const one: string[] = [inner];
+    const problem = yield* rangeParts(reading, range, one);
+    if (problem !== undefined) return problem;
+    const size = one.reduce((sum, part) => sum + part.length, 0);
+    length += size;
+    if (length > MAX_REPLY_BYTES) return 'large';
+    const head = headOf(RANGE_TAG, size);
+    parts.push(headOf(RESPONSES_TAG, head.length + size), head);
+    for (const part of one) parts.push(part);
+    const paused = yield* pause(reading);
+    if (paused !== undefined) return paused;
+  }
+  return yield* join(parts, reading.work);
 }
 
-/** Whether a comparison holds for every key of its range at a revision. */
-function holds(store: Store, revision: number, comparison: Comparison): boolean {
+/** Whether a comparison holds for every key of its range. */
+function* holdsFor(reading: Reading, comparison: Comparison): Steps<boolean | NoAnswer> {
   const { start, end, target } = comparison;
-  const versions: Version[] = [];
-  store.collect(start, end, revision, Number.POSITIVE_INFINITY, versions);
+  const { store, revision, work } = reading;
+  const walk = new Walk(start, end, revision, Number.POSITIVE_INFINITY);
+  for (let done = false; !done; ) {
+    done = store.collect(walk, work);
+    for (const version of walk.found) {
+      if (target === CompareTarget.value) work.read(version.field.length);
+      if (!compare(operandOf(version, target), comparison)) return false;
+      const problem = work.due ? yield* pause(reading) : undefined;
+      if (problem !== undefined) return problem;
+    }
+    walk.found = [];
+    const problem = yield* pause(reading);
+    if (problem !== undefined) return problem;
+  }
   // A missing key has no value, not even an empty one; its numbers are zero.
-  if (versions.length === 0) return target !== CompareTarget.value && compare(0, comparison);
-  return versions.every((version) => compare(operandOf(version, target), comparison));
+  return walk.total > 0 || (target !== CompareTarget.value && compare(0, comparison));
 }
 
 function operandOf(version: Version, target: number): number | string {
@@ -54,5 +82,10 @@ function compare(left: number | string, { result, operand }: Comparison): boolea
 }
 
 function field(tag: number, body: string): string {
-  return String.fromCharCode(tag, ...varint(body.length)) + body;
+  return headOf(tag, body.length) + body;
+}
+
+/** What stands before `size` bytes of a field. */
+function headOf(tag: number, size: number): string {
+  return String.fromCharCode(tag, ...varint(size));
 }

@@ -51,13 +51,6 @@ export class Version {
     return OBJECT_BYTES + 2 * STRING_BYTES + this.key.length + this.field.length;
   }
 
-  /** This version or the one before it that was current at a revision; none where the key was not there yet. */
-  at(revision: number): Version | undefined {
-    let version: Version | undefined = this;
-    while (version !== undefined && version.modRevision > revision) version = version.older;
-    return version;
-  }
-
   /** The value, latin1. */
   get value(): string {
     const scan = bodyOf(this.field);

@@ -4,7 +4,7 @@ import { Code, RpcError } from '../../rpc/status.ts';
 import type { Asker, ProbeResult } from '../watch/revision-probe.ts';
 import type { Arrival } from './arrivals.ts';
 import type { Mirror } from './mirror.ts';
-import type { Query } from './mirrored-reads.ts';
+import type { Query } from './reply-maker.ts';
 import type { FallBack } from './stats.ts';
 import type { Store } from './store.ts';
 import { WaitingLine } from './waiting-line.ts';

@@ -1,0 +1,113 @@
+/**
+ * Makes the replies to reads that a mirror may answer now: at once where that is little work and their client's connection
+ * has room, otherwise as {@link LongReads}. What it needs too long for, or cannot know, is left to etcd.
+ */
+import type { Call } from '../../rpc/contract.ts';
+import { latin1 } from '../latin1.ts';
+import type { SeenRevision } from '../seen-revision.ts';
+import { HotReplies } from './hot-replies.ts';
+import { LongReads } from './long-reads.ts';
+import type { Mirror } from './mirror.ts';
+import type { RangeQuery } from './range-query.ts';
+import { isPlain, type NoAnswer, rangeReply, SMALL_REPLY_BYTES } from './range-reply.ts';
+import type { FallBack, MirrorStats } from './stats.ts';
+import type { Store } from './store.ts';
+import { TxnQuery } from './txn-query.ts';
+import { txnReply } from './txn-reply.ts';
+import { type Steps, Work } from './work.ts';
+
+/** What a client asks. */
+export type Query = RangeQuery | TxnQuery;
+
+/** A read that may be answered now. */
+export interface Answerable {
+  readonly mirror: Mirror;
+  readonly query: Query;
+  readonly request: Uint8Array;
+  readonly call: Call;
+  /** The revision at which etcd let the client read: what has changed since may not be for it. */
+  readonly permitted: number;
+}
+
+export interface ReplyMakerOptions {
+  readonly seen: SeenRevision;
+  readonly stats: MirrorStats;
+  /** Leaves a read to etcd. */
+  readonly forward: (read: Answerable, reason: FallBack) => Uint8Array | Promise<Uint8Array>;
+}
+
+export class ReplyMaker {
+  readonly #options: ReplyMakerOptions;
+  readonly #hot = new HotReplies();
+  readonly #long = new LongReads();
+
+  constructor(options: ReplyMakerOptions) {
+    this.#options = options;
+  }
+
+  /** The reply, or why there is none. */
+  reply(read: Answerable): Uint8Array | Promise<Uint8Array> | FallBack {
+    const { store } = read.mirror;
+    if (store === undefined) return 'loading';
+    const work = new Work();
+    const steps = this.#begin(read, store, work);
+    if (typeof steps === 'string') return steps;
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return typeof value === 'string' ? value : this.#made(value);
+      if (work.due || !read.call.outlet.room) return this.#later(read, store);
+    }
+  }
+
+  /** The read waits for its turn. What is written meanwhile may not be for its client. */
+  #later(read: Answerable, store: Store): Uint8Array | Promise<Uint8Array> {
+    const { mirror, query, request, call } = read;
+    const permitted = Math.min(read.permitted, store.applied);
+    const then = { mirror, query, request, call, permitted };
+    return this.#long.add({
+      call,
+      begin: (work) => (mirror.store === store ? this.#begin(then, store, work) : 'loading'),
+      isCurrent: () => mirror.store === store,
+      fallBack: (reason) => this.#options.forward(read, reason),
+      made: (reply) => this.#made(reply),
+    });
+  }
+
+  #begin(read: Answerable, store: Store, work: Work): Steps<Uint8Array | NoAnswer> | 'revision' {
+    const { mirror, query, permitted } = read;
+    const past = permitted < store.applied && store.changedSince(query.start, query.end, permitted);
+    const now = past ? permitted : store.applied;
+    const revision = query.revision === 0 ? now : query.revision;
+    if (revision < store.floor || revision > store.applied) return 'revision';
+    const header = mirror.header(now);
+    this.#options.seen.raise(now);
+    const reading = { store, revision, work };
+    if (query instanceof TxnQuery) return txnReply(reading, query, header);
+    if (isPlain(query) || query.revision !== 0) return rangeReply(reading, query, header);
+    return this.#hotReply(read.request, query, reading, header);
+  }
+
+  /** A reply that somebody else had lately, or one that somebody else may have soon. */
+  *#hotReply(
+    request: Uint8Array,
+    query: RangeQuery,
+    reading: { readonly store: Store; readonly revision: number; readonly work: Work },
+    header: string,
+  ): Steps<Uint8Array | NoAnswer> {
+    const { store, revision } = reading;
+    const key = latin1(request);
+    const hot = this.#hot.get(key, store, query, revision, header);
+    if (hot !== undefined) {
+      if (hot.length > SMALL_REPLY_BYTES) yield;
+      return hot;
+    }
+    const reply = yield* rangeReply(reading, query, header);
+    if (typeof reply !== 'string') this.#hot.set(key, store, revision, reply, header);
+    return reply;
+  }
+
+  #made(reply: Uint8Array): Uint8Array {
+    this.#options.stats.hits++;
+    return reply;
+  }
+}
