@@ -15,10 +15,14 @@ import { compressionGzip } from '@connectrpc/connect-node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import { Health } from '#gen/grpc/health/v1/health_pb.js';
+import { RpcError } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { ETCD_SERVICES, methodOf } from '../services/methods.ts';
 import { clientMetadata } from './client-headers.ts';
+import { MessageDecoder } from './decoder.ts';
 import { binaryForm, fromText, isTextForm, textForm, toText, wantsTextForm } from './grpc-web-text.ts';
+import { bodyOf as largeBody } from './large-reply.ts';
+import { smallBody } from './large-request.ts';
 import type { WebLimits, WebServerOptions } from './options.ts';
 import { refuseBidi } from './refusals.ts';
 import { serveStream, serveUnary } from './serve-rpc.ts';
@@ -34,6 +38,9 @@ type UniversalResponse = Awaited<ReturnType<UniversalHandler>>;
  * limit on messages is for the protobuf form; this one only keeps a body from filling the memory.
  */
 const JSON_EXPANSION = 3;
+
+/** Reads large requests for all of them. */
+const decoder = new MessageDecoder();
 
 /** Adds the routes. */
 export function addRpcRoutes(app: FastifyInstance, options: WebServerOptions, limits: WebLimits): void {
@@ -78,7 +85,9 @@ async function serve(
   const metadata = clientMetadata(request.raw.rawHeaders);
   const outlet = outletOf(request.raw.socket);
   const call = new WebCall(options.method(handler.requestPath), metadata, outlet, options.observer);
-  const response = await answer(handler, universalRequest(handler, request, reply, call), call);
+  reply.raw.once('close', () => call.close());
+  const response = await answer(handler, universalRequest(handler, options, request, reply, call), call);
+  const body = largeBody(response, call, String(request.headers['accept-encoding'] ?? ''));
   // What is left of a request that was answered early: read, or its client waits for ever to send it.
   if (!request.raw.complete) request.raw.resume();
   reply.code(response.status);
@@ -91,9 +100,9 @@ async function serve(
   if (request.method === 'GET') reply.header('cache-control', 'no-store');
   if (response.status === 405) reply.header('allow', handler.allowedMethods.join(', '));
   if (response.status === 415) reply.type('text/plain; charset=utf-8').send(SUPPORTED_TYPES);
-  else if (response.body) {
-    const body = reported(response.body, options);
-    reply.send(Readable.from(asText ? toText(body) : body, { objectMode: false }));
+  else if (body) {
+    const whole = reported(body, options);
+    reply.send(Readable.from(asText ? toText(whole) : whole, { objectMode: false }));
   } else reply.send();
   return reply;
 }
@@ -127,6 +136,7 @@ async function answer(
 
 function universalRequest(
   handler: UniversalHandler,
+  { maxRequestBytes }: WebServerOptions,
   { raw }: FastifyRequest,
   reply: FastifyReply,
   call: WebCall,
@@ -140,14 +150,20 @@ function universalRequest(
   const header = requestHeaders(raw.headers);
   const { 'content-type': contentType = '' } = raw.headers;
   const asText = isTextForm(contentType);
-  if (asText) header.set('content-type', binaryForm(contentType));
+  if (asText) {
+    header.set('content-type', binaryForm(contentType));
+    header.delete('content-length'); // it is of the text
+  }
+  const { signal } = gone;
+  const maxBytes = maxRequestBytes * JSON_EXPANSION;
+  const large = { call, decoder, maxBytes, client: raw.socket, signal };
   return {
     httpVersion: raw.httpVersion,
     method: raw.method ?? '',
     url: `http://localhost${handler.requestPath}${query}`,
     header,
-    body: asText ? fromText(bodyOf(raw)) : bodyOf(raw),
-    signal: gone.signal,
+    body: smallBody(asText ? fromText(bodyOf(raw)) : bodyOf(raw), header, large),
+    signal,
     contextValues: createContextValues().set(CALL, call),
   };
 }
@@ -190,7 +206,7 @@ async function* reported(
   try {
     yield* body;
   } catch (error) {
-    observer.fault(error);
+    if (!(error instanceof RpcError)) observer.fault(error);
     throw error;
   }
 }

@@ -4,6 +4,7 @@
  * protobuf formats; JSON has no place for them.
  */
 import {
+  create,
   type DescMessage,
   type DescMethodServerStreaming,
   type DescMethodUnary,
@@ -15,6 +16,7 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { Services } from '../rpc/contract.ts';
 import { Code, RpcError, tooLargeForEtcd } from '../rpc/status.ts';
 import { connectError } from './connect-error.ts';
+import { LARGE_REPLY_BYTES } from './large-reply.ts';
 import type { WebServerOptions } from './options.ts';
 import { callOf, type WebCall } from './web-call.ts';
 import { WebStream } from './web-stream.ts';
@@ -35,9 +37,10 @@ export async function serveUnary(
     if (!handler) throw new RpcError(Code.UNIMPLEMENTED, `unknown method ${call.method.name}`);
     const reply = await Promise.race([
       cancelled.promise,
-      handler(encode(method.input, request, maxBytes), call),
+      handler(encode(method.input, request, call, maxBytes), call),
     ]);
     const message = decode(method.output, reply, call);
+    call.hold(reply.length);
     call.sent();
     call.finish(Code.OK);
     return message;
@@ -62,7 +65,7 @@ export async function* serveStream(
   call.run((error) => stream.cancel(error));
   let begun = false;
   try {
-    const message = encode(method.input, request, maxRequestBytes);
+    const message = encode(method.input, request, call, maxRequestBytes);
     services.stream(call.method.path)(stream, call);
     stream.request(message);
     for (let reply = await stream.next(); reply; reply = await stream.next()) {
@@ -81,14 +84,18 @@ export async function* serveStream(
 }
 
 /** The protobuf form of a request, which is what the limit on messages is for, whatever form it came in. */
-function encode(schema: DescMessage, request: Message, maxBytes: number): Uint8Array {
-  const bytes = toBinary(schema, request);
+function encode(schema: DescMessage, request: Message, call: WebCall, maxBytes: number): Uint8Array {
+  const bytes = call.largeRequest ?? toBinary(schema, request);
   if (bytes.length <= maxBytes) return bytes;
   throw new RpcError(Code.RESOURCE_EXHAUSTED, tooLargeForEtcd(bytes.length, maxBytes));
 }
 
-/** A reply of etcd as a message. */
+/** A reply of etcd as Connect takes it; see {@link LargeReply}. */
 function decode(schema: DescMessage, reply: Uint8Array, call: WebCall): Message {
+  if (reply.length >= LARGE_REPLY_BYTES) {
+    call.largeReply = { schema, message: reply };
+    return create(schema);
+  }
   try {
     return fromBinary(schema, reply);
   } catch (error) {

@@ -14,6 +14,7 @@ import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, RpcError } from '../rpc/status.ts';
+import type { LargeReply } from './large-reply.ts';
 import type { WebOutlet } from './web-outlet.ts';
 
 /** Under which Connect's context holds the call. */
@@ -30,8 +31,14 @@ export class WebCall implements Call {
   readonly outlet: WebOutlet;
   /** Why the request did not reach its service, once that is known. */
   refusal: ConnectError | undefined;
+  /** The request in its protobuf form, where it was too large to be left to Connect. */
+  largeRequest: Uint8Array | undefined;
+  /** A reply on its way that is too large for that. */
+  largeReply: LargeReply | undefined;
 
   readonly #observer: CallObserver;
+  #held = 0;
+  #closed = false;
   #phase: 'new' | 'reading' | 'running' | 'over' = 'new';
   #onCancel: (error: RpcError) => void = () => {};
 
@@ -74,6 +81,19 @@ export class WebCall implements Call {
   /** One message of the answer is on its way. */
   sent(): void {
     this.#observer.sent(this.method);
+  }
+
+  /** So many bytes of a reply wait for the client, who has that much less room for others until the {@link close}. */
+  hold(bytes: number): void {
+    if (this.#closed) return;
+    this.#held += bytes;
+    this.outlet.hold(bytes);
+  }
+
+  /** The client has the reply, or is gone. */
+  close(): void {
+    this.#closed = true;
+    this.outlet.release(this.#held);
   }
 
   /** The service is done with the call. */

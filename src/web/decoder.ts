@@ -1,0 +1,111 @@
+/**
+ * Reads large requests on another thread: a body of a few MB may be of millions of objects, for which a turn of the event
+ * loop is too short and the memory of the process too small. What takes too much memory ends that thread and nothing else.
+ */
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { Code, ConnectError } from '@connectrpc/connect';
+
+/** Memory for the objects of one request, in MiB. */
+const MAX_HEAP_MIB = 512;
+/** How long one request may take, in milliseconds: far more than any that etcd would take. */
+const MAX_MS = 30_000;
+/** How long the thread is kept without work, in milliseconds. */
+const IDLE_MS = 30_000;
+
+/** A message to be read. */
+export interface DecodeQuestion {
+  readonly path: string;
+  readonly json: boolean;
+  /** Goes over to the other thread. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Its protobuf form, or what is wrong with it. */
+export type DecodeAnswer =
+  | { readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly error: string }
+  /** It is of more parts than are read. */
+  | { readonly tooMany: true };
+
+const TOO_MUCH = 'the request takes too much memory to be read';
+
+interface Job {
+  readonly question: DecodeQuestion;
+  readonly wanted: () => boolean;
+  readonly resolve: (bytes: Uint8Array) => void;
+  readonly reject: (error: ConnectError) => void;
+}
+
+export class MessageDecoder {
+  #worker: Worker | undefined;
+  #job: Job | undefined;
+  readonly #line: Job[] = [];
+  #idle: NodeJS.Timeout | undefined;
+  #late: NodeJS.Timeout | undefined;
+
+  /**
+   * The protobuf form of a request; one is read at a time.
+   * @param wanted is asked when its turn has come
+   * @throws ConnectError (rejects)
+   */
+  decode(question: DecodeQuestion, wanted: () => boolean): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.#line.push({ question, wanted, resolve, reject });
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    if (this.#job !== undefined) return;
+    clearTimeout(this.#idle);
+    for (let job = this.#line.shift(); job !== undefined; job = this.#line.shift()) {
+      if (job.wanted()) {
+        this.#job = job;
+        const worker = this.#worker ?? this.#start();
+        this.#worker = worker;
+        this.#late = setTimeout(() => void worker.terminate(), MAX_MS).unref();
+        worker.postMessage(job.question, [job.question.bytes.buffer]);
+        return;
+      }
+      job.reject(new ConnectError('the client is gone', Code.Canceled));
+    }
+    this.#idle = setTimeout(() => this.#stop(), IDLE_MS).unref();
+  }
+
+  #start(): Worker {
+    const file = new URL(`./decode-worker${extname(import.meta.url)}`, import.meta.url);
+    const worker = new Worker(file, { resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB } });
+    worker.on('message', (answer: DecodeAnswer) => {
+      const job = this.#take();
+      if ('bytes' in answer) job?.resolve(answer.bytes);
+      else if ('error' in answer) job?.reject(new ConnectError(answer.error, Code.InvalidArgument));
+      else job?.reject(new ConnectError(TOO_MUCH, Code.ResourceExhausted));
+      this.#next();
+    });
+    // Its end, expected or not, follows.
+    worker.on('error', () => {});
+    worker.on('exit', () => {
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      this.#take()?.reject(new ConnectError(TOO_MUCH, Code.ResourceExhausted));
+      this.#next();
+    });
+    // It does not keep the process alive.
+    worker.unref();
+    return worker;
+  }
+
+  #take(): Job | undefined {
+    const job = this.#job;
+    this.#job = undefined;
+    clearTimeout(this.#late);
+    return job;
+  }
+
+  #stop(): void {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    void worker?.terminate();
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Large requests are read on another thread. Connect gets an empty message in their place, in the form in which the client
+ * sent it, and the service gets what was read. What is wrong with a body beside its size is left to Connect, which gets
+ * the bytes as they came.
+ */
+import { gzipSync } from 'node:zlib';
+import { type Unpacked, unpackLine } from '../rpc/unpack.ts';
+import type { MessageDecoder } from './decoder.ts';
+import type { WebCall } from './web-call.ts';
+
+/** Smaller requests are left to Connect. Bytes, unpacked. */
+export const LARGE_REQUEST_BYTES = 256 << 10;
+
+const HEAD_BYTES = 5;
+
+/** How the client sent its message. */
+interface Form {
+  readonly json: boolean;
+  /** The message has its length in front, and a flag that says whether it is packed. */
+  readonly enveloped: boolean;
+  /** Packed, as far as the flag does not say otherwise. */
+  readonly gzip: boolean;
+}
+
+export interface LargeRequestOptions {
+  readonly call: WebCall;
+  readonly decoder: MessageDecoder;
+  /** The limit of bodies; Connect refuses larger ones. Bytes. */
+  readonly maxBytes: number;
+  /** Whose request it is. */
+  readonly client: object;
+  readonly signal: AbortSignal;
+}
+
+/** The body that Connect gets; changes the headers that would say something else of it. */
+export function smallBody(
+  body: AsyncIterable<Uint8Array>,
+  headers: Headers,
+  options: LargeRequestOptions,
+): AsyncIterable<Uint8Array> {
+  const type = headers.get('content-type') ?? '';
+  const enveloped = !/^application\/(?:json|proto)\b/i.test(type);
+  const encoding = headers.get(encodingName(type, enveloped));
+  const form = { json: /\bjson\b/i.test(type), enveloped, gzip: encoding === 'gzip' };
+  const length = headers.get('content-length');
+  if (length !== null && Number(length) <= LARGE_REQUEST_BYTES && !form.gzip) return body;
+  // Connect would take memory for all of it before it comes.
+  if (length !== null && Number(length) <= options.maxBytes) headers.delete('content-length');
+  return exchanged(body, form, Number(length ?? Number.NaN), options);
+}
+
+function encodingName(type: string, enveloped: boolean): string {
+  if (!enveloped) return 'content-encoding';
+  return type.startsWith('application/connect+') ? 'connect-content-encoding' : 'grpc-encoding';
+}
+
+async function* exchanged(
+  body: AsyncIterable<Uint8Array>,
+  form: Form,
+  promised: number,
+  options: LargeRequestOptions,
+): AsyncGenerator<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  let tooLarge = false;
+  for await (const chunk of body) {
+    if (tooLarge) yield chunk;
+    else {
+      chunks.push(chunk);
+      size += chunk.length;
+      tooLarge = size > options.maxBytes + HEAD_BYTES;
+      if (tooLarge) yield* chunks;
+    }
+  }
+  if (tooLarge) return;
+  const whole = joined(chunks, size);
+  // A body that is not as long as promised is Connect's to refuse, which the promise was taken from.
+  const kept = Number.isNaN(promised) || promised === size;
+  const message = kept ? await largeMessage(whole, form, options) : undefined;
+  if (message === undefined) {
+    yield whole;
+    return;
+  }
+  const { call, decoder, signal } = options;
+  const question = { path: call.method.path, json: form.json, bytes: message };
+  call.largeRequest = await decoder.decode(question, () => !signal.aborted);
+  yield placeholder(form);
+}
+
+/** The message of a body, if it is a large one and nothing is wrong with it. */
+async function largeMessage(
+  whole: Uint8Array<ArrayBuffer>,
+  { enveloped, gzip }: Form,
+  { maxBytes, client }: LargeRequestOptions,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  let message = whole;
+  let packed = gzip;
+  if (enveloped) {
+    const head = Buffer.from(whole.buffer, 0, Math.min(HEAD_BYTES, whole.length));
+    if (whole.length < HEAD_BYTES || head.readUInt32BE(1) !== whole.length - HEAD_BYTES) return undefined;
+    if ((head[0] as number) > 1 || (head[0] === 1 && !gzip)) return undefined;
+    packed = head[0] === 1;
+    message = whole.slice(HEAD_BYTES);
+  }
+  if (packed) {
+    const unpacked = await new Promise<Unpacked>((resolve) =>
+      unpackLine.unpack(client, Buffer.from(message.buffer), maxBytes, resolve),
+    );
+    if (!(unpacked instanceof Buffer)) return undefined;
+    message = new Uint8Array(unpacked);
+  }
+  return message.length > LARGE_REQUEST_BYTES ? message : undefined;
+}
+
+/** Bytes that own their memory, so that it can go to another thread. */
+function joined(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+/** An empty message. */
+function placeholder({ json, enveloped, gzip }: Form): Uint8Array {
+  const empty = Buffer.from(json ? '{}' : '');
+  if (enveloped) return Buffer.concat([Buffer.of(0, 0, 0, 0, empty.length), empty]);
+  return gzip ? gzipSync(empty) : empty;
+}

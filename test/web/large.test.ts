@@ -1,0 +1,215 @@
+/** Large messages through the web door: the same bytes as small ones, in pieces; large requests are read elsewhere. */
+import assert from 'node:assert/strict';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { describe, test } from 'node:test';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { createClient } from '@connectrpc/connect';
+import { KV, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { Door } from './support.ts';
+
+const RANGE = '/etcdserverpb.KV/Range';
+const PUT = '/etcdserverpb.KV/Put';
+const TXN = '/etcdserverpb.KV/Txn';
+const MAX = 32 << 20;
+
+const kvs = Array.from({ length: 60_000 }, (_, n) => ({
+  key: Buffer.from(`key ${n}`),
+  value: Buffer.alloc(200, n),
+  modRevision: BigInt(n),
+}));
+const reply = toBinary(
+  RangeResponseSchema,
+  create(RangeResponseSchema, { header: { revision: 7n }, kvs, count: 9n }),
+);
+const json = toJsonString(RangeResponseSchema, fromBinary(RangeResponseSchema, reply));
+
+function open(): Promise<Door> {
+  return Door.open({ unary: { [RANGE]: () => reply } }, { maxRequestBytes: MAX });
+}
+
+describe('a large reply', () => {
+  const post = async (
+    door: Door,
+    headers: Record<string, string>,
+    body: string | Uint8Array<ArrayBuffer>,
+  ) => {
+    const response = await fetch(door.url + RANGE, { method: 'POST', headers, body });
+    assert.equal(response.status, 200);
+    return { response, bytes: Buffer.from(await response.arrayBuffer()) };
+  };
+  const small = Buffer.alloc(5);
+
+  test('as JSON', async () => {
+    await using door = await open();
+    const { response, bytes } = await post(
+      door,
+      { 'content-type': 'application/json', 'accept-encoding': 'identity' },
+      '{}',
+    );
+    assert.ok(bytes.toString() === json);
+    assert.equal(response.headers.get('content-type'), 'application/json');
+    const packed = await post(door, { 'content-type': 'application/json', 'accept-encoding': 'gzip' }, '{}');
+    assert.equal(packed.response.headers.get('content-encoding'), 'gzip');
+    assert.ok(packed.bytes.toString() === json);
+  });
+
+  test('as protobuf: the very bytes', async () => {
+    await using door = await open();
+    const { bytes } = await post(
+      door,
+      { 'content-type': 'application/proto', 'accept-encoding': 'identity' },
+      '',
+    );
+    assert.ok(bytes.equals(reply));
+  });
+
+  test('in gRPC-Web, with JSON or without, packed or not', async () => {
+    await using door = await open();
+    for (const [type, expected] of [
+      ['application/grpc-web+proto', reply],
+      ['application/grpc-web+json', Buffer.from(json)],
+    ] as const)
+      for (const accept of ['identity', 'gzip']) {
+        const headers = { 'content-type': type, 'grpc-accept-encoding': accept };
+        const body = type.endsWith('json')
+          ? Buffer.concat([Buffer.of(0, 0, 0, 0, 2), Buffer.from('{}')])
+          : small;
+        const { bytes } = await post(door, headers, body);
+        const length = bytes.readUInt32BE(1);
+        const message = bytes.subarray(5, 5 + length);
+        assert.equal(bytes[0], accept === 'gzip' ? 1 : 0);
+        assert.ok((accept === 'gzip' ? gunzipSync(message) : message).equals(expected), `${type} ${accept}`);
+        assert.match(bytes.subarray(5 + length).toString('latin1'), /^\x80....grpc-status: 0/s);
+      }
+  });
+
+  test('every kind of client reads it', async () => {
+    await using door = await open();
+    for (const [name, transport] of door.transports()) {
+      const { kvs: got, count } = await createClient(KV, transport).range({});
+      assert.equal(got.length, kvs.length, name);
+      assert.equal(count, 9n, name);
+    }
+  });
+
+  test('others have their turns meanwhile', async (t) => {
+    await using door = await open();
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    const response = await fetch(door.url + RANGE, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{}',
+    });
+    let pieces = 0;
+    delay.enable();
+    for await (const _piece of response.body as unknown as AsyncIterable<Uint8Array>) pieces++;
+    delay.disable();
+    t.diagnostic(`longest turn ${(delay.max / 1e6).toFixed(0)} ms, ${pieces} pieces`);
+    assert.ok(pieces > 20);
+    assert.deepEqual(door.observer.faults, []);
+  });
+});
+
+describe('a large request', () => {
+  const key = Buffer.alloc(3 << 20, 'k');
+  const request = toBinary(RangeRequestSchema, create(RangeRequestSchema, { key, limit: 5n }));
+  const text = toJsonString(RangeRequestSchema, fromBinary(RangeRequestSchema, request));
+  const enveloped = (message: Uint8Array, flag = 0) => {
+    const head = Buffer.of(flag, 0, 0, 0, 0);
+    head.writeUInt32BE(message.length, 1);
+    return Buffer.concat([head, message]);
+  };
+  const forms: readonly (readonly [string, Record<string, string>, Uint8Array])[] = [
+    ['JSON', { 'content-type': 'application/json' }, Buffer.from(text)],
+    ['protobuf', { 'content-type': 'application/proto' }, request],
+    ['JSON, packed', { 'content-type': 'application/json', 'content-encoding': 'gzip' }, gzipSync(text)],
+    [
+      'protobuf, packed',
+      { 'content-type': 'application/proto', 'content-encoding': 'gzip' },
+      gzipSync(request),
+    ],
+    ['gRPC-Web', { 'content-type': 'application/grpc-web+proto' }, enveloped(request)],
+    ['gRPC-Web with JSON', { 'content-type': 'application/grpc-web+json' }, enveloped(Buffer.from(text))],
+    [
+      'gRPC-Web, packed',
+      { 'content-type': 'application/grpc-web+proto', 'grpc-encoding': 'gzip' },
+      enveloped(gzipSync(request), 1),
+    ],
+  ];
+  for (const [name, headers, body] of forms)
+    test(`${name}: arrives as it was meant`, async () => {
+      let got: Uint8Array | undefined;
+      const answer = toBinary(RangeResponseSchema, create(RangeResponseSchema, { count: 3n }));
+      const range = (bytes: Uint8Array) => {
+        got = bytes;
+        return answer;
+      };
+      await using door = await Door.open({ unary: { [RANGE]: range } }, { maxRequestBytes: 8 << 20 });
+      const response = await fetch(door.url + RANGE, {
+        method: 'POST',
+        headers,
+        body: body as Uint8Array<ArrayBuffer>,
+      });
+      const reply = await response.text();
+      assert.equal(response.status, 200, reply);
+      assert.ok(got !== undefined && Buffer.from(got).equals(request), name);
+      if (headers['content-type'] === 'application/json') assert.equal(reply, '{"count":"3"}');
+    });
+
+  test('what is wrong with it is said as for a small one', async () => {
+    await using door = await Door.open(
+      { unary: { [PUT]: () => new Uint8Array() } },
+      { maxRequestBytes: 4 << 20 },
+    );
+    const post = async (headers: Record<string, string>, body: Uint8Array | string) => {
+      const response = await fetch(door.url + PUT, {
+        method: 'POST',
+        headers,
+        body: body as Uint8Array<ArrayBuffer>,
+      });
+      return { status: response.status, ...((await response.json()) as { code: string; message: string }) };
+    };
+    const json = { 'content-type': 'application/json' };
+    for (const broken of ['{"key":5,"value":"VALUE"}', '{"value":"VALUE"', '{"lease":"VALUE"}']) {
+      const large = await post(json, broken.replace('VALUE', 'QUFB'.repeat(100_000)));
+      const small = await post(json, broken.replace('VALUE', 'QUFB'));
+      const shorter = (text: string) => text.replaceAll(/(QUFB)+/g, 'QUFB').slice(0, 40);
+      assert.deepEqual(
+        { ...large, message: shorter(large.message) },
+        { ...small, message: shorter(small.message) },
+      );
+    }
+    const bytes = await post({ 'content-type': 'application/proto' }, Buffer.alloc(1 << 20, 0xff));
+    assert.deepEqual([bytes.status, bytes.code], [400, 'invalid_argument']);
+    const zipped = { ...json, 'content-encoding': 'gzip' };
+    const bomb = await post(zipped, gzipSync(Buffer.alloc(100 << 20)));
+    assert.equal(bomb.code, 'resource_exhausted');
+    const long = await post(json, Buffer.alloc(13 << 20, ' '));
+    assert.equal(long.code, 'resource_exhausted');
+    const garbage = await post(zipped, Buffer.alloc(1 << 20));
+    assert.equal(garbage.code, 'invalid_argument');
+    assert.deepEqual(door.observer.faults, []);
+  });
+
+  test('one of more than a million objects takes no memory of the process, and the next one is read', {
+    timeout: 120_000,
+  }, async () => {
+    let calls = 0;
+    const txn = () => {
+      calls++;
+      return new Uint8Array();
+    };
+    await using door = await Door.open({ unary: { [TXN]: txn } }, { maxRequestBytes: 20 << 20 });
+    const post = async (body: string) => {
+      const headers = { 'content-type': 'application/json' };
+      const response = await fetch(door.url + TXN, { method: 'POST', headers, body });
+      return ((await response.json()) as { code?: string }).code;
+    };
+    const before = process.memoryUsage().heapUsed;
+    assert.equal(await post(`{"success":[${'{},'.repeat(1_200_000)}{}]}`), 'resource_exhausted');
+    assert.ok(process.memoryUsage().heapUsed - before < 200 << 20);
+    assert.equal(await post(`{"success":[${'{},'.repeat(100_000)}{}]}`), undefined);
+    assert.equal(calls, 1);
+  });
+});
