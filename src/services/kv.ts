@@ -31,7 +31,7 @@ export interface KvOptions {
   readonly layers: readonly Layer[];
 }
 
-/** Reads that share one call. Its answer goes to all of them in one go, during which nothing else is served. */
+/** Reads that share one call. */
 const MAX_MEMBERS = 10_000;
 
 /** Real requests are far smaller; a larger one costs etcd more than the call that could be saved. Bytes. */

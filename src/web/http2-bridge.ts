@@ -182,7 +182,11 @@ function requestOptions({ headers: list, empty }: Http2Stream): RequestOptions {
     const value = list[i + 1] as string;
     if (name.startsWith(':')) pseudo[name] = value;
     else if (name === 'host') host = value;
-    else if (!REQUEST_ONLY.has(name)) headers[name] = ([] as string[]).concat(headers[name] ?? [], value);
+    else if (!REQUEST_ONLY.has(name)) {
+      const known = headers[name];
+      if (Array.isArray(known)) known.push(value);
+      else headers[name] = [value];
+    }
   }
   headers.host = pseudo[':authority'] ?? host;
   if (!empty) headers['transfer-encoding'] = 'chunked';

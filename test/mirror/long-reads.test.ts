@@ -130,6 +130,29 @@ describe('the line', () => {
     assert.equal(await read(reads.add(never)), 'b loading');
   });
 
+  test('small ones that stand in line are many in one turn', async () => {
+    const reads = new LongReads();
+    const none = (name: string) => ({ ...longWork(name, new Gate(), 0) });
+    let made = 0;
+    for (let i = 0; i < 100; i++) void read(reads.add(none('a'))).then(() => made++);
+    await settle();
+    await settle();
+    await settle();
+    assert.equal(made, 100);
+  });
+
+  test('a fault in one ends that one', async () => {
+    const reads = new LongReads();
+    const faulty = {
+      ...longWork('a', new Gate()),
+      begin() {
+        throw new Error('a fault');
+      },
+    };
+    await assert.rejects(read(reads.add(faulty)), /a fault/);
+    assert.equal(await read(reads.add(longWork('b', new Gate()))), 'b');
+  });
+
   test('bounded', async () => {
     const reads = new LongReads();
     const full = new Gate();

@@ -10,7 +10,7 @@ import type { Call, Cancellable, RoomWaiter } from '../../rpc/contract.ts';
 import { Code, RpcError } from '../../rpc/status.ts';
 import type { NoAnswer } from './range-reply.ts';
 import type { FallBack } from './stats.ts';
-import { type Steps, Work } from './work.ts';
+import { SLICE_VISITS, type Steps, Work } from './work.ts';
 
 /** Reads in line or at their connections; one more is left to etcd. */
 export const MAX_LONG_READS = 10_000;
@@ -111,10 +111,16 @@ export class LongReads {
     if (this.#working === read) this.#working = undefined;
   }
 
+  /** A slice of work, which may be of many reads. */
   readonly #turn = (): void => {
-    this.#working ??= this.#next();
-    const read = this.#working;
-    if (read !== undefined) this.#try(read, () => this.#slice());
+    for (let left = SLICE_VISITS; left > 0; left--) {
+      this.#working ??= this.#next();
+      const read = this.#working;
+      if (read === undefined) break;
+      const before = this.#work.visits;
+      this.#try(read, () => this.#slice());
+      left -= this.#work.visits - before;
+    }
     this.#awake = this.#working !== undefined || this.#line.size > 0;
     if (this.#awake) setImmediate(this.#turn);
   };

@@ -14,7 +14,10 @@ import type { FallBack, MirrorStats } from './stats.ts';
 import type { Store } from './store.ts';
 import { TxnQuery } from './txn-query.ts';
 import { txnReply } from './txn-reply.ts';
-import { type Steps, Work } from './work.ts';
+import { SLICE_VISITS, type Steps, Work } from './work.ts';
+
+/** Visits for all reads that are answered at once in one turn; the others wait for theirs. Many may come with one chunk. */
+const TURN_VISITS = 4 * SLICE_VISITS;
 
 /** What a client asks. */
 export type Query = RangeQuery | TxnQuery;
@@ -40,6 +43,7 @@ export class ReplyMaker {
   readonly #options: ReplyMakerOptions;
   readonly #hot = new HotReplies();
   readonly #long = new LongReads();
+  #turnVisits = 0;
 
   constructor(options: ReplyMakerOptions) {
     this.#options = options;
@@ -49,14 +53,22 @@ export class ReplyMaker {
   reply(read: Answerable): Uint8Array | Promise<Uint8Array> | FallBack {
     const { store } = read.mirror;
     if (store === undefined) return 'loading';
+    if (this.#turnVisits >= TURN_VISITS) return this.#later(read, store);
     const work = new Work();
     const steps = this.#begin(read, store, work);
     if (typeof steps === 'string') return steps;
-    for (;;) {
-      const { done, value } = steps.next();
-      if (done) return typeof value === 'string' ? value : this.#made(value);
-      if (work.due || !read.call.outlet.room) return this.#later(read, store);
-    }
+    const reply = atOnce(steps, work, read.call);
+    this.#spend(work.visits);
+    if (reply === undefined) return this.#later(read, store);
+    return typeof reply === 'string' ? reply : this.#made(reply);
+  }
+
+  #spend(visits: number): void {
+    if (this.#turnVisits === 0)
+      setImmediate(() => {
+        this.#turnVisits = 0;
+      });
+    this.#turnVisits += visits;
   }
 
   /** The read waits for its turn. What is written meanwhile may not be for its client. */
@@ -109,5 +121,18 @@ export class ReplyMaker {
   #made(reply: Uint8Array): Uint8Array {
     this.#options.stats.hits++;
     return reply;
+  }
+}
+
+/** What comes of a read in one slice; `undefined`: it takes longer, or there is no room. */
+function atOnce(
+  steps: Steps<Uint8Array | NoAnswer>,
+  work: Work,
+  call: Call,
+): Uint8Array | NoAnswer | undefined {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    if (work.due || !call.outlet.room) return undefined;
   }
 }
