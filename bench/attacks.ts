@@ -12,6 +12,7 @@ import { type Contestant, startContestants } from './support/contestants.ts';
 import { cpuSeconds } from './support/cpu.ts';
 import { GRPC_ATTACKS, MIRRORED } from './support/grpc-attacks.ts';
 import { mib, peakOf, residentBytes } from './support/memory.ts';
+import { fillPrefix, PREFIX, READ_ATTACKS } from './support/read-attacks.ts';
 import { writeSection } from './support/report.ts';
 import { type Pace, Victim } from './support/victim.ts';
 
@@ -81,14 +82,15 @@ const table = [
   '| attack | server | p50 / p99 ms before | p50 / p99 ms during | cores used | RSS MiB before → most → after | cut off |',
   '| --- | --- | --- | --- | --- | --- | --- |',
 ];
-await using contestants = await startContestants(undefined, [`--cache-prefix=${MIRRORED}`]);
+await using contestants = await startContestants(undefined, [`--cache-prefix=${MIRRORED},${PREFIX}`]);
+await fillPrefix(contestants.etcd.address);
 const direct = new RawGrpcClient(contestants.etcd.address);
 await put(direct, 'bench/key', 'v'.repeat(260));
 direct.close();
 const wanted = (process.env.BENCH_ONLY ?? '').split(',');
 const nothing: Pick<Attack, 'name' | 'connections' | 'stallMs'> = { name: 'nothing' };
 const calls = GRPC_ATTACKS.map(({ name }): typeof nothing => ({ name }));
-const works = [nothing, ...ATTACKS, ...calls, ...IMPATIENT].filter(({ name }) =>
+const works = [nothing, ...ATTACKS, ...calls, ...READ_ATTACKS, ...IMPATIENT].filter(({ name }) =>
   wanted.some((part) => name.includes(part)),
 );
 const runs = works.flatMap(({ name, connections = CONNECTIONS, stallMs = 0 }) => {

@@ -6,6 +6,7 @@
 import { Attacker } from '../../test/http2/support/attacker.ts';
 import { attackNamed } from '../../test/http2/support/attacks.ts';
 import { attackForever, grpcAttackNamed } from './grpc-attacks.ts';
+import { READ_ATTACKS } from './read-attacks.ts';
 
 const [port, name, connections, returnMs] = process.argv.slice(2) as [string, string, string, string];
 
@@ -25,7 +26,8 @@ else if (attack !== undefined)
   });
 else {
   const forever = Number.POSITIVE_INFINITY;
-  attacker = new Attacker(Number(port), attackNamed(name), Number(connections), forever, Number(returnMs));
+  const attack = READ_ATTACKS.find((one) => one.name === name) ?? attackNamed(name);
+  attacker = new Attacker(Number(port), found, Number(connections), forever, Number(returnMs));
 }
 
 process.stdin.on('end', () => {
