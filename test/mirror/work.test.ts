@@ -4,14 +4,19 @@ import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { type RangeRequest, type TxnRequest, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import type { Mirror } from '../../src/coalesce/mirror/mirror.ts';
 import { type RangeQuery, readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
 import { rangeReply } from '../../src/coalesce/mirror/range-reply.ts';
+import { ReplyMaker } from '../../src/coalesce/mirror/reply-maker.ts';
+import { MirrorStats } from '../../src/coalesce/mirror/stats.ts';
 import { Store } from '../../src/coalesce/mirror/store.ts';
 import { readTxnQuery, type TxnQuery } from '../../src/coalesce/mirror/txn-query.ts';
 import { txnReply } from '../../src/coalesce/mirror/txn-reply.ts';
 import { readVersion, Version } from '../../src/coalesce/mirror/version.ts';
 import { MAX_VISITS, SLICE_VISITS, type Steps, Work } from '../../src/coalesce/mirror/work.ts';
+import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
 import { bytes } from '../reads/clients.ts';
+import { readCall, settle } from '../reads/held-upstream.ts';
 import { rangeRequest } from './support.ts';
 
 const KEYS = 100_000;
@@ -188,6 +193,31 @@ test('a read whose past is forgotten while it is worked out is left to etcd', ()
   store.trim(0);
   work.next();
   assert.deepEqual(steps.next(), { done: true, value: 'revision' });
+});
+
+test('many reads in one turn: some are answered at once, the others in turns of their own', async () => {
+  const store = storeOf(2000);
+  const mirror = { store, header: () => '' } as unknown as Mirror;
+  const stats = new MirrorStats();
+  const forward = () => assert.fail('nothing is left to etcd');
+  const maker = new ReplyMaker({ seen: new SeenRevision(), stats, forward });
+  const reads = 300;
+  const replies = Array.from({ length: reads }, (_, n) => {
+    const request = rangeRequest({ ...all, minModRevision: BigInt(5000 + n) });
+    const query = readRangeQuery(request) as RangeQuery;
+    return maker.reply({ mirror, query, request, call: readCall(), permitted: START });
+  });
+  const atOnce = replies.filter((reply) => reply instanceof Uint8Array).length;
+  assert.ok(atOnce >= 8 && atOnce <= 20, `${atOnce} at once`);
+  let turns = 0;
+  for (; stats.hits < reads; turns++) {
+    const before = stats.hits;
+    await settle();
+    assert.ok(stats.hits - before <= 20, `${stats.hits - before} in one turn`);
+    assert.ok(turns < 1000);
+  }
+  const expected = Buffer.from([0x20, 0xd0, 0x0f]);
+  for (const reply of replies) assert.deepEqual(Buffer.from((await reply) as Uint8Array), expected);
 });
 
 test('a transaction of more operations than any etcd takes is not read to its end', () => {

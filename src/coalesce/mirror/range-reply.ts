@@ -43,6 +43,20 @@ export function isPlain({ exact, countOnly, keysOnly, filtered }: RangeQuery): b
   return exact && !countOnly && !keysOnly && !filtered;
 }
 
+/** The reply to a plain read, made at once; `undefined`: it is large, and there is no room. */
+export function plainReply(
+  { store, revision, work }: Reading,
+  query: RangeQuery,
+  header: string,
+  outlet: { readonly room: boolean },
+): Buffer | undefined {
+  const version = store.get(query.start, revision, work);
+  if (version === undefined) return Buffer.from(header, 'latin1');
+  if (version.field.length > SMALL_REPLY_BYTES && !outlet.room) return undefined;
+  work.copy(version.field.length);
+  return Buffer.from(header + version.field + ONE, 'latin1');
+}
+
 /**
  * The reply, or why there is none. Has a step of its own before a reply that is not small is made.
  * @param header the field `header` as latin1

@@ -9,7 +9,14 @@ import { HotReplies } from './hot-replies.ts';
 import { LongReads } from './long-reads.ts';
 import type { Mirror } from './mirror.ts';
 import type { RangeQuery } from './range-query.ts';
-import { isPlain, type NoAnswer, rangeReply, SMALL_REPLY_BYTES } from './range-reply.ts';
+import {
+  isPlain,
+  type NoAnswer,
+  plainReply,
+  type Reading,
+  rangeReply,
+  SMALL_REPLY_BYTES,
+} from './range-reply.ts';
 import type { FallBack, MirrorStats } from './stats.ts';
 import type { Store } from './store.ts';
 import { TxnQuery } from './txn-query.ts';
@@ -30,6 +37,13 @@ export interface Answerable {
   readonly call: Call;
   /** The revision at which etcd let the client read: what has changed since may not be for it. */
   readonly permitted: number;
+}
+
+/** The state that a read is answered from. */
+interface Moment {
+  readonly revision: number;
+  /** The field `header`, latin1. */
+  readonly header: string;
 }
 
 export interface ReplyMakerOptions {
@@ -54,10 +68,15 @@ export class ReplyMaker {
     const { store } = read.mirror;
     if (store === undefined) return 'loading';
     if (this.#turnVisits >= TURN_VISITS) return this.#later(read, store);
+    const { query, call } = read;
     const work = new Work();
-    const steps = this.#begin(read, store, work);
-    if (typeof steps === 'string') return steps;
-    const reply = atOnce(steps, work, read.call);
+    const moment = this.#momentOf(read, store);
+    if (moment === undefined) return 'revision';
+    const reading = { store, revision: moment.revision, work };
+    let reply: Uint8Array | NoAnswer | undefined;
+    if (query instanceof TxnQuery || !isPlain(query))
+      reply = atOnce(this.#steps(read, reading, moment.header), work, call);
+    else reply = plainReply(reading, query, moment.header, call.outlet);
     this.#spend(work.visits);
     if (reply === undefined) return this.#later(read, store);
     return typeof reply === 'string' ? reply : this.#made(reply);
@@ -86,24 +105,32 @@ export class ReplyMaker {
   }
 
   #begin(read: Answerable, store: Store, work: Work): Steps<Uint8Array | NoAnswer> | 'revision' {
-    const { mirror, query, permitted } = read;
+    const moment = this.#momentOf(read, store);
+    if (moment === undefined) return 'revision';
+    return this.#steps(read, { store, revision: moment.revision, work }, moment.header);
+  }
+
+  /** The revision that a read is answered at, and the header that says so; `undefined`: it is not known any more. */
+  #momentOf({ mirror, query, permitted }: Answerable, store: Store): Moment | undefined {
     const past = permitted < store.applied && store.changedSince(query.start, query.end, permitted);
     const now = past ? permitted : store.applied;
     const revision = query.revision === 0 ? now : query.revision;
-    if (revision < store.floor || revision > store.applied) return 'revision';
-    const header = mirror.header(now);
+    if (revision < store.floor || revision > store.applied) return undefined;
     this.#options.seen.raise(now);
-    const reading = { store, revision, work };
+    return { revision, header: mirror.header(now) };
+  }
+
+  #steps({ query, request }: Answerable, reading: Reading, header: string): Steps<Uint8Array | NoAnswer> {
     if (query instanceof TxnQuery) return txnReply(reading, query, header);
     if (isPlain(query) || query.revision !== 0) return rangeReply(reading, query, header);
-    return this.#hotReply(read.request, query, reading, header);
+    return this.#hotReply(request, query, reading, header);
   }
 
   /** A reply that somebody else had lately, or one that somebody else may have soon. */
   *#hotReply(
     request: Uint8Array,
     query: RangeQuery,
-    reading: { readonly store: Store; readonly revision: number; readonly work: Work },
+    reading: Reading,
     header: string,
   ): Steps<Uint8Array | NoAnswer> {
     const { store, revision } = reading;
