@@ -27,8 +27,6 @@ export interface LargeRequestOptions {
   readonly decoder: MessageDecoder;
   /** The limit of bodies; Connect refuses larger ones. Bytes. */
   readonly maxBytes: number;
-  /** Whose request it is. */
-  readonly client: object;
   readonly signal: AbortSignal;
 }
 
@@ -91,7 +89,7 @@ async function* exchanged(
 async function largeMessage(
   whole: Uint8Array<ArrayBuffer>,
   { enveloped, gzip }: Form,
-  { maxBytes, client }: LargeRequestOptions,
+  { maxBytes, call }: LargeRequestOptions,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   let message = whole;
   let packed = gzip;
@@ -104,7 +102,7 @@ async function largeMessage(
   }
   if (packed) {
     const unpacked = await new Promise<Unpacked>((resolve) =>
-      unpackLine.unpack(client, Buffer.from(message.buffer), maxBytes, resolve),
+      unpackLine.unpack(call.outlet, Buffer.from(message.buffer), maxBytes, resolve),
     );
     if (!(unpacked instanceof Buffer)) return undefined;
     message = new Uint8Array(unpacked);

@@ -156,7 +156,7 @@ function universalRequest(
   }
   const { signal } = gone;
   const maxBytes = maxRequestBytes * JSON_EXPANSION;
-  const large = { call, decoder, maxBytes, client: raw.socket, signal };
+  const large = { call, decoder, maxBytes, signal };
   return {
     httpVersion: raw.httpVersion,
     method: raw.method ?? '',
