@@ -45,8 +45,8 @@ function condition(): Condition {
   return { bytes: heapUsed + external, connections: connections.size, streams, failures };
 }
 
-/** Floods are waited for with less patience than in a real server, so that tests get on. */
-const settings = { maxFloodMs: 300 };
+/** Less patience with floods than a real server has, and a rate that is a flood on a slow machine too. */
+const settings = { maxFloodMs: 300, maxControlFramesPerSecond: 1000 };
 
 const server = net.createServer((socket) => {
   connections.add(new Http2Connection(socket, 'server', listener, settings));
