@@ -20,6 +20,7 @@ import { type Pace, Victim } from './support/victim.ts';
 const BEFORE_MS = 800;
 const DURING_MS = Number(process.env.BENCH_ATTACK_MS ?? 2000);
 const WARM_UP_MS = 500;
+const START_LIMIT_MS = 30_000;
 /** Time for what was held to be let go. */
 const AFTER_MS = 700;
 const CONNECTIONS = 8;
@@ -61,6 +62,7 @@ async function row(name: string, crowd: Crowd, contestant: Contestant): Promise<
     String(crowd.connections),
     String(crowd.returnMs),
   ]);
+  await attacker.waitForLine(/^attacking$/, START_LIMIT_MS);
   await stall(crowd.stallMs);
   await sleep(WARM_UP_MS);
   const cpu = cpuSeconds(pid);

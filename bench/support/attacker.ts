@@ -1,6 +1,6 @@
 /**
- * A hostile client as a process of its own: `attacker.ts <port> <attack> <connections> <return after ms>`. It attacks
- * until its input ends, and then writes how many of its connections were cut off. The attack `nothing` only keeps a core busy, which
+ * A hostile client as a process of its own: `attacker.ts <port> <attack> <connections> <return after ms>`. It says
+ * when it begins, attacks until its input ends, and then writes how many of its connections were cut off. The attack `nothing` only keeps a core busy, which
  * is what any attack does to everybody else on the same machine.
  */
 import { Attacker } from '../../test/http2/support/attacker.ts';
@@ -26,10 +26,11 @@ else if (attack !== undefined)
   });
 else {
   const forever = Number.POSITIVE_INFINITY;
-  const attack = READ_ATTACKS.find((one) => one.name === name) ?? attackNamed(name);
+  const found = READ_ATTACKS.find((one) => one.name === name) ?? attackNamed(name);
   attacker = new Attacker(Number(port), found, Number(connections), forever, Number(returnMs));
 }
 
+process.stdout.write('attacking\n');
 process.stdin.on('end', () => {
   process.stdout.write(`cut ${attacker?.cut ?? cut}\n`);
   process.exit();
