@@ -19,6 +19,7 @@ export interface MetricsPage {
 export class MetricsPages {
   readonly #registry: Registry;
   readonly #etcd: EtcdPages;
+  #all: Promise<MetricsPage> | undefined;
 
   constructor(registry: Registry, etcd: EtcdPages) {
     this.#registry = registry;
@@ -30,8 +31,18 @@ export class MetricsPages {
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 
-  /** The page of the etcd in use and after it the proxy's own families; these alone where there is no such page. */
-  async all(): Promise<MetricsPage> {
+  /**
+   * The page of the etcd in use and after it the proxy's own families; these alone where there is no such page.
+   * Simultaneous calls get the same bytes.
+   */
+  all(): Promise<MetricsPage> {
+    this.#all ??= this.#join().finally(() => {
+      this.#all = undefined;
+    });
+    return this.#all;
+  }
+
+  async #join(): Promise<MetricsPage> {
     const etcd = await this.#etcd.get('/metrics', BOUNDS);
     const own = await this.own();
     if (typeof etcd === 'string') return own;

@@ -1,6 +1,7 @@
 /** gRPC-Web in its text form: requests in base64 of any shape, answers flushed message by message, each padded. */
 import assert from 'node:assert/strict';
 import { type ClientRequest, request } from 'node:http';
+import { connect } from 'node:http2';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
@@ -213,6 +214,26 @@ test('a stream arrives message by message, and its end with a status', async () 
   const { trailers } = framesOf(bytesOf(text));
   assert.match(trailers, /grpc-status: ?11\r\n/);
   assert.equal(decodeURIComponent(/grpc-message: ?(\S+)\r/.exec(trailers)?.[1] ?? ''), 'gone: 100 %');
+});
+
+test('over HTTP/2 too', async () => {
+  const stream = {
+    [WATCH]: (client: ServerStream) => {
+      client.send(Uint8Array.of(0x18, 1));
+      client.end(OK);
+    },
+  };
+  await using door = await Door.open({ stream });
+  const session = connect(door.http2Url);
+  const asked = session.request({ ':method': 'POST', ':path': WATCH, 'content-type': TEXT });
+  asked.end(frame(new Uint8Array(0)).toString('base64'));
+  let text = '';
+  asked.setEncoding('latin1');
+  for await (const chunk of asked) text += chunk;
+  session.destroy();
+  const { messages, trailers } = framesOf(bytesOf(text));
+  assert.deepEqual(messages, [Buffer.of(0x18, 1)]);
+  assert.match(trailers, /grpc-status: ?0/);
 });
 
 test('a large message is still one message', async () => {

@@ -155,6 +155,8 @@ test('metrics: what etcd has is not repeated, and a page without an end of line 
   assert.ok(page.startsWith(`${body}\n# HELP own ours\n# TYPE own gauge\nown 4\n`), page);
   assert.ok(page.endsWith('\n') && !page.includes('both 3'), page);
   assert.match(String((await pages.own()).body), /both 3/);
+  const [one, other] = await Promise.all([pages.all(), pages.all()]);
+  assert.equal(one.body, other.body, 'the same bytes for simultaneous scrapes');
   body = '';
   assert.match(String((await pages.all()).body), /^# HELP both ours/);
 });
