@@ -11,17 +11,19 @@ import { WatchHub } from './coalesce/watch/hub.ts';
 import type { Config } from './config/config.ts';
 import { clientTls, endpoints, serverTls } from './config/tls.ts';
 import { GrpcServer } from './grpc/server.ts';
-import { Http2Door } from './listen/http2-door.ts';
+import { Http2Door, metadataLimits } from './listen/http2-door.ts';
 import { Listeners } from './listen/listeners.ts';
 import { CallMetrics } from './observe/call-metrics.ts';
 import type { Logger, ProgramLog } from './observe/log.ts';
 import { MetricsPages, PageMetrics } from './observe/metrics-pages.ts';
 import { ProxyMetrics } from './observe/proxy-metrics.ts';
+import { exposeRequestMemory } from './observe/request-metrics.ts';
 import { TlsMetrics } from './observe/tls-metrics.ts';
 import { UpstreamMetrics } from './observe/upstream-metrics.ts';
 import { exposeWatches } from './observe/watch-metrics.ts';
 import { buildReads } from './reads.ts';
 import type { Services } from './rpc/contract.ts';
+import { Ledger } from './rpc/ledger.ts';
 import { tooLargeForEtcd } from './rpc/status.ts';
 import { browserService } from './services/browser.ts';
 import { EtcdHealth } from './services/etcd-health.ts';
@@ -119,6 +121,9 @@ export class App {
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify.
     const maxRequestBytes = config.get('bytes', 'max-send-bytes');
+    const maxMetadataBytes = config.get('bytes', 'max-metadata-bytes');
+    const ledger = new Ledger(config.get('bytes', 'max-request-bytes-in-flight'));
+    exposeRequestMemory(registry, ledger);
     const grpc = new GrpcServer({
       services,
       method: (path) => services.method(path),
@@ -130,6 +135,8 @@ export class App {
       services,
       method: (path) => services.method(path),
       maxRequestBytes,
+      ledger,
+      limits: { maxHeaderBytes: maxMetadataBytes },
       corsAllowedOrigins: config.get('list', 'cors-allowed-origins'),
       health: { check: (query) => etcdHealth.check(query), checkProxy: () => probe.checkProxy() },
       metrics: new MetricsPages(registry, this.#etcdPages),
@@ -141,9 +148,10 @@ export class App {
     // Listeners: ALPN or the first bytes decide between the two.
     this.#http2 = new Http2Door({
       grpc,
-      fallback: bridge(this.#web.app),
+      fallback: bridge(this.#web),
       settings: {
         maxConcurrentStreams: config.get('integer', 'max-concurrent-streams'),
+        ...metadataLimits(maxMetadataBytes),
         maxQueuedBytes: config.get('bytes', 'max-queued-bytes'),
         maxResetsPerSecond: config.get('integer', 'max-resets-per-second'),
         maxResetsBurst: RESETS_BURST_S * config.get('integer', 'max-resets-per-second'),
@@ -154,6 +162,7 @@ export class App {
         keepaliveIntervalMs: config.get('duration', 'grpc-keepalive-interval'),
         keepaliveTimeoutMs: config.get('duration', 'grpc-keepalive-timeout'),
       },
+      accounts: ledger,
       observer: metrics,
     });
     this.#listeners = new Listeners({

@@ -60,7 +60,7 @@ describe('parsing', () => {
     const config = configOf(['--listen-addr=127.0.0.1:1'], environment);
     assert.deepEqual(config.get('address', 'listen-addr').target, { host: '127.0.0.1', port: 1 });
     assert.equal(config.get('duration', 'dial-timeout'), 7000);
-    assert.equal(config.get('bytes', 'max-send-bytes'), 1_572_864);
+    assert.equal(config.get('bytes', 'max-send-bytes'), 67_108_864);
     assert.deepEqual(
       ['listen-addr', 'dial-timeout', 'max-send-bytes'].map((name) => config.source(name)),
       ['flag', 'environment', 'default'],

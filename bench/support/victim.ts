@@ -29,7 +29,7 @@ export class Victim implements Disposable {
 
   /** Connects, to read this key linearizably. */
   static async open(address: string, key: string): Promise<Victim> {
-    return new Victim(await LoadConnection.open(address, '/etcdserverpb.KV/Range'), key);
+    return new Victim(await LoadConnection.open(address), key);
   }
 
   /** Reads for so many milliseconds. */
@@ -57,7 +57,7 @@ export class Victim implements Disposable {
       onDrain: () => {},
       onEnding: ({ status }: Ending) => resolve(status.code === 0 ? performance.now() - begin : Number.NaN),
     };
-    this.#connection.call(listener).send(this.#request, true);
+    this.#connection.call(listener, '/etcdserverpb.KV/Range').send(this.#request, true);
     return promise;
   }
 

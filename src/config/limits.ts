@@ -42,6 +42,8 @@ export const LIMITS: Readonly<Record<string, Limits>> = {
   'max-resets-per-second': ANY,
   'max-control-frames-per-second': ANY,
   'client-write-timeout': ANY,
+  'max-metadata-bytes': { least: 4 << 10 },
+  'max-request-bytes-in-flight': { least: 1 << 20 },
   'max-waiting-calls': ANY,
   'first-byte-timeout': SOME,
   'grpc-keepalive-min-time': ANY,

@@ -4,6 +4,7 @@
  */
 import { Code, RpcError } from '../rpc/status.ts';
 import { BROKEN, TOO_LARGE, type Unpacked, unpackLine, unpackSmall } from '../rpc/unpack.ts';
+import { Chunks } from './chunks.ts';
 
 /** Bytes in front of each message. */
 export const ENVELOPE_BYTES = 5;
@@ -68,8 +69,7 @@ export interface ReceiveLimits {
 export class Deframer {
   readonly #limits: ReceiveLimits;
   readonly #encoding: string | undefined;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  readonly #chunks = new Chunks();
   /** A message is being unpacked. */
   #busy = false;
 
@@ -81,7 +81,12 @@ export class Deframer {
 
   /** Whether the bytes so far end between messages. */
   get complete(): boolean {
-    return this.#bytes === 0 && !this.#busy;
+    return this.#chunks.length === 0 && !this.#busy;
+  }
+
+  /** Bytes of a message that is not complete. */
+  get pending(): number {
+    return this.#chunks.length;
   }
 
   /**
@@ -91,17 +96,17 @@ export class Deframer {
    */
   push(chunk: Buffer, sink: MessageSink): RpcError | undefined {
     let bytes = chunk;
+    const chunks = this.#chunks;
     if (this.#busy) {
-      this.#keep(chunk);
+      chunks.add(chunk);
       return undefined;
     }
-    if (this.#bytes > 0) {
-      this.#chunks.push(chunk);
-      this.#bytes += chunk.length;
+    if (chunks.length > 0) {
+      chunks.add(chunk);
       const need = this.#needed();
       if (need instanceof RpcError) return need;
-      if (this.#bytes < need) return undefined;
-      bytes = this.#takeAll();
+      if (chunks.length < need) return undefined;
+      bytes = chunks.take();
     }
     return this.#cut(bytes, sink);
   }
@@ -124,30 +129,14 @@ export class Deframer {
         if (this.#busy) break;
       }
     }
-    if (at < bytes.length) this.#keep(at === 0 ? bytes : bytes.subarray(at));
+    if (at < bytes.length) this.#chunks.add(at === 0 ? bytes : bytes.subarray(at));
     return undefined;
-  }
-
-  #keep(bytes: Buffer): void {
-    this.#chunks.push(bytes);
-    this.#bytes += bytes.length;
-  }
-
-  #takeAll(): Buffer {
-    const bytes = Buffer.concat(this.#chunks, this.#bytes);
-    this.#chunks = [];
-    this.#bytes = 0;
-    return bytes;
   }
 
   /** How many bytes the message at the front needs, as far as its prefix has arrived. */
   #needed(): number | RpcError {
-    if (this.#bytes < ENVELOPE_BYTES) return ENVELOPE_BYTES;
-    let head = this.#chunks[0] as Buffer;
-    if (head.length < ENVELOPE_BYTES) {
-      head = Buffer.concat(this.#chunks, this.#bytes);
-      this.#chunks = [head];
-    }
+    if (this.#chunks.length < ENVELOPE_BYTES) return ENVELOPE_BYTES;
+    const head = this.#chunks.front(ENVELOPE_BYTES);
     const length = head.readUInt32BE(1);
     return this.#check(head[0] as number, length) ?? ENVELOPE_BYTES + length;
   }
@@ -168,7 +157,7 @@ export class Deframer {
     this.#busy = true;
     unpackLine.unpack(sink.onUnpacking(), payload, maxBytes, (result) => {
       this.#busy = false;
-      const error = this.#opened(result, sink) ?? this.#cut(this.#takeAll(), sink);
+      const error = this.#opened(result, sink) ?? this.#cut(this.#chunks.take(), sink);
       // The next message may have gone to another thread, too.
       if (error !== undefined || !this.#busy) sink.onUnpacked(error);
     });

@@ -6,7 +6,7 @@ import { encodeHeaders, type HeaderList, type Http2Stream, type StreamListener }
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
-import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
+import { Code, OK, RpcError, type Status, TOO_MUCH_HELD } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { Deframer, type MessageSink } from './envelope.ts';
 import { OK_TRAILERS_BLOCK, statusFields } from './fields.ts';
@@ -81,6 +81,11 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
     if (error) this.breakOff(error);
   }
 
+  /** Whether messages may come packed. */
+  protected get mayBePacked(): boolean {
+    return this.#head.encoding !== undefined;
+  }
+
   onUnpacking(): object {
     this.#unpacking = true;
     this.stream.pause();
@@ -108,6 +113,17 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
     if (this.ended) return;
     this.#cancel();
     this.finish(Code.CANCELLED);
+  }
+
+  /** Too much is held for the requests of all clients, and this one is not complete. */
+  onTooMuch(): boolean {
+    this.breakOff(new RpcError(Code.RESOURCE_EXHAUSTED, TOO_MUCH_HELD));
+    return false;
+  }
+
+  /** Bytes of a message that is not complete. */
+  protected get pending(): number {
+    return this.#deframer?.pending ?? 0;
   }
 
   /** Whether the request's bytes so far end between messages. */

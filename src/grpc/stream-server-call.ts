@@ -28,6 +28,14 @@ export class StreamServerCall extends ServerCall implements ServerStream {
     open.add(this);
   }
 
+  /** What was passed on is held no longer, unless who has it says so with {@link hold}. */
+  override onData(stream: Http2Stream, chunk: Buffer): void {
+    const before = this.pending;
+    super.onData(stream, chunk);
+    const passedOn = before + chunk.length - this.pending;
+    if (passedOn > 0 && this.method.kind !== 'server_stream') stream.release(passedOn);
+  }
+
   onMessage(message: Uint8Array): void {
     if (this.ended) return;
     this.options.observer.received(this.method);
@@ -69,6 +77,11 @@ export class StreamServerCall extends ServerCall implements ServerStream {
 
   end(status: Status): void {
     this.sendStatus(status);
+  }
+
+  hold(bytes: number): void {
+    // The only message of this kind is counted until the call ends.
+    if (this.method.kind !== 'server_stream') this.stream.hold(bytes);
   }
 
   protected override finish(code: number): void {

@@ -12,16 +12,19 @@ import { FrameHandler } from './frame-handler.ts';
 import { FrameReader } from './frame-reader.ts';
 import { GoingAway } from './going-away.ts';
 import { Guard } from './guard.ts';
+import { Intake, type RequestAccounts } from './intake.ts';
 import type { ConnectionListener, StreamListener } from './listener.ts';
 import { Output } from './output.ts';
 import { type PingDone, Pings } from './pings.ts';
 import { ReceiveWindow } from './receive-window.ts';
+import { RequestLine } from './request-line.ts';
 import { Room } from './room.ts';
 import { SendScheduler } from './send-scheduler.ts';
 import { completeSettings, type Http2Settings, type LimitName, type Role } from './settings.ts';
 import { SettingsExchange } from './settings-exchange.ts';
 import { SocketLink } from './socket-link.ts';
 import { Http2Stream } from './stream.ts';
+import { StreamSlots } from './stream-slots.ts';
 import { StreamTable } from './stream-table.ts';
 import { Timeouts } from './timeouts.ts';
 import { atEndOfTurn } from './turn.ts';
@@ -41,6 +44,8 @@ export class Http2Connection {
   /** @internal */ readonly output: Output;
   /** @internal */ readonly scheduler = new SendScheduler();
   /** @internal */ readonly receiver: ReceiveWindow;
+  /** @internal */ readonly intake: Intake;
+  /** @internal */ readonly line: RequestLine;
   /** @internal */ readonly table = new StreamTable();
   /** @internal */ readonly pings = new Pings();
   /** @internal */ readonly exchange: SettingsExchange;
@@ -53,7 +58,7 @@ export class Http2Connection {
   /** @internal */ readonly handler: FrameHandler;
 
   private readonly reader: FrameReader;
-  private outOfSlots = false;
+  private readonly slots = new StreamSlots(this);
   /** Inside `received` or `endOfTurn`, which flush when they are done. */
   private inTurn = false;
   private waking = false;
@@ -62,6 +67,7 @@ export class Http2Connection {
   /**
    * @param socket connected, or still connecting; a TLS socket must have negotiated `h2`
    * @param head octets that were already read from the socket
+   * @param accounts where a server counts what it holds for requests
    * @throws RangeError for settings out of range
    */
   constructor(
@@ -70,12 +76,15 @@ export class Http2Connection {
     listener: ConnectionListener,
     settings: Partial<Http2Settings> = {},
     head?: Buffer,
+    accounts?: RequestAccounts,
   ) {
     this.isServer = role === 'server';
     this.listener = listener;
     this.settings = completeSettings(role, settings);
     this.receiver = new ReceiveWindow(this.settings.connectionWindowSize, this.settings.maxHeldBytes);
     this.output = new Output(socket, this);
+    this.line = new RequestLine(this.output);
+    this.intake = new Intake(this, accounts);
     this.timeouts = new Timeouts(this);
     this.exchange = new SettingsExchange(this);
     this.guard = new Guard(this);
@@ -103,9 +112,7 @@ export class Http2Connection {
 
   /** Client role: `request` will not throw. Once `draining` or `closed`, never again. */
   get canOpenStream(): boolean {
-    if (this.closed || this.isServer || this.away.draining || this.table.nextId > MAX_31_BITS) return false;
-    const { ready, peer } = this.exchange;
-    return this.table.size < (ready ? peer.maxConcurrentStreams : this.settings.initialStreamLimit);
+    return this.slots.available;
   }
 
   /**
@@ -114,16 +121,15 @@ export class Http2Connection {
    */
   request(block: Uint8Array, listener: StreamListener, endStream: boolean): Http2Stream {
     if (!this.canOpenStream) throw new Http2Error(ErrorCode.REFUSED_STREAM, 'no stream can be opened');
-    const { table, exchange } = this;
-    const { peer, receiveWindow } = exchange;
+    const { peer, receiveWindow } = this.exchange;
+    const { table } = this;
     const stream = new Http2Stream(this, table.nextId, [], peer.initialWindowSize, receiveWindow);
     table.nextId += 2;
     table.add(stream);
     stream.listener = listener;
-    this.output.headers(stream.id, block, endStream);
+    this.line.begin(stream, block, endStream);
     this.wake();
-    if (endStream) stream.localEnd();
-    this.outOfSlots = !this.canOpenStream;
+    this.slots.taken();
     // RFC 9113 section 5.1.1: identifiers are not used again, so this connection has come to its end.
     if (table.nextId > MAX_31_BITS) this.drain();
     return stream;
@@ -204,33 +210,27 @@ export class Http2Connection {
     const lost = new Http2Error(ErrorCode.CANCEL, failure?.message ?? 'the peer closed the connection', {
       cause: failure,
     });
-    this.shut(
-      this.away.reason ?? (failure === undefined && this.openStreams === 0 ? undefined : lost),
-      undefined,
-      '',
-    );
+    const error = failure === undefined && this.openStreams === 0 ? undefined : lost;
+    this.shut(this.away.reason ?? error, undefined, '');
   }
 
   /** @internal OutputOwner: the socket has written. */
   outputWritten(): void {
     if (this.closed) return;
     this.timeouts.outputMoved(this.output.busy);
-    if (this.scheduler.waiting) this.wake();
+    if (this.scheduler.waiting || this.line.waiting) this.wake();
   }
 
   /** @internal The listener of a closed stream was told. */
   left(): void {
     if (this.closed) return;
-    if (this.outOfSlots && this.canOpenStream) {
-      this.outOfSlots = false;
-      this.guard.tell(() => this.listener.onStreamSlots(this));
-    }
+    this.slots.freed();
     if (this.away.draining) this.wake();
   }
 
   /** @internal The peer's SETTINGS were applied. */
   settingsChanged(first: boolean): void {
-    this.outOfSlots ||= !this.canOpenStream;
+    this.slots.changed();
     if (first) {
       this.timeouts.prefaceSeen();
       this.guard.tell(() => this.listener.onReady(this));
@@ -247,6 +247,7 @@ export class Http2Connection {
   /** Sends what can be sent; ends the turn. */
   private flush(): void {
     const { output, scheduler } = this;
+    this.line.pump();
     const more = scheduler.pump(output);
     if (this.closed) return;
     output.flush();
@@ -291,11 +292,12 @@ export class Http2Connection {
     const code = error === undefined || error.code === ErrorCode.NO_ERROR ? ErrorCode.CANCEL : error.code;
     for (const stream of this.table.values()) {
       // What was never written cannot have been processed.
-      if (!this.isServer && (!this.link.connected || stream.epoch === this.output.epoch))
-        stream.unprocessed = true;
+      const unsent = stream.unsent !== undefined || stream.epoch === this.output.epoch;
+      if (!this.isServer && (unsent || !this.link.connected)) stream.unprocessed = true;
       stream.input.deliverComplete();
       stream.close(code, goaway !== undefined);
     }
+    this.intake.close();
     this.link.close(this.settings.lingerTimeoutMs);
     this.pings.fail(error ?? new Http2Error(ErrorCode.CANCEL, 'the connection is closed'));
     this.guard.tell(() => this.listener.onClose(this, error));

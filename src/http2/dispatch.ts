@@ -64,6 +64,16 @@ export function callDrain(stream: Http2Stream): void {
   }
 }
 
+/** Tells that a request has to go; true when its answer follows. */
+export function callTooMuch(stream: Http2Stream): boolean {
+  try {
+    return stream.listener.onTooMuch?.(stream) ?? false;
+  } catch (failure) {
+    stream.connection.guard.report(failure);
+    return false;
+  }
+}
+
 /** The last call a listener gets. */
 export function callClose(stream: Http2Stream, code: number, local: boolean): void {
   try {

@@ -11,6 +11,10 @@ import { answerPing } from './pings.ts';
 import type { Http2Stream } from './stream.ts';
 import { Past } from './stream-table.ts';
 
+/** A shorter part of a larger buffer is copied. Octets. */
+const SMALL = 1024;
+const LARGE_BUFFER = 16_384;
+
 /** The frames of one connection's input. */
 export class FrameHandler implements FrameSink {
   private readonly connection: Http2Connection;
@@ -135,7 +139,9 @@ export class FrameHandler implements FrameSink {
       guard.streamError(s, mistake);
       return;
     }
-    if (from < to) s.input.data(source.subarray(from, to));
+    // It was too much, and the owner has answered.
+    if (s.closed) return;
+    if (from < to) s.input.data(isServer ? part(source, from, to) : source.subarray(from, to));
     if (ends) s.input.end();
   }
 
@@ -229,6 +235,15 @@ export class FrameHandler implements FrameSink {
       connection.guard.streamError(stream, ErrorCode.FLOW_CONTROL_ERROR);
     else if (stream.inRing) connection.wake();
   }
+}
+
+/**
+ * A part of what was read, copied where it would keep a buffer alive that is far larger: a request may wait for long,
+ * and whatever else came with it is not counted for it.
+ */
+function part(source: Buffer, start: number, end: number): Buffer {
+  const slice = source.subarray(start, end);
+  return end - start < SMALL && source.length > LARGE_BUFFER ? Buffer.from(slice) : slice;
 }
 
 function fixedSize(length: number, expected: number): void {

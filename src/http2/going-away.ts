@@ -73,7 +73,7 @@ export class GoingAway {
     connection.wake();
   }
 
-  /** The peer sent GOAWAY: streams of ours above its last one were not processed. */
+  /** The peer sent GOAWAY: streams of ours above its last one were not processed, nor those not sent yet. */
   receive(last: number, code: number, debug: Buffer): void {
     const { connection } = this;
     this.received = true;
@@ -84,7 +84,7 @@ export class GoingAway {
     connection.guard.tell(() => connection.listener.onGoaway(connection, last, code, debug));
     if (connection.isServer) return;
     for (const stream of connection.table.values()) {
-      if (stream.id <= this.peerLast) continue;
+      if (stream.id <= this.peerLast && stream.unsent === undefined) continue;
       stream.unprocessed = true;
       stream.close(ErrorCode.REFUSED_STREAM, false);
     }

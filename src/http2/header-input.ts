@@ -80,6 +80,7 @@ export class HeaderInput {
     this.collect(source, start, end);
     if ((flags & Flag.END_HEADERS) === 0) return;
     const whole = Buffer.concat(this.fragments, this.collected);
+    this.connection.intake.fragment(-this.collected);
     this.fragments = [];
     this.collected = 0;
     this.decoded(this.decoder.decode(whole, 0, whole.length));
@@ -89,6 +90,9 @@ export class HeaderInput {
     const { connection } = this;
     this.fragments.push(Buffer.from(source.subarray(start, end)));
     this.collected += end - start;
+    if (!connection.intake.fragment(end - start)) {
+      throw new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, 'too much is held for requests');
+    }
     if (this.fragments.length - 1 > connection.settings.maxContinuationFrames) {
       throw connection.guard.over('maxContinuationFrames', 'too many CONTINUATION frames');
     }
@@ -162,8 +166,10 @@ export class HeaderInput {
     stream.input.expected = block.contentLength;
     stream.input.ended = endStream;
     connection.table.add(stream);
-    if (connection.guard.gate.holds(stream)) return;
-    callStream(stream);
+    const waits = connection.guard.gate.holds(stream);
+    if (!waits) callStream(stream);
+    if (!stream.closed) connection.intake.opened(stream, block.size);
+    if (waits) return;
     if (endStream) stream.input.end();
   }
 

@@ -8,6 +8,7 @@ export { debugText, ErrorCode, errorName, Http2Error } from './errors.ts';
 export { PREFACE } from './frame.ts';
 export { encodeHeaders } from './hpack/encoder.ts';
 export type { HeaderList } from './hpack/header-block.ts';
+export type { RequestAccount, RequestAccounts } from './intake.ts';
 export type { ConnectionListener, StreamListener } from './listener.ts';
 export type { Http2Settings, LimitName, Role } from './settings.ts';
 export { Http2Stream } from './stream.ts';

@@ -25,6 +25,11 @@ export interface StreamListener {
   /** `sendData` answered false, and the queue is now under the low-water mark. */
   onDrain(stream: Http2Stream): void;
   /**
+   * Server role: too much is held for requests that are not complete, and this one has to go. The owner answers
+   * at once, or returns true to do so soon; otherwise the stream is reset with ENHANCE_YOUR_CALM.
+   */
+  onTooMuch?(stream: Http2Stream): boolean;
+  /**
    * Exactly once, last. `code` is NO_ERROR when both sides are done (a server that ends its response
    * before the request is over resets the rest of it, also with NO_ERROR, and is done), else the code of the RST_STREAM sent
    * (`local`) or received; when the connection is gone its error code, or CANCEL if that is NO_ERROR.

@@ -64,6 +64,11 @@ export class Output {
     return this.pending >= FULL || this.socket.writableLength >= FULL;
   }
 
+  /** Octets that may be appended until it is full. */
+  get space(): number {
+    return FULL - Math.max(this.pending, this.socket.writableLength);
+  }
+
   /** Appends one frame with a payload that is copied or kept by reference. */
   frame(type: number, flags: number, id: number, payload: Uint8Array): void {
     this.head(payload.length, type, flags, id);

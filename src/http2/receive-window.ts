@@ -1,7 +1,8 @@
 /**
  * The receive side of the connection's flow control (RFC 9113 section 6.9). Octets are given back when
  * they arrive, not when a stream's reader takes them, so that paused streams do not starve the others;
- * only when very much is held for them does the window stay shut, and a client lets go of one of them.
+ * only when very much is held for them does the window stay shut, and a client lets go of one of them. A
+ * server's {@link Intake} shuts it too, when too much is held for the requests of the connection.
  */
 import { ErrorCode, Http2Error } from './errors.ts';
 import { FrameType } from './frame.ts';
@@ -11,6 +12,8 @@ import type { Output } from './output.ts';
 export class ReceiveWindow {
   /** Octets kept for paused streams. */
   held = 0;
+  /** Nothing is given back. */
+  shut = false;
   private readonly size: number;
   private readonly maxHeld: number;
   private window: number;
@@ -43,8 +46,15 @@ export class ReceiveWindow {
     this.giveBack(output);
   }
 
+  /** The end of {@link shut}. */
+  open(output: Output): void {
+    if (!this.shut) return;
+    this.shut = false;
+    this.giveBack(output);
+  }
+
   private giveBack(output: Output): void {
-    if (this.owed * 2 < this.size || this.held > this.maxHeld) return;
+    if (this.owed * 2 < this.size || this.held > this.maxHeld || this.shut) return;
     output.number(FrameType.WINDOW_UPDATE, 0, this.owed);
     this.window += this.owed;
     this.owed = 0;

@@ -44,13 +44,16 @@ export interface Http2Settings {
   readonly maxFloodMs: number;
   /** Frames in the socket that it could not write, beside up to 2 MiB of data: a peer that does not read. Default 8 MiB. */
   readonly maxUnreadBytes: number;
-  /** Data of all streams queued on the connection; with more the peer counts as not reading. Default 512 MiB. */
+  /**
+   * Data of all streams queued on the connection; with more the peer counts as not reading. Default 512 MiB for a server;
+   * none for a client, whose owner bounds what it sends and lets nobody's requests end what others share.
+   */
   readonly maxQueuedBytes: number;
   /** Data of all streams queued on the connection above which it has no room for large replies. Default 4 MiB. */
   readonly connectionHighWaterMark: number;
-  /** Octets queued on a stream above which `sendData` answers false. Default 256 KiB. */
+  /** Octets queued on a stream above which `sendData` answers false. Default 256 KiB server; 0 client, since many wait. */
   readonly streamHighWaterMark: number;
-  /** Octets queued on a stream below which `onDrain` follows. Default 64 KiB. */
+  /** Octets queued on a stream down to which `onDrain` follows. Default 64 KiB server, 0 client. */
   readonly streamLowWaterMark: number;
   /** Time for the peer's connection preface with its SETTINGS (RFC 9113 section 3.4), connecting included. Default 10 s. */
   readonly prefaceTimeoutMs: number;
@@ -98,10 +101,7 @@ const common = {
   maxResetsBurst: 2000,
   maxFloodMs: 10_000,
   maxUnreadBytes: 8 << 20,
-  maxQueuedBytes: 512 << 20,
   connectionHighWaterMark: 4 << 20,
-  streamHighWaterMark: 256 << 10,
-  streamLowWaterMark: 64 << 10,
   prefaceTimeoutMs: 10_000,
   headersTimeoutMs: 60_000,
   frameTimeoutMs: 600_000,
@@ -123,6 +123,9 @@ const serverDefaults: Http2Settings = {
   connectionWindowSize: 4 << 20,
   maxControlFramesPerSecond: 10_000,
   settingsTimeoutMs: 0,
+  maxQueuedBytes: 512 << 20,
+  streamHighWaterMark: 256 << 10,
+  streamLowWaterMark: 64 << 10,
 };
 
 /** Defaults of the client role. */
@@ -132,6 +135,9 @@ const clientDefaults: Http2Settings = {
   connectionWindowSize: 16 << 20,
   maxControlFramesPerSecond: 100_000,
   settingsTimeoutMs: 20_000,
+  maxQueuedBytes: Number.POSITIVE_INFINITY,
+  streamHighWaterMark: 0,
+  streamLowWaterMark: 0,
 };
 
 /**

@@ -19,6 +19,13 @@ export class StreamInput {
   finished = false;
   /** The peer's content-length, or -1. */
   expected = -1;
+  /** Server role: octets counted for the stream by {@link Intake}, and how many of them wait for an answer. */
+  charged = 0;
+  waiting = 0;
+  /** Server role: something was passed on. */
+  begun = false;
+  /** Server role: it was told that it has to go. */
+  refused = false;
   private readonly stream: Http2Stream;
   private received = 0;
   private owed = 0;
@@ -62,6 +69,8 @@ export class StreamInput {
     if (this.window < 0) return ErrorCode.FLOW_CONTROL_ERROR;
     if (this.expected >= 0 && this.received > this.expected) return ErrorCode.PROTOCOL_ERROR;
     if (endStream && !this.lengthHolds()) return ErrorCode.PROTOCOL_ERROR;
+    const { isServer, intake } = this.stream.connection;
+    if (isServer && content > 0) intake.arrived(this.stream, content);
     if (endStream) this.ended = true;
     if (length > content) this.giveBack(length - content);
     return ErrorCode.NO_ERROR;
@@ -95,6 +104,8 @@ export class StreamInput {
   /** END_STREAM has arrived. */
   end(): void {
     this.ended = true;
+    const { isServer, intake } = this.stream.connection;
+    if (isServer) intake.completed(this.stream);
     if (this.mustHold() || this.finished || this.stream.closed) return;
     this.finished = true;
     callEnd(this.stream);
@@ -147,8 +158,15 @@ export class StreamInput {
   /** Octets are done with: the window is given back in halves (RFC 9113 section 6.9). */
   private giveBack(octets: number): void {
     const { stream } = this;
+    const { isServer, intake, settings } = stream.connection;
     this.owed += octets;
-    if (this.ended || stream.closed || this.owed * 2 < stream.connection.settings.initialWindowSize) return;
+    if (this.ended || stream.closed || this.owed * 2 < settings.initialWindowSize) return;
+    if (!isServer || intake.turns.mayGrow(this)) this.grant();
+  }
+
+  /** Gives the window back. */
+  grant(): void {
+    const { stream } = this;
     stream.connection.output.number(FrameType.WINDOW_UPDATE, stream.id, this.owed);
     this.window += this.owed;
     this.owed = 0;

@@ -55,7 +55,9 @@ export class Http2Stream {
   /** When it was opened, in milliseconds of `performance.now()`. */
   readonly openedAt: number;
   /** @internal The output's epoch when a request's HEADERS were appended. */
-  readonly epoch: number;
+  epoch: number;
+  /** @internal Client role: the request's fields while they stand in the {@link RequestLine}. */
+  unsent: Uint8Array | undefined = undefined;
 
   private ending = false;
   private localEnded = false;
@@ -155,9 +157,25 @@ export class Http2Stream {
   /** Ends the stream at once with RST_STREAM (RFC 9113 section 6.4); queued data is dropped, `onClose` comes before this returns. */
   reset(code: number): void {
     if (this.closed) return;
-    this.connection.output.number(FrameType.RST_STREAM, this.id, code);
+    // To the peer a request that was not sent is no stream.
+    if (this.unsent === undefined) this.connection.output.number(FrameType.RST_STREAM, this.id, code);
     this.connection.wake();
     this.close(code, true);
+  }
+
+  /** Server role: so many octets of what arrived are no longer held; see {@link Intake}. */
+  release(octets: number): void {
+    if (!this.closed) this.connection.intake.release(this, octets);
+  }
+
+  /** Server role: so many more octets are held for the request, which may have to go for it. */
+  charge(octets: number): void {
+    if (!this.closed) this.connection.intake.arrived(this, octets);
+  }
+
+  /** Server role: so many more octets wait for somebody else than the client, or (negative) no longer. */
+  hold(octets: number): void {
+    if (!this.closed) this.connection.intake.hold(this, octets);
   }
 
   /** Stops delivery; what arrives is kept, and no window is given back, so that the peer stops too. */
@@ -184,7 +202,7 @@ export class Http2Stream {
     this.sendWindow += delta;
     const { scheduler } = this.connection;
     if (this.sendWindow <= 0) scheduler.remove(this);
-    else if (this.queuedBytes > 0) scheduler.add(this);
+    else if (this.queuedBytes > 0 && this.unsent === undefined) scheduler.add(this);
     return this.sendWindow <= MAX_31_BITS;
   }
 
@@ -202,6 +220,12 @@ export class Http2Stream {
       this.needDrain = false;
       callDrain(this);
     }
+  }
+
+  /** @internal END_STREAM goes with the header fields, which wait. */
+  endWhenSent(): void {
+    this.ending = true;
+    this.endsAfterQueue = true;
   }
 
   /** @internal END_STREAM is on its way to the peer. */
@@ -226,6 +250,8 @@ export class Http2Stream {
     if (this.waits) connection.guard.gate.forget(this);
     connection.scheduler.remove(this);
     connection.scheduler.queued -= this.queuedBytes;
+    if (this.unsent !== undefined) connection.line.drop(this);
+    if (connection.isServer) connection.intake.closed(this);
     this.input.drop();
     this.queue = undefined;
     this.trailers = undefined;
@@ -240,6 +266,7 @@ export class Http2Stream {
 
   /** True when data can go into the output now, without passing by other streams' data. */
   private fits(length: number): boolean {
+    if (this.unsent !== undefined) return false;
     if (length === 0) return true;
     const { scheduler, output } = this.connection;
     return (
@@ -278,7 +305,7 @@ export class Http2Stream {
     this.ending = endStream;
     this.endsAfterQueue = endStream;
     scheduler.queued += head.length + body.length;
-    if (this.sendWindow > 0) scheduler.add(this);
+    if (this.sendWindow > 0 && this.unsent === undefined) scheduler.add(this);
     if (this.queue.length <= settings.streamHighWaterMark) return true;
     this.needDrain = true;
     return false;

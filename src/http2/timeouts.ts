@@ -78,6 +78,11 @@ export class Timeouts {
     if (busy) this.outputWaits();
   }
 
+  /** Streams wait for their turn: see {@link WindowTurns}. */
+  turnsTaken(ms: number, now: number): void {
+    if (!this.watchdog.armed(Deadline.TURNS)) this.watchdog.arm(Deadline.TURNS, ms, now);
+  }
+
   private expired(kind: number): void {
     const { connection } = this;
     const now = performance.now();
@@ -89,6 +94,7 @@ export class Timeouts {
     else if (kind === Deadline.WRITE) connection.timedOut('writeTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
     else if (kind === Deadline.KEEPALIVE) this.keepalive.intervalOver(connection.now, now);
     else if (kind === Deadline.DRAIN) connection.away.sendFinal();
+    else if (kind === Deadline.TURNS) connection.intake.turns.expired(now);
     else if (kind === Deadline.IDLE) this.checkIdle(now);
     else if (this.keepalive.isDead(connection.now, now)) {
       connection.timedOut('keepaliveTimeoutMs', ErrorCode.NO_ERROR);

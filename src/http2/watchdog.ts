@@ -14,9 +14,10 @@ export const Deadline = {
   IDLE: 6,
   DRAIN: 7,
   FRAME: 8,
+  TURNS: 9,
 } as const;
 
-const KINDS = 9;
+const KINDS = 10;
 const OFF = Number.POSITIVE_INFINITY;
 
 /** Deadlines, each at most once, in milliseconds. */

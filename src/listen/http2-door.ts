@@ -10,6 +10,7 @@ import {
   type Http2Settings,
   type Http2Stream,
   type LimitName,
+  type RequestAccounts,
 } from '../http2/index.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
@@ -30,7 +31,18 @@ export interface Http2DoorOptions {
   /** Serves the streams that are not gRPC. */
   readonly fallback: (stream: Http2Stream) => void;
   readonly settings: Partial<Http2Settings>;
+  /** Where it is counted what is held for requests. */
+  readonly accounts: RequestAccounts;
   readonly observer: Http2DoorObserver;
+}
+
+/** Octets of a frame of a peer that keeps to the size that every peer may rely on. */
+const FRAME = 16_384;
+
+/** The settings for so much metadata in a request. */
+export function metadataLimits(bytes: number): Partial<Http2Settings> {
+  // A field block may be twice as long as its list before it is refused unread.
+  return { maxHeaderListSize: bytes, maxContinuationFrames: Math.max(64, Math.ceil((2 * bytes) / FRAME)) };
 }
 
 export class Http2Door implements ConnectionListener {
@@ -45,7 +57,8 @@ export class Http2Door implements ConnectionListener {
   /** Takes a connection; `head` holds the bytes read from it so far. */
   accept(socket: Socket, head: Buffer): void {
     this.#options.observer.http2Opened();
-    this.#connections.add(new Http2Connection(socket, 'server', this, this.#options.settings, head));
+    const { settings, accounts } = this.#options;
+    this.#connections.add(new Http2Connection(socket, 'server', this, settings, head, accounts));
   }
 
   onStream(stream: Http2Stream): void {

@@ -68,6 +68,11 @@ export interface ServerStream {
   sendJoined(head: Uint8Array, tail: Uint8Array): boolean;
   /** Ends the call; later sends are ignored. `call.responseTrailers` go with it. */
   end(status: Status): void;
+  /**
+   * Counts bytes of the client's messages that stay in memory beyond `onMessage`, until the call ends; negative: they no
+   * longer do.
+   */
+  hold(bytes: number): void;
   /** Stops reading the client: its flow-control window is not given back. */
   pause(): void;
   resume(): void;
@@ -84,9 +89,12 @@ export interface ServerStreamListener {
   onCancel(): void;
 }
 
+/** Bytes of messages that a call to etcd may keep, while etcd has answered nothing, beside those that wait. */
+export const UNANSWERED_BYTES = 65_536;
+
 /** A streaming call to etcd. `cancel` abandons it: no further events. */
 export interface ClientStream extends Cancellable {
-  /** Sends one message, not copied. `false`: send no more until `onDrain`. */
+  /** Sends one message, not copied. `false`: something waits, send no more until `onDrain`. */
   send(message: Uint8Array): boolean;
   halfClose(): void;
   pause(): void;

@@ -89,5 +89,9 @@ export function tooLargeForEtcd(size: number, limit: number): string {
   return `trying to send message larger than max (${size} vs. ${limit})`;
 }
 
+/** The text for a request that is refused because of what is held for all requests together. */
+export const TOO_MUCH_HELD =
+  'etcd-connect-proxy: too much is held for requests (--max-request-bytes-in-flight)';
+
 /** Why a call got no stream although etcd is there; part of the text of an UNAVAILABLE that a retry at once cannot help. */
 export const NO_STREAM_LEFT = 'etcd allows no more streams on its connections (--max-concurrent-streams)';

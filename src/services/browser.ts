@@ -81,6 +81,10 @@ class OneWatch implements ServerStream {
     this.#client.end(status);
   }
 
+  hold(bytes: number): void {
+    this.#client.hold(bytes);
+  }
+
   pause(): void {
     this.#client.pause();
   }
@@ -166,6 +170,10 @@ class OneHeartbeat implements ServerStream {
     if (code === Code.OK)
       this.#reject(new RpcError(Code.INTERNAL, 'etcd-connect-proxy: the heartbeat was not answered'));
     else this.#reject(new RpcError(code, message, details));
+  }
+
+  hold(): void {
+    // The request is counted until its call ends.
   }
 
   pause(): void {

@@ -121,6 +121,10 @@ class ProbeWatch implements ServerStream {
     // Only a message confirms the watch.
   }
 
+  hold(): void {
+    // The proxy's own requests are few.
+  }
+
   pause(): void {
     // One small request is sent; there is nothing to hold back.
   }

@@ -30,6 +30,8 @@ export interface TicketOwner {
 
 export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   readonly request: WatchRequest;
+  /** The size of the request. */
+  readonly bytes: number;
   /** Whether {@link answer} is there. */
   ready = false;
   answer: Answer = NOTHING;
@@ -40,9 +42,10 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   /** There is room for its keys, and for those of the watch that it becomes. */
   #hasRoom = false;
 
-  constructor(owner: TicketOwner, request: WatchRequest) {
+  constructor(owner: TicketOwner, request: WatchRequest, bytes: number) {
     this.#owner = owner;
     this.request = request;
+    this.bytes = bytes;
   }
 
   /** Asks etcd what has to be asked. */

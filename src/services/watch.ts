@@ -100,7 +100,8 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
       this.#handOver(message);
       return;
     }
-    const ticket = new Ticket(this, request);
+    const ticket = new Ticket(this, request, message.length);
+    this.#client.hold(ticket.bytes);
     this.#line.push(ticket);
     ticket.start();
     if (this.#line.length > MAX_WAITING && !this.#paused) {
@@ -180,6 +181,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
       const ticket = this.#line[0];
       if (ticket === undefined || !ticket.ready) break;
       this.#line.shift();
+      this.#client.hold(-ticket.bytes);
       if (!this.#serve(ticket)) ticket.cancel();
     }
     if (this.#paused && this.#line.length < MAX_WAITING / 2) {
@@ -213,6 +215,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     const { range, options } = request;
     const watcher = new Watcher(this, range, options, id, next, header.revision);
     this.watchers.set(id, watcher);
+    this.#client.hold(range.bytes);
     this.#hub.stats.watchers++;
     this.#reply({ header, id, created: true });
     this.feeds.place(watcher, header, answer.kind === 'ok' && answer.doubtful && request.start !== 0);
@@ -239,6 +242,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   #forget(watcher: Watcher): void {
     if (this.watchers.get(watcher.id) !== watcher) return;
     this.watchers.delete(watcher.id);
+    this.#client.hold(-watcher.range.bytes);
     this.#hub.stats.watchers--;
     this.#hub.longKeys.release(watcher.range);
     if (this.#lagging.delete(watcher)) this.#hub.stats.lagging--;
@@ -266,7 +270,10 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     if (this.#over) return;
     this.#over = true;
     for (const watcher of [...this.watchers.values()]) this.#forget(watcher);
-    for (const ticket of this.#line) ticket.cancel();
+    for (const ticket of this.#line) {
+      ticket.cancel();
+      this.#client.hold(-ticket.bytes);
+    }
     this.#line = [];
     this.#progress.close();
     this.feeds.leave(this);

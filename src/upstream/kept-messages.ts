@@ -2,9 +2,7 @@
  * The messages of a streaming call that may have to be sent again, because nothing says yet that etcd has acted on them.
  * Before there is a connection this is also the queue.
  */
-
-/** Bytes of messages kept for a second try, and accepted before there is a connection. */
-const KEEP_BYTES = 65_536;
+import { UNANSWERED_BYTES } from '../rpc/contract.ts';
 
 export class KeptMessages {
   readonly #each: boolean;
@@ -23,7 +21,7 @@ export class KeptMessages {
 
   /** Whether there is more than is kept once it was sent. */
   get full(): boolean {
-    return this.#messages === undefined || this.#bytes > KEEP_BYTES;
+    return this.#messages === undefined || this.#bytes > UNANSWERED_BYTES;
   }
 
   /** The messages, the first one first. */

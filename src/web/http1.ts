@@ -5,12 +5,17 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { WebLimits } from './options.ts';
+import type { RequestMemory } from './request-memory.ts';
 
 /** How often, in milliseconds, connections are looked at for requests that take too long to arrive. */
 const CHECK_INTERVAL_MS = 1000;
 
 /** Makes the server. */
-export function createHttp1Server(handler: RequestListener, limits: WebLimits): Server {
+export function createHttp1Server(
+  handler: RequestListener,
+  limits: WebLimits,
+  memory: RequestMemory,
+): Server {
   const server = createServer(
     {
       headersTimeout: Math.min(limits.headersTimeout, limits.requestTimeout),
@@ -19,8 +24,12 @@ export function createHttp1Server(handler: RequestListener, limits: WebLimits): 
       maxHeaderSize: limits.maxHeaderBytes,
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
     },
-    handler,
+    (request, response) => {
+      memory.begin(request, response);
+      handler(request, response);
+    },
   );
+  server.on('connection', (socket: Socket) => memory.connected(socket));
   // Node.js starts to watch over the time-outs when a server begins to listen, which this one never does.
   server.emit('listening');
   return server;

@@ -18,13 +18,14 @@ import {
   type Http2Stream,
   type StreamListener,
 } from '../http2/index.ts';
+import type { RequestMemory } from './request-memory.ts';
 import { comesFrom } from './web-outlet.ts';
 
-/** Takes the streams of HTTP/2 connections to the HTTP server of a Fastify instance. */
-export function bridge(app: { readonly server: Server }): (stream: Http2Stream) => void {
+/** Takes the streams of HTTP/2 connections to the HTTP server of the web door. */
+export function bridge(door: WebDoor): (stream: Http2Stream) => void {
   return (stream) => {
     try {
-      stream.listener = new BridgedStream(stream, app.server);
+      stream.listener = new BridgedStream(stream, door);
     } catch (error) {
       if (!(error instanceof Unwritable)) throw error;
       stream.sendHeaders(encodeHeaders([':status', '400', 'content-length', '0']), true);
@@ -34,6 +35,11 @@ export function bridge(app: { readonly server: Server }): (stream: Http2Stream) 
 
 /** A request that HTTP/1.1 has no form for: an odd path, say, or an announcement of trailers without a body. */
 class Unwritable extends Error {}
+/** Where the requests go. */
+export interface WebDoor {
+  readonly http: Server;
+  readonly memory: RequestMemory;
+}
 
 const NOTHING = new Uint8Array(0);
 
@@ -46,15 +52,23 @@ const LINGER_MS = 2000;
 class BridgedStream implements StreamListener {
   readonly #stream: Http2Stream;
   readonly #request: ClientRequest;
+  readonly #memory: RequestMemory;
+  /** The end of the connection in memory that the web door has. */
+  readonly #far: Duplex;
   #response: IncomingMessage | undefined;
   /** The trailers of an answer that is complete but for its end. */
   #lingering: HeaderList | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Bytes of the body that were handed over. */
+  #received = 0;
+  #dropping = false;
 
   /** @throws Unwritable */
-  constructor(stream: Http2Stream, server: Server) {
+  constructor(stream: Http2Stream, { http, memory }: WebDoor) {
     this.#stream = stream;
+    this.#memory = memory;
     const [near, far] = duplexPair();
+    this.#far = far;
     comesFrom(far, stream.connection);
     near.once('close', () => far.destroy());
     far.once('close', () => near.destroy());
@@ -62,7 +76,8 @@ class BridgedStream implements StreamListener {
     this.#request.on('drain', () => stream.resume());
     this.#request.on('error', () => this.#breakOff());
     this.#request.on('response', (response) => this.#answer(response));
-    server.emit('connection', far);
+    memory.bridge(far, stream);
+    http.emit('connection', far);
   }
 
   onHeaders(): void {
@@ -70,7 +85,11 @@ class BridgedStream implements StreamListener {
   }
 
   onData(stream: Http2Stream, chunk: Buffer): void {
-    if (this.#lingering) return;
+    if (this.#dropping) {
+      stream.release(chunk.length);
+      return;
+    }
+    this.#received += chunk.length;
     if (!this.#request.write(chunk)) stream.pause();
   }
 
@@ -85,6 +104,11 @@ class BridgedStream implements StreamListener {
 
   onDrain(): void {
     this.#response?.resume();
+  }
+
+  onTooMuch(): boolean {
+    this.#drop();
+    return this.#memory.refuse(this.#far);
   }
 
   onClose(): void {
@@ -110,8 +134,16 @@ class BridgedStream implements StreamListener {
       return;
     }
     this.#lingering = rawTrailers;
+    this.#drop();
     this.#stream.resume();
     this.#timer = setTimeout(() => this.#end(rawTrailers), LINGER_MS);
+  }
+
+  /** Nobody needs the body any more, neither what has arrived nor what comes. */
+  #drop(): void {
+    this.#dropping = true;
+    this.#stream.release(this.#received);
+    this.#received = 0;
   }
 
   #end(rawTrailers: HeaderList): void {

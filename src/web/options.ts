@@ -3,6 +3,7 @@
  */
 import type { CallObserver } from '../grpc/options.ts';
 import type { Services } from '../rpc/contract.ts';
+import type { Ledger } from '../rpc/ledger.ts';
 import type { Method } from '../rpc/method.ts';
 import type { EtcdPage } from '../rpc/pages.ts';
 
@@ -55,7 +56,7 @@ export const DEFAULT_LIMITS: WebLimits = {
   headersTimeout: 60_000,
   requestTimeout: 300_000,
   keepAliveTimeout: 75_000,
-  maxHeaderBytes: 32 * 1024,
+  maxHeaderBytes: 1024 * 1024,
   maxUnreadBytes: 256 * 1024,
   compressMinBytes: 32 * 1024,
 };
@@ -67,6 +68,8 @@ export interface WebServerOptions {
   readonly method: (path: string) => Method;
   /** The largest request message, after decompression. */
   readonly maxRequestBytes: number;
+  /** Where it is counted what is held for requests. */
+  readonly ledger: Ledger;
   /** Origins whose pages may call; none: same origin only; `*`: any. */
   readonly corsAllowedOrigins: readonly string[];
   readonly health: HealthChecks;

@@ -4,13 +4,7 @@
  */
 import { Readable } from 'node:stream';
 import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bufbuild/protobuf';
-import {
-  Code,
-  ConnectError,
-  type ConnectRouter,
-  createConnectRouter,
-  createContextValues,
-} from '@connectrpc/connect';
+import { type ConnectRouter, createConnectRouter, createContextValues } from '@connectrpc/connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
@@ -18,6 +12,7 @@ import { Health } from '#gen/grpc/health/v1/health_pb.js';
 import { RpcError } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { ETCD_SERVICES, methodOf } from '../services/methods.ts';
+import { bodyOf, clientGone } from './body.ts';
 import { clientMetadata } from './client-headers.ts';
 import { MessageDecoder } from './decoder.ts';
 import { binaryForm, fromText, isTextForm, textForm, toText, wantsTextForm } from './grpc-web-text.ts';
@@ -25,6 +20,7 @@ import { bodyOf as largeBody } from './large-reply.ts';
 import { smallBody } from './large-request.ts';
 import type { WebLimits, WebServerOptions } from './options.ts';
 import { refuseBidi } from './refusals.ts';
+import type { RequestMemory } from './request-memory.ts';
 import { serveStream, serveUnary } from './serve-rpc.ts';
 import { CALL, callOf, WebCall } from './web-call.ts';
 import { outletOf } from './web-outlet.ts';
@@ -41,13 +37,22 @@ const JSON_EXPANSION = 3;
 
 /** Reads large requests for all of them. */
 const decoder = new MessageDecoder();
+/** The most that a body may be once it is unpacked. */
+export function mostUnpacked({ maxRequestBytes }: WebServerOptions): number {
+  return maxRequestBytes * JSON_EXPANSION;
+}
 
 /** Adds the routes. */
-export function addRpcRoutes(app: FastifyInstance, options: WebServerOptions, limits: WebLimits): void {
+export function addRpcRoutes(
+  app: FastifyInstance,
+  options: WebServerOptions,
+  limits: WebLimits,
+  memory: RequestMemory,
+): void {
   const { services } = options;
   const router = createConnectRouter({
     grpc: false,
-    readMaxBytes: options.maxRequestBytes * JSON_EXPANSION,
+    readMaxBytes: mostUnpacked(options),
     acceptCompression: [compressionGzip],
     compressMinBytes: limits.compressMinBytes,
     requestGate: (context) => callOf(context).begin(context),
@@ -64,7 +69,7 @@ export function addRpcRoutes(app: FastifyInstance, options: WebServerOptions, li
     } else app.all(methodOf(method).path, refuseBidi);
   }
   for (const handler of router.handlers) {
-    app.all(handler.requestPath, (request, reply) => serve(handler, options, request, reply));
+    app.all(handler.requestPath, (request, reply) => serve(handler, options, memory, request, reply));
   }
 }
 
@@ -79,6 +84,7 @@ function isServerStream(method: DescMethod): method is DescMethodServerStreaming
 async function serve(
   handler: UniversalHandler,
   options: WebServerOptions,
+  memory: RequestMemory,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -86,7 +92,8 @@ async function serve(
   const outlet = outletOf(request.raw.socket);
   const call = new WebCall(options.method(handler.requestPath), metadata, outlet, options.observer);
   reply.raw.once('close', () => call.close());
-  const response = await answer(handler, universalRequest(handler, options, request, reply, call), call);
+  const asked = universalRequest(handler, options, request, reply, call, memory);
+  const response = await answer(handler, asked, call);
   const body = largeBody(response, call, String(request.headers['accept-encoding'] ?? ''));
   // What is left of a request that was answered early: read, or its client waits for ever to send it.
   if (!request.raw.complete) request.raw.resume();
@@ -140,6 +147,7 @@ function universalRequest(
   { raw }: FastifyRequest,
   reply: FastifyReply,
   call: WebCall,
+  memory: RequestMemory,
 ): UniversalRequest {
   const gone = new AbortController();
   reply.raw.once('close', () => {
@@ -157,29 +165,16 @@ function universalRequest(
   const { signal } = gone;
   const maxBytes = maxRequestBytes * JSON_EXPANSION;
   const large = { call, decoder, maxBytes, signal };
+  const content = bodyOf(raw, memory.of(raw));
   return {
     httpVersion: raw.httpVersion,
     method: raw.method ?? '',
     url: `http://localhost${handler.requestPath}${query}`,
     header,
-    body: smallBody(asText ? fromText(bodyOf(raw)) : bodyOf(raw), header, large),
+    body: smallBody(asText ? fromText(content) : content, header, large),
     signal,
     contextValues: createContextValues().set(CALL, call),
   };
-}
-
-/** The bytes of a request. When they break off, the client has gone. */
-async function* bodyOf(raw: FastifyRequest['raw']): AsyncGenerator<Uint8Array> {
-  try {
-    // Left alone when it is not read to the end: destroying it would close the connection before the answer.
-    yield* raw.iterator({ destroyOnReturn: false });
-  } catch (error) {
-    throw clientGone(error);
-  }
-}
-
-function clientGone(cause?: unknown): ConnectError {
-  return new ConnectError('the client is gone', Code.Canceled, undefined, undefined, cause);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000 };

@@ -10,7 +10,8 @@ import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
 import { hasLongType, isGrpc, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
-import { addRpcRoutes } from './rpc-routes.ts';
+import { RequestMemory } from './request-memory.ts';
+import { addRpcRoutes, mostUnpacked } from './rpc-routes.ts';
 
 export type { WebServerOptions } from './options.ts';
 
@@ -19,23 +20,26 @@ export class WebServer {
   readonly app: FastifyInstance;
   /** Serves the sockets that are given to it as `connection` events. */
   readonly http: Server;
+  /** What is held for its requests. */
+  readonly memory: RequestMemory;
   readonly #connections: Connections;
   #draining = false;
 
   constructor(options: WebServerOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.memory = new RequestMemory(options.ledger, mostUnpacked(options));
     this.app = Fastify({
       logger: false,
       exposeHeadRoutes: false,
       clientErrorHandler: refuseUnreadable,
-      serverFactory: (handler) => createHttp1Server(handler, limits),
+      serverFactory: (handler) => createHttp1Server(handler, limits, this.memory),
     });
     this.http = this.app.server;
     this.#connections = new Connections(this.http);
     addGround(this.app, options);
     this.#addDraining();
     addPages(this.app, options);
-    if (options.pagesOnly !== true) addRpcRoutes(this.app, options, limits);
+    if (options.pagesOnly !== true) addRpcRoutes(this.app, options, limits, this.memory);
   }
 
   /**
@@ -52,6 +56,7 @@ export class WebServer {
   /** Closes every connection at once. */
   close(): void {
     this.#connections.close();
+    this.memory.close();
   }
 
   #addDraining(): void {

@@ -48,6 +48,10 @@ export class WebStream implements ServerStream {
     this.#call.finish(status.code);
   }
 
+  hold(): void {
+    // The client's only message is counted until the call ends.
+  }
+
   pause(): void {
     // The client's only message was read before the service saw it.
   }

@@ -196,6 +196,6 @@ async function everyday(url: string, version: HttpVersion): Promise<void> {
 async function tooLarge(url: string, version: HttpVersion): Promise<void> {
   const message = { key, value: base64('x'.repeat(1_600_000)) };
   const { status, json } = await call(url, version, `${KV}/Put`, message);
-  assert.equal(status, 429);
-  assert.equal(json.code, 'resource_exhausted');
+  assert.equal(status, 400);
+  assert.deepEqual([json.code, json.message], ['invalid_argument', 'etcdserver: request is too large']);
 }

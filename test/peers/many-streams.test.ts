@@ -1,4 +1,4 @@
-/** Ten thousand streams at a time on one connection through the proxy: the default limit, and no more. */
+/** Ten thousand streams and more at a time on one connection through the proxy: it has no limit unless told to. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,8 +13,8 @@ import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
 
-/** The default of `--max-concurrent-streams`. */
-const STREAMS = 10_000;
+/** More than ten thousand, the limit of other proxies. */
+const STREAMS = 10_300;
 
 /** One read on a connection of the load: what it answered, and how it ended. */
 class Read implements ClientCallListener {
@@ -28,7 +28,7 @@ class Read implements ClientCallListener {
     this.done = promise;
     this.#finish = resolve;
     const request = create(RangeRequestSchema, { key: b(key) });
-    connection.call(this).send(toBinary(RangeRequestSchema, request), true);
+    connection.call(this, '/etcdserverpb.KV/Range').send(toBinary(RangeRequestSchema, request), true);
   }
 
   onHeaders(): void {
@@ -82,7 +82,7 @@ for (const coalescing of ['on', 'off']) {
         for (let i = 0; i < 100; i++) await put(direct, `k${i}`, 'v');
         await counts.until(() => counts.events === wave * STREAMS);
         assert.ok(streams.every(({ events }) => events === 1));
-        assert.throws(() => new LoadStream(connection, counts, []), /no stream can be opened/);
+        await new Read(connection, 'k1').done;
         for (const stream of streams) stream.cancel();
       }
       assert.equal(counts.ended, 0);
@@ -90,7 +90,7 @@ for (const coalescing of ['on', 'off']) {
     });
 
     test('reads', async () => {
-      using connection = await LoadConnection.open(proxy.address, '/etcdserverpb.KV/Range');
+      using connection = await LoadConnection.open(proxy.address);
       const reads: Read[] = [];
       for (let i = 0; i < STREAMS; i++) reads.push(new Read(connection, `k${i % 200}`));
       await Promise.all(reads.map(({ done }) => done));

@@ -90,6 +90,8 @@ class Client implements ServerStream {
     this.status = status;
   }
 
+  hold(): void {}
+
   pause(): void {}
 
   resume(): void {}

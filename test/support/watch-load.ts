@@ -18,20 +18,13 @@ export class LoadConnection implements Disposable {
   readonly #connection: Http2Connection;
   readonly #socket: Socket;
   readonly #address: string;
-  readonly #block: Uint8Array;
-
-  private constructor(connection: Http2Connection, socket: Socket, address: string, path: string) {
+  private constructor(connection: Http2Connection, socket: Socket, address: string) {
     this.#socket = socket;
     this.#connection = connection;
     this.#address = address;
-    this.#block = encodeHeaders([
-      ...[':method', 'POST', ':scheme', 'http', ':path', path, ':authority', address],
-      ...['te', 'trailers', 'content-type', 'application/grpc'],
-    ]);
   }
 
-  /** Connects, for streams of one method. */
-  static async open(address: string, path = '/etcdserverpb.Watch/Watch'): Promise<LoadConnection> {
+  static async open(address: string): Promise<LoadConnection> {
     const [host, port] = address.split(':') as [string, string];
     const socket: Socket = connect({ host, port: Number(port), noDelay: true });
     await once(socket, 'connect');
@@ -48,13 +41,17 @@ export class LoadConnection implements Disposable {
       },
     });
     await ready.promise;
-    return new LoadConnection(connection, socket, address, path);
+    return new LoadConnection(connection, socket, address);
   }
 
-  call(listener: ClientCallListener): ClientCall {
+  /** Opens a call, a watch unless told otherwise. */
+  call(listener: ClientCallListener, path = '/etcdserverpb.Watch/Watch'): ClientCall {
     return new ClientCall(
       this.#connection,
-      this.#block,
+      encodeHeaders([
+        ...[':method', 'POST', ':scheme', 'http', ':path', path, ':authority', this.#address],
+        ...['te', 'trailers', 'content-type', 'application/grpc'],
+      ]),
       listener,
       receive,
       Number.POSITIVE_INFINITY,

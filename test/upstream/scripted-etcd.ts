@@ -7,6 +7,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { GrpcServer } from '../../src/grpc/server.ts';
 import { Http2Door } from '../../src/listen/http2-door.ts';
 import type { Call, ServerStream } from '../../src/rpc/contract.ts';
+import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { ETCD_SERVICES, methodOf, unknownMethod } from '../../src/services/methods.ts';
@@ -83,6 +84,7 @@ export class ScriptedEtcd implements AsyncDisposable {
     this.#door = new Http2Door({
       grpc,
       fallback: ignore,
+      accounts: new Ledger(1 << 30),
       settings: {},
       observer: { http2Opened: ignore, http2Closed: ignore, http2Limit: ignore, fault: ignore },
     });

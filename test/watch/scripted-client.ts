@@ -15,6 +15,8 @@ export class ScriptedClient implements ServerStream {
   ending: Status | undefined;
   /** Whether the service has stopped reading. */
   paused = false;
+  /** Bytes that the service said it holds. */
+  held = 0;
   #room = Number.POSITIVE_INFINITY;
 
   constructor(service: StreamHandler, metadata: Metadata = NO_METADATA) {
@@ -82,6 +84,10 @@ export class ScriptedClient implements ServerStream {
 
   end(status: Status): void {
     this.ending = status;
+  }
+
+  hold(bytes: number): void {
+    this.held += bytes;
   }
 
   pause(): void {

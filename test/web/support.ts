@@ -6,6 +6,7 @@ import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import type { CallObserver } from '../../src/grpc/options.ts';
 import { Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
 import type { StreamHandler, UnaryHandler } from '../../src/rpc/contract.ts';
+import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { ETCD_SERVICES, methodOf, unknownMethod } from '../../src/services/methods.ts';
 import { bridge } from '../../src/web/http2-bridge.ts';
@@ -81,6 +82,7 @@ export class Door implements AsyncDisposable {
       },
       method: (path) => METHODS.get(path) ?? unknownMethod(path),
       maxRequestBytes: 64 * 1024,
+      ledger: new Ledger(256 << 20),
       corsAllowedOrigins: [],
       health: {
         check: async () => ({ health: true, reason: '' }),
@@ -103,7 +105,7 @@ export class Door implements AsyncDisposable {
         socket.resume();
       });
     });
-    const onStream = bridge(this.web.app);
+    const onStream = bridge(this.web);
     const ignore = (): void => {};
     this.#http2 = createServer({ noDelay: true }, (socket) => {
       const connection = new Http2Connection(

@@ -67,7 +67,7 @@ export class HpackDecoder {
     let indexed = false;
     while (this.at < this.end) indexed = this.field() || indexed;
     this.source = NOTHING; // do not keep a whole read buffer alive
-    const block = new HeaderBlock(this.list, this.listSize > this.maxListSize);
+    const block = new HeaderBlock(this.list, this.listSize, this.maxListSize);
     const small = !block.tooLarge && this.listSize <= MAX_REMEMBERED_LIST;
     if (before === this.table.generation && small) {
       this.memo.store(source, start, end, block, indexed, before);

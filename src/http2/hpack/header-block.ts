@@ -11,6 +11,8 @@ export class HeaderBlock {
   readonly list: HeaderList;
   /** True when the list was over the limit: `list` is then incomplete and only good for refusing it. */
   readonly tooLarge: boolean;
+  /** The size of the list as RFC 7541 section 4.1 counts it. */
+  readonly size: number;
   /** One of {@link BlockKind}. */
   kind: number = BlockKind.UNCHECKED;
   /** The value of content-length, -1 without one. */
@@ -20,8 +22,10 @@ export class HeaderBlock {
   /** The value of :status in a response, 0 otherwise. */
   status = 0;
 
-  constructor(list: HeaderList, tooLarge: boolean) {
+  /** @param limit what a list may be long */
+  constructor(list: HeaderList, size: number, limit: number) {
     this.list = list;
-    this.tooLarge = tooLarge;
+    this.size = size;
+    this.tooLarge = size > limit;
   }
 }

@@ -11,19 +11,13 @@ const { leaseGrant, leaseTimeToLive } = Lease.method;
 const lease = 7_001n;
 const big = (size: number): Uint8Array => new Uint8Array(size).fill(120);
 
-/** What the proxy says about a message over its own limit: nothing of it reaches etcd. */
-const overTheProxysLimit = (size: number, direct: string) => ({
-  direct: [{ code: 8, message: direct }],
-  proxy: [{ code: 8, message: `trying to send message larger than max (${size} vs. 1572864)` }],
-});
-
 /** A put whose message has exactly the given size, fields included. */
 function putOfSize(size: number) {
   const around = rpc(put, { ...at('put/big'), value: big(size - 20) });
   return { ...at('put/big'), value: big(size - 20 - (around.request.length - size)) };
 }
 
-const tooLargeForProxy = 1_572_865;
+/** The most that etcd takes in. */
 const etcdTakes = requestBytes + 512 * 1024;
 
 const puts: readonly Case[] = [
@@ -82,15 +76,8 @@ const sizes: readonly Case[] = [
   ),
   calls('put: too large for etcd', rpc(put, { ...at('put/big'), value: big(300_000) })),
   calls('put: too large for etcd to take in', rpc(put, { ...at('put/big'), value: big(1_000_000) })),
-  calls('put: as large as the proxy sends', rpc(put, putOfSize(tooLargeForProxy - 1))),
-  calls(
-    'put: too large for the proxy',
-    rpc(put, putOfSize(tooLargeForProxy), {
-      documented: overTheProxysLimit(
-        tooLargeForProxy,
-        `grpc: received message larger than max (${tooLargeForProxy} vs. ${etcdTakes})`,
-      ),
-    }),
+  ...[etcdTakes, etcdTakes + 1, 1_572_864, 1_572_865, 5_000_000].map((size) =>
+    calls(`put: a message of ${size} bytes`, rpc(put, putOfSize(size))),
   ),
 ];
 

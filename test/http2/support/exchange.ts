@@ -7,6 +7,7 @@ import type {
   Http2Error,
   Http2Settings,
   Http2Stream,
+  RequestAccounts,
   StreamListener,
 } from '../../../src/http2/index.ts';
 import { Http2Connection } from '../../../src/http2/index.ts';
@@ -135,11 +136,15 @@ export class EngineServer implements AsyncDisposable {
   readonly owners: Owner[] = [];
   readonly connections: Http2Connection[] = [];
 
-  constructor(onStream: (stream: Http2Stream) => void, settings: Partial<Http2Settings> = {}) {
+  constructor(
+    onStream: (stream: Http2Stream) => void,
+    settings: Partial<Http2Settings> = {},
+    accounts?: RequestAccounts,
+  ) {
     this.server = net.createServer((socket) => {
       const owner = new Owner(onStream);
       this.owners.push(owner);
-      this.connections.push(new Http2Connection(socket, 'server', owner, settings));
+      this.connections.push(new Http2Connection(socket, 'server', owner, settings, undefined, accounts));
     });
   }
 

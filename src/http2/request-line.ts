@@ -1,0 +1,61 @@
+/**
+ * The header fields of a client's requests, in the order of their streams. Unlike content they need no window of the
+ * peer's, so while the socket takes nothing they wait here: how much there is of them is for the one to bound who
+ * makes the requests, and no reason to end the connection. A request that waits has certainly not been processed.
+ */
+import type { Output } from './output.ts';
+import type { Http2Stream } from './stream.ts';
+
+/** Requests whose header fields were not appended to the output yet. */
+export class RequestLine {
+  private readonly output: Output;
+  private readonly streams = new Set<Http2Stream>();
+
+  constructor(output: Output) {
+    this.output = output;
+  }
+
+  /** Whether requests wait. */
+  get waiting(): boolean {
+    return this.streams.size > 0;
+  }
+
+  /** Begins a request, at once where the socket has room. */
+  begin(stream: Http2Stream, block: Uint8Array, endStream: boolean): void {
+    if (this.streams.size === 0 && !this.output.full) {
+      this.output.headers(stream.id, block, endStream);
+      if (endStream) stream.localEnd();
+      return;
+    }
+    stream.unsent = block;
+    if (endStream) stream.endWhenSent();
+    this.streams.add(stream);
+  }
+
+  /** Sends what the socket has room for; not more than half of it, so that content comes through as well. */
+  pump(): void {
+    const { output } = this;
+    const most = output.pending + output.space / 2;
+    for (const stream of this.streams) {
+      if (output.full || output.pending > most) return;
+      this.streams.delete(stream);
+      this.send(stream);
+    }
+  }
+
+  /** A request was given up. Its identifier is skipped (RFC 9113 section 5.1.1). */
+  drop(stream: Http2Stream): void {
+    this.streams.delete(stream);
+  }
+
+  private send(stream: Http2Stream): void {
+    const { output } = this;
+    const block = stream.unsent as Uint8Array;
+    const ends = stream.endsAfterQueue && stream.queuedBytes === 0;
+    stream.unsent = undefined;
+    stream.epoch = output.epoch;
+    output.headers(stream.id, block, ends);
+    if (ends) stream.localEnd();
+    else if (stream.queuedBytes > 0 && stream.sendWindow > 0) stream.connection.scheduler.add(stream);
+  }
+}

@@ -1,0 +1,37 @@
+/** Client role: how many streams the peer allows (SETTINGS_MAX_CONCURRENT_STREAMS), and when there is room again. */
+import type { Http2Connection } from './connection.ts';
+import { MAX_31_BITS } from './frame.ts';
+
+export class StreamSlots {
+  private readonly connection: Http2Connection;
+  private out = false;
+
+  constructor(connection: Http2Connection) {
+    this.connection = connection;
+  }
+
+  /** Whether a stream can be opened. */
+  get available(): boolean {
+    const { closed, isServer, away, table, exchange, settings } = this.connection;
+    if (closed || isServer || away.draining || table.nextId > MAX_31_BITS) return false;
+    return table.size < (exchange.ready ? exchange.peer.maxConcurrentStreams : settings.initialStreamLimit);
+  }
+
+  /** A stream was opened. */
+  taken(): void {
+    this.out = !this.available;
+  }
+
+  /** The peer's limit may be another one. */
+  changed(): void {
+    this.out ||= !this.available;
+  }
+
+  /** A stream has ended, or the limit has changed: the listener is told when there is room again. */
+  freed(): void {
+    const { connection } = this;
+    if (!this.out || !this.available) return;
+    this.out = false;
+    connection.guard.tell(() => connection.listener.onStreamSlots(connection));
+  }
+}

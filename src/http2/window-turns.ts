@@ -1,0 +1,83 @@
+/**
+ * Which streams of a connection may receive more than their first window while memory is short: few at a time, so
+ * that large requests are completed one after the other. Otherwise all of them would be half received when there is
+ * no room for more, and none could ever be let go.
+ */
+import type { Http2Connection } from './connection.ts';
+import type { StreamInput } from './stream-input.ts';
+
+/** Streams whose turn it is at a time. */
+const TURNS = 8;
+
+/** A stream that has not used its window in this time has lost its turn. Milliseconds. */
+const TURN_MS = 1000;
+
+/** The turns of one connection's streams. */
+export class WindowTurns {
+  private readonly connection: Http2Connection;
+  private readonly account: { readonly crowded: boolean; wait(): void };
+  /** Those whose turn it is, and since when they have had their last window. */
+  private readonly now = new Map<StreamInput, number>();
+  private readonly later = new Set<StreamInput>();
+
+  constructor(connection: Http2Connection, account: { readonly crowded: boolean; wait(): void }) {
+    this.connection = connection;
+    this.account = account;
+  }
+
+  /** Whether streams wait for their turn. */
+  get waiting(): boolean {
+    return this.later.size > 0;
+  }
+
+  /** Whether a stream may have its window back now. If not, it gets it later. */
+  mayGrow(input: StreamInput): boolean {
+    if (this.now.size === 0 && !this.account.crowded) return true;
+    if (!this.account.crowded) {
+      this.roomChanged();
+      return true;
+    }
+    const { now } = this.connection;
+    if (this.now.size < TURNS || this.now.has(input)) {
+      this.now.set(input, now);
+      return true;
+    }
+    this.later.add(input);
+    this.account.wait();
+    this.connection.timeouts.turnsTaken(TURN_MS, now);
+    return false;
+  }
+
+  /** A stream needs no more window. */
+  left(input: StreamInput): void {
+    if (this.now.size === 0) return;
+    this.later.delete(input);
+    if (this.now.delete(input)) this.next();
+  }
+
+  /** There may be room again: then nobody has to wait. */
+  roomChanged(): void {
+    if (this.account.crowded) return;
+    this.now.clear();
+    const { later } = this;
+    for (const input of later) input.grant();
+    later.clear();
+  }
+
+  /** Time has passed: those who did not use their turn lose it. */
+  expired(now: number): void {
+    for (const [input, since] of this.now) if (now - since >= TURN_MS) this.now.delete(input);
+    this.next();
+    this.connection.wake();
+    if (this.waiting) this.connection.timeouts.turnsTaken(TURN_MS, now);
+  }
+
+  private next(): void {
+    for (const input of this.later) {
+      if (this.now.size >= TURNS) return;
+      this.later.delete(input);
+      this.now.set(input, performance.now());
+      input.grant();
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** The bytes of a request, as Connect reads them, at the pace at which there is memory for them. */
+import type { IncomingMessage } from 'node:http';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { TOO_MUCH_HELD } from '../rpc/status.ts';
+import type { WebRequest } from './request-memory.ts';
+
+/** What may happen to a request that is being read. */
+const EVENTS = ['readable', 'end', 'error', 'close'] as const;
+
+/**
+ * The parts of the body. When they break off, the client has gone; when there is no memory for them, the call is
+ * refused, whether or not more of them come. The request itself is left alone: destroying it would close the connection
+ * before the answer.
+ */
+export async function* bodyOf(
+  raw: IncomingMessage,
+  held: WebRequest | undefined,
+): AsyncGenerator<Uint8Array> {
+  const refused = (): boolean => held?.refused === true;
+  while (!refused()) {
+    const part = raw.read() as Buffer | null;
+    if (part !== null) {
+      held?.body(part.length);
+      await held?.room;
+      if (!refused()) yield part;
+    } else if (raw.readableEnded) return;
+    else if (raw.destroyed) throw clientGone(raw.errored ?? undefined);
+    else await change(raw, held);
+  }
+  throw new ConnectError(TOO_MUCH_HELD, Code.ResourceExhausted);
+}
+
+/** The end of a call whose client does not wait for it. */
+export function clientGone(cause?: unknown): ConnectError {
+  return new ConnectError('the client is gone', Code.Canceled, undefined, undefined, cause);
+}
+
+function change(raw: IncomingMessage, held: WebRequest | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of EVENTS) raw.off(event, done);
+      resolve();
+    };
+    for (const event of EVENTS) raw.on(event, done);
+    if (held) held.onRefused = done;
+  });
+}

@@ -1,0 +1,273 @@
+/**
+ * What the web door holds for requests, counted on the accounts that all doors share: heads, also those that are not
+ * complete, and bodies. A request that makes its connection hold too much is read no further until there is room,
+ * and refused when it belongs to the connections that hold most.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Http2Stream } from '../http2/index.ts';
+import type { Account, AccountHolder, Ledger } from '../rpc/ledger.ts';
+
+/** How often connections are looked at that have no request yet, but perhaps a part of one. Milliseconds. */
+const LOOK_MS = 250;
+
+/** How long a request waits for room before it is made by refusing the largest. Milliseconds. */
+const HELD_BACK_MS = 1000;
+
+/** A body is there twice while its message is decoded and encoded again. */
+const COPIES = 2;
+
+/** Deflate makes no more of a byte. */
+const MOST_UNPACKED = 1032;
+
+/** Where the bytes of one connection are counted. */
+interface Purse {
+  request: WebRequest | undefined;
+  /**
+   * Counts bytes, so many of which have just arrived. False when there is too much: see {@link WebRequest.room}.
+   */
+  take(bytes: number, arrived: number): boolean;
+  give(bytes: number): void;
+}
+
+/** One request of the web door. */
+export class WebRequest {
+  readonly #purse: Purse;
+  readonly #compressed: boolean;
+  readonly #mostUnpacked: number;
+  #held = 0;
+  #body = 0;
+  #wait: PromiseWithResolvers<void> | undefined;
+  /** It has to go, and its body must not be read any more. */
+  refused = false;
+  /** Called when it is refused. */
+  onRefused: () => void = () => {};
+
+  constructor(purse: Purse, compressed: boolean, mostUnpacked: number) {
+    this.#purse = purse;
+    this.#compressed = compressed;
+    this.#mostUnpacked = mostUnpacked;
+  }
+
+  /** Bytes of the head are held. */
+  head(bytes: number): void {
+    this.#held += bytes;
+    this.#purse.take(bytes, bytes);
+  }
+
+  /** A part of the body has arrived. */
+  body(bytes: number): void {
+    const before = this.#cost();
+    this.#body += bytes;
+    const more = this.#cost() - before;
+    this.#held += more;
+    if (!this.#purse.take(more, bytes) && !this.refused) this.#wait ??= Promise.withResolvers();
+  }
+
+  /** Settles when the next part may be read, or the request was refused; undefined: at once. */
+  get room(): Promise<void> | undefined {
+    return this.#wait?.promise;
+  }
+
+  refuse(): void {
+    this.refused = true;
+    this.goOn();
+    this.onRefused();
+  }
+
+  /** There is room. */
+  goOn(): void {
+    this.#wait?.resolve();
+    this.#wait = undefined;
+  }
+
+  /** The request is over. */
+  end(): void {
+    this.#purse.give(this.#held);
+    this.#held = 0;
+    if (this.#purse.request === this) this.#purse.request = undefined;
+    this.goOn();
+  }
+
+  #cost(): number {
+    if (this.#compressed) return Math.min(MOST_UNPACKED * this.#body, this.#mostUnpacked);
+    return COPIES * this.#body;
+  }
+}
+
+/** A connection of a client that speaks HTTP/1.1, with an account of its own. */
+class SocketPurse implements Purse, AccountHolder {
+  request: WebRequest | undefined;
+  readonly #socket: Socket;
+  readonly #account: Account;
+  /** What the socket had read when its last request was over, and what was counted of the next one's head. */
+  #read = 0;
+  #head = 0;
+  /** The latest request. */
+  #last: IncomingMessage | undefined;
+  #patience: NodeJS.Timeout | undefined;
+
+  constructor(socket: Socket, ledger: Ledger) {
+    this.#socket = socket;
+    this.#account = ledger.open(this);
+    socket.once('close', () => {
+      clearTimeout(this.#patience);
+      this.#account.close();
+    });
+  }
+
+  take(bytes: number): boolean {
+    const account = this.#account;
+    if (this.#socket.destroyed || !account.take(bytes)) return true;
+    if (account.full) account.relieveAll();
+    if (account.over && (account.full || account.hopeless)) this.refuse();
+    if (!account.over) return true;
+    account.wait();
+    account.countHeldBack();
+    this.#wait();
+    return false;
+  }
+
+  give(bytes: number): void {
+    if (!this.#socket.destroyed) this.#account.give(bytes);
+    this.#read = this.#socket.bytesRead;
+  }
+
+  /** The head is complete, and counted with its request from here on. */
+  begin(request: WebRequest, message: IncomingMessage): void {
+    this.request = request;
+    this.#last = message;
+    this.#account.give(this.#head);
+    this.#head = 0;
+  }
+
+  /** Counts the head of a request that is not complete. */
+  look(): void {
+    if (this.request !== undefined) return;
+    // What is left of a request that was answered early is read and dropped.
+    if (this.#last?.complete === false) this.#read = this.#socket.bytesRead;
+    const more = this.#socket.bytesRead - this.#read - this.#head;
+    this.#head += more;
+    if (more > 0) this.take(more);
+  }
+
+  refuse(): number {
+    if (this.#socket.destroyed || this.request?.refused === true) return 0;
+    this.#account.countRefused();
+    if (this.request === undefined) this.#socket.destroy();
+    else this.request.refuse();
+    return this.#account.held;
+  }
+
+  roomChanged(): void {
+    if (this.#account.over) return;
+    this.#account.stopWaiting();
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+    this.request?.goOn();
+  }
+
+  /** What it holds is a request that cannot go on: if nothing is let go by itself, somebody has to. */
+  #wait(): void {
+    this.#patience ??= setTimeout(() => {
+      this.#patience = undefined;
+      if (this.#account.over) this.#account.makeRoom();
+      if (this.#account.over) this.#wait();
+      else this.roomChanged();
+    }, HELD_BACK_MS).unref();
+  }
+}
+
+/** An HTTP/2 stream on its way through the web door: what arrives on it is counted already, what is made of it not. */
+class StreamPurse implements Purse {
+  request: WebRequest | undefined;
+  readonly #stream: Http2Stream;
+
+  constructor(stream: Http2Stream) {
+    this.#stream = stream;
+  }
+
+  take(bytes: number, arrived: number): boolean {
+    this.#stream.charge(bytes - arrived);
+    return true;
+  }
+
+  give(): void {
+    // Everything is let go with the stream.
+  }
+}
+
+/** All connections of the web door. */
+export class RequestMemory {
+  readonly #ledger: Ledger;
+  readonly #mostUnpacked: number;
+  readonly #purses = new WeakMap<Duplex, Purse>();
+  readonly #sockets = new Set<SocketPurse>();
+  readonly #requests = new WeakMap<IncomingMessage, WebRequest>();
+  readonly #timer: NodeJS.Timeout;
+
+  /** @param mostUnpacked the most that a compressed body may become */
+  constructor(ledger: Ledger, mostUnpacked: number) {
+    this.#ledger = ledger;
+    this.#mostUnpacked = mostUnpacked;
+    this.#timer = setInterval(() => {
+      for (const purse of this.#sockets) purse.look();
+    }, LOOK_MS);
+    this.#timer.unref();
+  }
+
+  /** An HTTP/2 stream comes as a connection in memory. */
+  bridge(connection: Duplex, stream: Http2Stream): void {
+    this.#purses.set(connection, new StreamPurse(stream));
+  }
+
+  /** A connection was opened. */
+  connected(socket: Socket): void {
+    if (this.#purses.has(socket)) return;
+    const purse = new SocketPurse(socket, this.#ledger);
+    this.#purses.set(socket, purse);
+    this.#sockets.add(purse);
+    socket.once('close', () => this.#sockets.delete(purse));
+  }
+
+  /** The head of a request is complete. */
+  begin(message: IncomingMessage, response: ServerResponse): void {
+    const purse = this.#purses.get(message.socket);
+    if (purse === undefined) return;
+    const request = new WebRequest(purse, isCompressed(message), this.#mostUnpacked);
+    if (purse instanceof SocketPurse) {
+      purse.begin(request, message);
+      request.head(sizeOf(message.rawHeaders));
+    } else purse.request = request;
+    this.#requests.set(message, request);
+    response.once('close', () => request.end());
+  }
+
+  /** The request that a message is. */
+  of(message: IncomingMessage): WebRequest | undefined {
+    return this.#requests.get(message);
+  }
+
+  /** Refuses the request of a connection in memory; false when there is none. */
+  refuse(connection: Duplex): boolean {
+    const request = this.#purses.get(connection)?.request;
+    request?.refuse();
+    return request !== undefined;
+  }
+
+  /** Looks at nothing any more. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+function isCompressed({ headers }: IncomingMessage): boolean {
+  return ['content-encoding', 'connect-content-encoding', 'grpc-encoding'].some(
+    (name) => (headers[name] ?? 'identity') !== 'identity',
+  );
+}
+
+function sizeOf(fields: readonly string[]): number {
+  return fields.reduce((sum, text) => sum + text.length, 0);
+}

@@ -1,0 +1,183 @@
+/** What a server does when too much is held for the requests of a connection. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ErrorCode, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
+import { Ledger } from '../../src/rpc/ledger.ts';
+import { EngineServer, Exchange } from './support/exchange.ts';
+import { OK, post, TRAILERS } from './support/play.ts';
+import * as raw from './support/raw-peer.ts';
+
+const { END_STREAM, frame } = raw;
+const KIB = 1 << 10;
+const WINDOW = 64 * KIB;
+
+/** A server that answers when it is told to, a ledger, and a client that keeps to no window but is not cut for it. */
+class Play implements AsyncDisposable {
+  readonly ledger: Ledger;
+  readonly server: EngineServer;
+  readonly streams: Http2Stream[] = [];
+  #peers: raw.RawPeer[] = [];
+  #port = 0;
+
+  private constructor(limit: number, settings: Partial<Http2Settings>) {
+    this.ledger = new Ledger(limit);
+    const sizes = { initialWindowSize: WINDOW, connectionWindowSize: 1 << 20, ...settings };
+    const onStream = (stream: Http2Stream): void => {
+      this.streams.push(stream);
+      stream.listener = new Exchange();
+    };
+    this.server = new EngineServer(onStream, sizes, this.ledger);
+  }
+
+  static async begin(limit: number, settings: Partial<Http2Settings> = {}): Promise<Play> {
+    const play = new Play(limit, settings);
+    play.#port = await play.server.listen();
+    return play;
+  }
+
+  async peer(): Promise<raw.RawPeer> {
+    const peer = raw.rawClient(this.#port);
+    this.#peers.push(peer);
+    await peer.nextOf('SETTINGS', 0);
+    peer.send(frame('SETTINGS', raw.ACK, 0));
+    assert.ok(await peer.settled());
+    return peer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const peer of this.#peers) peer.close();
+    await this.server[Symbol.asyncDispose]();
+    assert.equal(this.ledger.held, 0, 'nothing is held in the end');
+    assert.deepEqual(
+      this.server.owners.flatMap(({ failures }) => failures),
+      [],
+    );
+  }
+}
+
+/** DATA frames of so many octets in all. */
+function data(id: number, octets: number, flags = 0): Buffer {
+  const frames: Buffer[] = [];
+  for (let left = octets; left > 0; left -= 16 * KIB) {
+    const last = left <= 16 * KIB;
+    frames.push(frame('DATA', last ? flags : 0, id, Buffer.alloc(Math.min(left, 16 * KIB))));
+  }
+  return Buffer.concat(frames);
+}
+
+const windows = (peer: raw.RawPeer, id: number): number =>
+  peer.frames
+    .filter((f) => f.type === 'WINDOW_UPDATE' && f.id === id)
+    .reduce((sum, { payload }) => sum + payload.readUInt32BE(0), 0);
+
+describe('what is held for the requests of a connection', () => {
+  test('is let go when they end, whoever ends them', async () => {
+    await using play = await Play.begin(10 << 20);
+    const peer = await play.peer();
+    for (const id of [1, 3, 5, 7]) peer.send(post(id), data(id, 10_000, id === 1 ? END_STREAM : 0));
+    assert.ok(await peer.settled());
+    assert.ok(play.ledger.held > 40_000 && play.ledger.held < 80_000, `${play.ledger.held}`);
+    play.streams[0]?.sendReply(OK, Buffer.alloc(1), TRAILERS);
+    play.streams[1]?.sendReply(OK, Buffer.alloc(1), TRAILERS);
+    play.streams[2]?.reset(ErrorCode.CANCEL);
+    peer.send(frame('RST_STREAM', 0, 7, raw.u32(ErrorCode.CANCEL)));
+    assert.ok(await peer.settled());
+    assert.equal(play.ledger.held, 0);
+  });
+
+  test('is no longer counted once the owner has passed it on', async () => {
+    await using play = await Play.begin(10 << 20);
+    const peer = await play.peer();
+    peer.send(post(1), data(1, 30_000));
+    assert.ok(await peer.settled());
+    const before = play.ledger.held;
+    play.streams[0]?.release(30_000);
+    play.streams[0]?.hold(5000);
+    assert.equal(play.ledger.held, before - 25_000);
+    play.streams[0]?.hold(-5000);
+    assert.ok(play.ledger.held < 10_000);
+  });
+
+  test('keeps the window shut while answers will set it free', async () => {
+    await using play = await Play.begin(1 << 20, { connectionWindowSize: 256 * KIB });
+    const peer = await play.peer();
+    for (let id = 1; play.ledger.heldBack === 0; id += 2) {
+      peer.send(post(id), data(id, 48 * KIB, END_STREAM));
+      assert.ok(await peer.settled());
+    }
+    const before = windows(peer, 0);
+    for (const id of [101, 103]) peer.send(post(id), data(id, 48 * KIB, END_STREAM));
+    assert.ok(await peer.settled());
+    assert.equal(windows(peer, 0), before);
+    for (const stream of play.streams) stream.sendReply(OK, Buffer.alloc(1), TRAILERS);
+    for (let id = 105; windows(peer, 0) === before; id += 2) {
+      peer.send(post(id), data(id, 16 * KIB, END_STREAM));
+      assert.ok(await peer.settled());
+    }
+    assert.equal(play.ledger.refused, 0);
+  });
+
+  test('makes the largest go that are not complete, and nobody else', async () => {
+    await using play = await Play.begin(1 << 20);
+    const [peer, other] = [await play.peer(), await play.peer()];
+    other.send(post(1), data(1, 1000));
+    assert.ok(await other.settled());
+    const size = (id: number): number => (id === 9 ? 60 : 30) * KIB;
+    for (let id = 1; id < 60; id += 2) peer.send(post(id), data(id, size(id)));
+    assert.equal(await peer.reset(9), ErrorCode.ENHANCE_YOUR_CALM);
+    assert.ok(await peer.settled());
+    assert.ok(await other.settled());
+    assert.ok(play.ledger.held <= play.ledger.limit);
+    assert.equal(play.streams.length, 31, 'all were opened');
+    assert.equal(play.streams[0]?.closed, false);
+    const reset = peer.frames.filter(({ type }) => type === 'RST_STREAM');
+    assert.equal(reset.length, play.ledger.refused);
+    assert.ok(reset.length < 15, `${reset.length} had to go`);
+  });
+
+  test('lets established streams go on', async () => {
+    await using play = await Play.begin(1 << 20);
+    const peer = await play.peer();
+    peer.send(post(1), data(1, 100));
+    assert.ok(await peer.settled());
+    play.streams[0]?.release(100);
+    for (let id = 3; id < 60; id += 2) peer.send(post(id), data(id, 40 * KIB));
+    for (let i = 0; i < 50; i++) {
+      peer.send(data(1, 100));
+      assert.ok(await peer.settled());
+      play.streams[0]?.release(100);
+    }
+    assert.ok(play.ledger.refused > 0);
+    assert.equal(play.streams[0]?.closed, false);
+  });
+
+  test('makes large requests take turns', async () => {
+    await using play = await Play.begin(4 << 20);
+    const peer = await play.peer();
+    const ids = Array.from({ length: 20 }, (_, i) => 2 * i + 1);
+    // Each uses its first window up; from the eighth on that is more than should come at once.
+    for (const id of ids) peer.send(post(id), data(id, WINDOW));
+    assert.ok(await peer.settled());
+    const granted = (): number[] => ids.filter((id) => windows(peer, id) >= WINDOW / 2);
+    const first = granted();
+    assert.ok(first.length >= 8 && first.length < 20, `${first.length} may go on`);
+    // One that has its turn ends, and the next one gets it.
+    const [next] = ids.filter((id) => !first.includes(id));
+    for (const id of first) peer.send(data(id, 100, END_STREAM));
+    await peer.nextOf('WINDOW_UPDATE', next as number);
+    // Those that do nothing with their turn lose it.
+    while (granted().length < 20) assert.ok(await peer.nextOf('WINDOW_UPDATE'));
+  });
+
+  test('a small part does not keep alive what was read with it', async () => {
+    await using play = await Play.begin(4 << 20);
+    const peer = await play.peer();
+    const noise = Array.from({ length: 4000 }, () => frame('WINDOW_UPDATE', 0, 1, raw.u32(1)));
+    for (let i = 0; i < 5; i++) peer.send(i === 0 ? post(1) : Buffer.alloc(0), data(1, 10), ...noise);
+    assert.ok(await peer.settled());
+    const [stream] = play.streams as [Http2Stream];
+    const { chunks } = stream.listener as Exchange;
+    assert.equal(chunks.length, 5);
+    assert.ok(new Set(chunks.map(({ buffer }) => buffer)).size <= 2, 'they share what they were copied to');
+  });
+});
