@@ -82,7 +82,7 @@ for (const install of await releases()) {
     const member = stage.cluster.member(stage.victim);
     member.pause();
     const since = performance.now();
-    const write = put(client, 'once');
+    const write = put(client, 'once/write');
     const reads = await Promise.all(Array.from({ length: 5 }, (_, i) => get(client, `key-${i}`)));
     const took = performance.now() - since;
     for (const { code, message } of reads) assert.deepEqual([code, message], [0, '']);
@@ -91,7 +91,7 @@ for (const install of await releases()) {
     member.resume();
     const { code, message } = await write;
     assert.deepEqual([code, message], [0, '']);
-    const stored = await new Admin(stage.witness.address).stored('once');
-    assert.equal(stored.get('once')?.version, 1n);
+    const stored = await new Admin(stage.witness.address).stored('once/');
+    assert.equal(stored.get('once/write')?.version, 1n);
   });
 }
