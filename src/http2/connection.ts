@@ -18,6 +18,7 @@ import { Output } from './output.ts';
 import { type PingDone, Pings } from './pings.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { RequestLine } from './request-line.ts';
+import { Resuming } from './resuming.ts';
 import { Room } from './room.ts';
 import { SendScheduler } from './send-scheduler.ts';
 import { completeSettings, type Http2Settings, type LimitName, type Role } from './settings.ts';
@@ -62,7 +63,7 @@ export class Http2Connection {
   /** Inside `received` or `endOfTurn`, which flush when they are done. */
   private inTurn = false;
   private waking = false;
-  private resuming: Http2Stream[] = [];
+  private readonly resuming = new Resuming();
 
   /**
    * @param socket connected, or still connecting; a TLS socket must have negotiated `h2`
@@ -170,17 +171,13 @@ export class Http2Connection {
     if (this.closed) return;
     this.inTurn = true;
     if (this.guard.gate.ready) this.guard.gate.pump();
-    const { resuming } = this;
-    if (resuming.length > 0) {
-      this.resuming = [];
-      for (const stream of resuming) stream.input.deliverHeld();
-    }
+    this.resuming.deliver();
     this.flush();
   }
 
   /** @internal A stream wants what was kept for it at the end of the turn. */
   resumed(stream: Http2Stream): void {
-    this.resuming.push(stream);
+    this.resuming.add(stream);
     this.wake();
   }
 
@@ -259,7 +256,7 @@ export class Http2Connection {
       if (output.unread > 0) this.timeouts.outputWaits();
       this.room.endOfTurn();
       const sendable = scheduler.waiting && scheduler.window > 0 && !output.full;
-      if (more || this.resuming.length > 0 || sendable || this.guard.gate.ready) this.wake();
+      if (more || this.resuming.waiting || sendable || this.guard.gate.ready) this.wake();
     }
   }
 
@@ -270,13 +267,10 @@ export class Http2Connection {
   }
 
   private broken(error: unknown): void {
-    if (error instanceof Http2Error) {
-      this.shut(error, error.code, error.detail);
-    } else {
-      this.guard.report(error);
-      const internal = new Http2Error(ErrorCode.INTERNAL_ERROR, 'internal', { cause: error });
-      this.shut(internal, internal.code, '');
-    }
+    const ours = !(error instanceof Http2Error);
+    if (ours) this.guard.report(error);
+    const reason = ours ? new Http2Error(ErrorCode.INTERNAL_ERROR, 'internal', { cause: error }) : error;
+    this.shut(reason, reason.code, ours ? '' : reason.detail);
   }
 
   /** The end: all streams are closed, then the listener is told. Without a `goaway` code none is sent. */
