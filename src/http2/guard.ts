@@ -123,11 +123,19 @@ export class Guard {
   resetByPeer(stream: Http2Stream, code: number): void {
     const { isServer, now } = this.connection;
     const waited = stream.waits;
-    const soon = now - stream.openedAt <= SOON_MS && !stream.isDueToGo(now);
+    const soon = now - stream.openedAt <= SOON_MS && !isDueToGo(stream, now);
     if (code === ErrorCode.REFUSED_STREAM && !isServer && !stream.answered) stream.unprocessed = true;
     stream.input.deliverComplete();
     stream.close(code, false);
     if (waited) this.countControl();
     else if (isServer && !stream.answered && soon) this.gate.wasted();
   }
+}
+
+/**
+ * Whether the time that the peer has announced has come, or nearly: the announcement may have been on its way for longer
+ * than the reset.
+ */
+function isDueToGo({ openedAt, givenUpAt }: Http2Stream, now: number): boolean {
+  return now > openedAt && now - openedAt >= (givenUpAt - openedAt) / 2;
 }

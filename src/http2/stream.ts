@@ -188,15 +188,6 @@ export class Http2Stream {
     if (this.input.resume()) this.connection.resumed(this);
   }
 
-  /**
-   * @internal The time that the peer has announced has come, or nearly: the announcement may have been on its way for
-   * longer than the reset.
-   */
-  isDueToGo(now: number): boolean {
-    const { openedAt, givenUpAt } = this;
-    return now > openedAt && now - openedAt >= (givenUpAt - openedAt) / 2;
-  }
-
   /** @internal The peer moved our window; false when it overflows (RFC 9113 section 6.9.1). */
   moveSendWindow(delta: number): boolean {
     this.sendWindow += delta;
@@ -269,14 +260,8 @@ export class Http2Stream {
     if (this.unsent !== undefined) return false;
     if (length === 0) return true;
     const { scheduler, output } = this.connection;
-    return (
-      length <= SHORT &&
-      length <= this.sendWindow &&
-      length <= scheduler.window &&
-      length <= output.maxFrame &&
-      !scheduler.waiting &&
-      !output.full
-    );
+    if (scheduler.waiting || output.full || length > SHORT) return false;
+    return length <= this.sendWindow && length <= scheduler.window && length <= output.maxFrame;
   }
 
   private sendNow(head: Uint8Array, body: Uint8Array, endStream: boolean): void {
