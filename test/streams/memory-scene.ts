@@ -69,6 +69,11 @@ export class MemoryScene implements AsyncDisposable {
   /** Waits until much is held and some time has passed, and looks that it is not more than may be. */
   async crowded(extra = MIB): Promise<void> {
     await until('much is held', async () => (await this.held()) > LIMIT / 2);
+    await this.bounded(extra);
+  }
+
+  /** Looks for some time that not more is held than may be. */
+  async bounded(extra = MIB): Promise<void> {
     for (let i = 0; i < 10; i++) {
       const held = await this.held();
       assert.ok(held <= LIMIT + extra, `${held} bytes are held`);

@@ -7,7 +7,7 @@ import { connect } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { LIMIT, MemoryScene, MIB, PUT, TOO_MUCH, until } from './memory-scene.ts';
+import { LIMIT, MemoryScene, MIB, PUT, until } from './memory-scene.ts';
 
 /** A request of HTTP/1.1 that is written piece by piece, and what came back. */
 class Request1 implements Disposable {
@@ -60,14 +60,16 @@ describe('the sum of what is held for requests of web clients', () => {
       await using scene = await MemoryScene.begin();
       const requests = Array.from({ length: 60 }, () => {
         const request = new Request1(scene.proxy.address, post(type, 30 * MIB));
+        // gRPC-Web's envelope announces a message of 29 MiB.
+        if (type.includes('grpc')) request.socket.write(Buffer.from([0, 0x01, 0xd0, 0, 0]));
         request.pour(PIECE, 20 * MIB);
         return request;
       });
       await until('requests are refused', async () => (await scene.refused()) > 20);
+      await scene.bounded(8 * MIB);
       await scene.served(20);
-      await scene.crowded(4 * MIB);
       await until('the refused have their answers', () =>
-        requests.some(({ answer }) => answer.includes(TOO_MUCH.slice(0, 20))),
+        requests.some(({ answer }) => answer.includes('etcd-connect-proxy')),
       );
       const statuses = new Set(requests.map(({ status }) => status));
       statuses.delete('');
@@ -80,7 +82,8 @@ describe('the sum of what is held for requests of web clients', () => {
 
   test('bodies over HTTP/2 that are never complete', async (t) => {
     await using scene = await MemoryScene.begin();
-    const session = connect(scene.proxy.url);
+    // With less, this client resets streams because of what it has to send itself.
+    const session = connect(scene.proxy.url, { maxSessionMemory: 2000 });
     const statuses: number[] = [];
     for (let i = 0; i < 60; i++) {
       const stream = session.request({

@@ -43,8 +43,8 @@ describe('the sum of what is held for requests', () => {
       const all = await hoarders(scene, connections);
       for (let i = 0; i < 5000; i++) (all[i % connections] as Hoarder).begin(PUT, [message], false);
       await until('requests are refused', async () => (await scene.refused()) > 50);
+      await scene.bounded();
       await scene.served(100);
-      await scene.crowded();
       noneLost(all);
       assert.deepEqual([...ended(all).ways], [REFUSED]);
       for (const one of all) one[Symbol.dispose]();
