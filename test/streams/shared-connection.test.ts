@@ -23,7 +23,7 @@ const MIB = 1 << 20;
 const LEASE = 77n;
 const LIMIT_MS = 240_000;
 /** Windows, read buffers, what the socket holds, and garbage that the collector has not seen yet. */
-const SLACK = 160 * MIB;
+const SLACK = 224 * MIB;
 
 const putRequest = (key: string, size: number): Uint8Array =>
   toBinary(PutRequestSchema, create(PutRequestSchema, { key: b(key), value: Buffer.alloc(size, 7) }));
