@@ -67,7 +67,7 @@ describe('command line', () => {
       ['log-level', 'loud'],
       ['listen-addr', '127.0.0.1:99999'],
       ['endpoints', ''],
-      ['endpoints', 'http://a:1/path'],
+      ['endpoints', 'ftp://a:1'],
     ]) {
       await refused(['start', `--${name}=${value}`], `--${name}`);
     }
