@@ -16,6 +16,8 @@ export interface UnderWay {
 export interface Fault {
   readonly name: string;
   readonly stage: StageOptions;
+  /** The connection breaks, and with it a Lock that waits: asked again at once it could be taken from its holder. */
+  readonly breaksConnection?: true;
   /** Before anything connects. */
   prepare?(stage: Stage): Promise<void>;
   inject(stage: Stage): Promise<UnderWay>;
@@ -97,6 +99,7 @@ const defragments = (use: 'follower' | 'leader', mib: number): Fault => ({
 const removed: Fault = {
   name: 'was removed from its cluster',
   stage: { use: 'follower' },
+  breaksConnection: true,
   async inject(stage) {
     const since = await removeMember(stage.cluster, stage.victim);
     return { since, end: nothing };
@@ -106,6 +109,7 @@ const removed: Fault = {
 const stopped: Fault = {
   name: 'is stopped (SIGTERM)',
   stage: { use: 'follower' },
+  breaksConnection: true,
   async inject(stage) {
     const since = performance.now();
     const over = victimOf(stage).kill('SIGTERM');
