@@ -197,6 +197,8 @@ export class HeaderInput {
       connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
     else if (!stream.input.lengthHolds()) connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
     else {
+      if (connection.isServer) connection.intake.arrived(stream, block.size);
+      if (stream.closed) return;
       stream.input.ended = true;
       stream.input.headers(block.list, true, true);
       stream.input.end();

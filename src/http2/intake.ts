@@ -87,6 +87,9 @@ export class Intake {
   /** A stream was opened with header fields of this size. */
   opened(stream: Http2Stream, fields: number): void {
     this.arrived(stream, STREAM_OCTETS + fields);
+    const { account } = this;
+    // It is complete already, but nothing was done for it, and no window keeps such requests from coming.
+    if (stream.input.ended && !stream.closed && account.over && account.full) this.refuseOne(stream);
   }
 
   /** Octets have arrived on a stream. */

@@ -1,10 +1,10 @@
 /** What a server does when too much is held for the requests of a connection. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ErrorCode, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
+import { ErrorCode, encodeHeaders, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import { EngineServer, Exchange } from './support/exchange.ts';
-import { OK, post, TRAILERS } from './support/play.ts';
+import { OK, POST_LIST, post, TRAILERS } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
 const { END_STREAM, frame } = raw;
@@ -63,6 +63,11 @@ function data(id: number, octets: number, flags = 0): Buffer {
     frames.push(frame('DATA', last ? flags : 0, id, Buffer.alloc(Math.min(left, 16 * KIB))));
   }
   return Buffer.concat(frames);
+}
+
+/** The header fields of a request, unlike those of others. */
+function fieldsOf(id: number, octets: number): Uint8Array {
+  return encodeHeaders([...POST_LIST, 'x', `${id}`.padEnd(octets, 'x')]);
 }
 
 const windows = (peer: raw.RawPeer, id: number): number =>
@@ -167,6 +172,46 @@ describe('what is held for the requests of a connection', () => {
     await peer.nextOf('WINDOW_UPDATE', next as number);
     // Those that do nothing with their turn lose it.
     while (granted().length < 20) assert.ok(await peer.nextOf('WINDOW_UPDATE'));
+  });
+
+  test('requests of nothing but header fields are refused as well when all memory is taken', async () => {
+    await using play = await Play.begin(1 << 20);
+    const peer = await play.peer();
+    for (let id = 1; id < 400; id += 2) {
+      peer.send(frame('HEADERS', raw.END_HEADERS | END_STREAM, id, fieldsOf(id, 8 * KIB)));
+    }
+    assert.ok(await peer.settled());
+    assert.ok(play.ledger.held <= play.ledger.limit, `${play.ledger.held} held`);
+    assert.ok(play.ledger.refused > 50, `${play.ledger.refused} refused`);
+    assert.equal(play.server.connections[0]?.closed, false);
+  });
+
+  test('so are those that wait because their client has reset too many', async () => {
+    await using play = await Play.begin(1 << 20, { maxResetsPerSecond: 10, maxResetsBurst: 1 });
+    const peer = await play.peer();
+    for (const id of [1, 3, 5]) peer.send(post(id), frame('RST_STREAM', 0, id, raw.u32(ErrorCode.CANCEL)));
+    for (let id = 7; id < 400; id += 2) {
+      peer.send(frame('HEADERS', raw.END_HEADERS | END_STREAM, id, fieldsOf(id, 8 * KIB)));
+    }
+    assert.ok(await peer.settled());
+    assert.ok(play.streams.length < 100, 'most wait');
+    assert.ok(play.ledger.held <= play.ledger.limit, `${play.ledger.held} held`);
+    assert.ok(play.ledger.refused > 50, `${play.ledger.refused} refused`);
+  });
+
+  test('trailers that wait for a reader are counted', async () => {
+    await using play = await Play.begin(10 << 20);
+    const peer = await play.peer();
+    peer.send(post(1));
+    assert.ok(await peer.settled());
+    play.streams[0]?.pause();
+    const before = play.ledger.held;
+    peer.send(frame('HEADERS', raw.END_HEADERS | END_STREAM, 1, encodeHeaders(['x', 'y'.repeat(8 * KIB)])));
+    assert.ok(await peer.settled());
+    assert.ok(play.ledger.held - before > 8 * KIB, `${play.ledger.held - before} more`);
+    play.streams[0]?.resume();
+    assert.ok(await peer.settled());
+    assert.equal((play.streams[0]?.listener as Exchange).trailers?.[0], 'x');
   });
 
   test('a small part does not keep alive what was read with it', async () => {
