@@ -96,6 +96,7 @@ export class ClientCall implements StreamListener, MessageSink {
   cancel(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#deframer?.stop();
     this.#stream.reset(ErrorCode.CANCEL);
   }
 

@@ -72,6 +72,9 @@ export class Deframer {
   readonly #chunks = new Chunks();
   /** A message is being unpacked. */
   #busy = false;
+  /** So many bytes it has. */
+  #packed = 0;
+  #drop: (() => void) | undefined;
 
   /** @param encoding the `grpc-encoding` of this direction; `undefined` for none */
   constructor(limits: ReceiveLimits, encoding: string | undefined) {
@@ -84,9 +87,14 @@ export class Deframer {
     return this.#chunks.length === 0 && !this.#busy;
   }
 
-  /** Bytes of a message that is not complete. */
+  /** Bytes of messages that were not handed on yet: one is not complete, or is being unpacked. */
   get pending(): number {
-    return this.#chunks.length;
+    return this.#chunks.length + this.#packed;
+  }
+
+  /** Nobody waits for messages any more: one that waits to be unpacked is dropped. */
+  stop(): void {
+    this.#drop?.();
   }
 
   /**
@@ -155,8 +163,10 @@ export class Deframer {
     const unpacked = unpackSmall(payload, maxBytes);
     if (unpacked !== undefined) return this.#opened(unpacked, sink);
     this.#busy = true;
-    unpackLine.unpack(sink.onUnpacking(), payload, maxBytes, (result) => {
+    this.#packed = ENVELOPE_BYTES + payload.length;
+    this.#drop = unpackLine.unpack(sink.onUnpacking(), payload, maxBytes, (result) => {
       this.#busy = false;
+      this.#packed = 0;
       const error = this.#opened(result, sink) ?? this.#cut(this.#chunks.take(), sink);
       // The next message may have gone to another thread, too.
       if (error !== undefined || !this.#busy) sink.onUnpacked(error);

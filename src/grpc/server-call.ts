@@ -121,7 +121,7 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
     return false;
   }
 
-  /** Bytes of a message that is not complete. */
+  /** Bytes of messages that were not handed on yet. */
   protected get pending(): number {
     return this.#deframer?.pending ?? 0;
   }
@@ -176,6 +176,7 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
     this.ended = true;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.work = undefined;
+    this.#deframer?.stop();
     this.options.observer.handled(this.method, code);
   }
 

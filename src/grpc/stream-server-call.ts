@@ -13,6 +13,8 @@ export class StreamServerCall extends ServerCall implements ServerStream {
   listener: ServerStreamListener;
 
   readonly #open: Set<StreamServerCall>;
+  /** Bytes that have arrived and are held. */
+  #held = 0;
 
   /** @param open the set that the call is in while it is open */
   constructor(
@@ -28,12 +30,15 @@ export class StreamServerCall extends ServerCall implements ServerStream {
     open.add(this);
   }
 
-  /** What was passed on is held no longer, unless who has it says so with {@link hold}. */
   override onData(stream: Http2Stream, chunk: Buffer): void {
-    const before = this.pending;
+    this.#held += chunk.length;
     super.onData(stream, chunk);
-    const passedOn = before + chunk.length - this.pending;
-    if (passedOn > 0 && this.method.kind !== 'server_stream') stream.release(passedOn);
+    this.#releasePassedOn();
+  }
+
+  override onUnpacked(error: RpcError | undefined): void {
+    this.#releasePassedOn();
+    super.onUnpacked(error);
   }
 
   onMessage(message: Uint8Array): void {
@@ -82,6 +87,14 @@ export class StreamServerCall extends ServerCall implements ServerStream {
   hold(bytes: number): void {
     // The only message of this kind is counted until the call ends.
     if (this.method.kind !== 'server_stream') this.stream.hold(bytes);
+  }
+
+  /** What was passed on is held no longer, unless who has it says so with {@link hold}. */
+  #releasePassedOn(): void {
+    const passedOn = this.#held - this.pending;
+    if (passedOn <= 0 || this.method.kind === 'server_stream') return;
+    this.#held -= passedOn;
+    this.stream.release(passedOn);
   }
 
   protected override finish(code: number): void {

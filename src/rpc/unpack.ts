@@ -50,19 +50,24 @@ interface Job {
 /** What waits for a thread. */
 export class UnpackLine {
   /** By client; the one whose turn is next comes first. */
-  readonly #waiting = new Map<object, Job[]>();
+  readonly #waiting = new Map<object, Set<Job>>();
   #running = 0;
+  /** Bytes of the messages that wait, packed. */
+  waitingBytes = 0;
 
   /**
    * Unpacks when it is the client's turn; never calls back at once.
    * @param client whose message it is, such as its connection
+   * @returns drops a message that still waits: nobody is called back for it
    */
-  unpack(client: object, packed: Buffer, maxBytes: number, done: (result: Unpacked) => void): void {
+  unpack(client: object, packed: Buffer, maxBytes: number, done: (result: Unpacked) => void): () => void {
     const job = { packed, maxBytes, done };
     const jobs = this.#waiting.get(client);
-    if (jobs === undefined) this.#waiting.set(client, [job]);
-    else jobs.push(job);
+    if (jobs === undefined) this.#waiting.set(client, new Set([job]));
+    else jobs.add(job);
+    this.waitingBytes += packed.length;
     this.#start();
+    return () => this.#drop(client, job);
   }
 
   #start(): void {
@@ -70,11 +75,20 @@ export class UnpackLine {
       const [next] = this.#waiting;
       if (next === undefined) return;
       const [client, jobs] = next;
+      const [job] = jobs;
+      if (job !== undefined) this.#drop(client, job);
       this.#waiting.delete(client);
-      const job = jobs.shift();
-      if (jobs.length > 0) this.#waiting.set(client, jobs);
+      if (jobs.size > 0) this.#waiting.set(client, jobs);
       if (job !== undefined) this.#run(job);
     }
+  }
+
+  /** Takes a message out of the line, if it waits there. */
+  #drop(client: object, job: Job): void {
+    const jobs = this.#waiting.get(client);
+    if (jobs?.delete(job) !== true) return;
+    this.waitingBytes -= job.packed.length;
+    if (jobs.size === 0) this.#waiting.delete(client);
   }
 
   #run({ packed, maxBytes, done }: Job): void {

@@ -5,6 +5,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Code, ConnectError } from '@connectrpc/connect';
+import { clientGone } from './body.ts';
 
 /** Memory for the objects of one request, in MiB. */
 const MAX_HEAP_MIB = 512;
@@ -32,7 +33,6 @@ const TOO_MUCH = 'the request takes too much memory to be read';
 
 interface Job {
   readonly question: DecodeQuestion;
-  readonly wanted: () => boolean;
   readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (error: ConnectError) => void;
 }
@@ -40,35 +40,53 @@ interface Job {
 export class MessageDecoder {
   #worker: Worker | undefined;
   #job: Job | undefined;
-  readonly #line: Job[] = [];
+  readonly #line = new Set<Job>();
   #idle: NodeJS.Timeout | undefined;
   #late: NodeJS.Timeout | undefined;
 
   /**
    * The protobuf form of a request; one is read at a time.
-   * @param wanted is asked when its turn has come
+   * @param signal the client is gone: what waits in the line is let go at once
    * @throws ConnectError (rejects)
    */
-  decode(question: DecodeQuestion, wanted: () => boolean): Promise<Uint8Array> {
+  decode(question: DecodeQuestion, signal: AbortSignal): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.#line.push({ question, wanted, resolve, reject });
+      if (signal.aborted) {
+        reject(clientGone());
+        return;
+      }
+      const job = { question, resolve, reject };
+      this.#line.add(job);
+      signal.addEventListener(
+        'abort',
+        () => {
+          if (this.#line.delete(job)) reject(clientGone());
+        },
+        { once: true },
+      );
       this.#next();
     });
+  }
+
+  /** Bytes of the requests that wait for their turn. */
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (const { question } of this.#line) bytes += question.bytes.length;
+    return bytes;
   }
 
   #next(): void {
     if (this.#job !== undefined) return;
     clearTimeout(this.#idle);
-    for (let job = this.#line.shift(); job !== undefined; job = this.#line.shift()) {
-      if (job.wanted()) {
-        this.#job = job;
-        const worker = this.#worker ?? this.#start();
-        this.#worker = worker;
-        this.#late = setTimeout(() => void worker.terminate(), MAX_MS).unref();
-        worker.postMessage(job.question, [job.question.bytes.buffer]);
-        return;
-      }
-      job.reject(new ConnectError('the client is gone', Code.Canceled));
+    const [job] = this.#line;
+    if (job !== undefined) {
+      this.#line.delete(job);
+      this.#job = job;
+      const worker = this.#worker ?? this.#start();
+      this.#worker = worker;
+      this.#late = setTimeout(() => void worker.terminate(), MAX_MS).unref();
+      worker.postMessage(job.question, [job.question.bytes.buffer]);
+      return;
     }
     this.#idle = setTimeout(() => this.#stop(), IDLE_MS).unref();
   }

@@ -5,6 +5,7 @@
  */
 import { gzipSync } from 'node:zlib';
 import { type Unpacked, unpackLine } from '../rpc/unpack.ts';
+import { clientGone } from './body.ts';
 import type { MessageDecoder } from './decoder.ts';
 import type { WebCall } from './web-call.ts';
 
@@ -81,7 +82,7 @@ async function* exchanged(
   }
   const { call, decoder, signal } = options;
   const question = { path: call.method.path, json: form.json, bytes: message };
-  call.largeRequest = await decoder.decode(question, () => !signal.aborted);
+  call.largeRequest = await decoder.decode(question, signal);
   yield placeholder(form);
 }
 
@@ -89,7 +90,7 @@ async function* exchanged(
 async function largeMessage(
   whole: Uint8Array<ArrayBuffer>,
   { enveloped, gzip }: Form,
-  { maxBytes, call }: LargeRequestOptions,
+  options: LargeRequestOptions,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   let message = whole;
   let packed = gzip;
@@ -101,13 +102,24 @@ async function largeMessage(
     message = whole.slice(HEAD_BYTES);
   }
   if (packed) {
-    const unpacked = await new Promise<Unpacked>((resolve) =>
-      unpackLine.unpack(call.outlet, Buffer.from(message.buffer), maxBytes, resolve),
-    );
+    const unpacked = await unpack(Buffer.from(message.buffer), options);
     if (!(unpacked instanceof Buffer)) return undefined;
     message = new Uint8Array(unpacked);
   }
   return message.length > LARGE_REQUEST_BYTES ? message : undefined;
+}
+
+/** Unpacks in turn with others; when the client has gone meanwhile, nothing comes of it. */
+function unpack(packed: Buffer, { call, maxBytes, signal }: LargeRequestOptions): Promise<Unpacked> {
+  return new Promise((resolve, reject) => {
+    const drop = unpackLine.unpack(call.outlet, packed, maxBytes, resolve);
+    const gone = (): void => {
+      drop();
+      reject(clientGone());
+    };
+    if (signal.aborted) gone();
+    else signal.addEventListener('abort', gone, { once: true });
+  });
 }
 
 /** Bytes that own their memory, so that it can go to another thread. */

@@ -6,6 +6,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { KV, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { MessageDecoder } from '../../src/web/decoder.ts';
 import { Door } from './support.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
@@ -120,6 +121,7 @@ describe('a large request', () => {
     head.writeUInt32BE(message.length, 1);
     return Buffer.concat([head, message]);
   };
+  const asText = (bytes: Uint8Array) => Buffer.from(Buffer.from(bytes).toString('base64'));
   const forms: readonly (readonly [string, Record<string, string>, Uint8Array])[] = [
     ['JSON', { 'content-type': 'application/json' }, Buffer.from(text)],
     ['protobuf', { 'content-type': 'application/proto' }, request],
@@ -135,6 +137,12 @@ describe('a large request', () => {
       'gRPC-Web, packed',
       { 'content-type': 'application/grpc-web+proto', 'grpc-encoding': 'gzip' },
       enveloped(gzipSync(request), 1),
+    ],
+    ['gRPC-Web as text', { 'content-type': 'application/grpc-web-text' }, asText(enveloped(request))],
+    [
+      'gRPC-Web as text, packed',
+      { 'content-type': 'application/grpc-web-text+proto', 'grpc-encoding': 'gzip' },
+      asText(enveloped(gzipSync(request), 1)),
     ],
   ];
   for (const [name, headers, body] of forms)
@@ -190,6 +198,25 @@ describe('a large request', () => {
     const garbage = await post(zipped, Buffer.alloc(1 << 20));
     assert.equal(garbage.code, 'invalid_argument');
     assert.deepEqual(door.observer.faults, []);
+  });
+
+  test('those that wait to be read go with their clients', async () => {
+    const decoder = new MessageDecoder();
+    const question = (objects: number) => {
+      const bytes = Uint8Array.from(Buffer.from(`{"success":[${'{},'.repeat(objects)}{}]}`));
+      return { path: TXN, json: true, bytes };
+    };
+    const client = new AbortController();
+    const patient = new AbortController();
+    const first = decoder.decode(question(100_000), patient.signal);
+    const gone = decoder.decode(question(100_000), client.signal);
+    const last = decoder.decode(question(1), patient.signal);
+    client.abort();
+    await assert.rejects(gone, { message: '[canceled] the client is gone' });
+    assert.ok(decoder.waitingBytes < 1000, `${decoder.waitingBytes} bytes still wait`);
+    await assert.rejects(decoder.decode(question(1), client.signal), { code: 1 });
+    assert.ok((await first).length > 0);
+    assert.ok((await last).length > 0);
   });
 
   test('one of more than a million objects takes no memory of the process, and the next one is read', {

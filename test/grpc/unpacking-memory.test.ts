@@ -1,0 +1,138 @@
+/** What is counted for messages that wait to be unpacked, and what becomes of them when nobody waits any more. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { envelopeHead } from '../../src/grpc/envelope.ts';
+import { GrpcServer } from '../../src/grpc/server.ts';
+import { ErrorCode, encodeHeaders } from '../../src/http2/index.ts';
+import type { ServerStream } from '../../src/rpc/contract.ts';
+import { Ledger } from '../../src/rpc/ledger.ts';
+import { type Unpacked, UnpackLine, unpackLine } from '../../src/rpc/unpack.ts';
+import { unknownMethod } from '../../src/services/methods.ts';
+import { until } from '../clients/wait.ts';
+import { EngineServer } from '../http2/support/exchange.ts';
+import * as raw from '../http2/support/raw-peer.ts';
+
+const ignore = (): void => {};
+
+const REQUEST = encodeHeaders([
+  ...[':method', 'POST', ':scheme', 'http', ':path', '/test.Test/Stream', ':authority', 'a'],
+  ...['content-type', 'application/grpc', 'te', 'trailers', 'grpc-encoding', 'gzip'],
+]);
+
+/** A gRPC door with one streaming method. */
+class Scene implements AsyncDisposable {
+  readonly ledger = new Ledger(64 << 20);
+  readonly sizes: number[] = [];
+  readonly #server: EngineServer;
+
+  constructor() {
+    const observer = {
+      ...{ started: ignore, received: ignore, sent: ignore },
+      ...{ handled: ignore, malformedReply: ignore, fault: ignore },
+    };
+    const door = new GrpcServer({
+      services: { unary: () => undefined, stream: () => (stream) => this.#serve(stream) },
+      method: unknownMethod,
+      receive: { maxBytes: 8 << 20, tooLarge: () => 'too large' },
+      observer,
+    });
+    this.#server = new EngineServer((stream) => door.accept(stream), {}, this.ledger);
+  }
+
+  async begin(): Promise<raw.RawPeer> {
+    const peer = raw.rawClient(await this.#server.listen());
+    assert.ok(await peer.settled());
+    return peer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server[Symbol.asyncDispose]();
+    assert.equal(this.ledger.held, 0);
+  }
+
+  #serve(stream: ServerStream): void {
+    stream.listener = {
+      onMessage: (message) => void this.sizes.push(message.length),
+      ...{ onHalfClose: ignore, onDrain: ignore, onCancel: ignore },
+    };
+  }
+}
+
+function data(id: number, bytes: Buffer): Buffer {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += 16_384)
+    frames.push(raw.frame('DATA', 0, id, bytes.subarray(at, at + 16_384)));
+  return Buffer.concat(frames);
+}
+
+function packed(message: Uint8Array): Buffer {
+  const bytes = gzipSync(message);
+  const head = envelopeHead(bytes.length);
+  head[0] = 1;
+  return Buffer.concat([head, bytes]);
+}
+
+/** Occupies the threads, so that what comes waits in the line. */
+function occupy(line: UnpackLine, count: number): Promise<unknown> {
+  const bytes = gzipSync(Buffer.alloc(32 << 20));
+  return Promise.all(
+    Array.from({ length: count }, () => new Promise((resolve) => line.unpack({}, bytes, 32 << 20, resolve))),
+  );
+}
+
+describe('messages on streams that wait to be unpacked', () => {
+  test('are counted until they were passed on, and so is what came behind them', async () => {
+    await using scene = new Scene();
+    const peer = await scene.begin();
+    const threads = occupy(unpackLine, 4);
+    const small = Buffer.concat([envelopeHead(2000), Buffer.alloc(2000)]);
+    peer.send(raw.frame('HEADERS', raw.END_HEADERS, 1, REQUEST));
+    peer.send(data(1, Buffer.concat([packed(randomBytes(100_000)), small])));
+    assert.ok(await peer.settled());
+    assert.deepEqual(scene.sizes, []);
+    assert.ok(scene.ledger.held > 100_000, `${scene.ledger.held} while it waits`);
+    await threads;
+    await until('both have arrived', () => scene.sizes.length === 2);
+    assert.ok(await peer.settled());
+    assert.ok(scene.ledger.held < 6000, `${scene.ledger.held} afterwards`);
+  });
+
+  test('are dropped with their call', async () => {
+    await using scene = new Scene();
+    const peer = await scene.begin();
+    const threads = occupy(unpackLine, 4);
+    for (let id = 1; id < 20; id += 2) {
+      peer.send(raw.frame('HEADERS', raw.END_HEADERS, id, REQUEST));
+      peer.send(data(id, packed(randomBytes(100_000))));
+    }
+    assert.ok(await peer.settled());
+    assert.ok(unpackLine.waitingBytes > 1_000_000);
+    for (let id = 1; id < 20; id += 2) peer.send(raw.frame('RST_STREAM', 0, id, raw.u32(ErrorCode.CANCEL)));
+    assert.ok(await peer.settled());
+    assert.ok(unpackLine.waitingBytes < 200_000, `${unpackLine.waitingBytes} bytes still wait`);
+    await threads;
+    assert.deepEqual(scene.sizes, []);
+  });
+});
+
+test('a message that is dropped leaves the line, and nobody is called back for it', async () => {
+  const line = new UnpackLine();
+  const client = {};
+  const threads = occupy(line, 2);
+  const done: string[] = [];
+  const note = (name: string) => (_: Unpacked) => void done.push(name);
+  const message = gzipSync(Buffer.alloc(1000));
+  line.unpack(client, message, 2000, note('one'));
+  const drop = line.unpack(client, message, 2000, note('two'));
+  line.unpack(client, message, 2000, note('three'));
+  assert.equal(line.waitingBytes, 3 * message.length);
+  drop();
+  drop();
+  assert.equal(line.waitingBytes, 2 * message.length);
+  await threads;
+  await until('the others are done', () => done.length === 2);
+  assert.deepEqual(done, ['one', 'three']);
+  assert.equal(line.waitingBytes, 0);
+});
