@@ -50,7 +50,11 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
       this.deadline = stream.openedAt + head.timeout;
       stream.givenUpAt = this.deadline;
       // A deadline beyond the longest timer is as good as that one.
-      this.#timer = setTimeout(expire, Math.min(this.deadline - performance.now(), MAX_TIMER_MS), this);
+      this.#timer = setTimeout(
+        expire,
+        Math.max(0, Math.min(this.deadline - performance.now(), MAX_TIMER_MS)),
+        this,
+      );
     }
     options.observer.started(method);
   }

@@ -26,7 +26,7 @@ export class OwnCall implements Call, Cancellable {
 
   /** Waits for the answer to the call, which is abandoned at its deadline: then it rejects as a cancelled call does. */
   async inTime<T>(answer: T | Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.cancel(), Math.ceil(this.deadline - performance.now()));
+    const timer = setTimeout(() => this.cancel(), Math.max(0, Math.ceil(this.deadline - performance.now())));
     try {
       return await answer;
     } finally {
