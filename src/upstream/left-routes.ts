@@ -18,6 +18,8 @@ export class LeftRoutes {
   leave(route: Route): void {
     const { connection, unanswered, lasting } = route;
     this.#connections.add(connection);
+    // It is just being closed: that ends its calls, and a `Lock` must not be asked elsewhere then.
+    if (connection.closed) return;
     const calls = [...lasting, ...unanswered.all()];
     const tell = (): void => {
       for (const call of calls.splice(0, CALLS_A_TURN)) call.onLeft(route);

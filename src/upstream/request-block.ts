@@ -16,13 +16,16 @@ const SECRET: ReadonlySet<string> = new Set(['token', 'authorization']);
 
 const prefixes = new WeakMap<Endpoint, WeakMap<Method, Uint8Array>>();
 
-/** The header block of a call to an endpoint. */
-export function requestBlock(endpoint: Endpoint, call: Call): Uint8Array {
+/**
+ * The header block of a call to an endpoint.
+ * @param deadline what etcd is told of it; `Infinity` where etcd must not end the call by itself
+ */
+export function requestBlock(endpoint: Endpoint, call: Call, deadline = call.deadline): Uint8Array {
   const prefix = prefixOf(endpoint, call.method);
-  if (call.metadata === NO_METADATA && call.deadline === Number.POSITIVE_INFINITY) return prefix;
+  if (call.metadata === NO_METADATA && deadline === Number.POSITIVE_INFINITY) return prefix;
   const parts = [prefix, metadataBlock(call.metadata)];
-  if (call.deadline !== Number.POSITIVE_INFINITY) {
-    parts.push(encodeHeaders(['grpc-timeout', formatTimeout(call.deadline - performance.now())]));
+  if (deadline !== Number.POSITIVE_INFINITY) {
+    parts.push(encodeHeaders(['grpc-timeout', formatTimeout(deadline - performance.now())]));
   }
   return Buffer.concat(parts);
 }

@@ -82,13 +82,21 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
     if (pace === 'waiting') route.lasting.add(this);
     this.#attempt = new ClientCall(
       connection,
-      requestBlock(endpoint, this.#call),
+      requestBlock(endpoint, this.#call, this.#toldDeadline()),
       this,
       this.#environment.receive,
       this.deadline,
       endpoint.name,
     );
     this.#attempt.send(this.#request, true);
+  }
+
+  /**
+   * At its deadline etcd would delete the key of a `Lock`, which another attempt may hold by then; so etcd is told of none.
+   * The call is cancelled when its client gives it up.
+   */
+  #toldDeadline(): number {
+    return this.long && namesLease(this.#request) ? Number.POSITIVE_INFINITY : this.deadline;
   }
 
   onUnavailable(cause: string): void {

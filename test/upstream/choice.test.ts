@@ -339,6 +339,19 @@ describe('calls that last', () => {
     nameless.catch(() => {}); // it ends with its connection
   });
 
+  test('a Lock with a lease has no deadline at etcd, which would delete the key of both attempts', async () => {
+    await using held = new AsyncDisposableStack();
+    const { cluster, inUse } = await setUp(held);
+    const path = '/v3lockpb.Lock/Lock';
+    for (const request of [Buffer.of(0x0a, 1, 0x6e, 0x10, 5), Buffer.of(0x0a, 1, 0x6e)])
+      await cluster.unary(request, new OwnCall(method(path), NO_METADATA, performance.now() + 9000));
+    const locks = inUse().seen.filter((seen) => seen.path === path);
+    assert.deepEqual(
+      locks.map(({ limited }) => limited),
+      [false, true],
+    );
+  });
+
   test('a connection that was left closes with its last call', async () => {
     await using held = new AsyncDisposableStack();
     const { cluster, inUse } = await setUp(held);

@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { GrpcServer } from '../../src/grpc/server.ts';
 import { Http2Door } from '../../src/listen/http2-door.ts';
 import type { Call, ServerStream } from '../../src/rpc/contract.ts';
@@ -33,6 +34,8 @@ export type Act = 'serve' | 'silence' | RpcError;
 export interface SeenCall {
   readonly path: string;
   readonly hasLeader: boolean;
+  /** Whether it came with a deadline that the member would enforce. */
+  readonly limited: boolean;
   cancelled: boolean;
 }
 
@@ -43,6 +46,10 @@ export class ScriptedEtcd implements AsyncDisposable {
   calls: Act = 'serve';
   /** What becomes of the question whether the member serves, which alone demands a leader here. */
   question: Act = 'serve';
+  /** So long the answer to the question takes. Milliseconds. */
+  questionMs = 0;
+  /** The revision in its replies. */
+  revision = 5;
   readonly seen: SeenCall[] = [];
   /** Messages of streams, and the streams to answer on. */
   readonly messages: { readonly path: string; readonly stream: ServerStream }[] = [];
@@ -53,7 +60,7 @@ export class ScriptedEtcd implements AsyncDisposable {
   readonly #server: Server;
   readonly #door: Http2Door;
 
-  private constructor(cluster: number) {
+  private constructor(cluster: number, maxConcurrentStreams: number) {
     this.#cluster = cluster;
     const grpc = new GrpcServer({
       services: {
@@ -85,7 +92,7 @@ export class ScriptedEtcd implements AsyncDisposable {
       grpc,
       fallback: ignore,
       accounts: new Ledger(1 << 30),
-      settings: {},
+      settings: { maxConcurrentStreams },
       observer: { http2Opened: ignore, http2Closed: ignore, http2Limit: ignore, fault: ignore },
     });
     this.#server = createServer((socket) => {
@@ -95,9 +102,9 @@ export class ScriptedEtcd implements AsyncDisposable {
     });
   }
 
-  /** Starts a member of a cluster with this number. */
-  static async start(cluster = 7): Promise<ScriptedEtcd> {
-    const etcd = new ScriptedEtcd(cluster);
+  /** Starts a member of a cluster with this number, on whose connections so many streams may be open. */
+  static async start(cluster = 7, maxConcurrentStreams = 1000): Promise<ScriptedEtcd> {
+    const etcd = new ScriptedEtcd(cluster, maxConcurrentStreams);
     await etcd.listen();
     return etcd;
   }
@@ -116,10 +123,13 @@ export class ScriptedEtcd implements AsyncDisposable {
 
   #unary(path: string, call: Call): Uint8Array | Promise<Uint8Array> {
     const hasLeader = call.metadata.get('hasleader') !== undefined;
-    const seen: SeenCall = { path, hasLeader, cancelled: false };
+    const limited = call.deadline !== Number.POSITIVE_INFINITY;
+    const seen: SeenCall = { path, hasLeader, limited, cancelled: false };
     this.seen.push(seen);
     const act = hasLeader ? this.question : this.calls;
     if (act instanceof RpcError) throw act;
+    if (act === 'serve' && hasLeader && this.questionMs > 0)
+      return sleep(this.questionMs).then(() => this.reply());
     if (act === 'serve') return this.reply();
     return new Promise(() => {
       call.work = {
@@ -132,7 +142,7 @@ export class ScriptedEtcd implements AsyncDisposable {
 
   /** A reply with a header. */
   reply(): Uint8Array {
-    return Buffer.of(0x0a, 6, 0x08, this.#cluster, 0x10, 1, 0x18, 5);
+    return Buffer.of(0x0a, 6, 0x08, this.#cluster, 0x10, 1, 0x18, this.revision);
   }
 
   /** Ends all connections and takes no more. */
