@@ -36,12 +36,16 @@ const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 1500;
 /** So much later than one endpoint is the next one tried, unless the first has failed. Milliseconds. */
 const STAGGER_MS = 250;
+/** However many there are, all are asked within so long, before the question is over. Milliseconds. */
+const SPREAD_MS = 750;
 /** So much earlier is the endpoint in use asked than others when it leaves calls unanswered. Milliseconds. */
 const HEAD_START_MS = 100;
 /** After an answer of the endpoint in use, complaints about it are not looked into. Milliseconds. */
 const TRUST_MS = 250;
 /** The same when nobody served, and after a switch, longer each time: neither may become a habit. Milliseconds. */
 const FIRST_QUIET_MS = 250;
+/** However long nobody has served, the first one that does has to be found soon. */
+const LAST_UNSERVED_MS = 1500;
 const LAST_QUIET_MS = 8000;
 /** A switch so long ago has nothing to do with the next one. Milliseconds. */
 const LASTED_MS = 60_000;
@@ -53,6 +57,7 @@ export class Choice implements SurveyOwner {
   readonly #order: EndpointOrder;
   readonly #silence: Silence;
   readonly #retries = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
+  readonly #unserved = new Backoff(FIRST_QUIET_MS, LAST_UNSERVED_MS);
   readonly #quiet = new Backoff(FIRST_QUIET_MS, LAST_QUIET_MS);
   #survey: Survey | undefined;
   #accusers: Accuser[] = [];
@@ -77,7 +82,7 @@ export class Choice implements SurveyOwner {
 
   /** Begins to look for one. */
   start(): void {
-    if (this.#order.size > 1) this.#routine = setInterval(() => this.#look(), ROUTINE_MS).unref();
+    this.#routine = setInterval(() => this.#look(), ROUTINE_MS).unref();
     this.#choose();
   }
 
@@ -177,7 +182,8 @@ export class Choice implements SurveyOwner {
       if (headStart === 0) this.#survey.hurry();
       return;
     }
-    const inUse = this.#owner.routes.find(({ connection }) => connection.canOpenStream);
+    const { routes } = this.#owner;
+    const inUse = routes.find(({ connection }) => connection.canOpenStream) ?? routes[0];
     if (inUse === undefined || this.#closed || performance.now() < this.#quietUntil) {
       this.#judged(false);
       return;
@@ -188,7 +194,7 @@ export class Choice implements SurveyOwner {
         endpoints: this.#order.all(inUse.endpoint),
         cluster: this.#cluster,
         headStart,
-        stagger: headStart === 0 ? 0 : STAGGER_MS,
+        stagger: headStart === 0 ? 0 : Math.min(STAGGER_MS, SPREAD_MS / this.#order.size),
         unasked: false,
         vote: false,
       },
@@ -198,8 +204,10 @@ export class Choice implements SurveyOwner {
 
   /** The one in use stays. */
   #stay(serves: boolean): void {
-    this.#keepQuiet(serves ? TRUST_MS : this.#quiet.next());
-    if (serves) for (const { unanswered } of this.#owner.routes) unanswered.forgive();
+    this.#keepQuiet(serves ? TRUST_MS : this.#unserved.next());
+    if (!serves) return;
+    this.#unserved.reset();
+    for (const { unanswered } of this.#owner.routes) unanswered.forgive();
   }
 
   #use(candidate: Candidate, proven: boolean): void {
@@ -211,7 +219,10 @@ export class Choice implements SurveyOwner {
       this.#order.failed(left.endpoint);
       this.#keepQuiet(this.#quiet.next());
     }
-    if (proven) this.#order.served(candidate.endpoint);
+    if (proven) {
+      this.#order.served(candidate.endpoint);
+      this.#unserved.reset();
+    }
     this.#cluster = candidate.cluster ?? this.#cluster;
     this.#first = false;
     this.#owner.onChosen(candidate);

@@ -2,7 +2,7 @@
  * Finds the endpoint to use: asks the one in use, if there is one, and the others, and comes to exactly one verdict. It
  * is for moving only when another one answers and the one in use does not; when nobody does, staying costs least.
  */
-import { Candidate } from './candidate.ts';
+import { Candidate, type CandidateState } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Patience } from './patience.ts';
@@ -58,6 +58,8 @@ export class Survey {
   readonly #unasked: Endpoint[];
   readonly #candidates: Candidate[] = [];
   #question: Question | undefined;
+  /** Asks in place of the connection in use where that has no room for one more stream. */
+  #standIn: Candidate | undefined;
   /** Whether the one in use can still answer. */
   #incumbent: 'asked' | 'refuses' | 'gone';
   #cause = '';
@@ -73,7 +75,7 @@ export class Survey {
     this.#unasked = [...plan.endpoints];
     this.#incumbent = plan.inUse === undefined ? 'gone' : 'asked';
     if (plan.inUse !== undefined) {
-      this.#question = new Question(plan.inUse, (reply) => this.#inUseReplied(reply));
+      this.#askInUse(plan.inUse);
       this.#startLimit();
     }
     if (plan.headStart > 0) this.#askLater(plan.headStart);
@@ -97,6 +99,24 @@ export class Survey {
   /** Ends it without a verdict. */
   cancel(): void {
     this.#finish();
+  }
+
+  /** Whether its streams are all at work or all stuck is seen on a connection of our own. */
+  #askInUse(route: Route): void {
+    if (route.connection.canOpenStream)
+      this.#question = new Question(route, (reply) => this.#inUseReplied(reply));
+    else
+      this.#standIn = new Candidate(route.endpoint, {
+        dial: (target, owner) => this.#owner.dial(target, owner),
+        onStep: ({ state }) => this.#stoodIn(state),
+        asks: true,
+      });
+  }
+
+  #stoodIn(state: CandidateState): void {
+    if (this.#over || this.#incumbent !== 'asked') return;
+    if (state === 'serves') this.#end({ kind: 'stay', serves: true });
+    else if (state === 'refuses' || state === 'failed') this.#inUseRefuses();
   }
 
   #askLater(ms: number): void {
@@ -135,15 +155,22 @@ export class Survey {
   #inUseReplied(reply: Reply): void {
     this.#question = undefined;
     if (reply.kind === 'serves') this.#end({ kind: 'stay', serves: true });
-    else {
-      if (this.#incumbent === 'asked') this.#incumbent = 'refuses';
-      if (this.#candidates.length === 0) this.#askNext();
-      this.#weigh();
-    }
+    else this.#inUseRefuses();
+  }
+
+  #inUseRefuses(): void {
+    if (this.#incumbent === 'asked') this.#incumbent = 'refuses';
+    if (this.#candidates.length === 0) this.#askNext();
+    this.#weigh();
   }
 
   #startLimit(): void {
-    this.#limit ??= new Patience(LIMIT_MS + this.#plan.headStart, () => this.#giveUp());
+    this.#limit ??= new Patience(LIMIT_MS + this.#plan.headStart, () => this.#limitOver());
+  }
+
+  /** Where somebody serves, the end of the grace is the verdict. */
+  #limitOver(): void {
+    if (this.#grace === undefined) this.#giveUp();
   }
 
   /** Is there a verdict? */
@@ -162,6 +189,7 @@ export class Survey {
   }
 
   #useServing(): void {
+    this.#grace = undefined; // where it has failed since, another one may serve
     this.#use(mostVoted(this.#candidates.filter(({ state }) => state === 'serves')), true);
   }
 
@@ -193,6 +221,7 @@ export class Survey {
   #finish(chosen?: Candidate): void {
     this.#over = true;
     this.#question?.cancel();
+    this.#standIn?.close();
     for (const timer of [this.#stagger, this.#grace, this.#limit]) timer?.end();
     for (const candidate of this.#candidates) {
       if (candidate === chosen) candidate.release();

@@ -1,0 +1,136 @@
+/** Edges of the choice of an endpoint: full connections, slow answers, many endpoints, one, and long outages. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NO_LEADER } from '../../src/etcd/words.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import type { Cluster } from '../../src/upstream/cluster.ts';
+import { until } from '../clients/wait.ts';
+import { connectTo, method, ScriptedEtcd } from './scripted-etcd.ts';
+
+const RANGE = '/etcdserverpb.KV/Range';
+const EMPTY = new Uint8Array(0);
+const LEADERLESS = new RpcError(Code.UNAVAILABLE, NO_LEADER);
+
+/** Makes a call as a client would. */
+function call(cluster: Cluster, path: string, request = EMPTY, deadline = Number.POSITIVE_INFINITY) {
+  return cluster.unary(request, new OwnCall(method(path), NO_METADATA, deadline));
+}
+
+/** A cluster client of some members, and which of them it uses. */
+async function use(held: AsyncDisposableStack, members: readonly ScriptedEtcd[]) {
+  for (const member of members) held.use(member);
+  const { cluster, heard } = connectTo(members);
+  held.defer(() => cluster.close());
+  await until('an endpoint is in use', () => cluster.current !== undefined);
+  const inUse = (): ScriptedEtcd =>
+    members.find(({ address }) => address === cluster.current?.name) as ScriptedEtcd;
+  return { cluster, heard, inUse };
+}
+
+describe('an endpoint whose streams are all taken', () => {
+  test('is left when they are unanswered and another one serves', { timeout: 20_000 }, async () => {
+    await using held = new AsyncDisposableStack();
+    const members = [await ScriptedEtcd.start(7, 2), await ScriptedEtcd.start(7, 2)];
+    const { cluster, inUse } = await use(held, members);
+    const hung = inUse();
+    hung.calls = hung.question = 'silence';
+    for (let i = 0; i < 30; i++) call(cluster, RANGE, EMPTY, performance.now() + 9000).catch(() => {}); // some fail
+    await until('left', () => inUse() !== hung, 8000);
+    await call(cluster, RANGE);
+  });
+
+  test('stays when it answers on another connection', { timeout: 20_000 }, async () => {
+    await using held = new AsyncDisposableStack();
+    const members = [await ScriptedEtcd.start(7, 2), await ScriptedEtcd.start(7, 2)];
+    const { cluster, heard, inUse } = await use(held, members);
+    const slow = inUse();
+    slow.calls = 'silence';
+    for (let i = 0; i < 30; i++) call(cluster, RANGE, EMPTY, performance.now() + 4000).catch(() => {}); // as meant
+    await until('asked twice', () => heard.asked.filter((verdict) => verdict === 'stay').length >= 2, 8000);
+    assert.equal(inUse(), slow);
+    assert.equal(heard.switches, 0);
+  });
+});
+
+describe('another endpoint', () => {
+  test('is used also when its answer takes most of the time that it has', { timeout: 20_000 }, async () => {
+    await using held = new AsyncDisposableStack();
+    const members = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
+    const { cluster, heard, inUse } = await use(held, members);
+    const hung = inUse();
+    hung.calls = hung.question = 'silence';
+    for (const member of members) if (member !== hung) member.questionMs = 850;
+    await call(cluster, RANGE, EMPTY, performance.now() + 8000);
+    assert.notEqual(inUse(), hung);
+    assert.deepEqual(heard.asked, ['use', 'use']);
+  });
+});
+
+describe('many endpoints', () => {
+  test('are all asked before it is over', { timeout: 60_000 }, async () => {
+    for (let round = 0; round < 3; round++) {
+      await using held = new AsyncDisposableStack();
+      const members = await Promise.all(Array.from({ length: 9 }, () => ScriptedEtcd.start()));
+      const { cluster, heard, inUse } = await use(held, members);
+      const hung = inUse();
+      const [one, ...others] = members.filter((member) => member !== hung);
+      assert.ok(one);
+      for (const member of [hung, ...others]) member.calls = member.question = 'silence';
+      await call(cluster, RANGE, EMPTY, performance.now() + 12_000);
+      assert.equal(inUse(), one);
+      assert.deepEqual(heard.asked, ['use', 'use']);
+    }
+  });
+});
+
+describe('after a long time in which nobody served', () => {
+  test('one that does is found soon', { timeout: 60_000 }, async () => {
+    await using held = new AsyncDisposableStack();
+    const members = [await ScriptedEtcd.start(), await ScriptedEtcd.start(), await ScriptedEtcd.start()];
+    const { cluster, heard, inUse } = await use(held, members);
+    for (const member of members) member.calls = member.question = LEADERLESS;
+    // Just now they were asked again, after the longest pause there is.
+    const end = performance.now() + 14_000;
+    for (let asked = heard.asked.length; performance.now() < end || asked === heard.asked.length; ) {
+      asked = heard.asked.length;
+      await assert.rejects(call(cluster, RANGE));
+      await sleep(20);
+    }
+    assert.equal(heard.switches, 0);
+    const unfit = inUse();
+    for (const member of members) if (member !== unfit) member.calls = member.question = 'serve';
+    const from = performance.now();
+    while (inUse() === unfit) {
+      await call(cluster, RANGE).catch(() => {}); // until it is noticed
+      await sleep(20);
+      assert.ok(performance.now() - from < 4000, 'never left');
+    }
+  });
+});
+
+describe('one address', () => {
+  test('is left for itself also while clients only follow', { timeout: 20_000 }, async () => {
+    await using held = new AsyncDisposableStack();
+    const { cluster, heard, inUse } = await use(held, [await ScriptedEtcd.start()]);
+    const member = inUse();
+    const watch = new OwnCall(method('/etcdserverpb.Watch/Watch'), NO_METADATA, Number.POSITIVE_INFINITY);
+    const ignore = (): void => {};
+    const stream = cluster.stream(watch, {
+      onHeaders: ignore,
+      onMessage: ignore,
+      onDrain: ignore,
+      onEnd: ignore,
+    });
+    stream.send(EMPTY);
+    await until('the watch is there', () => member.messages.length === 1);
+    // The backend of the first connection is stuck; a new connection reaches another one.
+    member.question = 'silence';
+    await until('it was asked', () => member.seen.some(({ hasLeader }) => hasLeader), 8000);
+    member.question = 'serve';
+    await until('left', () => heard.switches === 1, 8000);
+    stream.cancel();
+  });
+});
