@@ -9,6 +9,7 @@ import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { SeenRevision } from './seen-revision.ts';
+import { isOutage } from './watch/terminal.ts';
 
 /** What is done with reads that are behind. */
 export interface OrderOptions {
@@ -23,8 +24,14 @@ export interface OrderOptions {
 /** `RangeRequest{key: "\0", count_only: true}`: linearizable, so it is answered by a member that has caught up. */
 const CATCH_UP = Buffer.of(0x0a, 1, 0, 0x48, 1);
 
-/** So long may a member take to catch up, within its client's deadline. Milliseconds. */
+/** So long may a member take to catch up, but no longer than half of the time that its client has left. Milliseconds. */
 const CATCH_UP_MS = 5000;
+
+/** What clients had been told when a read was asked for. */
+interface Told {
+  readonly revision: number;
+  readonly replacements: number;
+}
 
 export class SeenUpstream implements Upstream {
   /** Answers that were behind what clients had been told, and what came of them. */
@@ -42,13 +49,12 @@ export class SeenUpstream implements Upstream {
   unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
     const seen = this.#seen;
     // What was told before the question is asked: an answer may be overtaken by later ones on its way.
-    const told = seen.revision;
-    const { replacements } = seen;
+    const { revision, replacements } = seen;
     return this.#upstream.unary(request, call).then((reply) => {
-      const revision = seen.saw(reply);
-      const isBehind = revision > 0 && revision < told && replacements === seen.replacements;
-      if (isBehind && this.#order.reads(request, call.method)) return this.#ask(request, call, reply);
-      return reply;
+      const answered = seen.saw(reply);
+      if (answered >= revision || answered === 0 || replacements !== seen.replacements) return reply;
+      if (!this.#order.reads(request, call.method)) return reply;
+      return this.#ask(request, call, reply, { revision, replacements });
     });
   }
 
@@ -59,35 +65,56 @@ export class SeenUpstream implements Upstream {
   }
 
   /** Asks again when a linearizable read has shown that the member in use, whichever it is by then, has caught up. */
-  async #ask(request: Uint8Array, call: Call, older: Uint8Array): Promise<Uint8Array> {
-    const { range, strict } = this.#order;
-    const deadline = Math.min(call.deadline, performance.now() + CATCH_UP_MS);
-    const question = new OwnCall(range, call.metadata, deadline);
-    call.work = question;
+  async #ask(request: Uint8Array, call: Call, older: Uint8Array, told: Told): Promise<Uint8Array> {
+    let reply = older;
     try {
-      await question.inTime(this.#upstream.unary(CATCH_UP, question));
+      await this.#catchUp(call, told);
+      if (!call.cancelled) reply = await this.#upstream.unary(request, call);
     } catch (error) {
-      if (!refusedForCredentials(error)) return this.#older(call, older, strict, error);
+      if (!(error instanceof RpcError) || !isOutage(error)) throw error;
+      if (!call.cancelled) return this.#older(call, older, error.message);
     }
     if (call.cancelled) throw new RpcError(Code.CANCELLED, 'context canceled');
-    const reply = await this.#upstream.unary(request, call);
-    this.#seen.saw(reply);
-    this.behind.caughtUp++;
+    if (this.#isBehind(this.#seen.saw(reply), told))
+      return this.#older(call, reply, 'the endpoint has changed');
+    if (told.replacements === this.#seen.replacements) this.behind.caughtUp++;
     return reply;
   }
 
+  async #catchUp(call: Call, told: Told): Promise<void> {
+    const { range } = this.#order;
+    const now = performance.now();
+    const question = new OwnCall(
+      range,
+      call.metadata,
+      now + Math.min(CATCH_UP_MS, (call.deadline - now) / 2),
+    );
+    call.work = question;
+    try {
+      const revision = this.#seen.saw(await question.inTime(this.#upstream.unary(CATCH_UP, question)));
+      // No member is behind in a linearizable read: the cluster was set back to a backup.
+      if (this.#isBehind(revision, told)) this.#seen.setBack(revision);
+    } catch (error) {
+      if (refusedForCredentials(error)) return;
+      throw error instanceof RpcError ? new RpcError(Code.UNAVAILABLE, error.message) : error;
+    }
+  }
+
+  #isBehind(revision: number, told: Told): boolean {
+    return revision > 0 && revision < told.revision && told.replacements === this.#seen.replacements;
+  }
+
   /** Nobody can say more. */
-  #older(call: Call, older: Uint8Array, strict: boolean, error: unknown): Uint8Array {
+  #older(call: Call, older: Uint8Array, cause: string): Uint8Array {
     call.work = undefined;
-    if (!(error instanceof RpcError)) throw error;
-    if (!strict) {
+    if (!this.#order.strict) {
       this.behind.older++;
       return older;
     }
     this.behind.refused++;
     throw new RpcError(
       Code.UNAVAILABLE,
-      `the only answer is older than what was told before, and no endpoint has caught up: ${error.message}`,
+      `the only answer is older than what was told before, and no endpoint has caught up: ${cause}`,
     );
   }
 }
