@@ -48,7 +48,7 @@ export class UnaryServerCall extends ServerCall implements RoomWaiter {
     this.options.observer.received(this.method);
     this.#request = message;
     // What arrived was counted; a message may be longer once it is unpacked.
-    if (this.mayBePacked) this.stream.charge(message.length);
+    if (this.mayBePacked && !this.stream.charge(message.length)) this.onTooMuch();
   }
 
   /** The request is whole only now: a message that something follows is not a unary request. */

@@ -87,15 +87,25 @@ export class Intake {
   /** A stream was opened with header fields of this size. */
   opened(stream: Http2Stream, fields: number): void {
     this.arrived(stream, STREAM_OCTETS + fields);
-    const { account } = this;
     // It is complete already, but nothing was done for it, and no window keeps such requests from coming.
-    if (stream.input.ended && !stream.closed && account.over && account.full) this.refuseOne(stream);
+    if (stream.input.ended && !stream.closed && this.overAndFull) this.refuseOne(stream);
   }
 
   /** Octets have arrived on a stream. */
   arrived(stream: Http2Stream, octets: number): void {
     stream.input.charged += octets;
     if (this.account.take(octets)) this.tooMuch(stream);
+  }
+
+  /** The owner has made more of what arrived; false when there is no room for it, and the request has to go. */
+  charge(stream: Http2Stream, octets: number): boolean {
+    this.arrived(stream, octets);
+    if (stream.closed) return true;
+    if (stream.input.ended) this.completed(stream);
+    if (!this.overAndFull || stream.input.refused) return true;
+    stream.input.refused = true;
+    this.account.countRefused();
+    return false;
   }
 
   /** The request is complete. */
@@ -120,7 +130,10 @@ export class Intake {
     input.waiting += octets;
     this.waiting += octets;
     if (octets < 0) this.account.give(-octets);
-    else if (this.account.take(octets)) this.account.wait();
+    else if (this.account.take(octets)) {
+      this.account.wait();
+      if (this.overAndFull && octets > BEGUN_OCTETS) setImmediate(() => this.refuseLate(stream));
+    }
   }
 
   /** A stream is closed. */
@@ -183,6 +196,15 @@ export class Intake {
     if (!account.over) return;
     if (mayRefuse(stream)) this.refuseOne(stream);
     if (account.over && this.answersHelp()) this.shutWindow();
+  }
+
+  private get overAndFull(): boolean {
+    return this.account.over && this.account.full;
+  }
+
+  /** A large message was passed on to an owner who keeps it; it is refused when that owner is done with it. */
+  private refuseLate(stream: Http2Stream): void {
+    if (!stream.closed && !stream.input.refused && this.overAndFull) this.refuseOne(stream);
   }
 
   private answersHelp(): boolean {

@@ -168,9 +168,9 @@ export class Http2Stream {
     if (!this.closed) this.connection.intake.release(this, octets);
   }
 
-  /** Server role: so many more octets are held for the request, which may have to go for it. */
-  charge(octets: number): void {
-    if (!this.closed) this.connection.intake.arrived(this, octets);
+  /** Server role: so many more octets are held for the request; false when it has to go for it. */
+  charge(octets: number): boolean {
+    return this.closed || this.connection.intake.charge(this, octets);
   }
 
   /** Server role: so many more octets wait for somebody else than the client, or (negative) no longer. */

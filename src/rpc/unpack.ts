@@ -33,7 +33,7 @@ export function unpackSmall(packed: Buffer, maxBytes: number): Unpacked | undefi
 }
 
 /** The size that gzip says at its end, unless it lies. */
-function announced(packed: Buffer): number {
+export function announced(packed: Buffer): number {
   return packed.length < 4 ? 0 : packed.readUInt32LE(packed.length - 4);
 }
 

@@ -4,15 +4,23 @@
  * the bytes as they came.
  */
 import { gzipSync } from 'node:zlib';
-import { type Unpacked, unpackLine } from '../rpc/unpack.ts';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { TOO_MUCH_HELD } from '../rpc/status.ts';
+import { announced, TOO_LARGE, type Unpacked, unpackLine } from '../rpc/unpack.ts';
 import { clientGone } from './body.ts';
 import type { MessageDecoder } from './decoder.ts';
+import type { WebRequest } from './request-memory.ts';
 import type { WebCall } from './web-call.ts';
 
 /** Smaller requests are left to Connect. Bytes, unpacked. */
 export const LARGE_REQUEST_BYTES = 256 << 10;
 
 const HEAD_BYTES = 5;
+
+/** Deflate makes no more of a byte. */
+const MOST_UNPACKED = 1032;
+
+const TOO_LARGE_TEXT = 'message is larger than configured readMaxBytes after decompression';
 
 /** How the client sent its message. */
 interface Form {
@@ -29,6 +37,8 @@ export interface LargeRequestOptions {
   /** The limit of bodies; Connect refuses larger ones. Bytes. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
+  /** Where it is counted what the request holds. */
+  readonly held: WebRequest | undefined;
 }
 
 /** The body that Connect gets; changes the headers that would say something else of it. */
@@ -96,21 +106,40 @@ async function largeMessage(
   let packed = gzip;
   if (enveloped) {
     const head = Buffer.from(whole.buffer, 0, Math.min(HEAD_BYTES, whole.length));
-    if (whole.length < HEAD_BYTES || head.readUInt32BE(1) !== whole.length - HEAD_BYTES) return undefined;
+    if (whole.length < HEAD_BYTES || head.readUInt32BE(1) !== whole.length - HEAD_BYTES) {
+      // Connect unpacks as much of it as it can before it finds out.
+      if (gzip) await count(MOST_UNPACKED * whole.length, options);
+      return undefined;
+    }
     if ((head[0] as number) > 1 || (head[0] === 1 && !gzip)) return undefined;
     packed = head[0] === 1;
     message = whole.slice(HEAD_BYTES);
   }
   if (packed) {
     const unpacked = await unpack(Buffer.from(message.buffer), options);
-    if (!(unpacked instanceof Buffer)) return undefined;
+    if (unpacked === TOO_LARGE) throw new ConnectError(TOO_LARGE_TEXT, Code.ResourceExhausted);
+    if (!(unpacked instanceof Buffer)) throw new ConnectError('decompression failed', Code.InvalidArgument);
     message = new Uint8Array(unpacked);
   }
   return message.length > LARGE_REQUEST_BYTES ? message : undefined;
 }
 
+/** Waits until there is memory for so many bytes. @throws ConnectError when there is not */
+async function count(bytes: number, { held, maxBytes }: LargeRequestOptions): Promise<void> {
+  held?.unpacked(Math.min(bytes, maxBytes));
+  await held?.room;
+  if (held?.refused) throw new ConnectError(TOO_MUCH_HELD, Code.ResourceExhausted);
+}
+
 /** Unpacks in turn with others; when the client has gone meanwhile, nothing comes of it. */
-function unpack(packed: Buffer, { call, maxBytes, signal }: LargeRequestOptions): Promise<Unpacked> {
+async function unpack(packed: Buffer, options: LargeRequestOptions): Promise<Unpacked> {
+  await count(announced(packed), options);
+  const unpacked = await unpackInTurn(packed, options);
+  if (unpacked instanceof Buffer) await count(unpacked.length, options);
+  return unpacked;
+}
+
+function unpackInTurn(packed: Buffer, { call, maxBytes, signal }: LargeRequestOptions): Promise<Unpacked> {
   return new Promise((resolve, reject) => {
     const drop = unpackLine.unpack(call.outlet, packed, maxBytes, resolve);
     const gone = (): void => {

@@ -18,9 +18,6 @@ const HELD_BACK_MS = 1000;
 /** A body is there twice while its message is decoded and encoded again. */
 const COPIES = 2;
 
-/** Deflate makes no more of a byte. */
-const MOST_UNPACKED = 1032;
-
 /** Where the bytes of one connection are counted. */
 interface Purse {
   request: WebRequest | undefined;
@@ -34,20 +31,17 @@ interface Purse {
 /** One request of the web door. */
 export class WebRequest {
   readonly #purse: Purse;
-  readonly #compressed: boolean;
-  readonly #mostUnpacked: number;
   #held = 0;
-  #body = 0;
+  /** What is counted for the body once it is unpacked. */
+  #unpacked = 0;
   #wait: PromiseWithResolvers<void> | undefined;
   /** It has to go, and its body must not be read any more. */
   refused = false;
   /** Called when it is refused. */
   onRefused: () => void = () => {};
 
-  constructor(purse: Purse, compressed: boolean, mostUnpacked: number) {
+  constructor(purse: Purse) {
     this.#purse = purse;
-    this.#compressed = compressed;
-    this.#mostUnpacked = mostUnpacked;
   }
 
   /** Bytes of the head are held. */
@@ -58,11 +52,15 @@ export class WebRequest {
 
   /** A part of the body has arrived. */
   body(bytes: number): void {
-    const before = this.#cost();
-    this.#body += bytes;
-    const more = this.#cost() - before;
-    this.#held += more;
-    if (!this.#purse.take(more, bytes) && !this.refused) this.#wait ??= Promise.withResolvers();
+    this.#take(COPIES * bytes, bytes);
+  }
+
+  /** The body is of so many bytes once it is unpacked, or says so. */
+  unpacked(bytes: number): void {
+    const more = COPIES * bytes - this.#unpacked;
+    if (more <= 0) return;
+    this.#unpacked += more;
+    this.#take(more, 0);
   }
 
   /** Settles when the next part may be read, or the request was refused; undefined: at once. */
@@ -90,9 +88,9 @@ export class WebRequest {
     this.goOn();
   }
 
-  #cost(): number {
-    if (this.#compressed) return Math.min(MOST_UNPACKED * this.#body, this.#mostUnpacked);
-    return COPIES * this.#body;
+  #take(bytes: number, arrived: number): void {
+    this.#held += bytes;
+    if (!this.#purse.take(bytes, arrived) && !this.refused) this.#wait ??= Promise.withResolvers();
   }
 }
 
@@ -104,8 +102,9 @@ class SocketPurse implements Purse, AccountHolder {
   /** What the socket had read when its last request was over, and what was counted of the next one's head. */
   #read = 0;
   #head = 0;
-  /** The latest request. */
+  /** The latest request, and whether it was answered before all of it had arrived. */
   #last: IncomingMessage | undefined;
+  #skips = false;
   #patience: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, ledger: Ledger) {
@@ -132,6 +131,7 @@ class SocketPurse implements Purse, AccountHolder {
   give(bytes: number): void {
     if (!this.#socket.destroyed) this.#account.give(bytes);
     this.#read = this.#socket.bytesRead;
+    this.#skips = this.#last?.complete === false;
   }
 
   /** The head is complete, and counted with its request from here on. */
@@ -146,7 +146,8 @@ class SocketPurse implements Purse, AccountHolder {
   look(): void {
     if (this.request !== undefined) return;
     // What is left of a request that was answered early is read and dropped.
-    if (this.#last?.complete === false) this.#read = this.#socket.bytesRead;
+    if (this.#skips) this.#read = this.#socket.bytesRead;
+    this.#skips &&= this.#last?.complete === false;
     const more = this.#socket.bytesRead - this.#read - this.#head;
     this.#head += more;
     if (more > 0) this.take(more);
@@ -189,7 +190,7 @@ class StreamPurse implements Purse {
   }
 
   take(bytes: number, arrived: number): boolean {
-    this.#stream.charge(bytes - arrived);
+    if (!this.#stream.charge(bytes - arrived)) this.request?.refuse();
     return true;
   }
 
@@ -201,16 +202,13 @@ class StreamPurse implements Purse {
 /** All connections of the web door. */
 export class RequestMemory {
   readonly #ledger: Ledger;
-  readonly #mostUnpacked: number;
   readonly #purses = new WeakMap<Duplex, Purse>();
   readonly #sockets = new Set<SocketPurse>();
   readonly #requests = new WeakMap<IncomingMessage, WebRequest>();
   readonly #timer: NodeJS.Timeout;
 
-  /** @param mostUnpacked the most that a compressed body may become */
-  constructor(ledger: Ledger, mostUnpacked: number) {
+  constructor(ledger: Ledger) {
     this.#ledger = ledger;
-    this.#mostUnpacked = mostUnpacked;
     this.#timer = setInterval(() => {
       for (const purse of this.#sockets) purse.look();
     }, LOOK_MS);
@@ -235,7 +233,7 @@ export class RequestMemory {
   begin(message: IncomingMessage, response: ServerResponse): void {
     const purse = this.#purses.get(message.socket);
     if (purse === undefined) return;
-    const request = new WebRequest(purse, isCompressed(message), this.#mostUnpacked);
+    const request = new WebRequest(purse);
     if (purse instanceof SocketPurse) {
       purse.begin(request, message);
       request.head(sizeOf(message.rawHeaders));
@@ -260,12 +258,6 @@ export class RequestMemory {
   close(): void {
     clearInterval(this.#timer);
   }
-}
-
-function isCompressed({ headers }: IncomingMessage): boolean {
-  return ['content-encoding', 'connect-content-encoding', 'grpc-encoding'].some(
-    (name) => (headers[name] ?? 'identity') !== 'identity',
-  );
 }
 
 function sizeOf(fields: readonly string[]): number {

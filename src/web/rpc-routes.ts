@@ -38,7 +38,7 @@ const JSON_EXPANSION = 3;
 /** Reads large requests for all of them. */
 const decoder = new MessageDecoder();
 /** The most that a body may be once it is unpacked. */
-export function mostUnpacked({ maxRequestBytes }: WebServerOptions): number {
+function mostUnpacked({ maxRequestBytes }: WebServerOptions): number {
   return maxRequestBytes * JSON_EXPANSION;
 }
 
@@ -143,7 +143,7 @@ async function answer(
 
 function universalRequest(
   handler: UniversalHandler,
-  { maxRequestBytes }: WebServerOptions,
+  options: WebServerOptions,
   { raw }: FastifyRequest,
   reply: FastifyReply,
   call: WebCall,
@@ -163,9 +163,9 @@ function universalRequest(
     header.delete('content-length'); // it is of the text
   }
   const { signal } = gone;
-  const maxBytes = maxRequestBytes * JSON_EXPANSION;
-  const large = { call, decoder, maxBytes, signal };
-  const content = bodyOf(raw, memory.of(raw));
+  const held = memory.of(raw);
+  const large = { call, decoder, maxBytes: mostUnpacked(options), signal, held };
+  const content = bodyOf(raw, held);
   return {
     httpVersion: raw.httpVersion,
     method: raw.method ?? '',

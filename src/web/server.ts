@@ -11,7 +11,7 @@ import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
 import { hasLongType, isGrpc, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
 import { RequestMemory } from './request-memory.ts';
-import { addRpcRoutes, mostUnpacked } from './rpc-routes.ts';
+import { addRpcRoutes } from './rpc-routes.ts';
 
 export type { WebServerOptions } from './options.ts';
 
@@ -27,7 +27,7 @@ export class WebServer {
 
   constructor(options: WebServerOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.memory = new RequestMemory(options.ledger, mostUnpacked(options));
+    this.memory = new RequestMemory(options.ledger);
     this.app = Fastify({
       logger: false,
       exposeHeadRoutes: false,

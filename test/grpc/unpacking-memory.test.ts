@@ -16,15 +16,21 @@ import * as raw from '../http2/support/raw-peer.ts';
 
 const ignore = (): void => {};
 
-const REQUEST = encodeHeaders([
-  ...[':method', 'POST', ':scheme', 'http', ':path', '/test.Test/Stream', ':authority', 'a'],
-  ...['content-type', 'application/grpc', 'te', 'trailers', 'grpc-encoding', 'gzip'],
-]);
+const fields = (method: string) =>
+  encodeHeaders([
+    ...[':method', 'POST', ':scheme', 'http', ':path', `/test.Test/${method}`, ':authority', 'a'],
+    ...['content-type', 'application/grpc', 'te', 'trailers', 'grpc-encoding', 'gzip'],
+  ]);
+const STREAM = fields('Stream');
+const UNARY = fields('Unary');
 
-/** A gRPC door with one streaming method. */
+/** A gRPC door with a streaming method, and a unary one that is never answered. */
 class Scene implements AsyncDisposable {
   readonly ledger = new Ledger(64 << 20);
   readonly sizes: number[] = [];
+  /** Who serves the streams keeps their messages. */
+  keeps = false;
+  unaryCalls = 0;
   readonly #server: EngineServer;
 
   constructor() {
@@ -33,7 +39,10 @@ class Scene implements AsyncDisposable {
       ...{ handled: ignore, malformedReply: ignore, fault: ignore },
     };
     const door = new GrpcServer({
-      services: { unary: () => undefined, stream: () => (stream) => this.#serve(stream) },
+      services: {
+        unary: (path) => (path === '/test.Test/Unary' ? () => this.#neverAnswer() : undefined),
+        stream: () => (stream) => this.#serve(stream),
+      },
       method: unknownMethod,
       receive: { maxBytes: 8 << 20, tooLarge: () => 'too large' },
       observer,
@@ -52,18 +61,28 @@ class Scene implements AsyncDisposable {
     assert.equal(this.ledger.held, 0);
   }
 
+  #neverAnswer(): Promise<Uint8Array> {
+    this.unaryCalls++;
+    return new Promise(ignore);
+  }
+
   #serve(stream: ServerStream): void {
     stream.listener = {
-      onMessage: (message) => void this.sizes.push(message.length),
+      onMessage: (message) => {
+        this.sizes.push(message.length);
+        if (this.keeps) stream.hold(message.length);
+      },
       ...{ onHalfClose: ignore, onDrain: ignore, onCancel: ignore },
     };
   }
 }
 
-function data(id: number, bytes: Buffer): Buffer {
+function data(id: number, bytes: Buffer, flags = 0): Buffer {
   const frames: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += 16_384)
-    frames.push(raw.frame('DATA', 0, id, bytes.subarray(at, at + 16_384)));
+  for (let at = 0; at < bytes.length; at += 16_384) {
+    const last = at + 16_384 >= bytes.length;
+    frames.push(raw.frame('DATA', last ? flags : 0, id, bytes.subarray(at, at + 16_384)));
+  }
   return Buffer.concat(frames);
 }
 
@@ -82,13 +101,36 @@ function occupy(line: UnpackLine, count: number): Promise<unknown> {
   );
 }
 
+describe('messages that are large once they are unpacked', () => {
+  const MIB = 1 << 20;
+  for (const kind of ['unary', 'stream'] as const)
+    test(`are refused when all memory is taken, ${kind}`, async () => {
+      await using scene = new Scene();
+      scene.keeps = true;
+      const peer = await scene.begin();
+      const message = packed(Buffer.alloc(6 * MIB));
+      for (let id = 1; id < 80; id += 2) {
+        peer.send(raw.frame('HEADERS', raw.END_HEADERS, id, kind === 'unary' ? UNARY : STREAM));
+        peer.send(data(id, message, kind === 'unary' ? raw.END_STREAM : 0));
+      }
+      let most = 0;
+      await until('all were unpacked', () => {
+        most = Math.max(most, scene.ledger.held);
+        return scene.unaryCalls + scene.ledger.refused >= 40 || scene.sizes.length >= 40;
+      });
+      assert.ok(most <= 64 * MIB + 3 * 6 * MIB, `${most} held`);
+      assert.ok(scene.ledger.refused > 20, `${scene.ledger.refused} refused`);
+      assert.ok(scene.unaryCalls < 12);
+    });
+});
+
 describe('messages on streams that wait to be unpacked', () => {
   test('are counted until they were passed on, and so is what came behind them', async () => {
     await using scene = new Scene();
     const peer = await scene.begin();
     const threads = occupy(unpackLine, 4);
     const small = Buffer.concat([envelopeHead(2000), Buffer.alloc(2000)]);
-    peer.send(raw.frame('HEADERS', raw.END_HEADERS, 1, REQUEST));
+    peer.send(raw.frame('HEADERS', raw.END_HEADERS, 1, STREAM));
     peer.send(data(1, Buffer.concat([packed(randomBytes(100_000)), small])));
     assert.ok(await peer.settled());
     assert.deepEqual(scene.sizes, []);
@@ -104,7 +146,7 @@ describe('messages on streams that wait to be unpacked', () => {
     const peer = await scene.begin();
     const threads = occupy(unpackLine, 4);
     for (let id = 1; id < 20; id += 2) {
-      peer.send(raw.frame('HEADERS', raw.END_HEADERS, id, REQUEST));
+      peer.send(raw.frame('HEADERS', raw.END_HEADERS, id, STREAM));
       peer.send(data(id, packed(randomBytes(100_000))));
     }
     assert.ok(await peer.settled());
