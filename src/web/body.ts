@@ -23,8 +23,10 @@ export async function* bodyOf(
       held?.body(part.length);
       await held?.room;
       if (!refused()) yield part;
-    } else if (raw.readableEnded) return;
-    else if (raw.destroyed) throw clientGone(raw.errored ?? undefined);
+    } else if (raw.readableEnded) {
+      if (held) held.complete = true;
+      return;
+    } else if (raw.destroyed) throw clientGone(raw.errored ?? undefined);
     else await change(raw, held);
   }
   throw new ConnectError(TOO_MUCH_HELD, Code.ResourceExhausted);

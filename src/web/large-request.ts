@@ -126,9 +126,12 @@ async function largeMessage(
 
 /** Waits until there is memory for so many bytes. @throws ConnectError when there is not */
 async function count(bytes: number, { held, maxBytes }: LargeRequestOptions): Promise<void> {
-  held?.unpacked(Math.min(bytes, maxBytes));
-  await held?.room;
-  if (held?.refused) throw new ConnectError(TOO_MUCH_HELD, Code.ResourceExhausted);
+  if (held === undefined) return;
+  held.complete = false;
+  held.unpacked(Math.min(bytes, maxBytes));
+  await held.room;
+  held.complete = true;
+  if (held.refused) throw new ConnectError(TOO_MUCH_HELD, Code.ResourceExhausted);
 }
 
 /** Unpacks in turn with others; when the client has gone meanwhile, nothing comes of it. */

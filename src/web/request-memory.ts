@@ -20,12 +20,12 @@ const COPIES = 2;
 
 /** Where the bytes of one connection are counted. */
 interface Purse {
-  request: WebRequest | undefined;
   /**
    * Counts bytes, so many of which have just arrived. False when there is too much: see {@link WebRequest.room}.
    */
   take(bytes: number, arrived: number): boolean;
-  give(bytes: number): void;
+  /** A request is over, for which so many are counted. */
+  end(request: WebRequest, bytes: number): void;
 }
 
 /** One request of the web door. */
@@ -35,6 +35,8 @@ export class WebRequest {
   /** What is counted for the body once it is unpacked. */
   #unpacked = 0;
   #wait: PromiseWithResolvers<void> | undefined;
+  /** All of it has arrived, so that nothing is gained by refusing it. */
+  complete = false;
   /** It has to go, and its body must not be read any more. */
   refused = false;
   /** Called when it is refused. */
@@ -82,9 +84,8 @@ export class WebRequest {
 
   /** The request is over. */
   end(): void {
-    this.#purse.give(this.#held);
+    this.#purse.end(this, this.#held);
     this.#held = 0;
-    if (this.#purse.request === this) this.#purse.request = undefined;
     this.goOn();
   }
 
@@ -96,7 +97,8 @@ export class WebRequest {
 
 /** A connection of a client that speaks HTTP/1.1, with an account of its own. */
 class SocketPurse implements Purse, AccountHolder {
-  request: WebRequest | undefined;
+  /** Clients may send the next one before they have the answer. */
+  readonly #requests = new Set<WebRequest>();
   readonly #socket: Socket;
   readonly #account: Account;
   /** What the socket had read when its last request was over, and what was counted of the next one's head. */
@@ -128,7 +130,8 @@ class SocketPurse implements Purse, AccountHolder {
     return false;
   }
 
-  give(bytes: number): void {
+  end(request: WebRequest, bytes: number): void {
+    this.#requests.delete(request);
     if (!this.#socket.destroyed) this.#account.give(bytes);
     this.#read = this.#socket.bytesRead;
     this.#skips = this.#last?.complete === false;
@@ -136,7 +139,7 @@ class SocketPurse implements Purse, AccountHolder {
 
   /** The head is complete, and counted with its request from here on. */
   begin(request: WebRequest, message: IncomingMessage): void {
-    this.request = request;
+    this.#requests.add(request);
     this.#last = message;
     this.#account.give(this.#head);
     this.#head = 0;
@@ -144,7 +147,7 @@ class SocketPurse implements Purse, AccountHolder {
 
   /** Counts the head of a request that is not complete. */
   look(): void {
-    if (this.request !== undefined) return;
+    if (this.#requests.size > 0) return;
     // What is left of a request that was answered early is read and dropped.
     if (this.#skips) this.#read = this.#socket.bytesRead;
     this.#skips &&= this.#last?.complete === false;
@@ -154,10 +157,11 @@ class SocketPurse implements Purse, AccountHolder {
   }
 
   refuse(): number {
-    if (this.#socket.destroyed || this.request?.refused === true) return 0;
+    const requests = [...this.#requests].filter(({ complete, refused }) => !complete && !refused);
+    if (this.#socket.destroyed || (requests.length === 0 && this.#requests.size > 0)) return 0;
     this.#account.countRefused();
-    if (this.request === undefined) this.#socket.destroy();
-    else this.request.refuse();
+    if (requests.length === 0) this.#socket.destroy();
+    for (const request of requests) request.refuse();
     return this.#account.held;
   }
 
@@ -166,7 +170,7 @@ class SocketPurse implements Purse, AccountHolder {
     this.#account.stopWaiting();
     clearTimeout(this.#patience);
     this.#patience = undefined;
-    this.request?.goOn();
+    for (const request of this.#requests) request.goOn();
   }
 
   /** What it holds is a request that cannot go on: if nothing is let go by itself, somebody has to. */
@@ -194,8 +198,9 @@ class StreamPurse implements Purse {
     return true;
   }
 
-  give(): void {
-    // Everything is let go with the stream.
+  end(): void {
+    this.request = undefined;
+    // What is counted is let go with the stream.
   }
 }
 
@@ -237,7 +242,7 @@ export class RequestMemory {
     if (purse instanceof SocketPurse) {
       purse.begin(request, message);
       request.head(sizeOf(message.rawHeaders));
-    } else purse.request = request;
+    } else if (purse instanceof StreamPurse) purse.request = request;
     this.#requests.set(message, request);
     response.once('close', () => request.end());
   }
@@ -249,9 +254,10 @@ export class RequestMemory {
 
   /** Refuses the request of a connection in memory; false when there is none. */
   refuse(connection: Duplex): boolean {
-    const request = this.#purses.get(connection)?.request;
-    request?.refuse();
-    return request !== undefined;
+    const purse = this.#purses.get(connection);
+    if (!(purse instanceof StreamPurse)) return false;
+    purse.request?.refuse();
+    return purse.request !== undefined;
   }
 
   /** Looks at nothing any more. */
