@@ -67,6 +67,7 @@ export class Survey {
   #grace: Patience | undefined;
   #limit: Patience | undefined;
   #over = false;
+  readonly #begunAt = performance.now();
 
   /** Begins to ask. The verdict never comes before the constructor has returned. */
   constructor(plan: SurveyPlan, owner: SurveyOwner) {
@@ -154,8 +155,10 @@ export class Survey {
 
   #inUseReplied(reply: Reply): void {
     this.#question = undefined;
-    if (reply.kind === 'serves') this.#end({ kind: 'stay', serves: true });
-    else this.#inUseRefuses();
+    if (reply.kind === 'serves') {
+      this.#plan.inUse?.unanswered.tookIn(this.#begunAt);
+      this.#end({ kind: 'stay', serves: true });
+    } else this.#inUseRefuses();
   }
 
   #inUseRefuses(): void {

@@ -18,12 +18,17 @@ export interface Asked extends Leaver {
   listed: boolean;
 }
 
+/** A member that serves begins with a call within so long. Milliseconds. */
+const BEGUN_MS = 100;
+
 /** The list. */
 export class Unanswered {
   #first: Asked | undefined;
   #last: Asked | undefined;
   /** The earliest call that its client gave up, unless a later one was answered. */
   #givenUp = Number.POSITIVE_INFINITY;
+  /** When the latest call was asked that etcd has answered. */
+  #takenIn = Number.NEGATIVE_INFINITY;
 
   /** A call was sent: {@link Asked.askedAt} is now. */
   add(call: Asked): void {
@@ -38,6 +43,7 @@ export class Unanswered {
   /** etcd has answered. */
   answered(call: Asked): void {
     if (call.askedAt >= this.#givenUp) this.#givenUp = Number.POSITIVE_INFINITY;
+    this.tookIn(call.askedAt);
     this.#remove(call);
   }
 
@@ -45,6 +51,16 @@ export class Unanswered {
   givenUp(call: Asked): void {
     if (call.listed) this.#givenUp = Math.min(this.#givenUp, call.askedAt);
     this.#remove(call);
+  }
+
+  /** etcd has answered what was asked at a moment. */
+  tookIn(askedAt: number): void {
+    if (askedAt > this.#takenIn) this.#takenIn = askedAt;
+  }
+
+  /** Whether etcd has certainly begun with what was asked at a moment: it has answered what was asked well after that. */
+  hasBegun(askedAt: number): boolean {
+    return askedAt + BEGUN_MS < this.#takenIn;
   }
 
   /** Since when there has been no answer to a call, in milliseconds of `performance.now()`; `Infinity` where nothing is due. */

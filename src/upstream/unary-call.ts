@@ -113,17 +113,19 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
 
   /**
    * What changes nothing is asked elsewhere; a write ends where it was sent. A `Lock` with a lease is asked elsewhere too,
-   * but the first attempt is not cancelled: its member would delete the key, which both attempts share.
+   * but the first attempt is not cancelled: its member would delete the key, which both attempts share. It must have begun,
+   * so that the key is there: otherwise that member may make it later, when its holder has let go of it.
    */
   onLeft(route: object): void {
-    if (this.#route !== route) return;
+    if (this.#route !== route || this.#attempt === undefined) return;
     const { idempotent, pace } = this.#call.method;
-    if (this.#attempt === undefined || this.#attempts >= this.#environment.maxAttempts) return;
-    if (pace === 'waiting' && namesLease(this.#request)) {
+    if (this.#attempts >= this.#environment.maxAttempts) return;
+    if (pace === 'waiting') {
+      if (!namesLease(this.#request) || !this.#route.unanswered.hasBegun(this.askedAt)) return;
       this.#attempt.handOver(DEAF);
       this.#earlier.push(this.#attempt);
       this.#attempt = undefined;
-      this.#route?.lasting.delete(this);
+      this.#route.lasting.delete(this);
     } else if (idempotent) this.#giveUpAttempt();
     else return;
     this.#again();
