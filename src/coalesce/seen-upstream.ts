@@ -3,6 +3,7 @@
  * serializable read go behind them. After the endpoint has changed, the member in use may be behind the one before; then
  * it is made to catch up, and asked again.
  */
+import { COUNT_ONE } from '../etcd/count-one.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
@@ -20,9 +21,6 @@ export interface OrderOptions {
   /** `--experimental-serializable-ordering`: an older answer is an error, not better than none. */
   readonly strict: boolean;
 }
-
-/** `RangeRequest{key: "\0", count_only: true}`: linearizable, so it is answered by a member that has caught up. */
-const CATCH_UP = Buffer.of(0x0a, 1, 0, 0x48, 1);
 
 /** So long may a member take to catch up, but no longer than half of the time that its client has left. Milliseconds. */
 const CATCH_UP_MS = 5000;
@@ -91,7 +89,7 @@ export class SeenUpstream implements Upstream {
     );
     call.work = question;
     try {
-      const revision = this.#seen.saw(await question.inTime(this.#upstream.unary(CATCH_UP, question)));
+      const revision = this.#seen.saw(await question.inTime(this.#upstream.unary(COUNT_ONE, question)));
       // No member is behind in a linearizable read: the cluster was set back to a backup.
       if (this.#isBehind(revision, told)) this.#seen.setBack(revision);
     } catch (error) {

@@ -3,6 +3,7 @@
  * token. Learners and members without a leader refuse it before etcd looks at who asks, and where auth is on the refusal
  * `user name is empty` comes only after the read index, so that it proves service like any answer.
  */
+import { COUNT_ONE } from '../etcd/count-one.ts';
 import { refusalIn, Standing } from '../etcd/words.ts';
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
@@ -27,9 +28,6 @@ const RANGE: Method = {
   idempotent: true,
   pace: 'prompt',
 };
-
-/** `RangeRequest{key: "\0", count_only: true}`. */
-const COUNT = Buffer.of(0x0a, 1, 0, 0x48, 1);
 
 const DEMANDS_LEADER = new Metadata(['hasleader', 'true']);
 
@@ -63,7 +61,7 @@ export class Question implements ClientCallListener {
     const call = new OwnCall(RANGE, DEMANDS_LEADER, performance.now() + DEADLINE_MS);
     const block = requestBlock(endpoint, call);
     this.#call = new ClientCall(connection, block, this, LIMITS, call.deadline, endpoint.name);
-    this.#call.send(COUNT, true);
+    this.#call.send(COUNT_ONE, true);
   }
 
   /** Takes the question back. */
