@@ -4,7 +4,11 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { encodeHeaders } from '../../src/http2/index.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
+import { bridge } from '../../src/web/http2-bridge.ts';
+import { EngineServer } from '../http2/support/exchange.ts';
+import { END_HEADERS, END_STREAM, frame, rawClient } from '../http2/support/raw-peer.ts';
 import { Door, until } from './support.ts';
 
 const PUT = '/etcdserverpb.KV/Put';
@@ -32,6 +36,30 @@ function padding(bytes: number): Buffer {
   for (let i = 0; i < 4; i++) head[2 + i] = ((length >> (7 * i)) & 0x7f) | (i < 3 ? 0x80 : 0);
   return Buffer.concat([head, Buffer.alloc(length)]);
 }
+
+test('requests over HTTP/2 count with all that is made for them', async () => {
+  const { door, puts } = await open(256 * MIB);
+  await using _ = door;
+  const ledger = new Ledger(8 * MIB);
+  await using server = new EngineServer(bridge(door.web), {}, ledger);
+  const peer = rawClient(await server.listen());
+  const fields = encodeHeaders([
+    ...[':method', 'POST', ':scheme', 'http', ':path', PUT, ':authority', 'a'],
+    ...['content-type', 'application/proto'],
+  ]);
+  const begin = (id: number) => peer.send(frame('HEADERS', END_HEADERS | END_STREAM, id, fields));
+  for (let id = 1; id < 200; id += 2) begin(id);
+  await until(() => puts.length === 100, 'all arrive');
+  assert.ok(ledger.held > 100 * 20_000, `${ledger.held}`);
+  for (let id = 201; id < 1200; id += 2) begin(id);
+  assert.ok(await peer.settled());
+  assert.ok(ledger.held <= ledger.limit, `${ledger.held}`);
+  assert.ok(ledger.refused > 100, `${ledger.refused} refused`);
+  await until(() => puts.length + ledger.refused === 600, 'the others arrive');
+  peer.close();
+  await until(() => ledger.held === 0, 'nothing held');
+  assert.deepEqual(door.observer.faults, []);
+});
 
 describe('requests over HTTP/1.1', () => {
   test('packed ones count what they become, not what they might', async () => {
