@@ -69,7 +69,7 @@ describe('the sum of what is held for requests of web clients', () => {
       await scene.bounded(8 * MIB);
       await scene.served(20);
       await until('the refused have their answers', () =>
-        requests.some(({ answer }) => answer.includes('etcd-connect-proxy')),
+        requests.some(({ answer }) => answer.replaceAll('%20', ' ').includes('too much is held')),
       );
       const statuses = new Set(requests.map(({ status }) => status));
       statuses.delete('');
