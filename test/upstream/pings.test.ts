@@ -15,7 +15,7 @@ import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 import { until } from '../clients/wait.ts';
 import { EngineServer, Exchange, field } from '../http2/support/exchange.ts';
 import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
-import { metric, streamsInProgress } from '../support/metrics.ts';
+import { etcdMetric, streamsInProgress } from '../support/metrics.ts';
 
 const HEADERS = encodeHeaders([':status', '200', 'content-type', 'application/grpc']);
 const TRAILERS = encodeHeaders(['grpc-status', '0']);
@@ -231,7 +231,7 @@ for (const install of await availableEtcds())
         const checks =
           'grpc_server_handled_total{grpc_code="OK",grpc_method="Check",grpc_service="grpc.health.v1.Health",grpc_type="unary"}';
         await until('five quiet pings', async () => {
-          const seen = await metric(etcd.first.metricsUrl, checks).catch(() => 0);
+          const seen = await etcdMetric(etcd.first.metricsUrl, checks).catch(() => 0);
           return seen >= 5 || client.lost.length > 0;
         });
         assert.deepEqual([client.lost, client.connects], [[], 1]);
