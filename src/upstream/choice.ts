@@ -67,6 +67,8 @@ export class Choice implements SurveyOwner {
   #quietUntil = 0;
   /** The id of the cluster that clients are served from. */
   #cluster: string | undefined;
+  /** The one in use belongs to another cluster: a better one is looked for. */
+  #foreign = false;
   #first = true;
   #switchedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
@@ -140,7 +142,7 @@ export class Choice implements SurveyOwner {
   onVerdict(verdict: Verdict): void {
     this.#survey = undefined;
     this.#owner.onAsked(verdict.kind);
-    if (verdict.kind === 'use') this.#use(verdict.candidate, verdict.proven);
+    if (verdict.kind === 'use') this.#use(verdict.candidate, verdict.proven, verdict.cluster);
     else if (verdict.kind === 'stay') this.#stay(verdict.serves);
     else {
       this.#owner.onNoneConnected();
@@ -173,7 +175,8 @@ export class Choice implements SurveyOwner {
   }
 
   #look(): void {
-    if (this.#owner.routes.some(({ lasting }) => lasting.size > 0)) this.#reconsider(SILENT_MS);
+    const follows = this.#owner.routes.some(({ lasting }) => lasting.size > 0);
+    if (this.#foreign || follows) this.#reconsider(this.#foreign ? 0 : SILENT_MS);
   }
 
   /** Asks whether the endpoint in use serves, and whether others do. */
@@ -191,6 +194,7 @@ export class Choice implements SurveyOwner {
     this.#survey = new Survey(
       {
         inUse,
+        foreign: this.#foreign,
         endpoints: this.#order.all(inUse.endpoint),
         cluster: this.#cluster,
         headStart,
@@ -210,7 +214,7 @@ export class Choice implements SurveyOwner {
     for (const { unanswered } of this.#owner.routes) unanswered.forgive();
   }
 
-  #use(candidate: Candidate, proven: boolean): void {
+  #use(candidate: Candidate, proven: boolean, cluster: string | undefined): void {
     const [left] = this.#owner.routes;
     const now = performance.now();
     if (left !== undefined) {
@@ -223,7 +227,8 @@ export class Choice implements SurveyOwner {
       this.#order.served(candidate.endpoint);
       this.#unserved.reset();
     }
-    this.#cluster = candidate.cluster ?? this.#cluster;
+    this.#cluster = cluster;
+    this.#foreign = candidate.cluster !== undefined && candidate.cluster !== cluster;
     this.#first = false;
     this.#owner.onChosen(candidate);
   }

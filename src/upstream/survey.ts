@@ -11,8 +11,16 @@ import type { Route } from './route.ts';
 
 /** What came of it. */
 export type Verdict =
-  /** This one is to be used. `proven`: it serves; otherwise nobody does, and this one is at least there. */
-  | { readonly kind: 'use'; readonly candidate: Candidate; readonly proven: boolean }
+  /**
+   * This one is to be used. `proven`: it serves; otherwise nobody does, and this one is at least there. `cluster` is the id
+   * of the cluster that is meant from now on.
+   */
+  | {
+      readonly kind: 'use';
+      readonly candidate: Candidate;
+      readonly proven: boolean;
+      readonly cluster: string | undefined;
+    }
   /** The one in use stays: it serves, or nobody does. */
   | { readonly kind: 'stay'; readonly serves: boolean }
   /** There is none in use, and none can be connected. */
@@ -22,6 +30,8 @@ export type Verdict =
 export interface SurveyPlan {
   /** The one in use. */
   readonly inUse?: Route | undefined;
+  /** It is a member of another cluster, taken for want of a better one: its answer does not count. */
+  readonly foreign?: boolean;
   /** Whom to ask besides, the most promising first. */
   readonly endpoints: readonly Endpoint[];
   /** The id of the cluster that clients have been served from; members of another one are for the last resort. */
@@ -74,9 +84,9 @@ export class Survey {
     this.#plan = plan;
     this.#owner = owner;
     this.#unasked = [...plan.endpoints];
-    this.#incumbent = plan.inUse === undefined ? 'gone' : 'asked';
+    this.#incumbent = plan.inUse === undefined ? 'gone' : plan.foreign ? 'refuses' : 'asked';
     if (plan.inUse !== undefined) {
-      this.#askInUse(plan.inUse);
+      if (!plan.foreign) this.#askInUse(plan.inUse);
       this.#startLimit();
     }
     if (plan.headStart > 0) this.#askLater(plan.headStart);
@@ -198,7 +208,14 @@ export class Survey {
 
   #use(candidate: Candidate | undefined, proven: boolean): void {
     if (candidate === undefined) this.#giveUp();
-    else this.#end({ kind: 'use', candidate, proven });
+    else this.#end({ kind: 'use', candidate, proven, cluster: this.#clusterWith(candidate) });
+  }
+
+  /** Another cluster than before is meant only when most endpoints belong to it: then it was built anew. */
+  #clusterWith(candidate: Candidate): string | undefined {
+    const { cluster, endpoints } = this.#plan;
+    const most = votes(this.#candidates, candidate) * 2 > endpoints.length;
+    return isForeign(candidate, cluster) && !most ? cluster : (candidate.cluster ?? cluster);
   }
 
   #giveUp(): void {

@@ -84,6 +84,42 @@ describe('the choice of an endpoint', () => {
     }
   });
 
+  test('falls on another cluster only as long as there is nobody else', async () => {
+    await using held = new AsyncDisposableStack();
+    const stranger = held.use(await ScriptedEtcd.start(9));
+    const own = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
+    const { cluster } = connectTo([stranger, ...own]);
+    held.defer(() => cluster.close());
+    await until(() => cluster.current !== undefined, 'an endpoint is in use');
+    for (const member of own) await member[Symbol.asyncDispose]();
+    await until(() => cluster.current?.name === stranger.address, 'the stranger is better than nobody');
+    for (const member of own) held.use(member);
+    for (const member of own) await member.listen();
+    await until(
+      () => own.some(({ address }) => address === cluster.current?.name),
+      'one of its own is back',
+      12_000,
+    );
+  });
+
+  test('falls on another cluster for good when most endpoints belong to it', async () => {
+    await using held = new AsyncDisposableStack();
+    const old = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
+    const { cluster, heard } = connectTo(old);
+    held.defer(() => cluster.close());
+    await until(() => cluster.current !== undefined, 'an endpoint is in use');
+    for (const member of old) await member[Symbol.asyncDispose]();
+    const anew: ScriptedEtcd[] = [];
+    for (const { address } of old) anew.push(held.use(await ScriptedEtcd.start(9, 1000, address)));
+    await until(() => cluster.current !== undefined, 'the cluster was built anew');
+    const used = anew.find(({ address }) => address === cluster.current?.name);
+    assert.ok(used);
+    const before = heard.switches;
+    used.calls = used.question = 'silence';
+    await call(cluster, RANGE);
+    assert.equal(heard.switches, before + 1);
+  });
+
   test('does not wait for one that only accepts connections', async () => {
     await using held = new AsyncDisposableStack();
     const deaf = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1'); // it is cut in the end

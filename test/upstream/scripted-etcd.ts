@@ -103,8 +103,9 @@ export class ScriptedEtcd implements AsyncDisposable {
   }
 
   /** Starts a member of a cluster with this number, on whose connections so many streams may be open. */
-  static async start(cluster = 7, maxConcurrentStreams = 1000): Promise<ScriptedEtcd> {
+  static async start(cluster = 7, maxConcurrentStreams = 1000, address = ''): Promise<ScriptedEtcd> {
     const etcd = new ScriptedEtcd(cluster, maxConcurrentStreams);
+    etcd.address = address;
     await etcd.listen();
     return etcd;
   }
