@@ -51,7 +51,9 @@ const comparison = {
   targetUnion: { case: 'value', value: b('none') },
 };
 const comparisons = { compare: Array.from({ length: 128 }, () => comparison) } as unknown as TxnRequest;
-const txn = envelope(toBinary(TxnRequestSchema, create(TxnRequestSchema, comparisons)));
+/** A small Txn that looks at every key many times. */
+export const COMPARISONS: Uint8Array = toBinary(TxnRequestSchema, create(TxnRequestSchema, comparisons));
+const txn = envelope(COMPARISONS);
 
 const list = (n: number): Buffer => {
   const fields = { key: b(PREFIX), rangeEnd: b(PREFIX_END), limit: BigInt(KEYS + 1 + n) };

@@ -8,10 +8,22 @@ export const MEASURED: NodeJS.ProcessEnv = {
   NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'memory-preload.ts')).href}`,
 };
 
-/** Bytes on the heap and in buffers after a collection. */
-export async function bytesInUse({ process }: RunningProxy): Promise<number> {
+/** Bytes of a program after a collection. */
+export interface MemoryInUse {
+  /** On the heap and in buffers. */
+  readonly bytes: number;
+  /** Resident, as the system counts. */
+  readonly rss: number;
+}
+
+/** What a proxy has in use after a collection. */
+export async function memoryInUse({ process }: RunningProxy): Promise<MemoryInUse> {
   process.signal('SIGUSR2');
   const line = await process.waitForLine(/"msg":"memory in use"/, 60_000);
-  const { bytes } = JSON.parse(line) as { readonly bytes: number };
-  return bytes;
+  return JSON.parse(line) as MemoryInUse;
+}
+
+/** Bytes on the heap and in buffers after a collection. */
+export async function bytesInUse(proxy: RunningProxy): Promise<number> {
+  return (await memoryInUse(proxy)).bytes;
 }

@@ -149,6 +149,16 @@ export class RunningProcess implements AsyncDisposable {
     this.child.stdin?.end();
   }
 
+  /** Reads nothing more of its standard error output, as a reader that is slow or has stopped. */
+  holdStderr(): void {
+    this.child.stderr?.pause();
+  }
+
+  /** Reads its standard error output again. */
+  releaseStderr(): void {
+    this.child.stderr?.resume();
+  }
+
   /** Sends a signal to the program and what it started; false where it has ended. */
   signal(signal: NodeJS.Signals): boolean {
     return this.exit === undefined && signalGroup(this.pid, signal);

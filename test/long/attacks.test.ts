@@ -1,0 +1,114 @@
+/**
+ * Every attack at once, for twenty seconds or with `LONG=1` for ten minutes, beside a hundred honest watchers and their
+ * writers: the program lives, no honest call is refused, no event is lost, and afterwards the memory is what it was.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MIRRORED } from '../../bench/support/grpc-attacks.ts';
+import { mib, residentBytes } from '../../bench/support/memory.ts';
+import { fillPrefix, PREFIX } from '../../bench/support/read-attacks.ts';
+import { until } from '../clients/wait.ts';
+import { untilServing } from '../mirror/support.ts';
+import { startEtcd } from '../support/etcd.ts';
+import { MEASURED, memoryInUse } from '../support/memory.ts';
+import { metric } from '../support/metrics.ts';
+import { type RunningProcess, startProcess } from '../support/process.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { put } from '../support/watch-client.ts';
+import type { Tally } from './assault.ts';
+import { HonestLoad } from './honest.ts';
+import { JSON_RANGE } from './web.ts';
+
+const LONG = process.env.LONG === '1';
+const SECONDS = Number(process.env.LONG_SECONDS ?? (LONG ? 600 : 20));
+const WARM_UP_MS = LONG ? 20_000 : 5000;
+/** What may be left of all of it, in bytes. */
+const LEFT = 64 << 20;
+const LIMIT_MS = 60_000;
+/** The reader of the log reads for a moment this often. */
+const LOG_PAUSE_MS = 5000;
+const LOG_READ_MS = 10;
+const GROUPS = ['frames', 'calls', 'web'];
+const ATTACKERS = `${import.meta.dirname}/attackers.ts`;
+
+/** @returns the revision after it */
+async function fill(address: string): Promise<number> {
+  await fillPrefix(address);
+  using client = new RawGrpcClient(address);
+  const value = 'v'.repeat(JSON_RANGE.valueBytes);
+  let revision = 0;
+  for (let i = 0; i < JSON_RANGE.keys; i++) revision = await put(client, `${JSON_RANGE.key}${i}`, value);
+  return revision + 1;
+}
+
+/** Lets everybody attack while the log is hardly read. @returns what each has done */
+async function attack(proxy: RunningProxy, say: (text: string) => void): Promise<Tally[]> {
+  await using held = new AsyncDisposableStack();
+  const attackers: RunningProcess[] = [];
+  for (const group of GROUPS) {
+    const attacker = held.use(await startProcess(process.execPath, [ATTACKERS, proxy.address, group]));
+    await attacker.waitForLine(/^attacking$/, LIMIT_MS);
+    attackers.push(attacker);
+  }
+  let most = 0;
+  let minute = 0;
+  const begin = performance.now();
+  for (let now = begin; now - begin < SECONDS * 1000; now = performance.now()) {
+    proxy.process.holdStderr();
+    await sleep(LOG_PAUSE_MS);
+    proxy.process.releaseStderr();
+    await sleep(LOG_READ_MS);
+    assert.equal(proxy.process.exit, undefined, 'the program lives');
+    const resident = residentBytes(proxy.process.pid);
+    most = Math.max(most, resident);
+    if (Math.floor((now - begin) / 60_000) > minute) say(`minute ${++minute}: RSS ${mib(resident)} MiB`);
+  }
+  say(`RSS at most, looked at every ${LOG_PAUSE_MS / 1000} s: ${mib(most)} MiB`);
+  return (await Promise.all(attackers.map(talliesOf))).flat();
+}
+
+async function talliesOf(attacker: RunningProcess): Promise<Tally[]> {
+  attacker.endInput();
+  const line = await attacker.waitForLine(/^tallies /, LIMIT_MS);
+  return JSON.parse(line.slice('tallies '.length)) as Tally[];
+}
+
+test('all attacks at once', { timeout: (SECONDS + 500) * 1000 }, async (t) => {
+  const say = (text: string): void => t.diagnostic(text);
+  await using etcd = await startEtcd();
+  const start = await fill(etcd.first.address);
+  const flags = [`--cache-prefix=${MIRRORED},${PREFIX}`];
+  await using proxy = await startProxy({ endpoints: etcd.endpoints, flags, env: MEASURED });
+  for (const prefix of [MIRRORED, PREFIX]) await untilServing(proxy.url, prefix);
+  const honest = new HonestLoad(proxy.address, start);
+  await sleep(WARM_UP_MS);
+  const before = await memoryInUse(proxy);
+
+  const tallies = await attack(proxy, say);
+  for (const { name, operations, cut, why } of tallies)
+    say(`${name}: ${operations} operations, ${cut} cut off or failed${why === undefined ? '' : ` (${why})`}`);
+
+  // What is kept for a while lets go: feeds that linger, connections whose clients have gone.
+  let after = await memoryInUse(proxy);
+  for (const end = performance.now() + LIMIT_MS; after.bytes - before.bytes > LEFT; ) {
+    if (performance.now() > end) break;
+    await sleep(1000);
+    after = await memoryInUse(proxy);
+  }
+  const held = 'etcd_proxy_request_bytes_in_flight';
+  await until('no request is held', async () => (await metric(proxy.url, held)) < 1 << 20, LIMIT_MS);
+  await honest.stop();
+  for (const line of honest.told()) say(line);
+  say(`heap and external: ${mib(before.bytes)} MiB before, ${mib(after.bytes)} MiB after`);
+  say(`RSS: ${mib(before.rss)} MiB before, ${mib(after.rss)} MiB after`);
+  say(`lines of the log that were lost: ${await metric(proxy.url, 'etcd_proxy_log_lines_lost_total')}`);
+
+  assert.equal(proxy.process.exit, undefined, 'the program lives');
+  honest.assertServed();
+  assert.ok(after.bytes - before.bytes <= LEFT, `${mib(after.bytes - before.bytes)} MiB are left`);
+  for (const { name, operations } of tallies) assert.ok(operations > 0, `${name} was not carried out`);
+  for (const { name, cut, why } of tallies)
+    if (/given up|deadlines|cancelled/.test(name)) assert.equal(cut, 0, `${name}: ${why}`);
+});

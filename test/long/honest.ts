@@ -1,0 +1,205 @@
+/**
+ * Honest clients: a hundred watchers, and writers whose ranges they watch. Every call must succeed, however long it
+ * takes, and every watcher must see every write once and in order.
+ */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  PutRequestSchema,
+  PutResponseSchema,
+  RangeRequestSchema,
+  RangeResponseSchema,
+} from '#gen/etcdserverpb/kv_pb.js';
+import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { b, WatchCall } from '../support/watch-client.ts';
+
+const WRITERS = 20;
+const WATCHING_CLIENTS = 20;
+const WATCHES_EACH = 5;
+const KEYS = 50;
+const PAUSE_MS = 200;
+/** Slow is no failure; never is. */
+const LIMIT_MS = 300_000;
+const FAILURES_TOLD = 20;
+
+const place = (writer: number): string => `honest/${writer}/`;
+
+/** Everything that went wrong, as text. */
+class Failures {
+  count = 0;
+  readonly texts: string[] = [];
+
+  add(text: string): void {
+    this.count++;
+    if (this.texts.length < FAILURES_TOLD) this.texts.push(`${new Date().toISOString()} ${text}`);
+  }
+}
+
+/** Puts numbers, one after the other, and reads them. */
+class Writer {
+  /** The revision of each put, in order. */
+  readonly revisions: number[] = [];
+  readonly puts: number[] = [];
+  readonly gets: number[] = [];
+  stopped = false;
+  readonly #client: RawGrpcClient;
+  readonly #prefix: string;
+  readonly #failures: Failures;
+
+  constructor(address: string, at: number, failures: Failures) {
+    this.#client = new RawGrpcClient(address);
+    this.#prefix = place(at);
+    this.#failures = failures;
+  }
+
+  async run(): Promise<void> {
+    for (let n = 0; !this.stopped; n++) {
+      await this.#writeAndRead(b(`${this.#prefix}${n % KEYS}`), b(`value ${n}`));
+      await sleep(PAUSE_MS);
+    }
+    this.#client.close();
+  }
+
+  async #writeAndRead(key: Uint8Array, value: Uint8Array): Promise<void> {
+    const put = toBinary(PutRequestSchema, create(PutRequestSchema, { key, value }));
+    const reply = await this.#call('/etcdserverpb.KV/Put', put, this.puts);
+    if (reply === undefined) return;
+    this.revisions.push(Number(fromBinary(PutResponseSchema, reply).header?.revision));
+    const get = toBinary(RangeRequestSchema, create(RangeRequestSchema, { key }));
+    const read = await this.#call('/etcdserverpb.KV/Range', get, this.gets);
+    if (read === undefined) return;
+    const found = fromBinary(RangeResponseSchema, read).kvs[0]?.value ?? b('nothing');
+    if (Buffer.compare(found, value) !== 0) this.#failures.add(`a stale read: ${Buffer.from(found)}`);
+  }
+
+  /** The reply; undefined where there is none, which is a failure. */
+  async #call(path: string, message: Uint8Array, times: number[]): Promise<Uint8Array | undefined> {
+    const begin = performance.now();
+    try {
+      const outcome = await this.#client.call(path, [message], { limitMs: LIMIT_MS });
+      times.push(performance.now() - begin);
+      if (outcome.code === 0) return outcome.messages[0];
+      this.#failures.add(`${path}: ${outcome.code} ${outcome.message}`);
+    } catch (error) {
+      this.#failures.add(`${path}: ${String(error)}`);
+    }
+    return undefined;
+  }
+}
+
+/** A client with one stream and some watches on it. */
+class Watching {
+  /** By watch: which writer's range it is, and the revisions of its events. */
+  readonly watches: { readonly writer: number; readonly revisions: number[] }[];
+  readonly #client: RawGrpcClient;
+  readonly #failures: Failures;
+  readonly #start: bigint;
+  #call: WatchCall | undefined;
+  #stopped = false;
+
+  constructor(address: string, at: number, start: bigint, failures: Failures) {
+    this.#client = new RawGrpcClient(address);
+    this.#start = start;
+    this.#failures = failures;
+    this.watches = Array.from({ length: WATCHES_EACH }, (_, i) => ({
+      writer: (at + 3 * i) % WRITERS,
+      revisions: [],
+    }));
+  }
+
+  /** Watches, and goes on after the last event seen where the stream ends. */
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      const call = new WatchCall(this.#client);
+      this.#call = call;
+      for (const [i, { writer, revisions }] of this.watches.entries()) {
+        const last = revisions.at(-1);
+        const startRevision = last === undefined ? this.#start : BigInt(last + 1);
+        const [key, rangeEnd] = [b(place(writer)), b(`honest/${writer}0`)];
+        call.create({ key, rangeEnd, startRevision, watchId: BigInt(i + 1) });
+      }
+      try {
+        for (;;) this.#take(await call.must(LIMIT_MS));
+      } catch (error) {
+        if (!this.#stopped) this.#failures.add(`a watch stream: ${String(error)}`);
+      }
+      call.close();
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#call?.close();
+    this.#client.close();
+  }
+
+  #take({ watchId, canceled, cancelReason, events }: Awaited<ReturnType<WatchCall['must']>>): void {
+    if (canceled) throw new Error(`watch ${watchId} was canceled: ${cancelReason}`);
+    const watch = this.watches[Number(watchId) - 1];
+    for (const { kv } of events) watch?.revisions.push(Number(kv?.modRevision));
+  }
+}
+
+const quantiles = (times: number[]): string => {
+  const sorted = times.sort((a, c) => a - c);
+  const at = (share: number): string => (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(1);
+  return `${sorted.length}, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms`;
+};
+
+/** All of them. */
+export class HonestLoad {
+  readonly #failures = new Failures();
+  readonly #writers: readonly Writer[];
+  readonly #watching: readonly Watching[];
+  readonly #running: Promise<void>[];
+
+  /** @param start the revision of the first write, at most */
+  constructor(address: string, start: number) {
+    this.#writers = Array.from({ length: WRITERS }, (_, i) => new Writer(address, i, this.#failures));
+    this.#watching = Array.from(
+      { length: WATCHING_CLIENTS },
+      (_, i) => new Watching(address, i, BigInt(start), this.#failures),
+    );
+    this.#running = [...this.#watching, ...this.#writers].map((one) => one.run());
+  }
+
+  /** Ends the writers, and the watchers when they have seen everything or nothing more comes. */
+  async stop(limitMs = 60_000): Promise<void> {
+    for (const writer of this.#writers) writer.stopped = true;
+    await Promise.all(this.#running.slice(WATCHING_CLIENTS));
+    const end = performance.now() + limitMs;
+    while (this.#lost() > 0 && performance.now() < end) await sleep(50);
+    for (const watching of this.#watching) watching.stop();
+    await Promise.all(this.#running);
+  }
+
+  /** Fails unless everything was as it must be. */
+  assertServed(): void {
+    assert.deepEqual(this.#failures.texts, [], `${this.#failures.count} failures`);
+    for (const { watches } of this.#watching)
+      for (const { writer, revisions } of watches)
+        assert.deepEqual(revisions, this.#writers[writer]?.revisions, `events of writer ${writer}`);
+  }
+
+  /** What they did, for people. */
+  told(): string[] {
+    const events = this.#watching.flatMap(({ watches }) => watches.map(({ revisions }) => revisions.length));
+    return [
+      `puts: ${quantiles(this.#writers.flatMap(({ puts }) => puts))}`,
+      `gets: ${quantiles(this.#writers.flatMap(({ gets }) => gets))}`,
+      `watchers: ${events.length} with ${events.reduce((sum, n) => sum + n, 0)} events; lost ${this.#lost()}; failures ${this.#failures.count}`,
+    ];
+  }
+
+  /** Watches that have not seen every write that was answered. */
+  #lost(): number {
+    const behind = this.#watching.flatMap(({ watches }) =>
+      watches.filter(
+        ({ writer, revisions }) => revisions.length < (this.#writers[writer]?.revisions.length ?? 0),
+      ),
+    );
+    return behind.length;
+  }
+}
