@@ -13,6 +13,9 @@ export interface Assault {
 /** What became of an attack. */
 export interface Tally {
   readonly name: string;
+  /** Rounds that were begun. */
+  rounds: number;
+  /** What was done in those that are over. */
   operations: number;
   /** Rounds that failed, or connections that were cut off. */
   cut: number;
@@ -22,10 +25,11 @@ export interface Tally {
 
 /** Attacks until the process ends, and counts meanwhile. */
 export function assail(assault: Assault, address: string): Tally {
-  const tally: Tally = { name: assault.name, operations: 0, cut: 0 };
+  const tally: Tally = { name: assault.name, rounds: 0, operations: 0, cut: 0 };
   const goOn = async (): Promise<void> => {
     for (;;) {
       const begin = performance.now();
+      tally.rounds++;
       try {
         tally.operations += await assault.round(address);
       } catch (error) {

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuSeconds } from '../../bench/support/cpu.ts';
 import { MIRRORED } from '../../bench/support/grpc-attacks.ts';
 import { mib, residentBytes } from '../../bench/support/memory.ts';
 import { fillPrefix, PREFIX } from '../../bench/support/read-attacks.ts';
@@ -12,7 +13,7 @@ import { until } from '../clients/wait.ts';
 import { untilServing } from '../mirror/support.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { MEASURED, memoryInUse } from '../support/memory.ts';
-import { metric } from '../support/metrics.ts';
+import { metric, proxyMetrics } from '../support/metrics.ts';
 import { type RunningProcess, startProcess } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
@@ -30,6 +31,8 @@ const LIMIT_MS = 60_000;
 /** The reader of the log reads for a moment this often. */
 const LOG_PAUSE_MS = 5000;
 const LOG_READ_MS = 10;
+/** What the proxy counts of reached bounds, and of lines that nobody read. */
+const BOUNDS = /^etcd_proxy_(http2_limits|request_bytes_limit|log_lines_lost|mirror_fallbacks)_total/;
 const GROUPS = ['frames', 'calls', 'web'];
 const ATTACKERS = `${import.meta.dirname}/attackers.ts`;
 
@@ -53,6 +56,7 @@ async function attack(proxy: RunningProxy, say: (text: string) => void): Promise
     attackers.push(attacker);
   }
   let most = 0;
+  const cpu = cpuSeconds(proxy.process.pid);
   let minute = 0;
   const begin = performance.now();
   for (let now = begin; now - begin < SECONDS * 1000; now = performance.now()) {
@@ -65,6 +69,8 @@ async function attack(proxy: RunningProxy, say: (text: string) => void): Promise
     most = Math.max(most, resident);
     if (Math.floor((now - begin) / 60_000) > minute) say(`minute ${++minute}: RSS ${mib(resident)} MiB`);
   }
+  say(`CPU seconds of the proxy: ${(cpuSeconds(proxy.process.pid) - cpu).toFixed(0)} of ${SECONDS}`);
+  for (const { pid } of attackers) say(`CPU seconds of attackers: ${cpuSeconds(pid).toFixed(0)}`);
   say(`RSS at most, looked at every ${LOG_PAUSE_MS / 1000} s: ${mib(most)} MiB`);
   return (await Promise.all(attackers.map(talliesOf))).flat();
 }
@@ -87,8 +93,8 @@ test('all attacks at once', { timeout: (SECONDS + 500) * 1000 }, async (t) => {
   const before = await memoryInUse(proxy);
 
   const tallies = await attack(proxy, say);
-  for (const { name, operations, cut, why } of tallies)
-    say(`${name}: ${operations} operations, ${cut} cut off or failed${why === undefined ? '' : ` (${why})`}`);
+  for (const { name, rounds, operations, cut, why = '' } of tallies)
+    say(`${name}: ${rounds} rounds, ${operations} operations, ${cut} cut off or failed ${why}`);
 
   // What is kept for a while lets go: feeds that linger, connections whose clients have gone.
   let after = await memoryInUse(proxy);
@@ -103,12 +109,13 @@ test('all attacks at once', { timeout: (SECONDS + 500) * 1000 }, async (t) => {
   for (const line of honest.told()) say(line);
   say(`heap and external: ${mib(before.bytes)} MiB before, ${mib(after.bytes)} MiB after`);
   say(`RSS: ${mib(before.rss)} MiB before, ${mib(after.rss)} MiB after`);
-  say(`lines of the log that were lost: ${await metric(proxy.url, 'etcd_proxy_log_lines_lost_total')}`);
+  for (const line of (await proxyMetrics(proxy.url)).split('\n')) if (BOUNDS.test(line)) say(line);
 
   assert.equal(proxy.process.exit, undefined, 'the program lives');
   honest.assertServed();
   assert.ok(after.bytes - before.bytes <= LEFT, `${mib(after.bytes - before.bytes)} MiB are left`);
-  for (const { name, operations } of tallies) assert.ok(operations > 0, `${name} was not carried out`);
+  for (const { name, rounds, operations } of tallies)
+    assert.ok((LONG ? operations : rounds) > 0, `${name} was not carried out`);
   for (const { name, cut, why } of tallies)
     if (/given up|deadlines|cancelled/.test(name)) assert.equal(cut, 0, `${name}: ${why}`);
 });

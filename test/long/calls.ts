@@ -35,7 +35,7 @@ const many = <T>(count: number, make: (i: number) => Promise<T>): Promise<T[]> =
 
 const comparisons: Assault = {
   name: '128 comparisons over many keys',
-  pauseMs: 10_000,
+  pauseMs: 30_000, // etcd works at each for seconds
   round: withClient(async (client) => {
     const { code, message } = await client.call('/etcdserverpb.KV/Txn', [COMPARISONS], {
       limitMs: LIMIT_MS,
@@ -84,9 +84,11 @@ const manyStreams: Assault = {
     for (let open = 0; open < STREAMS; ) {
       const until = Math.min(STREAMS, open + BATCH);
       for (; open < until; open++) new LoadStream(connection, counts, [{ key: b('crowd') }]);
-      await counts.until(() => counts.created === until, LIMIT_MS);
+      await counts.until(() => counts.created + counts.ended >= until, LIMIT_MS);
       await sleep(50);
     }
+    // Where others hold very much already, there is no memory for as many as these.
+    assert.equal(counts.ended, 0, `${counts.ended} of ${STREAMS} were refused`);
     return STREAMS;
   },
 };

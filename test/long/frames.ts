@@ -41,12 +41,12 @@ const PLAYED: readonly Played[] = [
   }),
 ];
 
-/** Begins all of them. An operation is a round of an attack, often of hundreds of frames. */
+/** Begins all of them. An operation is a round, often of hundreds of frames. */
 export function playFrames(address: string): Tally[] {
   return PLAYED.map(({ attack, pauseMs, connections, open }) => {
-    let operations = 0;
+    let rounds = 0;
     const send = (round: number): Buffer => {
-      operations++;
+      rounds++;
       return open && round === 0 ? Buffer.concat([WINDOW, attack.send(round)]) : attack.send(round);
     };
     const port = Number(address.split(':')[1]);
@@ -59,8 +59,11 @@ export function playFrames(address: string): Tally[] {
     );
     return {
       name: attack.name,
+      get rounds() {
+        return rounds;
+      },
       get operations() {
-        return operations;
+        return rounds;
       },
       get cut() {
         return attacker.cut;
