@@ -31,8 +31,9 @@ const LIMIT_MS = 60_000;
 /** The reader of the log reads for a moment this often. */
 const LOG_PAUSE_MS = 5000;
 const LOG_READ_MS = 10;
-/** What the proxy counts of reached bounds, and of lines that nobody read. */
-const BOUNDS = /^etcd_proxy_(http2_limits|request_bytes_limit|log_lines_lost|mirror_fallbacks)_total/;
+/** What the proxy counts of reached bounds, of lines that nobody read, and of trouble with etcd. */
+const BOUNDS =
+  /^etcd_proxy_(http2_limits|request_bytes_limit|log_lines_lost|mirror_fallbacks|faults|upstream_\w+)_total/;
 const GROUPS = ['frames', 'calls', 'web'];
 const ATTACKERS = `${import.meta.dirname}/attackers.ts`;
 
