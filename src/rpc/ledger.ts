@@ -22,6 +22,9 @@ const MARGIN = 1 / 16;
 /** How much is let go for those who have waited for long, as a part of the limit. */
 const ROOM = 1 / 8;
 
+/** So many times as much as another account is far more. */
+const FAR = 2;
+
 /** All accounts are looked at no more often than this, in milliseconds. */
 const LOOK_MS = 50;
 
@@ -53,7 +56,9 @@ export class Account {
     const ledger = this.#ledger;
     this.held += bytes;
     ledger.held += bytes;
-    return this.held > SMALL && this.held > SHARE * (ledger.limit - ledger.held);
+    if (this.held <= SMALL || this.held <= SHARE * (ledger.limit - ledger.held)) return false;
+    ledger.relieveFor(this);
+    return this.over;
   }
 
   /** Takes bytes off again. */
@@ -155,6 +160,8 @@ export class Ledger {
   readonly #accounts = new Set<Account>();
   #scheduled = false;
   #looked = Number.NEGATIVE_INFINITY;
+  /** The latest time that those who hold far more than another did not let go of enough. */
+  #lookedFor = Number.NEGATIVE_INFINITY;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -189,6 +196,18 @@ export class Ledger {
     });
   }
 
+  /**
+   * @internal An account has come to hold more than it may. Who holds far more is over its own share as well, having
+   * taken it when more was free, and lets go first: of as much as is needed for the account to become twice as large.
+   */
+  relieveFor({ held }: Account): void {
+    const now = performance.now();
+    if (now - this.#lookedFor < LOOK_MS) return;
+    const goal = (2 * held) / SHARE;
+    this.#refuse(goal - this.free, FAR * held);
+    if (this.free < goal) this.#lookedFor = now;
+  }
+
   /** @internal */
   relieve(): void {
     this.#letGo(this.limit * MARGIN - this.free);
@@ -203,7 +222,12 @@ export class Ledger {
     const now = performance.now();
     if (now - this.#looked < LOOK_MS) return;
     this.#looked = now;
-    const large = [...this.#accounts].filter(({ held }) => held > SMALL).sort((a, b) => b.held - a.held);
+    this.#refuse(bytes, SMALL);
+  }
+
+  /** Lets those go that hold more than this, the largest first. */
+  #refuse(bytes: number, above: number): void {
+    const large = [...this.#accounts].filter(({ held }) => held > above).sort((a, b) => b.held - a.held);
     let needed = bytes;
     for (const account of large) {
       if (needed <= 0) return;

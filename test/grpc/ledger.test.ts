@@ -1,6 +1,7 @@
 /** The rules of the ledger: what an account may hold, and who has to let go. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, type AccountHolder, Ledger } from '../../src/rpc/ledger.ts';
 
 const MIB = 1 << 20;
@@ -56,21 +57,57 @@ describe('the ledger', () => {
 
   test('a small account is never over, whatever the others hold', () => {
     const ledger = new Ledger(LIMIT);
-    new Holder(ledger).account.take(2 * LIMIT);
+    const large = new Holder(ledger);
+    large.stubborn = true;
+    large.account.take(2 * LIMIT);
     const small = new Holder(ledger).account;
     assert.equal(small.take(64 << 10), false);
     assert.deepEqual([small.full, small.over], [true, false]);
     assert.equal(small.take(1), true);
   });
 
-  test('over the limit the largest let go first', () => {
+  test('who comes after many large ones gets a share, and they let go', () => {
     const ledger = new Ledger(LIMIT);
-    const holders = [10, 60, 30, 20].map((mib) => {
+    const holders: Holder[] = [];
+    // One after the other takes what it may, and leaves a fifth of what was free.
+    for (const mib of [79, 15, 4]) {
+      const holder = new Holder(ledger);
+      holder.account.take(mib * MIB);
+      holders.push(holder);
+    }
+    const last = new Holder(ledger);
+    assert.equal(last.account.take(12 * MIB), false);
+    assert.deepEqual(last.asked, [], 'it need not let go of anything itself');
+    assert.ok((holders[0] as Holder).asked.length > 0, 'the largest does');
+    assert.ok(ledger.held < LIMIT);
+  });
+
+  test('those of about the same size do not push each other out', () => {
+    const ledger = new Ledger(LIMIT);
+    const holders = [49, 30].map((mib) => {
       const holder = new Holder(ledger);
       holder.account.take(mib * MIB);
       return holder;
     });
-    (holders[1] as Holder).stubborn = true;
+    const [one, two] = holders as [Holder, Holder];
+    assert.equal(two.account.take(10 * MIB), false);
+    assert.equal(two.account.take(6 * MIB), true);
+    assert.deepEqual(one.asked, []);
+  });
+
+  test('over the limit the largest let go first', async () => {
+    const ledger = new Ledger(LIMIT);
+    const holders = [10, 60, 30, 20].map((mib) => {
+      const holder = new Holder(ledger);
+      holder.stubborn = true;
+      holder.account.take(mib * MIB);
+      return holder;
+    });
+    await sleep(60); // nobody is asked again at once after nobody let go
+    for (const [i, holder] of holders.entries()) {
+      holder.asked = [];
+      holder.stubborn = i === 1;
+    }
     (holders[0] as Holder).account.relieveAll();
     assert.ok(ledger.free >= 0);
     assert.deepEqual(
