@@ -28,12 +28,13 @@ import { authenticate } from './services/authenticate.ts';
 import { kvService, type Layer, TXN } from './services/kv.ts';
 import type { OwnMethod } from './services/services.ts';
 import { WATCH_METHODS } from './services/watch.ts';
+import type { Cluster } from './upstream/cluster.ts';
 
 interface Parts {
   readonly config: Config;
   readonly registry: Registry;
   readonly log: Logger;
-  readonly cluster: Upstream;
+  readonly cluster: Upstream & Pick<Cluster, 'askElsewhere'>;
   readonly hub: WatchHub;
 }
 
@@ -83,6 +84,7 @@ export function buildReads({ config, registry, log, cluster, hub }: Parts): Read
     reads: (request, { path }) =>
       path === WATCH_METHODS.range.path || (path === TXN.path && readTxnQuery(request) !== undefined),
     strict: config.get('boolean', 'experimental-serializable-ordering'),
+    elsewhere: (request, call, accepts) => cluster.askElsewhere(request, call, accepts),
   });
   exposeCounts(
     registry,

@@ -23,7 +23,7 @@ const ARROWS: Readonly<
   listen: { imports: ['http2', 'rpc'], types: ['grpc', 'upstream'] },
   observe: { imports: ['rpc'], types: ['grpc', 'listen', 'upstream', 'coalesce', 'config', 'tls'] },
   config: { imports: ['upstream', 'tls'] },
-  'reads.ts': { imports: ['coalesce', 'config', 'observe', 'rpc', 'services'] },
+  'reads.ts': { imports: ['coalesce', 'config', 'observe', 'rpc', 'services'], types: ['upstream'] },
   'app.ts': {
     imports: [
       'reads.ts',

@@ -55,6 +55,16 @@ export class SeenRevision {
     return 0;
   }
 
+  /** The revision in a message that is not given to a client yet; 0 where it is none of the same cluster. */
+  peek(message: Uint8Array): number {
+    if (message[0] !== HEADER_TAG) return 0;
+    const cluster = varintEnd(message, 1) + 1;
+    const clusterEnd = varintEnd(message, cluster);
+    if (message[cluster - 1] !== CLUSTER_TAG || !this.#same(message, cluster, clusterEnd)) return 0;
+    const at = varintEnd(message, clusterEnd + 1);
+    return message[at] === REVISION_TAG ? varintAt(message, at + 1) : 0;
+  }
+
   /** The cluster was set back to a backup and is at this revision now: what was told before is of a past that is gone. */
   setBack(revision: number): void {
     this.#forget();
@@ -65,14 +75,9 @@ export class SeenRevision {
   #header(message: Uint8Array, cluster: number): number {
     const clusterEnd = varintEnd(message, cluster);
     if (message[clusterEnd] !== MEMBER_TAG) return 0;
-    let at = varintEnd(message, clusterEnd + 1);
+    const at = varintEnd(message, clusterEnd + 1);
     if (message[at] !== REVISION_TAG) return 0;
-    let revision = 0;
-    let scale = 1;
-    for (let byte = CONTINUED; byte >= CONTINUED; scale *= CONTINUED) {
-      byte = message[++at] ?? 0;
-      revision += (byte & 0x7f) * scale;
-    }
+    const revision = varintAt(message, at + 1);
     if (!this.#same(message, cluster, clusterEnd)) this.#replace(message.subarray(cluster, clusterEnd));
     this.raise(revision);
     return revision;
@@ -98,6 +103,18 @@ export class SeenRevision {
     for (const listener of this.#replaced) listener();
     this.revision = 0;
   }
+}
+
+/** The varint that starts at a position; revisions fit into a number. */
+function varintAt(message: Uint8Array, start: number): number {
+  let value = 0;
+  let scale = 1;
+  let at = start;
+  for (let byte = CONTINUED; byte >= CONTINUED; scale *= CONTINUED) {
+    byte = message[at++] ?? 0;
+    value += (byte & 0x7f) * scale;
+  }
+  return value;
 }
 
 /** Where the varint that starts at a position ends; the end of the message where it is cut off. */

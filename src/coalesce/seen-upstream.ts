@@ -20,6 +20,12 @@ export interface OrderOptions {
   readonly reads: (request: Uint8Array, method: Method) => boolean;
   /** `--experimental-serializable-ordering`: an older answer is an error, not better than none. */
   readonly strict: boolean;
+  /** Asks the endpoints that are not in use for an answer that will do. Never rejects. */
+  readonly elsewhere: (
+    request: Uint8Array,
+    call: Call,
+    accepts: (reply: Uint8Array) => boolean,
+  ) => Promise<Uint8Array | undefined>;
 }
 
 /** So long may a member take to catch up, but no longer than half of the time that its client has left. Milliseconds. */
@@ -33,7 +39,7 @@ interface Told {
 
 export class SeenUpstream implements Upstream {
   /** Answers that were behind what clients had been told, and what came of them. */
-  readonly behind = { caughtUp: 0, older: 0, refused: 0 };
+  readonly behind = { caughtUp: 0, elsewhere: 0, older: 0, refused: 0 };
   readonly #upstream: Upstream;
   readonly #seen: SeenRevision;
   readonly #order: OrderOptions;
@@ -70,11 +76,11 @@ export class SeenUpstream implements Upstream {
       if (!call.cancelled) reply = await this.#upstream.unary(request, call);
     } catch (error) {
       if (!(error instanceof RpcError) || !isOutage(error)) throw error;
-      if (!call.cancelled) return this.#older(call, older, error.message);
+      if (!call.cancelled) return this.#elsewhere(request, call, older, told, error.message);
     }
     if (call.cancelled) throw new RpcError(Code.CANCELLED, 'context canceled');
     if (this.#isBehind(this.#seen.saw(reply), told))
-      return this.#older(call, reply, 'the endpoint has changed');
+      return this.#elsewhere(request, call, reply, told, 'the endpoint has changed');
     if (told.replacements === this.#seen.replacements) this.behind.caughtUp++;
     return reply;
   }
@@ -102,9 +108,27 @@ export class SeenUpstream implements Upstream {
     return revision > 0 && revision < told.revision && told.replacements === this.#seen.replacements;
   }
 
-  /** Nobody can say more. */
-  #older(call: Call, older: Uint8Array, cause: string): Uint8Array {
+  /** The member in use cannot say more. Without a quorum another one may, which was in use before, say. */
+  async #elsewhere(
+    request: Uint8Array,
+    call: Call,
+    older: Uint8Array,
+    told: Told,
+    cause: string,
+  ): Promise<Uint8Array> {
+    const seen = this.#seen;
+    const isNew = (reply: Uint8Array): boolean => seen.peek(reply) >= told.revision;
+    const reply = await this.#order.elsewhere(request, call, isNew);
     call.work = undefined;
+    if (call.cancelled) throw new RpcError(Code.CANCELLED, 'context canceled');
+    if (reply === undefined) return this.#older(older, cause);
+    seen.saw(reply);
+    this.behind.elsewhere++;
+    return reply;
+  }
+
+  /** Nobody can say more. */
+  #older(older: Uint8Array, cause: string): Uint8Array {
     if (!this.#order.strict) {
       this.behind.older++;
       return older;

@@ -88,6 +88,11 @@ export class Choice implements SurveyOwner {
     this.#choose();
   }
 
+  /** All endpoints but one, the most promising first. */
+  others(but: Endpoint | undefined): Endpoint[] {
+    return this.#order.all().filter((endpoint) => endpoint !== but);
+  }
+
   /** Whether the latest round failed and the next one has not begun. */
   get resting(): boolean {
     return this.#retry !== undefined;

@@ -4,6 +4,7 @@
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import type { DialOptions } from './connection.ts';
+import { askElsewhere } from './elsewhere.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Pool, type PoolObserver } from './pool.ts';
 import { StreamUpstreamCall } from './stream-call.ts';
@@ -62,6 +63,20 @@ export class Cluster implements Upstream {
     return new Promise((resolve, reject) => {
       new UnaryUpstreamCall(this.#environment, request, call, resolve, reject).start();
     });
+  }
+
+  /**
+   * Puts a call that only reads to the endpoints that are not in use, for an answer that will do. Never rejects;
+   * `undefined` when none of them has one.
+   */
+  askElsewhere(
+    request: Uint8Array,
+    call: Call,
+    accepts: (reply: Uint8Array) => boolean,
+  ): Promise<Uint8Array | undefined> {
+    const { receive } = this.#environment;
+    const options = { receive, dial: this.#pool.dial.bind(this.#pool) };
+    return askElsewhere(this.#pool.others, options, request, call, accepts);
   }
 
   stream(call: Call, listener: ClientStreamListener): ClientStream {

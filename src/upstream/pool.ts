@@ -77,6 +77,11 @@ export class Pool implements ChoiceOwner {
     return this.routes[0]?.endpoint;
   }
 
+  /** The endpoints that are not in use, the most promising first. */
+  get others(): Endpoint[] {
+    return this.#choice.others(this.current);
+  }
+
   /** The connection to use now, if there is one; the last of all that may be is for calls that end soon. */
   route({ long }: Pick<Waiter, 'long'>): Route | undefined {
     const usable = Math.min(this.routes.length, this.#connectionsFor(long));

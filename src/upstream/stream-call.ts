@@ -203,5 +203,5 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
 }
 
 function leftStatus(endpoint: string): RpcError {
-  return new RpcError(Code.UNAVAILABLE, `etcd (${endpoint}) does not serve; another endpoint does`);
+  return new RpcError(Code.UNAVAILABLE, `the connection to etcd (${endpoint}) was left for one that serves`);
 }

@@ -54,6 +54,7 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     range: WATCH_METHODS.range,
     reads: () => false,
     strict: false,
+    elsewhere: async () => undefined,
   });
   const limits = { maxFlights: 10_000, maxMembers: 10_000, maxKeyBytes: 8192 };
   const flights = new Flights(upstream, limits, {

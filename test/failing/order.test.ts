@@ -53,3 +53,28 @@ for (const strict of [false, true]) {
     assert.equal(await read(), 'new');
   });
 }
+
+test('no quorum: the endpoint that was left has the newer answer', { timeout: 120_000 }, async () => {
+  await using stage = await Stage.open({ use: 'follower' });
+  const [ahead, third] = stage.others;
+  const lagging = stage.relays[stage.victim];
+  assert.ok(ahead && third && lagging);
+  const relay = stage.relays[stage.members.indexOf(ahead)];
+  assert.ok(relay);
+  const flags = ['--cache=off', '--experimental-serializable-ordering=true'];
+  await using proxy = await startProxy({ endpoints: [relay.address, lagging.address], flags });
+  const { kv } = connectTo(proxy.url);
+  await kv.put({ key: KEY, value: bytes('old') });
+  await cutOff(stage.cluster, stage.victim);
+  await kv.range({ key: KEY }, { timeoutMs: 20_000 });
+  await kv.put({ key: KEY, value: bytes('new') }, { timeoutMs: 20_000 });
+  await third.kill();
+  // The connection to the one that has the new value is lost, and nobody serves.
+  relay.cut(true);
+  const read = () => kv.range({ key: KEY, serializable: true }, { timeoutMs: 20_000 });
+  await assert.rejects(read);
+  relay.accept();
+  const { kvs } = await read();
+  assert.equal(Buffer.from(kvs[0]?.value ?? []).toString(), 'new');
+  assert.ok((await metric(proxy.url, `${BEHIND}{outcome="elsewhere"}`)) > 0);
+});

@@ -40,6 +40,7 @@ async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
     range: WATCH_METHODS.range,
     reads: () => false,
     strict: false,
+    elsewhere: async () => undefined,
   });
   const reads = new MirroredReads(
     { read: (request, call) => upstream.unary(request, call) },

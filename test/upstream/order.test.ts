@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
+import { type OrderOptions, SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
 import type { Call } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
@@ -17,7 +17,7 @@ const READ = Buffer.of(0x0a, 1, 0x6b, 0x38, 1);
 type Answer = number | RpcError | 'silence';
 
 /** Reads through members that answer as scripted, after clients were told revision 9. */
-function read(strict: boolean, answers: Answer[], deadline = Number.POSITIVE_INFINITY) {
+function read(strict: boolean, answers: Answer[], deadline = Number.POSITIVE_INFINITY, other?: number) {
   const seen = new SeenRevision();
   seen.saw(reply(9));
   const unary = async (_request: Uint8Array, call: Call): Promise<Uint8Array> => {
@@ -28,7 +28,9 @@ function read(strict: boolean, answers: Answer[], deadline = Number.POSITIVE_INF
       call.work = { cancel: () => reject(new RpcError(Code.CANCELLED, 'context canceled')) };
     });
   };
-  const options = { range: RANGE, reads: () => true, strict };
+  const elsewhere: OrderOptions['elsewhere'] = async (_request, _call, accepts) =>
+    other !== undefined && accepts(reply(other)) ? reply(other) : undefined;
+  const options = { range: RANGE, reads: () => true, strict, elsewhere };
   const upstream = new SeenUpstream({ unary, stream: () => assert.fail('no streams') }, seen, options);
   const call = new OwnCall(RANGE, NO_METADATA, deadline);
   return { upstream, seen, call, answer: upstream.unary(READ, call) };
@@ -44,14 +46,29 @@ for (const strict of [false, true]) {
   test(`a read that is behind is asked again (strict: ${strict})`, async () => {
     const { upstream, answer } = read(strict, [5, 9, 9]);
     assert.deepEqual(await answer, reply(9));
-    assert.deepEqual(upstream.behind, { caughtUp: 1, older: 0, refused: 0 });
+    assert.deepEqual(upstream.behind, { caughtUp: 1, elsewhere: 0, older: 0, refused: 0 });
+  });
+
+  test(`another endpoint has the newer answer (strict: ${strict})`, async () => {
+    const lost = new RpcError(Code.UNAVAILABLE, 'etcdserver: no leader');
+    const { upstream, answer } = read(strict, [5, lost], Number.POSITIVE_INFINITY, 9);
+    assert.deepEqual(await answer, reply(9));
+    assert.deepEqual(upstream.behind, { caughtUp: 0, elsewhere: 1, older: 0, refused: 0 });
+    const late = read(strict, [5, lost], Number.POSITIVE_INFINITY, 6);
+    if (strict) await assert.rejects(late.answer, refused);
+    else assert.deepEqual(await late.answer, reply(5));
   });
 
   test(`what is behind once more is not given as if it were not (strict: ${strict})`, async () => {
     const { upstream, answer } = read(strict, [5, 9, 6]);
     if (strict) await assert.rejects(answer, refused);
     else assert.deepEqual(await answer, reply(6));
-    assert.deepEqual(upstream.behind, { caughtUp: 0, older: strict ? 0 : 1, refused: strict ? 1 : 0 });
+    assert.deepEqual(upstream.behind, {
+      caughtUp: 0,
+      elsewhere: 0,
+      older: strict ? 0 : 1,
+      refused: strict ? 1 : 0,
+    });
   });
 
   test(`a member that is lost after it caught up leaves the older answer (strict: ${strict})`, async () => {
@@ -80,7 +97,7 @@ for (const strict of [false, true]) {
     assert.deepEqual(await answer, reply(5));
     assert.equal(seen.revision, 5);
     assert.equal(seen.replacements, 1);
-    assert.deepEqual(upstream.behind, { caughtUp: 0, older: 0, refused: 0 });
+    assert.deepEqual(upstream.behind, { caughtUp: 0, elsewhere: 0, older: 0, refused: 0 });
   });
 }
 
@@ -89,5 +106,5 @@ test('a call that its client gives up meanwhile is not counted', async () => {
   await new Promise(setImmediate); // the second question is asked
   call.cancel();
   await assert.rejects(answer, { code: Code.CANCELLED });
-  assert.deepEqual(upstream.behind, { caughtUp: 0, older: 0, refused: 0 });
+  assert.deepEqual(upstream.behind, { caughtUp: 0, elsewhere: 0, older: 0, refused: 0 });
 });
