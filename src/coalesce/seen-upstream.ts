@@ -4,6 +4,7 @@
  * it is made to catch up, and asked again.
  */
 import { COUNT_ONE } from '../etcd/count-one.ts';
+import { isRefusedForCredentials } from '../etcd/words.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
@@ -99,8 +100,8 @@ export class SeenUpstream implements Upstream {
       // No member is behind in a linearizable read: the cluster was set back to a backup.
       if (this.#isBehind(revision, told)) this.#seen.setBack(revision);
     } catch (error) {
-      if (refusedForCredentials(error)) return;
-      throw error instanceof RpcError ? new RpcError(Code.UNAVAILABLE, error.message) : error;
+      if (!(error instanceof RpcError)) throw error;
+      if (!isRefusedForCredentials(error)) throw new RpcError(Code.UNAVAILABLE, error.message);
     }
   }
 
@@ -139,13 +140,6 @@ export class SeenUpstream implements Upstream {
       `the only answer is older than what was told before, and no endpoint has caught up: ${cause}`,
     );
   }
-}
-
-/** etcd looks at credentials only when the member has caught up. */
-function refusedForCredentials(error: unknown): boolean {
-  if (!(error instanceof RpcError)) return false;
-  const { code } = error;
-  return code === Code.INVALID_ARGUMENT || code === Code.PERMISSION_DENIED || code === Code.UNAUTHENTICATED;
 }
 
 class Listener implements ClientStreamListener {

@@ -72,3 +72,11 @@ export function refusalIn({ code, message }: Status): Refusal | undefined {
 export function saysNoLeader({ message }: Pick<Status, 'message'>): boolean {
   return message.includes('no leader');
 }
+
+/**
+ * Whether a linearizable read was refused for lack of credentials. etcd looks at them only after the read index, so the
+ * member that says so serves and has caught up.
+ */
+export function isRefusedForCredentials({ code }: Pick<Status, 'code'>): boolean {
+  return code === Code.INVALID_ARGUMENT || code === Code.PERMISSION_DENIED || code === Code.UNAUTHENTICATED;
+}

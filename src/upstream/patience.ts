@@ -4,7 +4,7 @@
  */
 
 /** A timer that fires later than this was held up. Milliseconds. */
-const LATE_MS = 150;
+export const LATE_MS = 150;
 
 /** Calls back after a time in which this process was able to notice answers. */
 export class Patience {

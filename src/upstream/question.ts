@@ -4,7 +4,7 @@
  * `user name is empty` comes only after the read index, so that it proves service like any answer.
  */
 import { COUNT_ONE } from '../etcd/count-one.ts';
-import { refusalIn, Standing } from '../etcd/words.ts';
+import { isRefusedForCredentials, refusalIn, Standing } from '../etcd/words.ts';
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
 import { Metadata } from '../rpc/metadata.ts';
@@ -35,13 +35,6 @@ const DEMANDS_LEADER = new Metadata(['hasleader', 'true']);
 const DEADLINE_MS = 5000;
 
 const LIMITS: ReceiveLimits = { maxBytes: 65_536, tooLarge: () => 'an answer too large for the question' };
-
-/** Codes of refusals for lack of credentials. */
-const CREDENTIALS: ReadonlySet<number> = new Set([
-  Code.INVALID_ARGUMENT,
-  Code.PERMISSION_DENIED,
-  Code.UNAUTHENTICATED,
-]);
 
 /** One question under way. */
 export class Question implements ClientCallListener {
@@ -83,7 +76,7 @@ export class Question implements ClientCallListener {
 
   onEnding({ answered, status }: Ending): void {
     const { code, message } = status;
-    const serves = answered && (code === Code.OK || CREDENTIALS.has(code));
+    const serves = answered && (code === Code.OK || isRefusedForCredentials(status));
     if (serves) this.#replied({ kind: 'serves', cluster: this.#cluster });
     else {
       const standing = (answered ? refusalIn(status)?.standing : undefined) ?? Standing.UNFIT;

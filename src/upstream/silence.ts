@@ -2,13 +2,12 @@
  * Notices when an endpoint leaves calls unanswered. Clients without deadlines give no other sign, and etcd's own words
  * come after seven seconds.
  */
+import { LATE_MS } from './patience.ts';
 
 /** So long may a call wait for its answer, in milliseconds, before the endpoint is asked whether it serves. */
 export const SILENT_MS = 1000;
 /** How often is looked. Milliseconds. */
 const LOOK_MS = 200;
-/** A look that comes later than this was held up, and so may answers have been. Milliseconds. */
-const LATE_MS = 150;
 
 /** Looks at the calls under way as long as there are any. */
 export class Silence {
