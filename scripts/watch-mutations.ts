@@ -9,7 +9,7 @@ export interface Mutation {
   readonly to: string;
 }
 
-const HUB = 'coalesce/watch';
+const HUB = 'watch';
 
 const mutation = (name: string, file: string, from: string, to: string): Mutation => ({
   name,
@@ -116,7 +116,7 @@ export const MUTATIONS: readonly Mutation[] = [
     'watcher.next <= batch.first && batch.header.revision >= watcher.seenRevision',
     'watcher.next <= batch.first',
   ),
-  mutation('cancelled-still-delivered', 'services/watch.ts', 'this.feeds.remove(watcher);', ''),
+  mutation('cancelled-still-delivered', 'watch/client-stream.ts', 'this.feeds.remove(watcher);', ''),
   mutation('progress-of-laggards', `${HUB}/cursors.ts`, 'watcher.synced &&\n', 'true &&\n'),
   mutation('never-flows-again', `${HUB}/feed.ts`, 'else if (this.#stream.parked) this.#stream.unpark();', ''),
   mutation('never-given-up', `${HUB}/feed.ts`, 'this.#stream.park();', ''),
@@ -217,10 +217,15 @@ export const MUTATIONS: readonly Mutation[] = [
     'watcher.sink.fail(Code.UNAVAILABLE, refusal',
     'watcher.sink.fail(Code.PERMISSION_DENIED, refusal',
   ),
-  mutation('created-not-answered', 'services/watch.ts', 'this.#reply({ header, id, created: true });', ''),
+  mutation(
+    'created-not-answered',
+    'watch/client-stream.ts',
+    'this.#reply({ header, id, created: true });',
+    '',
+  ),
   mutation(
     'cancel-not-answered',
-    'services/watch.ts',
+    'watch/client-stream.ts',
     'this.#reply({ header: withRevision(known, revision), id, canceled: true });',
     'if (revision < 0) this.#reply({ header: known, id, canceled: true });',
   ),
@@ -232,7 +237,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation(
     'fragments-not-cut',
-    'services/watch.ts',
+    'watch/client-stream.ts',
     'length >= fragments.bytes)',
     'length >= fragments.bytes * 1e9)',
   ),

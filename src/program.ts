@@ -3,7 +3,7 @@
  * 0: asked to stop; 1: could not run; 2: a command line or environment that does not make sense, or names
  * files of TLS that cannot be used. SIGHUP reads those files again.
  */
-import { App } from './app.ts';
+import { App } from './app/app.ts';
 import { type Command, type Config, parseCommandLine, UsageError } from './config/config.ts';
 import { ineffectiveTls } from './config/tls.ts';
 import { helpText } from './config/usage.ts';

@@ -1,9 +1,10 @@
 /** Very many different keys, each read once: what remembers answers must not remember these. */
+
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { KV } from '../../src/etcd/methods.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { connect } from '../../test/reads/clients.ts';
 import type { Contestant } from './contestants.ts';
 import { cpuSeconds, median } from './cpu.ts';
@@ -33,7 +34,7 @@ async function readOnce(address: string, from: number, count: number): Promise<n
     while (next < from + count) {
       const key = Buffer.from(`bench/distinct/${next++}`);
       const request = toBinary(RangeRequestSchema, create(RangeRequestSchema, { key, serializable: true }));
-      await cluster.unary(request, new OwnCall(WATCH_METHODS.range, NO_METADATA, Number.POSITIVE_INFINITY));
+      await cluster.unary(request, new OwnCall(KV.Range, NO_METADATA, Number.POSITIVE_INFINITY));
     }
   }
   await Promise.all(Array.from({ length: STREAMS }, reader));

@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import type { Endpoint } from '../net/endpoint.ts';
 import { opensslSuite } from '../tls/cipher-suites.ts';
 import type {
   ClientTlsSettings,
@@ -12,7 +13,6 @@ import type {
   SelfSigned,
   ServerTlsSettings,
 } from '../tls/settings.ts';
-import type { Endpoint } from '../upstream/endpoint.ts';
 import type { Config } from './config.ts';
 import { FLAGS } from './flags.ts';
 import { UsageError } from './usage-error.ts';

@@ -1,8 +1,9 @@
 /**
  * The types a flag's value can have: how text becomes a value, and what is wrong with text that does not.
  */
+
+import { type Endpoint, parseEndpoint } from '../net/endpoint.ts';
 import type { TlsVersion } from '../tls/settings.ts';
-import { type Endpoint, parseEndpoint } from '../upstream/endpoint.ts';
 
 /** Values by the name of their type. Durations are milliseconds, sizes bytes. */
 export interface Values {

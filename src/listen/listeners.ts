@@ -4,7 +4,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Endpoint } from '../upstream/endpoint.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import type { Http2Door } from './http2-door.ts';
 import { OnePort, type Protocols, type TlsAcceptor } from './one-port.ts';
 import type { WrongTransport } from './wrong-transport.ts';

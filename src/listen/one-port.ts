@@ -4,7 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Endpoint } from '../upstream/endpoint.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import { FirstBytes, type Opening } from './first-bytes.ts';
 import { removeStaleSocket } from './unix-socket.ts';
 import { refusePlaintext, refuseTls, type WrongTransport } from './wrong-transport.ts';

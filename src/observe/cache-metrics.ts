@@ -3,7 +3,7 @@
  * three of the incumbent keep their names and their meaning, and are gauges as there; without a cache they are zero.
  */
 import type { Registry } from '@prometheus-io/client';
-import type { ReadCache } from '../coalesce/cache/read-cache.ts';
+import type { ReadCache } from '../cache/read-cache.ts';
 import { exposeCounter, exposeCounts, exposeGauge } from './readings.ts';
 
 type Reading = readonly [name: string, help: string, value: (cache: ReadCache) => number];

@@ -3,8 +3,8 @@
  * A call adds to plain numbers; they become series only when somebody scrapes.
  */
 import { Counter, type Registry } from '@prometheus-io/client';
-import type { CallObserver } from '../grpc/options.ts';
 import type { Method } from '../rpc/method.ts';
+import type { CallObserver } from '../rpc/observer.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
 import type { Faults } from './faults.ts';
 import type { Logger, ProgramLog } from './log.ts';

@@ -1,9 +1,9 @@
 /** What mirrored prefixes do and hold, and what operators should know of them. */
 import { Gauge, type Registry } from '@prometheus-io/client';
-import type { Mirror, MirrorLog } from '../coalesce/mirror/mirror.ts';
-import type { Mirrors } from '../coalesce/mirror/mirrors.ts';
-import type { MirrorStats } from '../coalesce/mirror/stats.ts';
-import type { SeenRevision } from '../coalesce/seen-revision.ts';
+import type { SeenRevision } from '../clients/seen-revision.ts';
+import type { Mirror, MirrorLog } from '../mirror/mirror.ts';
+import type { Mirrors } from '../mirror/mirrors.ts';
+import type { MirrorStats } from '../mirror/stats.ts';
 import type { Logger } from './log.ts';
 import { exposeCounter, exposeCounts } from './readings.ts';
 

@@ -3,7 +3,7 @@
  * plain numbers; they become series only when somebody scrapes.
  */
 import type { Registry } from '@prometheus-io/client';
-import type { FlightLimit, FlightObserver } from '../coalesce/flights.ts';
+import type { FlightLimit, FlightObserver } from '../flights/flights.ts';
 import { exposeCounter, exposeCounts, exposeGauge } from './readings.ts';
 
 export class ReadMetrics implements FlightObserver {

@@ -3,10 +3,10 @@
  * endpoints that come and go, and of attempts that failed: of each kind one a second, with the number left out.
  */
 import { Counter, Gauge, Histogram, type Registry } from '@prometheus-io/client';
+import type { Endpoint } from '../net/endpoint.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
 import type { UpstreamObserver } from '../upstream/cluster.ts';
-import type { Endpoint } from '../upstream/endpoint.ts';
 import type { PoolObserver } from '../upstream/pool.ts';
 import type { Logger, ProgramLog } from './log.ts';
 import { Throttles } from './throttle.ts';

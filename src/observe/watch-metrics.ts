@@ -3,9 +3,9 @@
  * plain numbers; they become series when somebody scrapes.
  */
 import type { Registry } from '@prometheus-io/client';
-import type { SeenRevision } from '../coalesce/seen-revision.ts';
-import type { Feed } from '../coalesce/watch/feed.ts';
-import type { WatchHub } from '../coalesce/watch/hub.ts';
+import type { SeenRevision } from '../clients/seen-revision.ts';
+import type { Feed } from '../watch/feed.ts';
+import type { WatchHub } from '../watch/hub.ts';
 import { exposeCounter, exposeCounts, exposeGauge } from './readings.ts';
 
 type Reading = readonly [name: string, help: string, value: (hub: WatchHub) => number];

@@ -3,41 +3,42 @@
  * served by the handler of the RPC it stands for.
  */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
+import { Lease, methodsOf, Watch } from '../etcd/methods.ts';
 import type { Call, ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import { NOBODY } from '../rpc/nobody.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
-import { methodOf } from './methods.ts';
-import type { OwnMethod } from './services.ts';
+import type { OwnMethod } from './table.ts';
 
-const WATCH = '/etcdserverpb.Watch/Watch';
-const KEEP_ALIVE = '/etcdserverpb.Lease/LeaseKeepAlive';
+export const Browser = methodsOf('etcdconnect.v1.Browser', {
+  Watch: { kind: 'server_stream' },
+  LeaseKeepAliveOnce: {},
+});
 
 /** `WatchRequest.create_request` and `WatchResponse.canceled`. */
 const CREATE_REQUEST_FIELD = 1;
 const CANCELED_FIELD = 4;
 
 /** The handlers, on top of those of the RPCs they stand for. */
-export function browserService(services: () => Services, method: (path: string) => Method): OwnMethod[] {
+export function browserService(services: () => Services): OwnMethod[] {
   return [
     {
-      method: methodOf(Browser.method.watch),
+      method: Browser.Watch,
       stream: (client, call) => {
         const watch = new OneWatch(client);
-        services().stream(WATCH)(watch, relay(call, method(WATCH)));
+        services().stream(Watch.Watch.path)(watch, relay(call, Watch.Watch));
         client.listener = new OneWatchRequest(watch, client);
       },
     },
     {
-      method: methodOf(Browser.method.leaseKeepAliveOnce),
+      method: Browser.LeaseKeepAliveOnce,
       unary: (request, call) => {
-        const inner = relay(call, method(KEEP_ALIVE));
+        const inner = relay(call, Lease.LeaseKeepAlive);
         call.work = inner;
         return new Promise((resolve, reject) => {
           const heartbeat = new OneHeartbeat(inner, call, resolve, reject);
-          services().stream(KEEP_ALIVE)(heartbeat, inner);
+          services().stream(Lease.LeaseKeepAlive.path)(heartbeat, inner);
           heartbeat.listener.onMessage(request);
           heartbeat.listener.onHalfClose();
         });

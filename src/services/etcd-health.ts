@@ -3,7 +3,7 @@
  * pages, a linearizable read stands for it.
  */
 import type { EtcdPage, EtcdPages, NoPage, PageBounds } from '../rpc/pages.ts';
-import type { Health } from './probe.ts';
+import type { Health } from './health-probe.ts';
 
 const BOUNDS: PageBounds = { statuses: [200, 503], timeout: 1000, maxBytes: 64 * 1024 };
 

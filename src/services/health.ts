@@ -6,13 +6,17 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   HealthCheckRequestSchema,
   HealthCheckResponseSchema,
-  Health as HealthService,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#gen/grpc/health/v1/health_pb.js';
+import { methodsOf } from '../etcd/methods.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { Code, RpcError } from '../rpc/status.ts';
-import { methodOf } from './methods.ts';
-import type { OwnMethod } from './services.ts';
+import type { OwnMethod } from './table.ts';
+
+export const Health = methodsOf('grpc.health.v1.Health', {
+  Check: { idempotent: true },
+  Watch: { kind: 'server_stream' },
+});
 
 /** How often the cluster is asked while somebody watches, in milliseconds. */
 const WATCH_INTERVAL_MS = 2000;
@@ -20,9 +24,9 @@ const WATCH_INTERVAL_MS = 2000;
 /** The handlers. `healthy` asks the cluster and never rejects. */
 export function healthService(healthy: () => Promise<boolean>): OwnMethod[] {
   return [
-    { method: methodOf(HealthService.method.check), unary: (request) => check(request, healthy) },
+    { method: Health.Check, unary: (request) => check(request, healthy) },
     {
-      method: methodOf(HealthService.method.watch),
+      method: Health.Watch,
       stream: (client) => {
         client.listener = new HealthWatch(client, healthy);
       },

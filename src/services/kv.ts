@@ -4,20 +4,16 @@
  *
  *   client ─▶ layers that know answers ─▶ Flights ─▶ etcd
  */
-import { KV } from '#gen/etcdserverpb/kv_pb.js';
-import { type FlightObserver, Flights } from '../coalesce/flights.ts';
-import type { ReadLayer } from '../coalesce/read-layer.ts';
-import { StreamFlights } from '../coalesce/stream-flights.ts';
+import { KV } from '../etcd/methods.ts';
+import { type FlightObserver, Flights } from '../flights/flights.ts';
+import { StreamFlights } from '../flights/stream-flights.ts';
 import type { Upstream } from '../rpc/contract.ts';
-import { forwardStream } from './forward.ts';
-import { methodOf } from './methods.ts';
-import type { OwnMethod } from './services.ts';
+import { forwardStream } from '../rpc/forward.ts';
+import type { ReadLayer } from '../rpc/read-layer.ts';
+import type { OwnMethod } from './table.ts';
 
 /** Puts a layer above another. */
 export type Layer = (below: ReadLayer) => ReadLayer;
-
-/** For a handler that answers transactions which only read. */
-export const TXN = methodOf(KV.method.txn);
 
 /** What the handlers of KV need. */
 export interface KvOptions {
@@ -43,12 +39,10 @@ export function kvService({ upstream, coalescing, maxFlights, observer, layers }
   const limits = { maxFlights, maxMembers: MAX_MEMBERS, maxKeyBytes: MAX_KEY_BYTES };
   let reads: ReadLayer = coalescing ? new Flights(upstream, limits, observer) : direct(upstream);
   for (const layer of layers) reads = layer(reads);
-  const own: OwnMethod[] = [
-    { method: methodOf(KV.method.range), unary: (request, call) => reads.read(request, call) },
-  ];
+  const own: OwnMethod[] = [{ method: KV.Range, unary: (request, call) => reads.read(request, call) }];
   if (coalescing) {
     const streams = new StreamFlights({ upstream, forward: forwardStream(upstream), limits, observer });
-    own.push({ method: methodOf(KV.method.rangeStream), stream: streams.serve });
+    own.push({ method: KV.RangeStream, stream: streams.serve });
   }
   return own;
 }

@@ -1,8 +1,8 @@
 /** An endpoint that may be used next: a connection is opened to it, and it is asked whether it serves. */
 import { Standing } from '../etcd/words.ts';
 import type { Http2Connection } from '../http2/index.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
-import type { Endpoint } from './endpoint.ts';
 import { Question, type Reply } from './question.ts';
 
 /** Hears of every step. */

@@ -3,10 +3,10 @@
  * refused for a reason that may be the member's, and now and then where clients only follow.
  */
 import { setTimeout as schedule } from 'node:timers';
+import type { Endpoint } from '../net/endpoint.ts';
 import { Backoff } from './backoff.ts';
 import type { Candidate } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
-import type { Endpoint } from './endpoint.ts';
 import { EndpointOrder } from './endpoint-order.ts';
 import type { Route } from './route.ts';
 import { SILENT_MS, Silence } from './silence.ts';

@@ -1,11 +1,12 @@
 /**
  * The client of the etcd cluster: unary and streaming calls on bytes. The one place that knows connections.
  */
+
+import type { Endpoint } from '../net/endpoint.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import type { DialOptions } from './connection.ts';
 import { askElsewhere } from './elsewhere.ts';
-import type { Endpoint } from './endpoint.ts';
 import { Pool, type PoolObserver } from './pool.ts';
 import { StreamUpstreamCall } from './stream-call.ts';
 import { type CallEnvironment, UnaryUpstreamCall } from './unary-call.ts';

@@ -13,8 +13,8 @@ import {
   type Http2Settings,
   type LimitName,
 } from '../http2/index.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import { describeTlsError } from '../tls/handshake-failure.ts';
-import type { Endpoint } from './endpoint.ts';
 import { PingCompany } from './ping-company.ts';
 import type { PingIntervals } from './ping-intervals.ts';
 

@@ -5,10 +5,10 @@
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
 import type { Http2Connection } from '../http2/index.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { Code } from '../rpc/status.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
-import type { Endpoint } from './endpoint.ts';
 import { requestBlock } from './request-block.ts';
 
 /** So long may one endpoint take, connecting included. Milliseconds. */

@@ -4,9 +4,9 @@
  */
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import type { Endpoint } from '../net/endpoint.ts';
 import type { EtcdPage, EtcdPages, NoPage, PageBounds } from '../rpc/pages.ts';
 import type { TlsDialer } from './connection.ts';
-import type { Endpoint } from './endpoint.ts';
 
 /** Is told how each fetch went. */
 export interface PageObserver {

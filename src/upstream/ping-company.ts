@@ -11,8 +11,8 @@ import {
   requestAside,
   type StreamListener,
 } from '../http2/index.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import type { OwnCall } from '../rpc/own-call.ts';
-import type { Endpoint } from './endpoint.ts';
 import { HEALTH_CHECK, HEALTH_REQUEST, HEALTH_WATCH } from './health-calls.ts';
 import { requestBlock } from './request-block.ts';
 

@@ -1,5 +1,5 @@
 /** How often etcd is pinged: no more often than gRPC allows, and less often where a server says that it was too often. */
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 
 /** gRPC's shortest keepalive interval. Milliseconds. */
 const LEAST_MS = 10_000;

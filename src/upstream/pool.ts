@@ -3,11 +3,11 @@
  * there is none, calls wait here, boundedly.
  */
 import type { Http2Connection } from '../http2/index.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import { NO_STREAM_LEFT } from '../rpc/status.ts';
 import type { Candidate } from './candidate.ts';
 import { type Accuser, Choice, type ChoiceOwner } from './choice.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
-import type { Endpoint } from './endpoint.ts';
 import { HealthWatch } from './health-watch.ts';
 import { LeftRoutes } from './left-routes.ts';
 import { Route } from './route.ts';

@@ -5,11 +5,11 @@
 
 import { formatTimeout } from '../grpc/fields.ts';
 import { encodeHeaders } from '../http2/index.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import type { Call } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { VERSION } from '../version.ts';
-import type { Endpoint } from './endpoint.ts';
 
 /** Fields whose values are secrets: no hop may put them into a compression table (RFC 7541 section 7.1.3). */
 const SECRET: ReadonlySet<string> = new Set(['token', 'authorization']);

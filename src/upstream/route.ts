@@ -1,6 +1,6 @@
 /** A connection that calls can be sent on, and what is under way there. */
 import type { Http2Connection } from '../http2/index.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 import { type Asked, type Leaver, Unanswered } from './unanswered.ts';
 
 /** One connection to an endpoint. */

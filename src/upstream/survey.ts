@@ -2,9 +2,10 @@
  * Finds the endpoint to use: asks the one in use, if there is one, and the others, and comes to exactly one verdict. It
  * is for moving only when another one answers and the one in use does not; when nobody does, staying costs least.
  */
+
+import type { Endpoint } from '../net/endpoint.ts';
 import { Candidate, type CandidateState } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
-import type { Endpoint } from './endpoint.ts';
 import { Patience } from './patience.ts';
 import { Question, type Reply } from './question.ts';
 import type { Route } from './route.ts';

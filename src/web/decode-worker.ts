@@ -2,21 +2,15 @@
 import { parentPort } from 'node:worker_threads';
 import { fromBinary, fromJsonString, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
-import { Health } from '#gen/grpc/health/v1/health_pb.js';
-import { ETCD_SERVICES, methodOf } from '../services/methods.ts';
 import type { DecodeAnswer, DecodeQuestion } from './decoder.ts';
+import { METHOD_SCHEMAS, pathOf } from './schemas.ts';
 
 /** Parts of a message; nothing that etcd takes has nearly as many, and each costs some hundred bytes here. */
 const MAX_PARTS = 1_000_000;
 
 const OPENING_BRACE = 0x7b;
 
-const schemas = new Map(
-  [...ETCD_SERVICES, Browser, Health]
-    .flatMap(({ methods }) => methods)
-    .map((method) => [methodOf(method).path, method.input] as const),
-);
+const schemas = new Map(METHOD_SCHEMAS.map((method) => [pathOf(method), method.input] as const));
 
 parentPort?.on('message', ({ path, json, bytes }: DecodeQuestion) => {
   const answer = decode(path, json, bytes);

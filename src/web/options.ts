@@ -1,10 +1,11 @@
 /**
  * What the web door needs from the rest of the proxy, and the bounds it keeps.
  */
-import type { CallObserver } from '../grpc/options.ts';
+
 import type { Services } from '../rpc/contract.ts';
 import type { Ledger } from '../rpc/ledger.ts';
 import type { Method } from '../rpc/method.ts';
+import type { CallObserver } from '../rpc/observer.ts';
 import type { EtcdPage } from '../rpc/pages.ts';
 
 /** The answer to a health check. */

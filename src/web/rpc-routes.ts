@@ -7,11 +7,8 @@ import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bu
 import { type ConnectRouter, createConnectRouter, createContextValues } from '@connectrpc/connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
-import { Health } from '#gen/grpc/health/v1/health_pb.js';
 import { RpcError } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
-import { ETCD_SERVICES, methodOf } from '../services/methods.ts';
 import { bodyOf, clientGone } from './body.ts';
 import { clientMetadata } from './client-headers.ts';
 import { MessageDecoder } from './decoder.ts';
@@ -21,6 +18,7 @@ import { smallBody } from './large-request.ts';
 import type { WebLimits, WebServerOptions } from './options.ts';
 import { refuseBidi } from './refusals.ts';
 import type { RequestMemory } from './request-memory.ts';
+import { METHOD_SCHEMAS, pathOf } from './schemas.ts';
 import { serveStream, serveUnary } from './serve-rpc.ts';
 import { CALL, callOf, WebCall } from './web-call.ts';
 import { outletOf } from './web-outlet.ts';
@@ -57,7 +55,7 @@ export function addRpcRoutes(
     compressMinBytes: limits.compressMinBytes,
     requestGate: (context) => callOf(context).begin(context),
   });
-  for (const method of [...ETCD_SERVICES, Browser, Health].flatMap((service) => service.methods)) {
+  for (const method of METHOD_SCHEMAS) {
     if (isUnary(method)) {
       router.rpc(method, (request, context) =>
         serveUnary(method, services, request, context, options.maxRequestBytes),
@@ -66,7 +64,7 @@ export function addRpcRoutes(
       router.rpc(method, (request, context) =>
         serveStream(method, options, limits.maxUnreadBytes, request, context),
       );
-    } else app.all(methodOf(method).path, refuseBidi);
+    } else app.all(pathOf(method), refuseBidi);
   }
   for (const handler of router.handlers) {
     app.all(handler.requestPath, (request, reply) => serve(handler, options, memory, request, reply));

@@ -9,10 +9,10 @@ import {
   createContextKey,
   type HandlerContext,
 } from '@connectrpc/connect';
-import type { CallObserver } from '../grpc/options.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
+import type { CallObserver } from '../rpc/observer.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import type { LargeReply } from './large-reply.ts';
 import type { WebOutlet } from './web-outlet.ts';

@@ -1,8 +1,8 @@
 /** Ranges that the cache watches though it remembers no answer of theirs: their long keys are bounded too. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KeyRange } from '../../src/coalesce/key-range.ts';
-import { identityOf } from '../../src/coalesce/watch/identity.ts';
+import { identityOf } from '../../src/clients/identity.ts';
+import { KeyRange } from '../../src/etcd/key-range.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { setUp } from '../cache/place.ts';
 import { bytes } from '../reads/clients.ts';

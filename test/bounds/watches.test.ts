@@ -1,7 +1,7 @@
 /** What clients may name in watches, in all: long keys, long tokens, and watches that etcd refuses. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import type { WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
+import type { WatchHubOptions } from '../../src/watch/hub.ts';
 import { b } from '../support/watch-client.ts';
 import type { ScriptedClient } from '../watch/scripted-client.ts';
 import { asked, KIB, MIB, ScriptedHub, until } from '../watch/scripted-hub.ts';

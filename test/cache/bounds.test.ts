@@ -1,11 +1,12 @@
 /** What the cache holds, and that it holds no more. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { KeyRange } from '../../src/coalesce/key-range.ts';
-import { identityOf } from '../../src/coalesce/watch/identity.ts';
+import { identityOf } from '../../src/clients/identity.ts';
+import { KeyRange } from '../../src/etcd/key-range.ts';
+import { KV } from '../../src/etcd/methods.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { bytes } from '../reads/clients.ts';
 import { type Place, serializable, setUp, until } from './place.ts';
 
@@ -27,10 +28,7 @@ describe('bounds', () => {
   after(() => held.disposeAsync());
 
   const ask = (key: string): Uint8Array | Promise<Uint8Array> =>
-    place.cache.read(
-      serializable({ key: bytes(key) }),
-      new OwnCall(WATCH_METHODS.range, NO_METADATA, Infinity),
-    );
+    place.cache.read(serializable({ key: bytes(key) }), new OwnCall(KV.Range, NO_METADATA, Infinity));
 
   /** Reads keys, many at a time. */
   async function readAll(name: string, count: number, times: number): Promise<void> {

@@ -1,6 +1,6 @@
 /** The cache's rules as they must not be. The proof must notice. */
-import type { ReadCacheOptions } from '../../src/coalesce/cache/read-cache.ts';
-import type { SeenRevision } from '../../src/coalesce/seen-revision.ts';
+import type { ReadCacheOptions } from '../../src/cache/read-cache.ts';
+import type { SeenRevision } from '../../src/clients/seen-revision.ts';
 
 /** What the cache believes that clients have seen. */
 export type Belief = (seen: SeenRevision) => ReadCacheOptions['seen'];

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
-import type { Cover } from '../../src/coalesce/cache/cover.ts';
-import { Entry, type Reply, readReply } from '../../src/coalesce/cache/entry.ts';
-import { EntryStore } from '../../src/coalesce/cache/entry-store.ts';
+import type { Cover } from '../../src/cache/cover.ts';
+import { Entry, type Reply, readReply } from '../../src/cache/entry.ts';
+import { EntryStore } from '../../src/cache/entry-store.ts';
 
 const message = toBinary(RangeResponseSchema, create(RangeResponseSchema, { header: { revision: 1n } }));
 const reply = readReply(message) as Reply;

@@ -1,11 +1,12 @@
 /** Answers that reach the proxy late: what they say was true once, and must not be remembered as if it still were. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ReadLayer } from '../../src/coalesce/read-layer.ts';
+import { KV } from '../../src/etcd/methods.ts';
 import type { Call } from '../../src/rpc/contract.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
+import type { ReadLayer } from '../../src/rpc/read-layer.ts';
 import { bytes } from '../reads/clients.ts';
 import { serializable, setUp, until } from './place.ts';
 
@@ -78,9 +79,6 @@ test('a read that wants a leader is never answered from memory', async () => {
   const { hits } = cache.stats;
   const metadata = new Metadata(['hasleader', 'true']);
   for (let i = 0; i < 10; i++)
-    await cache.read(
-      serializable({ key }),
-      new OwnCall(WATCH_METHODS.range, metadata, Number.POSITIVE_INFINITY),
-    );
+    await cache.read(serializable({ key }), new OwnCall(KV.Range, metadata, Number.POSITIVE_INFINITY));
   assert.equal(cache.stats.hits, hits);
 });

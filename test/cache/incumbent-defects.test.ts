@@ -2,6 +2,7 @@
  * What is known to go wrong with the cache of etcd's own grpc-proxy, by the numbers of our research, done to the
  * validated cache on every etcd at hand: each time with an answer that is remembered.
  */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -9,9 +10,9 @@ import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { Lease } from '#gen/etcdserverpb/lease_pb.js';
+import { KV } from '../../src/etcd/methods.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { bytes } from '../reads/clients.ts';
 import { availableEtcds } from '../support/etcd.ts';
 import { type Place, type RangeFields, serializable, setUp, until } from './place.ts';
@@ -136,7 +137,7 @@ for (const install of await availableEtcds()) {
       await through.put({ key, value: bytes('v') });
       await warm({ key });
       const request = serializable({ key });
-      const ask = () => cache.read(request, new OwnCall(WATCH_METHODS.range, NO_METADATA, Infinity));
+      const ask = () => cache.read(request, new OwnCall(KV.Range, NO_METADATA, Infinity));
       const given = ask();
       assert.ok(given instanceof Uint8Array, 'a hit is synchronous');
       const copy = Uint8Array.from(given);
@@ -156,7 +157,7 @@ for (const install of await availableEtcds()) {
       const request = Buffer.concat([known, Buffer.from([0xa0, 0x06, 1])]);
       const { hits } = cache.stats;
       for (let i = 0; i < 10; i++) {
-        const call = new OwnCall(WATCH_METHODS.range, NO_METADATA, Infinity);
+        const call = new OwnCall(KV.Range, NO_METADATA, Infinity);
         const reply = await cache.read(request, call);
         assert.equal(text(fromBinary(RangeResponseSchema, reply).kvs[0]?.value), 'v');
       }

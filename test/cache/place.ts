@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { ReadCache } from '../../src/coalesce/cache/read-cache.ts';
-import { Flights } from '../../src/coalesce/flights.ts';
-import type { ReadLayer } from '../../src/coalesce/read-layer.ts';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
-import { WatchHub } from '../../src/coalesce/watch/hub.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
+import { ReadCache } from '../../src/cache/read-cache.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import { SeenUpstream } from '../../src/clients/seen-upstream.ts';
+import { Flights } from '../../src/flights/flights.ts';
+import type { ReadLayer } from '../../src/rpc/read-layer.ts';
+import { WatchHub } from '../../src/watch/hub.ts';
 import { clientInProcess, clientOf, connect, type KvClient } from '../reads/clients.ts';
 import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { CutRelay } from '../watch/cut-relay.ts';
@@ -44,14 +43,12 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
   held.defer(() => cluster.close());
   const hub = new WatchHub({
     upstream: cluster,
-    methods: WATCH_METHODS,
     historyBytes: 1 << 22,
     historyRevisions: 10_000,
     linger: 0,
   });
   held.defer(() => hub.close());
   const upstream = new SeenUpstream(cluster, seen, {
-    range: WATCH_METHODS.range,
     reads: () => false,
     strict: false,
     elsewhere: async () => undefined,

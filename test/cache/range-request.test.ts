@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { Kind, kindOf, rangeOf } from '../../src/coalesce/cache/range-request.ts';
+import { Kind, kindOf, rangeOf } from '../../src/etcd/range-request.ts';
 
 const encode = (fields: MessageInitShape<typeof RangeRequestSchema>): Uint8Array =>
   toBinary(RangeRequestSchema, create(RangeRequestSchema, fields));

@@ -8,8 +8,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KeyRange } from '../../src/coalesce/key-range.ts';
-import { identityOf } from '../../src/coalesce/watch/identity.ts';
+import { identityOf } from '../../src/clients/identity.ts';
+import { KeyRange } from '../../src/etcd/key-range.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { logOf } from '../reads/clients.ts';
 import { Fire, randomFrom, type Session } from '../reads/fire.ts';

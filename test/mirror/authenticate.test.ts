@@ -1,9 +1,9 @@
 /** Authenticate for the proxy's own user: an etcd that does not answer keeps nobody waiting for good. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Login } from '../../src/coalesce/mirror/login.ts';
+import { authenticate } from '../../src/clients/authenticate.ts';
+import { Login } from '../../src/clients/login.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { authenticate } from '../../src/services/authenticate.ts';
 import { HeldUpstream, settle } from '../reads/held-upstream.ts';
 
 test('an etcd that does not answer: given up in time', async (t) => {

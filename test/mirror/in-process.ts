@@ -1,11 +1,11 @@
 /** A mirror in this process, in front of a real etcd. */
-import { Login } from '../../src/coalesce/mirror/login.ts';
-import { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { WatchHub } from '../../src/coalesce/watch/hub.ts';
-import { authenticate, type User } from '../../src/services/authenticate.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
+
+import { authenticate, type User } from '../../src/clients/authenticate.ts';
+import { Login } from '../../src/clients/login.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import { Mirrors } from '../../src/mirror/mirrors.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
+import { WatchHub } from '../../src/watch/hub.ts';
 import { until } from '../clients/wait.ts';
 import { connect } from '../reads/clients.ts';
 
@@ -32,7 +32,7 @@ export async function mirror(
   const upstream = connect(address);
   held.defer(() => upstream.close());
   const history = { historyBytes: 1 << 22, historyRevisions: 10_000 };
-  const hub = new WatchHub({ upstream, methods: WATCH_METHODS, ...history, linger: 0 });
+  const hub = new WatchHub({ upstream, ...history, linger: 0 });
   held.defer(() => hub.close());
   const mirrors = new Mirrors({
     prefixes: [prefix],
@@ -40,7 +40,6 @@ export async function mirror(
     historyRevisions: 1000,
     hub,
     seen,
-    range: WATCH_METHODS.range,
     login: login(upstream),
     log: { loaded: nothing, failed: nothing },
   });

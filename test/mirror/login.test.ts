@@ -1,7 +1,7 @@
 /** The proxy's own user: when it gets a token, when another one, and when it leaves etcd alone. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Login } from '../../src/coalesce/mirror/login.ts';
+import { Login } from '../../src/clients/login.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 

@@ -6,11 +6,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
-import type { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
-import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
-import type { Probes } from '../../src/coalesce/mirror/read-probes.ts';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
+import type { Probes } from '../../src/clients/read-probes.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import { readRangeQuery } from '../../src/etcd/range-query.ts';
+import { MirroredReads } from '../../src/mirror/mirrored-reads.ts';
+import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import { clientInProcess, lightClientOf, logOf } from '../reads/clients.ts';
 import { Fire } from '../reads/fire.ts';

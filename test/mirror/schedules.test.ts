@@ -7,11 +7,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MirroredReads } from '../../src/coalesce/mirror/mirrored-reads.ts';
-import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import { SeenUpstream } from '../../src/clients/seen-upstream.ts';
+import { readRangeQuery } from '../../src/etcd/range-query.ts';
+import { MirroredReads } from '../../src/mirror/mirrored-reads.ts';
 import { clientInProcess, connect, lightClientOf, logOf } from '../reads/clients.ts';
 import { Fire, randomFrom, type Session } from '../reads/fire.ts';
 import { History } from '../reads/history.ts';
@@ -37,7 +36,6 @@ async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
   const cluster = connect(etcd.first.address);
   held.defer(() => cluster.close());
   const upstream = new SeenUpstream(cluster, seen, {
-    range: WATCH_METHODS.range,
     reads: () => false,
     strict: false,
     elsewhere: async () => undefined,

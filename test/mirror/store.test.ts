@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Store } from '../../src/coalesce/mirror/store.ts';
-import { Version } from '../../src/coalesce/mirror/version.ts';
-import { Walk } from '../../src/coalesce/mirror/walk.ts';
-import { Work } from '../../src/coalesce/mirror/work.ts';
+import { Store } from '../../src/mvcc/store.ts';
+import { Version } from '../../src/mvcc/version.ts';
+import { Walk } from '../../src/mvcc/walk.ts';
+import { Work } from '../../src/mvcc/work.ts';
 
 /** A change of a key: its value, or none for a deletion. */
 interface Change {

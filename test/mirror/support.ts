@@ -1,16 +1,16 @@
 /** A mirroring proxy in front of a real etcd, and calls in raw bytes to both. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { KV, type RangeRequest, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { type RangeRequest, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { KV } from '../../src/etcd/methods.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { RpcError } from '../../src/rpc/status.ts';
-import { methodOf } from '../../src/services/methods.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
 import { until } from '../clients/wait.ts';
 import { metric } from '../support/metrics.ts';
 
-export const RANGE = methodOf(KV.method.range);
-export const TXN = methodOf(KV.method.txn);
+export const RANGE = KV.Range;
+export const TXN = KV.Txn;
 
 /** Every key that begins with the mirrored prefix. */
 export const PREFIX = 'm/';

@@ -9,14 +9,14 @@ import {
   TxnRequestSchema,
   TxnResponseSchema,
 } from '#gen/etcdserverpb/kv_pb.js';
-import { MirroredReads, type MirroredReadsOptions } from '../../src/coalesce/mirror/mirrored-reads.ts';
-import type { Mirrors } from '../../src/coalesce/mirror/mirrors.ts';
-import { readRangeQuery } from '../../src/coalesce/mirror/range-query.ts';
-import type { Probes } from '../../src/coalesce/mirror/read-probes.ts';
-import { readTxnQuery } from '../../src/coalesce/mirror/txn-query.ts';
-import { PERMISSION_MS } from '../../src/coalesce/permission.ts';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import type { Asker } from '../../src/coalesce/watch/revision-probe.ts';
+import { PERMISSION_MS } from '../../src/clients/permission-time.ts';
+import type { Probes } from '../../src/clients/read-probes.ts';
+import type { Asker } from '../../src/clients/revision-probe.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import { readRangeQuery } from '../../src/etcd/range-query.ts';
+import { readTxnQuery } from '../../src/etcd/txn-query.ts';
+import { MirroredReads, type MirroredReadsOptions } from '../../src/mirror/mirrored-reads.ts';
+import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../clients/wait.ts';
 import { bytes, type KvClient, lightClientOf } from '../reads/clients.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from '@prometheus-io/client';
+import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { createLogger, openLog } from '../../src/observe/log.ts';
 import { UpstreamMetrics } from '../../src/observe/upstream-metrics.ts';
-import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 
 test('endpoints that come and go fast do not fill the log', async () => {
   const lines: Record<string, unknown>[] = [];

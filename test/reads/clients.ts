@@ -5,14 +5,14 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
 import type { KeyValue } from '#gen/mvccpb/kv_pb.js';
+import { parseEndpoint } from '../../src/net/endpoint.ts';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { methodOf } from '../../src/services/methods.ts';
 import { ClientTls } from '../../src/tls/client-tls.ts';
 import { Cluster } from '../../src/upstream/cluster.ts';
-import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
+import { methodOf } from '../support/methods.ts';
 import type { Change, History, Pair } from './history.ts';
 
 /** A client of etcd's KV. */

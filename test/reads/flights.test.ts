@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type FlightLimit, Flights } from '../../src/coalesce/flights.ts';
+import { type FlightLimit, Flights } from '../../src/flights/flights.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { HeldUpstream, outcome, readCall, settle } from './held-upstream.ts';

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Flights } from '../../src/coalesce/flights.ts';
+import { Flights } from '../../src/flights/flights.ts';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';

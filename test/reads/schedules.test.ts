@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Flights } from '../../src/coalesce/flights.ts';
+import { Flights } from '../../src/flights/flights.ts';
 import type { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { HeldUpstream, outcome, readCall, settle } from './held-upstream.ts';

@@ -9,7 +9,7 @@ import {
   RangeStreamResponseSchema,
 } from '#gen/etcdserverpb/kv_pb.js';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
 
 interface Fields {
   readonly clusterId?: bigint;

@@ -1,8 +1,8 @@
 /** The rules of sharing a streaming read, without a network: who joins, at what pace each goes on, and who has to go. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { FlightLimit } from '../../src/coalesce/flights.ts';
-import { StreamFlights } from '../../src/coalesce/stream-flights.ts';
+import type { FlightLimit } from '../../src/flights/flights.ts';
+import { StreamFlights } from '../../src/flights/stream-flights.ts';
 import type {
   Call,
   ClientStream,

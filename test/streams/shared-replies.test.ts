@@ -1,7 +1,7 @@
 /** Many reads that ask the same at the same time, on one connection: the reply waits there once, and no read is lost. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Flight } from '../../src/coalesce/flight.ts';
+import { Flight } from '../../src/flights/flight.ts';
 import { outcomeOf, rangeRequest } from '../mirror/support.ts';
 import { bytes, connect, lightClientOf } from '../reads/clients.ts';
 import { HeldUpstream, readCall, settle } from '../reads/held-upstream.ts';

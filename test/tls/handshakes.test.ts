@@ -10,9 +10,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { Http2Door } from '../../src/listen/http2-door.ts';
 import { Listeners } from '../../src/listen/listeners.ts';
+import { parseEndpoint } from '../../src/net/endpoint.ts';
 import type { FailureReason, HandshakeFailure } from '../../src/tls/handshake-failure.ts';
 import { ServerTls } from '../../src/tls/server-tls.ts';
-import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 import { clientOptions, type Usual, until, usual, visit } from './support.ts';
 
 /** Counts what happens. */

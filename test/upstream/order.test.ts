@@ -1,8 +1,8 @@
 /** Serializable reads that are behind what clients were told: what they get, and how soon. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { type OrderOptions, SeenUpstream } from '../../src/coalesce/seen-upstream.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import { type OrderOptions, SeenUpstream } from '../../src/clients/seen-upstream.ts';
 import type { Call } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';

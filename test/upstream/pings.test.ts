@@ -2,15 +2,15 @@
  * Pings to etcd, with intervals short enough for a test: against servers of the engine that count pings as gRPC's do,
  * and against every release of etcd.
  */
+
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { unknownMethod, Watch } from '../../src/etcd/methods.ts';
 import { ErrorCode, encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
+import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { unknownMethod } from '../../src/services/methods.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
 import { Cluster } from '../../src/upstream/cluster.ts';
-import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 import { until } from '../clients/wait.ts';
 import { EngineServer, Exchange, field } from '../http2/support/exchange.ts';
@@ -227,7 +227,7 @@ for (const install of await availableEtcds())
         await using etcd = await startEtcd({ install, args: ['--grpc-keepalive-min-time=1m'] });
         await enableAuth(etcd);
         using client = new Client(etcd.first.address, 50, permitWithoutStream);
-        if (!permitWithoutStream) void client.open(WATCH_METHODS.watch);
+        if (!permitWithoutStream) void client.open(Watch.Watch);
         const checks =
           'grpc_server_handled_total{grpc_code="OK",grpc_method="Check",grpc_service="grpc.health.v1.Health",grpc_type="unary"}';
         await until('five quiet pings', async () => {

@@ -5,22 +5,20 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ETCD_METHODS, unknownMethod } from '../../src/etcd/methods.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
 import { Http2Door } from '../../src/listen/http2-door.ts';
+import { parseEndpoint } from '../../src/net/endpoint.ts';
 import type { Call, ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { ETCD_SERVICES, methodOf, unknownMethod } from '../../src/services/methods.ts';
 import { Cluster } from '../../src/upstream/cluster.ts';
-import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 
 const ignore = (): void => {};
 
-const METHODS = new Map(
-  ETCD_SERVICES.flatMap(({ methods }) => methods.map(methodOf)).map((method) => [method.path, method]),
-);
+const METHODS = new Map(ETCD_METHODS.map((method) => [method.path, method]));
 
 /** The method of a service of etcd's API. */
 export function method(path: string): Method {

@@ -5,21 +5,21 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { ResponseHeaderSchema } from '#gen/etcdserverpb/header_pb.js';
 import { WatchRequestSchema, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
-import { IntervalTree } from '../../src/coalesce/interval-tree.ts';
-import { KeyRange } from '../../src/coalesce/key-range.ts';
-import { KeyRanges } from '../../src/coalesce/key-ranges.ts';
-import { batchesOf } from '../../src/coalesce/watch/batch.ts';
-import { splitTail } from '../../src/coalesce/watch/fragments.ts';
-import { History, HistoryBudget } from '../../src/coalesce/watch/history.ts';
-import { readRequest } from '../../src/coalesce/watch/requests.ts';
+import { KeyRange } from '../../src/etcd/key-range.ts';
+import { KeyRanges } from '../../src/etcd/key-ranges.ts';
 import {
   type EventRecord,
   type Header,
   readHeader,
   readResponse,
   withRevision,
-} from '../../src/coalesce/watch/response.ts';
-import { progressIsSafe } from '../../src/coalesce/watch/versions.ts';
+} from '../../src/etcd/watch-response.ts';
+import { batchesOf } from '../../src/watch/batch.ts';
+import { splitTail } from '../../src/watch/fragments.ts';
+import { History, HistoryBudget } from '../../src/watch/history.ts';
+import { IntervalTree } from '../../src/watch/interval-tree.ts';
+import { readRequest } from '../../src/watch/requests.ts';
+import { progressIsSafe } from '../../src/watch/versions.ts';
 import { b } from '../support/watch-client.ts';
 
 const key = fc.string({ unit: fc.constantFrom('\0', 'a', 'b', '\xff'), maxLength: 3 });

@@ -1,7 +1,7 @@
 /** The clock of progress notifications, learned from etcd's. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ProgressInterval } from '../../src/coalesce/watch/progress-interval.ts';
+import { ProgressInterval } from '../../src/watch/progress-interval.ts';
 
 /** An interval that has seen these gaps, in milliseconds, and how long watchers wait by it. */
 function after(...gaps: number[]): number {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { type ProbeResult, RevisionProbe } from '../../src/coalesce/watch/revision-probe.ts';
+import { type ProbeResult, RevisionProbe } from '../../src/clients/revision-probe.ts';
 
 /** An answer at the next revision, each time. */
 function counting(): () => Promise<Uint8Array> {

@@ -1,11 +1,12 @@
 /** A client's watch stream without a network, whose reader can be stopped at will. */
+
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { WatchRequestSchema, type WatchResponse, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
+import { Watch } from '../../src/etcd/methods.ts';
 import type { ServerStream, ServerStreamListener, StreamHandler } from '../../src/rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import type { Status } from '../../src/rpc/status.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
 import type { Create } from '../support/watch-client.ts';
 
 export class ScriptedClient implements ServerStream {
@@ -20,7 +21,7 @@ export class ScriptedClient implements ServerStream {
   #room = Number.POSITIVE_INFINITY;
 
   constructor(service: StreamHandler, metadata: Metadata = NO_METADATA) {
-    service(this, new OwnCall(WATCH_METHODS.watch, metadata, Number.POSITIVE_INFINITY));
+    service(this, new OwnCall(Watch.Watch, metadata, Number.POSITIVE_INFINITY));
   }
 
   watch(value: Create): void {

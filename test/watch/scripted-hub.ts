@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
-import { SeenRevision } from '../../src/coalesce/seen-revision.ts';
-import { WatchHub, type WatchHubOptions } from '../../src/coalesce/watch/hub.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import type { StreamHandler } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
-import { WATCH_METHODS, watchService } from '../../src/services/watch.ts';
+import { watchService } from '../../src/watch/client-stream.ts';
+import { WatchHub, type WatchHubOptions } from '../../src/watch/hub.ts';
 import { b, type Create } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
 import { type ScriptedStream, ScriptedUpstream } from './scripted-upstream.ts';
@@ -37,7 +37,7 @@ export class ScriptedHub implements Disposable {
 
   constructor(limits: Partial<WatchHubOptions> = {}) {
     const usual = { historyBytes: 64 * MIB, historyRevisions: 100_000, linger: 0 };
-    this.hub = new WatchHub({ upstream: this.upstream, methods: WATCH_METHODS, ...usual, ...limits });
+    this.hub = new WatchHub({ upstream: this.upstream, ...usual, ...limits });
     this.service = watchService(this.hub, this.upstream, this.seen);
   }
 
@@ -54,10 +54,15 @@ export class ScriptedHub implements Disposable {
     return client;
   }
 
-  /** The latest stream to etcd that watches a key, from a revision at the least, once there is one. */
+  /**
+   * The latest stream to etcd that watches a key, from a revision at the least, once there is one to which etcd has said
+   * nothing: the hub opens a stream some turns after its client has heard of the watch.
+   */
   async opened(key: string, from = 0): Promise<ScriptedStream> {
     const find = (): ScriptedStream | undefined =>
-      this.upstream.streams.findLast((stream) => asked(stream).key === key && asked(stream).start >= from);
+      this.upstream.streams.findLast(
+        (stream) => !stream.answered && asked(stream).key === key && asked(stream).start >= from,
+      );
     await until(() => find() !== undefined, `a watch of ${key} on etcd`);
     return find() as ScriptedStream;
   }

@@ -19,6 +19,8 @@ export class ScriptedStream implements ClientStream {
   readonly sent: Uint8Array[] = [];
   cancelled = false;
   paused = false;
+  /** Whether etcd has said something. */
+  answered = false;
   readonly #listener: ClientStreamListener;
   readonly #upstream: ScriptedUpstream;
 
@@ -30,6 +32,7 @@ export class ScriptedStream implements ClientStream {
   /** etcd's response, with a header of this revision. */
   say(revision: number, response: MessageInitShape<typeof WatchResponseSchema>): void {
     const header = { clusterId: this.#upstream.cluster, memberId: 1n, revision: BigInt(revision) };
+    this.answered = true;
     this.#listener.onMessage(
       toBinary(
         WatchResponseSchema,
@@ -40,6 +43,7 @@ export class ScriptedStream implements ClientStream {
 
   /** etcd ends it. */
   end(status: Status): void {
+    this.answered = true;
     this.#listener.onEnd(status, { fields: [] } as never);
   }
 

@@ -2,15 +2,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KeyRange } from '../../src/coalesce/key-range.ts';
-import type { Batch } from '../../src/coalesce/watch/batch.ts';
-import { WatchHub } from '../../src/coalesce/watch/hub.ts';
-import { identityOf } from '../../src/coalesce/watch/identity.ts';
-import type { IdentityFeeds } from '../../src/coalesce/watch/identity-feeds.ts';
-import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../../src/coalesce/watch/subscribers.ts';
+import { identityOf } from '../../src/clients/identity.ts';
+import { KeyRange } from '../../src/etcd/key-range.ts';
 import type { Upstream } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
-import { WATCH_METHODS } from '../../src/services/watch.ts';
+import type { Batch } from '../../src/watch/batch.ts';
+import { WatchHub } from '../../src/watch/hub.ts';
+import type { IdentityFeeds } from '../../src/watch/identity-feeds.ts';
+import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../../src/watch/subscribers.ts';
 import { bytes, clientOf, connect, type KvClient } from '../reads/clients.ts';
 import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { CutRelay } from './cut-relay.ts';
@@ -53,8 +52,7 @@ async function until(done: () => boolean, what: string): Promise<void> {
 }
 
 function hubOn(upstream: Upstream): WatchHub {
-  const methods = WATCH_METHODS;
-  return new WatchHub({ upstream, methods, historyBytes: 1 << 20, historyRevisions: 1000, linger: 0 });
+  return new WatchHub({ upstream, historyBytes: 1 << 20, historyRevisions: 1000, linger: 0 });
 }
 
 for (const install of await availableEtcds()) {

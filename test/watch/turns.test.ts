@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Turns } from '../../src/coalesce/watch/turns.ts';
+import { Turns } from '../../src/watch/turns.ts';
 
 /** Takers that note when they are called. */
 function takers(count: number): { readonly called: number[]; readonly all: { onTurn(): void }[] } {

@@ -13,8 +13,8 @@ import {
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { RangeResponseSchema, TxnResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
-import { ETCD_SERVICES } from '../../src/services/methods.ts';
 import { jsonPieces } from '../../src/web/json-pieces.ts';
+import { METHOD_SCHEMAS } from '../../src/web/schemas.ts';
 
 async function inPieces(schema: DescMessage, message: Uint8Array) {
   const pieces: Uint8Array[] = [];
@@ -38,7 +38,7 @@ async function inPieces(schema: DescMessage, message: Uint8Array) {
 }
 
 /** Every type of message that etcd answers with. */
-const schemas = ETCD_SERVICES.flatMap(({ methods }) => methods.map(({ output }) => output));
+const schemas = METHOD_SCHEMAS.map(({ output }) => output);
 
 /** A random value of a field, with its tag; large ones are frequent. */
 function field(desc: DescField, random: () => number, depth: number, writer: BinaryWriter): void {

@@ -11,8 +11,8 @@ import { Code, ConnectError, createClient, type Transport } from '@connectrpc/co
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { authenticate } from '../../src/services/authenticate.ts';
-import { ETCD_SERVICES } from '../../src/services/methods.ts';
+import { authenticate } from '../../src/clients/authenticate.ts';
+import { METHOD_SCHEMAS } from '../../src/web/schemas.ts';
 import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
@@ -57,9 +57,9 @@ class BrokenEtcd implements AsyncDisposable {
   }
 }
 
-const METHODS = [...ETCD_SERVICES, Browser]
-  .flatMap((service) => service.methods)
-  .filter(({ methodKind }) => methodKind === 'unary' || methodKind === 'server_streaming');
+const METHODS = METHOD_SCHEMAS.filter(
+  ({ methodKind, parent }) => methodKind !== 'bidi_streaming' && parent.typeName !== 'grpc.health.v1.Health',
+);
 
 /** Calls a method with an empty request, and takes what comes; a watch of a broken etcd may have no end. */
 async function call(transport: Transport, method: DescMethod): Promise<ConnectError | undefined> {

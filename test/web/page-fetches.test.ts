@@ -4,11 +4,11 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
 import { Registry } from '@prometheus-io/client';
+import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { MetricsPages, PageMetrics } from '../../src/observe/metrics-pages.ts';
 import { exposeGauge } from '../../src/observe/readings.ts';
 import type { EtcdPage, NoPage, PageBounds } from '../../src/rpc/pages.ts';
 import { EtcdHealth } from '../../src/services/etcd-health.ts';
-import { parseEndpoint } from '../../src/upstream/endpoint.ts';
 import { EndpointPages } from '../../src/upstream/pages.ts';
 import { until } from './support.ts';
 

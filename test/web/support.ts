@@ -1,16 +1,16 @@
 /** A web door on a free port, in front of services that a test makes up. */
+
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
-import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
-import type { CallObserver } from '../../src/grpc/options.ts';
 import { Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
 import type { StreamHandler, UnaryHandler } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
-import { ETCD_SERVICES, methodOf, unknownMethod } from '../../src/services/methods.ts';
+import type { CallObserver } from '../../src/rpc/observer.ts';
 import { bridge } from '../../src/web/http2-bridge.ts';
 import { createWebServer, type WebServer, type WebServerOptions } from '../../src/web/server.ts';
+import { methodAt } from '../support/methods.ts';
 
 /** Waits until something holds; fails after five seconds. */
 export async function until(holds: () => boolean, what = 'condition'): Promise<void> {
@@ -45,15 +45,6 @@ export class Recorder implements CallObserver {
   }
 }
 
-const METHODS = new Map(
-  [...ETCD_SERVICES, Browser].flatMap((service) =>
-    service.methods.map((descriptor) => {
-      const method = methodOf(descriptor);
-      return [method.path, method] as const;
-    }),
-  ),
-);
-
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** The handlers a test made up, by path. */
@@ -80,7 +71,7 @@ export class Door implements AsyncDisposable {
           return handler;
         },
       },
-      method: (path) => METHODS.get(path) ?? unknownMethod(path),
+      method: methodAt,
       maxRequestBytes: 64 * 1024,
       ledger: new Ledger(256 << 20),
       corsAllowedOrigins: [],

@@ -1,0 +1,229 @@
+/**
+ * START HERE. Builds every part of the proxy and joins them.
+ *
+ *   socket -> one port -> HTTP/2 engine -> gRPC door ---------------> services -> cluster client -> etcd
+ *                    \                 \-> web door (in memory) --/
+ *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
+ */
+import { Registry } from '@prometheus-io/client';
+import type { Config } from '../config/config.ts';
+import { clientTls, endpoints, serverTls } from '../config/tls.ts';
+import { Watch } from '../etcd/methods.ts';
+import { GrpcServer } from '../grpc/server.ts';
+import { Http2Door, metadataLimits } from '../listen/http2-door.ts';
+import { Listeners } from '../listen/listeners.ts';
+import type { Mirrors } from '../mirror/mirrors.ts';
+import { CallMetrics } from '../observe/call-metrics.ts';
+import type { Logger, ProgramLog } from '../observe/log.ts';
+import { MetricsPages, PageMetrics } from '../observe/metrics-pages.ts';
+import { ProxyMetrics } from '../observe/proxy-metrics.ts';
+import { exposeRequestMemory } from '../observe/request-metrics.ts';
+import { TlsMetrics } from '../observe/tls-metrics.ts';
+import { UpstreamMetrics } from '../observe/upstream-metrics.ts';
+import { exposeWatches } from '../observe/watch-metrics.ts';
+import type { Services } from '../rpc/contract.ts';
+import { Ledger } from '../rpc/ledger.ts';
+import { tooLargeForEtcd } from '../rpc/status.ts';
+import { browserService } from '../services/browser.ts';
+import { EtcdHealth } from '../services/etcd-health.ts';
+import { healthService } from '../services/health.ts';
+import { HealthProbe } from '../services/health-probe.ts';
+import { type OwnMethod, ServiceTable } from '../services/table.ts';
+import { BothSides } from '../tls/both-sides.ts';
+import { Cluster } from '../upstream/cluster.ts';
+import { EndpointPages } from '../upstream/pages.ts';
+import { PingIntervals } from '../upstream/ping-intervals.ts';
+import { watchService } from '../watch/client-stream.ts';
+import { WatchHub } from '../watch/hub.ts';
+import { bridge } from '../web/http2-bridge.ts';
+import { createWebServer, type WebServer, type WebServerOptions } from '../web/server.ts';
+import { buildReads } from './reads.ts';
+
+/** Resets of this many seconds may come at once. */
+const RESETS_BURST_S = 4;
+
+export class App {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #cluster: Cluster;
+  readonly #etcdPages: EndpointPages;
+  readonly #watches: WatchHub;
+  readonly #mirrors: Mirrors;
+  readonly #web: WebServer;
+  readonly #http2: Http2Door;
+  /** Serves the pages on `--metrics-addr`. */
+  readonly #pages: WebServer;
+  readonly #listeners: Listeners;
+  readonly #tls: BothSides;
+
+  constructor(config: Config, programLog: ProgramLog) {
+    const { logger: log } = programLog;
+    this.#config = config;
+    this.#log = log;
+    const registry = new Registry();
+    const metrics = new ProxyMetrics(registry, programLog);
+
+    // TLS: either side may speak it.
+    const tlsMetrics = new TlsMetrics(registry, log);
+    const etcd = endpoints(config);
+    const secureEtcd = etcd.some(({ secure }) => secure);
+    this.#tls = new BothSides(serverTls(config), clientTls(config), secureEtcd, tlsMetrics);
+
+    // Upstream: the one place that knows connections to etcd.
+    this.#cluster = new Cluster({
+      endpoints: etcd,
+      tls: this.#tls.client,
+      dialTimeout: config.get('duration', 'dial-timeout'),
+      maxWaiting: config.get('integer', 'max-waiting-calls'),
+      maxReceiveBytes: config.get('bytes', 'max-recv-bytes'),
+      http2: {
+        keepaliveTimeoutMs: config.get('duration', 'dial-keepalive-timeout'),
+        permitWithoutStream: config.get('boolean', 'permit-without-stream'),
+      },
+      pings: pingIntervals(config, log),
+      observer: new UpstreamMetrics(registry, programLog),
+    });
+
+    this.#etcdPages = new EndpointPages({
+      endpoint: () => this.#cluster.current,
+      tls: this.#tls.client,
+      observer: new PageMetrics(registry),
+    });
+
+    // Watches: the clients' share few on etcd.
+    this.#watches = new WatchHub({
+      upstream: this.#cluster,
+      historyBytes: config.get('bytes', 'watch-history-bytes'),
+      historyRevisions: config.get('integer', 'watch-history-revisions'),
+      linger: config.get('duration', 'watch-linger'),
+    });
+
+    // Reads: what knows answers, none of which is older than what clients have seen.
+    const reads = buildReads({ config, registry, log, cluster: this.#cluster, hub: this.#watches });
+    const { upstream, seen } = reads;
+    exposeWatches(registry, this.#watches, seen);
+    this.#mirrors = reads.mirrors;
+
+    // Services: what the proxy does with each method, whichever door it came through.
+    const own: OwnMethod[] = [
+      ...reads.own,
+      ...browserService((): Services => services),
+      ...healthService(async () => (await probe.check()).health),
+    ];
+    if (config.get('switch', 'watch-coalescing'))
+      own.push({ method: Watch.Watch, stream: watchService(this.#watches, upstream, seen) });
+    const services: ServiceTable = new ServiceTable(upstream, own);
+    const probe = new HealthProbe(services);
+    const observer = new CallMetrics(registry, services.methods(), programLog);
+
+    // Doors: gRPC on the HTTP/2 engine, everything else on Fastify.
+    const maxRequestBytes = config.get('bytes', 'max-send-bytes');
+    const maxMetadataBytes = config.get('bytes', 'max-metadata-bytes');
+    const ledger = new Ledger(config.get('bytes', 'max-request-bytes-in-flight'));
+    exposeRequestMemory(registry, ledger);
+    const grpc = new GrpcServer({
+      services,
+      method: (path) => services.method(path),
+      receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
+      observer,
+    });
+    const etcdHealth = new EtcdHealth(this.#etcdPages, () => probe.check());
+    const web: WebServerOptions = {
+      services,
+      method: (path) => services.method(path),
+      maxRequestBytes,
+      ledger,
+      limits: { maxHeaderBytes: maxMetadataBytes },
+      corsAllowedOrigins: config.get('list', 'cors-allowed-origins'),
+      health: { check: (query) => etcdHealth.check(query), checkProxy: () => probe.checkProxy() },
+      metrics: new MetricsPages(registry, this.#etcdPages),
+      observer,
+    };
+    this.#web = createWebServer(web);
+    this.#pages = createWebServer({ ...web, pagesOnly: true });
+
+    // Listeners: ALPN or the first bytes decide between the two.
+    this.#http2 = new Http2Door({
+      grpc,
+      fallback: bridge(this.#web),
+      settings: {
+        maxConcurrentStreams: config.get('integer', 'max-concurrent-streams'),
+        ...metadataLimits(maxMetadataBytes),
+        maxQueuedBytes: config.get('bytes', 'max-queued-bytes'),
+        maxResetsPerSecond: config.get('integer', 'max-resets-per-second'),
+        maxResetsBurst: RESETS_BURST_S * config.get('integer', 'max-resets-per-second'),
+        maxControlFramesPerSecond: config.get('integer', 'max-control-frames-per-second'),
+        prefaceTimeoutMs: config.get('duration', 'first-byte-timeout'),
+        writeTimeoutMs: config.get('duration', 'client-write-timeout'),
+        minPingIntervalMs: config.get('duration', 'grpc-keepalive-min-time'),
+        keepaliveIntervalMs: config.get('duration', 'grpc-keepalive-interval'),
+        keepaliveTimeoutMs: config.get('duration', 'grpc-keepalive-timeout'),
+      },
+      accounts: ledger,
+      observer: metrics,
+    });
+    this.#listeners = new Listeners({
+      http2: this.#http2,
+      http1: this.#web.http,
+      pages: this.#pages.http,
+      tls: this.#tls.server,
+      firstByteTimeout: config.get('duration', 'first-byte-timeout'),
+      observer: {
+        silentConnection: () => metrics.silentConnection(),
+        wrongTransport: (spoken) => tlsMetrics.wrongTransport(spoken),
+      },
+    });
+  }
+
+  /**
+   * Listens and starts connecting to etcd. Rejects when an address cannot be used.
+   * @throws TlsFileError before it listens, when a certificate, key, authority or revocation list cannot be used
+   */
+  async start(): Promise<void> {
+    await this.#tls.start();
+    await Promise.all([this.#web.app.ready(), this.#pages.app.ready()]);
+    const address = await this.#listeners.listen(this.#config.get('address', 'listen-addr'));
+    for (const wanted of this.#config.get('addresses', 'metrics-addr')) {
+      const got = await this.#listeners.listenForPages(wanted);
+      this.#log.info({ address: got }, 'gRPC proxy listening for metrics');
+    }
+    this.#cluster.start();
+    this.#mirrors.start();
+    this.#log.info({ address }, 'listening for gRPC proxy client requests');
+    this.#log.info({ address }, 'started gRPC proxy');
+  }
+
+  /** Reads certificates, keys, authorities and revocation list again, for the handshakes to come. Never rejects. */
+  reload(): Promise<void> {
+    return this.#tls.reload();
+  }
+
+  /** Accepts nothing new, lets calls finish for at most `ms` milliseconds, then closes everything. */
+  async drain(ms: number): Promise<void> {
+    this.#listeners.close();
+    await Promise.all([this.#http2.drain(ms), this.#web.drain(ms), this.#pages.drain(ms)]);
+    this.close();
+  }
+
+  /** Closes everything at once. */
+  close(): void {
+    this.#tls.close();
+    this.#listeners.destroy();
+    this.#http2.close();
+    this.#web.close();
+    this.#pages.close();
+    this.#mirrors.close();
+    this.#watches.close();
+    this.#etcdPages.close();
+    this.#cluster.close();
+  }
+}
+
+function pingIntervals(config: Config, log: Logger): PingIntervals {
+  const flag = 'dial-keepalive-time';
+  const wanted = config.get('duration', flag);
+  const intervals = new PingIntervals(wanted);
+  if (intervals.initial > wanted)
+    log.warn({ flag, used: `${intervals.initial / 1000}s` }, 'gRPC allows no shorter interval between pings');
+  return intervals;
+}

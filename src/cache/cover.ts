@@ -1,0 +1,137 @@
+/**
+ * What keeps the entries of a range true: a subscription to a feed. The cover knows the latest event of the range, and
+ * drops the entries that are from before it. It outlives them, so that a range that changes often is not watched
+ * anew each time.
+ */
+
+import type { Permission } from '../clients/permission.ts';
+import type { Asker, ProbeResult } from '../clients/revision-probe.ts';
+import type { KeyRange } from '../etcd/key-range.ts';
+import type { Batch } from '../watch/batch.ts';
+import type { Feed } from '../watch/feed.ts';
+import type { IdentityFeeds } from '../watch/identity-feeds.ts';
+import type { FeedSubscriber, Subscription } from '../watch/subscribers.ts';
+import type { Entry, Reply } from './entry.ts';
+
+/** What a cover costs beside its range, its entries and its feed. Measured, in bytes. */
+const COVER_BYTES = 800;
+
+/** Copies of a range's keys that a cover and its place in the feed hold. */
+const RANGE_COPIES = 4;
+
+/** Is told what becomes of a cover. */
+export interface CoverOwner {
+  /** An entry is not true any more. */
+  changed(entry: Entry): void;
+  /** The cover's feed is over. */
+  ended(cover: Cover): void;
+  /** It was not used for long, or its feed is too much. */
+  unused(cover: Cover): void;
+  /** etcd refuses the client. */
+  refused(cover: Cover): void;
+}
+
+export class Cover implements FeedSubscriber, Asker {
+  /** It asks whether its range may be read now, and about no revision. */
+  readonly askedStart = 0;
+  /** Identity and range. */
+  readonly id: string;
+  readonly feeds: IdentityFeeds;
+  readonly range: KeyRange;
+  readonly permission: Permission;
+  readonly entries = new Set<Entry>();
+  /** What it stands for in memory. */
+  readonly bytes: number;
+  /** When one of its entries was used last, in milliseconds of `performance.now()`. */
+  usedAt: number;
+  /** Whether it hears events; otherwise it vouches for nothing any more. */
+  alive = false;
+  #subscription: Subscription | undefined;
+  /** Every event of the range from this revision on is heard. */
+  readonly #from: number;
+  /** The revision of the latest event. */
+  #last = 0;
+  readonly #owner: CoverOwner;
+
+  constructor(
+    owner: CoverOwner,
+    id: string,
+    feeds: IdentityFeeds,
+    range: KeyRange,
+    permission: Permission,
+    from: number,
+    now: number,
+  ) {
+    this.#owner = owner;
+    this.id = id;
+    this.feeds = feeds;
+    this.range = range;
+    this.permission = permission;
+    this.#from = from;
+    this.usedAt = now;
+    this.bytes = COVER_BYTES + RANGE_COPIES * (range.start.length + range.end.length) + id.length;
+  }
+
+  /** What brings the events, once it is {@link start}ed. */
+  get feed(): Feed {
+    return (this.#subscription as Subscription).feed;
+  }
+
+  /** It hears events from now on. */
+  start(subscription: Subscription): void {
+    this.#subscription = subscription;
+    this.alive = true;
+  }
+
+  /** It hears no more. */
+  stop(): void {
+    if (this.alive) this.feeds.unsubscribe(this.#subscription as Subscription);
+    this.alive = false;
+  }
+
+  /** Whether a reply is the state of the range up to now, as far as the feed has come, and stays so until an event. */
+  vouchesFor({ header }: Reply): boolean {
+    if (!this.alive || this.feed.header.cluster !== header.cluster) return false;
+    const { revision } = header;
+    return revision >= this.#last && revision + 1 >= this.#from && revision >= this.feed.doubtful;
+  }
+
+  /** Whether the client may read, as etcd has said lately. Asks again when that will soon be too long ago. */
+  mayRead(now: number): boolean {
+    const { permission } = this;
+    if (!permission.has(now)) return false;
+    if (permission.isDue(now)) {
+      permission.asked(now);
+      this.feeds.probe(this.range, this);
+    }
+    return true;
+  }
+
+  probed({ kind }: ProbeResult): void {
+    const allowed = kind === 'failed' ? undefined : kind === 'ok';
+    if (this.permission.answered(allowed)) this.#owner.refused(this);
+  }
+
+  /** Asks etcd how far it is, where one answer tells that for many entries or nothing else would. */
+  catchUp(): void {
+    const { feed } = this;
+    if (feed.subscribers.size > 1 || feed.syncPoint === Number.POSITIVE_INFINITY) feed.progress.nudge();
+  }
+
+  onBatch(_batch: Batch, last: number): void {
+    if (last <= this.#last) return;
+    this.#last = last;
+    for (const entry of this.entries) if (entry.revision < last) this.#owner.changed(entry);
+  }
+
+  /** What is beyond the member, or beyond which the feed has come, may be of a past that a backup has undone. */
+  onBegan(revision: number): void {
+    const undone = this.feed.doubtful > revision;
+    for (const entry of this.entries) if (undone || entry.revision > revision) this.#owner.changed(entry);
+  }
+
+  onEnd(): void {
+    this.alive = false;
+    this.#owner.ended(this);
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * The covers, by identity and range, and how many there may be. A cover takes a feed that is there anyway, or has one
+ * started within a bound; the ones that were not used for a while are let go.
+ */
+
+import type { Identity } from '../clients/identity.ts';
+import { Permission } from '../clients/permission.ts';
+import type { KeyRange } from '../etcd/key-range.ts';
+import type { Feed } from '../watch/feed.ts';
+import type { WatchHub } from '../watch/hub.ts';
+import { Cover, type CoverOwner } from './cover.ts';
+import type { CacheStats } from './stats.ts';
+
+/** How often it is looked at what is not used, in milliseconds. */
+const SWEEP_MS = 5000;
+
+/** A range that was not read for so long is let go; the second, when there was no room for another. Milliseconds. */
+const IDLE_MS = 60_000;
+const FULL_IDLE_MS = 10_000;
+
+/** How long a range is left alone after etcd has ended its feed, in milliseconds, and how many ranges are. */
+const RETRY_MS = 1000;
+const MAX_RESTING = 1000;
+
+export interface CoversOptions {
+  readonly hub: WatchHub;
+  /** Covers, on whatever feeds. */
+  readonly maxCovers: number;
+  /** Memory of all of them. */
+  readonly maxBytes: number;
+  /** Feeds that nobody but covers needs. */
+  readonly maxFeeds: number;
+  readonly stats: CacheStats;
+}
+
+export class Covers {
+  readonly #options: CoversOptions;
+  readonly #owner: CoverOwner;
+  readonly #covers = new Map<string, Cover>();
+  #bytes = 0;
+  /** How many covers each feed has. */
+  readonly #feeds = new Map<Feed, number>();
+  /** Ranges of which etcd has just ended the feed, and until when nothing is tried; in the order of that. */
+  readonly #resting = new Map<string, number>();
+  /** Clients without a token share it: without auth, everybody may read everything. */
+  readonly #anonymous = new Permission(Number.NEGATIVE_INFINITY);
+  #withdrawnAt = Number.NEGATIVE_INFINITY;
+  /** A bound was reached: feeds are not started before the next sweep. */
+  #full = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: CoversOptions, owner: CoverOwner) {
+    this.#options = options;
+    this.#owner = owner;
+  }
+
+  get size(): number {
+    return this.#covers.size;
+  }
+
+  /** Feeds that nobody but covers needs. */
+  get feeds(): number {
+    let count = 0;
+    for (const feed of this.#feeds.keys()) if (this.#isOurs(feed)) count++;
+    return count;
+  }
+
+  all(): Iterable<Cover> {
+    return this.#covers.values();
+  }
+
+  find(identity: Identity, range: KeyRange): Cover | undefined {
+    return this.#covers.get(idOf(identity, range));
+  }
+
+  /** Makes a cover that hears every event from `from` on, if the bounds allow for it. */
+  make(identity: Identity, range: KeyRange, from: number, now: number): Cover | undefined {
+    const { hub, maxCovers, maxBytes, stats } = this.#options;
+    const id = idOf(identity, range);
+    if (now < (this.#resting.get(id) ?? 0)) return undefined;
+    if (this.#covers.size >= maxCovers || this.#bytes >= maxBytes) {
+      stats.limits.covers++;
+      this.#full = true;
+      return undefined;
+    }
+    const permission = identity.hasToken ? new Permission(this.#withdrawnAt) : this.#anonymous;
+    const feeds = hub.feedsOf(identity);
+    const cover = new Cover(this.#owner, id, feeds, range, permission, from, now);
+    const subscription =
+      feeds.subscribe(range, false, from, cover, false) ??
+      (this.#mayStart() ? feeds.subscribe(range, false, from, cover) : undefined);
+    if (subscription === undefined) {
+      stats.limits.feeds++;
+      hub.released(feeds);
+      return undefined;
+    }
+    cover.start(subscription);
+    this.#covers.set(id, cover);
+    this.#bytes += cover.bytes;
+    this.#feeds.set(subscription.feed, (this.#feeds.get(subscription.feed) ?? 0) + 1);
+    this.#timer ??= setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
+    return cover;
+  }
+
+  /** Lets a cover go. @param rest whether its range is left alone for a while. @returns whether it was there */
+  remove(cover: Cover, rest: boolean): boolean {
+    if (this.#covers.get(cover.id) !== cover) return false;
+    this.#covers.delete(cover.id);
+    this.#bytes -= cover.bytes;
+    if (rest) this.#rest(cover.id);
+    const left = (this.#feeds.get(cover.feed) ?? 0) - 1;
+    if (left > 0) this.#feeds.set(cover.feed, left);
+    else this.#feeds.delete(cover.feed);
+    cover.stop();
+    return true;
+  }
+
+  /** What etcd has allowed until now counts no more. */
+  withdraw(now: number): void {
+    this.#withdrawnAt = now;
+    this.#anonymous.withdraw(now);
+    for (const { permission } of this.#covers.values()) permission.withdraw(now);
+  }
+
+  #rest(id: string): void {
+    const { limits } = this.#options.stats;
+    this.#resting.delete(id);
+    this.#resting.set(id, performance.now() + RETRY_MS);
+    if (this.#resting.size <= MAX_RESTING) return;
+    limits.resting++;
+    this.#resting.delete(this.#resting.keys().next().value as string);
+  }
+
+  #mayStart(): boolean {
+    this.#full ||= this.feeds >= this.#options.maxFeeds;
+    return !this.#full;
+  }
+
+  #isOurs(feed: Feed): boolean {
+    return feed.cursors.size === 0 && feed.subscribers.size === this.#feeds.get(feed);
+  }
+
+  /** Lets go what is not used, and what clients have left to the cache beyond the bound of feeds. */
+  #sweep(now: number): void {
+    const idle = now - (this.#full ? FULL_IDLE_MS : IDLE_MS);
+    for (const cover of this.#covers.values()) if (cover.usedAt < idle) this.#owner.unused(cover);
+    let excess = this.feeds - this.#options.maxFeeds;
+    if (excess > 0) {
+      const oldest = [...this.#covers.values()].sort((a, b) => a.usedAt - b.usedAt);
+      for (const cover of oldest) {
+        if (excess <= 0) break;
+        if (!cover.alive || !this.#isOurs(cover.feed)) continue;
+        if (this.#feeds.get(cover.feed) === 1) excess--;
+        this.#owner.unused(cover);
+      }
+    }
+    for (const [id, until] of this.#resting) if (until <= now) this.#resting.delete(id);
+    this.#full = this.feeds >= this.#options.maxFeeds;
+    if (this.#covers.size > 0 || this.#resting.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+function idOf(identity: Identity, range: KeyRange): string {
+  return identity.id + range.id;
+}

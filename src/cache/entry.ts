@@ -1,0 +1,87 @@
+/**
+ * A remembered answer: the bytes of etcd's reply, and a revision at which they are the truth. As long as no event of
+ * the range comes, they are the truth at every later revision too, up to the one that the feed has applied.
+ */
+
+import { MalformedMessage, Scanner } from '../etcd/scanner.ts';
+import { type Header, readHeader, withRevision } from '../etcd/watch-response.ts';
+import { headerField } from '../watch/batch.ts';
+import type { Cover } from './cover.ts';
+
+/** What an entry costs beside its key and its reply: object, buffer, places in a map and a set. Measured, in bytes. */
+const ENTRY_BYTES = 720;
+
+/** `header` of a reply. */
+const HEADER_TAG = 0x0a;
+
+/** A reply of etcd to a Range, taken apart. */
+export interface Reply {
+  readonly message: Uint8Array;
+  readonly header: Header;
+  /** Where what follows the header begins. */
+  readonly body: number;
+}
+
+/** Takes a reply apart; `undefined` for one that does not begin with a header, as etcd's do. */
+export function readReply(message: Uint8Array): Reply | undefined {
+  try {
+    const scan = new Scanner(message);
+    if (scan.done || scan.varint() !== HEADER_TAG) return undefined;
+    const body = scan.delimited();
+    return { message, header: readHeader(scan.bytes.subarray(scan.pos, body)), body };
+  } catch (error) {
+    if (error instanceof MalformedMessage) return undefined;
+    throw error;
+  }
+}
+
+export class Entry {
+  /** Identity and bytes of the request. */
+  readonly key: string;
+  readonly cover: Cover;
+  /** What it stands for in memory. */
+  readonly bytes: number;
+  /** When it was used last, and as of when it stands in line to go; milliseconds of `performance.now()`. */
+  usedAt: number;
+  queuedAt: number;
+  /** The reply is the state of the range at this revision, and says so. */
+  revision: number;
+  #header: Header;
+  #message: Buffer;
+  #body: number;
+
+  constructor(key: string, cover: Cover, reply: Reply, now: number) {
+    this.key = key;
+    this.cover = cover;
+    this.usedAt = now;
+    this.queuedAt = now;
+    this.revision = reply.header.revision;
+    this.#header = reply.header;
+    // A copy: the reply may be a small part of a large buffer, and only the copy is what the cache holds.
+    this.#message = Buffer.allocUnsafeSlow(reply.message.length);
+    this.#message.set(reply.message);
+    this.#body = reply.body;
+    this.bytes = key.length + reply.message.length + ENTRY_BYTES;
+  }
+
+  /**
+   * The reply. It is not changed later.
+   * @param revision what its header has to name at least; the range must not have changed until then
+   */
+  at(revision: number): Uint8Array {
+    if (revision > this.revision) this.#stamp(revision);
+    return this.#message;
+  }
+
+  #stamp(revision: number): void {
+    this.#header = withRevision(this.#header, revision);
+    const head = headerField(this.#header.bytes);
+    const body = this.#message.subarray(this.#body);
+    const message = Buffer.allocUnsafeSlow(head.length + body.length);
+    message.set(head);
+    message.set(body, head.length);
+    this.#message = message;
+    this.#body = head.length;
+    this.revision = revision;
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * START HERE. The validated cache: answers serializable reads of the present from memory, as long as a feed of the
+ * watch hub proves that nothing has changed.
+ *
+ *   read ─▶ Entry (reply, revision R)          usable while all of this holds:
+ *             └ Cover (a range)                  no event of the range came after R
+ *                 ├ Feed ─ applied, syncPoint    max(R, applied) >= syncPoint, and >= SeenRevision
+ *                 └ Permission                   etcd has allowed the client to read the range lately
+ *
+ * A reply is given with the revision that clients have seen in its header, if that is later than R: its data are the
+ * state at every revision from R to `applied`. It is never given a revision up to which the feed has not come: a
+ * client that watches from there on would lose events. `docs/consistency.md` has the whole story.
+ *
+ *   EntryStore    the entries, within the bound of bytes
+ *   Covers        the covers, and how many feeds they may take
+ *   RecentReads   what was read a short time ago, and is worth remembering if it is read again
+ *   kindOf        which requests are remembered at all
+ */
+
+import { ANONYMOUS, identityOf } from '../clients/call-identity.ts';
+import { type Identity, identityOf as watchIdentityOf } from '../clients/identity.ts';
+import type { SeenRevision } from '../clients/seen-revision.ts';
+import type { KeyRange } from '../etcd/key-range.ts';
+import { latin1 } from '../etcd/latin1.ts';
+import { Kind, kindOf, rangeOf } from '../etcd/range-request.ts';
+import type { Call } from '../rpc/contract.ts';
+import { NO_METADATA } from '../rpc/metadata.ts';
+import type { ReadLayer } from '../rpc/read-layer.ts';
+import type { WatchHub } from '../watch/hub.ts';
+import type { Cover, CoverOwner } from './cover.ts';
+import { Covers } from './covers.ts';
+import { Entry, readReply } from './entry.ts';
+import { EntryStore } from './entry-store.ts';
+import { RecentReads } from './recent-reads.ts';
+import { CacheStats, type Miss } from './stats.ts';
+
+export interface ReadCacheOptions {
+  readonly hub: WatchHub;
+  readonly seen: Pick<SeenRevision, 'revision' | 'onReplaced'>;
+  /** Memory of everything that is remembered, in bytes. */
+  readonly maxBytes: number;
+  /** Feeds that nobody but the cache needs. */
+  readonly maxFeeds: number;
+}
+
+/** Real requests are far smaller. Bytes of a request and its metadata. */
+const MAX_KEY_BYTES = 8192;
+
+/** No entry is larger than this part of the whole. */
+const ENTRY_SHARE = 1 / 8;
+
+/** A cover for each so many bytes of the whole: ranges without entries do not take all of it. */
+const BYTES_PER_COVER = 2048;
+
+/** Nor do those of long keys take more than this part of it. */
+const COVER_SHARE = 1 / 2;
+
+/** A read on its way to etcd whose answer is to be remembered. */
+interface Fill {
+  readonly key: string;
+  readonly request: Uint8Array;
+  readonly call: Call;
+  /** In milliseconds of `performance.now()`. */
+  readonly askedAt: number;
+}
+
+export class ReadCache implements ReadLayer, CoverOwner {
+  readonly stats = new CacheStats();
+  readonly #below: ReadLayer;
+  readonly #seen: ReadCacheOptions['seen'];
+  readonly #covers: Covers;
+  readonly #store: EntryStore;
+  readonly #maxEntryBytes: number;
+  readonly #recent = new RecentReads();
+  /** The keys of reads on their way whose answer will be remembered. */
+  readonly #filling = new Set<string>();
+
+  constructor(below: ReadLayer, { hub, seen, maxBytes, maxFeeds }: ReadCacheOptions) {
+    const { stats } = this;
+    this.#below = below;
+    this.#seen = seen;
+    this.#maxEntryBytes = maxBytes * ENTRY_SHARE;
+    this.#store = new EntryStore(maxBytes, (entry) => this.#evicted(entry));
+    this.#covers = new Covers(
+      {
+        hub,
+        maxCovers: Math.floor(maxBytes / BYTES_PER_COVER),
+        maxBytes: maxBytes * COVER_SHARE,
+        maxFeeds,
+        stats,
+      },
+      this,
+    );
+    seen.onReplaced(() => this.#forgetAll());
+  }
+
+  /** Answers that are remembered. */
+  get entries(): number {
+    return this.#store.size;
+  }
+
+  /** Ranges that are watched for them. */
+  get covers(): number {
+    return this.#covers.size;
+  }
+
+  /** Feeds that nobody else needs. */
+  get feeds(): number {
+    return this.#covers.feeds;
+  }
+
+  /** Memory of all that is remembered. */
+  get bytes(): number {
+    return this.#store.bytes;
+  }
+
+  read(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
+    const kind = kindOf(request);
+    if (kind === Kind.other) return this.#below.read(request, call);
+    if (kind === Kind.unfit) return this.#forward('unfit', request, call);
+    const identity = identityOf(call.metadata, MAX_KEY_BYTES);
+    if (identity === undefined || identity.length + request.length > MAX_KEY_BYTES) {
+      this.stats.limits.key_bytes++;
+      return this.#forward('unfit', request, call);
+    }
+    const key = identity === ANONYMOUS ? latin1(request) : identity + latin1(request);
+    const now = performance.now();
+    const entry = this.#store.get(key);
+    const miss = entry === undefined ? 'unknown' : this.#judge(entry, now);
+    if (entry !== undefined && miss === undefined) return this.#hit(entry, now);
+    this.stats.misses[miss as Miss]++;
+    if (miss === 'seen' || miss === 'behind') entry?.cover.catchUp();
+    const worthIt = entry !== undefined || this.#isHot(key, call, now);
+    if (!worthIt || this.#filling.has(key)) return this.#below.read(request, call);
+    return this.#fill({ key, request, call, askedAt: now });
+  }
+
+  /** Users, roles or their permissions change: what etcd has allowed so far counts no more. */
+  withdrawPermissions(): void {
+    this.stats.cleared++;
+    this.#covers.withdraw(performance.now());
+  }
+
+  changed(entry: Entry): void {
+    this.stats.changed++;
+    this.#drop(entry);
+  }
+
+  ended(cover: Cover): void {
+    this.#forget(cover, true);
+  }
+
+  unused(cover: Cover): void {
+    this.#forget(cover, false);
+  }
+
+  refused(refused: Cover): void {
+    for (const cover of this.#covers.all())
+      if (cover.permission === refused.permission) this.#forget(cover, false);
+  }
+
+  /** Why an entry may not be used now; `undefined` when it may. */
+  #judge({ revision, cover }: Entry, now: number): Miss | undefined {
+    const { applied, syncPoint } = cover.feed;
+    const known = revision > applied ? revision : applied;
+    if (known < syncPoint) return 'behind';
+    if (known < this.#seen.revision) return 'seen';
+    return cover.mayRead(now) ? undefined : 'permission';
+  }
+
+  #hit(entry: Entry, now: number): Uint8Array {
+    this.stats.hits++;
+    entry.usedAt = now;
+    entry.cover.usedAt = now;
+    const seen = this.#seen.revision;
+    if (seen > entry.revision) this.stats.stamps++;
+    return entry.at(seen);
+  }
+
+  #forward(miss: Miss, request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
+    this.stats.misses[miss]++;
+    return this.#below.read(request, call);
+  }
+
+  /** Whether it was read a short time ago. Without a leader, etcd refuses a read that wants one: never remembered. */
+  #isHot(key: string, { metadata }: Call, now: number): boolean {
+    return this.#recent.again(key, now) && metadata.get('hasleader') === undefined;
+  }
+
+  /** Asks etcd, and remembers what it says. */
+  #fill(fill: Fill): Uint8Array | Promise<Uint8Array> {
+    const reply = this.#below.read(fill.request, fill.call);
+    if (!(reply instanceof Promise)) return reply;
+    this.#filling.add(fill.key);
+    return reply.then(
+      (message) => {
+        this.#filling.delete(fill.key);
+        this.#learn(fill, message);
+        return message;
+      },
+      (error: unknown) => {
+        this.#filling.delete(fill.key);
+        throw error;
+      },
+    );
+  }
+
+  #learn({ key, request, call, askedAt }: Fill, message: Uint8Array): void {
+    if (call.responseHeaders !== NO_METADATA || call.responseTrailers !== NO_METADATA) return;
+    const reply = readReply(message);
+    const range = rangeOf(request);
+    if (reply === undefined || range === undefined) return;
+    const now = performance.now();
+    const cover = this.#coverOf(watchIdentityOf(call.metadata), range, reply.header.revision + 1, now);
+    if (cover === undefined) return;
+    cover.permission.grant(askedAt);
+    cover.usedAt = now;
+    if (!cover.vouchesFor(reply)) return;
+    const entry = new Entry(key, cover, reply, now);
+    if (entry.bytes > this.#maxEntryBytes) {
+      this.stats.limits.entry_bytes++;
+      return;
+    }
+    const old = this.#store.get(key);
+    if (old !== undefined) {
+      if (old.revision >= entry.revision) return;
+      this.#drop(old);
+    }
+    this.stats.fills++;
+    cover.entries.add(entry);
+    this.#store.add(entry);
+  }
+
+  #coverOf(identity: Identity, range: KeyRange, from: number, now: number): Cover | undefined {
+    const found = this.#covers.find(identity, range);
+    if (found !== undefined) return found;
+    const cover = this.#covers.make(identity, range, from, now);
+    if (cover !== undefined) this.#store.hold(cover.bytes);
+    return cover;
+  }
+
+  #evicted(entry: Entry): void {
+    this.stats.evicted++;
+    const { cover } = entry;
+    cover.entries.delete(entry);
+    if (cover.entries.size === 0) this.#forget(cover, false);
+  }
+
+  #drop(entry: Entry): void {
+    this.#store.remove(entry);
+    entry.cover.entries.delete(entry);
+  }
+
+  /** Drops a cover and its entries. @param rest whether its range is left alone for a while */
+  #forget(cover: Cover, rest: boolean): void {
+    for (const entry of cover.entries) this.#store.remove(entry);
+    cover.entries.clear();
+    if (this.#covers.remove(cover, rest)) this.#store.hold(-cover.bytes);
+  }
+
+  #forgetAll(): void {
+    this.stats.cleared++;
+    for (const cover of this.#covers.all()) this.#forget(cover, false);
+  }
+}

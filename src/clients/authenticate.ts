@@ -1,0 +1,42 @@
+/** Gets a token for a user of the proxy's own. */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { AuthenticateRequestSchema, AuthenticateResponseSchema } from '#gen/etcdserverpb/auth_pb.js';
+import { Auth } from '../etcd/methods.ts';
+import type { Upstream } from '../rpc/contract.ts';
+import { Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+
+/** How long it may take, in milliseconds; etcd works on a password for some tenths of a second. */
+const LIMIT_MS = 10_000;
+
+/** A name and a password. */
+export interface User {
+  readonly name: string;
+  readonly password: string;
+}
+
+/**
+ * Authenticates to etcd. What is thrown names neither the password nor the token.
+ * @returns the metadata that calls of the user carry
+ * @throws RpcError as etcd does; FAILED_PRECONDITION while auth is off, CANCELLED where it takes too long
+ */
+export async function authenticate(upstream: Upstream, { name, password }: User): Promise<Metadata> {
+  const request = create(AuthenticateRequestSchema, { name, password });
+  const call = new OwnCall(Auth.Authenticate, NO_METADATA, performance.now() + LIMIT_MS);
+  const reply = await call.inTime(upstream.unary(toBinary(AuthenticateRequestSchema, request), call));
+  return new Metadata(['token', tokenIn(reply)]);
+}
+
+function tokenIn(reply: Uint8Array): string {
+  try {
+    return fromBinary(AuthenticateResponseSchema, reply).token;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // The cause might show parts of the token.
+    throw new RpcError(
+      Code.INTERNAL,
+      `etcd-connect-proxy: etcd's reply is no ${AuthenticateResponseSchema.typeName}`,
+    );
+  }
+}

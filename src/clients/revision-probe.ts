@@ -1,0 +1,129 @@
+/**
+ * Asks etcd for its revision, and by the same read whether the client may read at all, for all who want to know at a
+ * time: one read under way, one gathering behind it. A read answers only those who asked before it was sent, so
+ * its revision is one that etcd itself could have started their watches at.
+ */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { isRefusal } from '../etcd/statuses.ts';
+import { type Header, headerOf } from '../etcd/watch-response.ts';
+import { saysNoLeader } from '../etcd/words.ts';
+import { RetryDelay } from '../rpc/retry-delay.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+
+/** The answer. */
+export type ProbeResult =
+  | {
+      readonly kind: 'ok';
+      readonly header: Header /** Some revision asked about may be compacted. */;
+      readonly doubtful: boolean;
+    }
+  /** etcd refuses the client. */
+  | { readonly kind: 'refused' }
+  /** etcd cannot be reached, or not as the client wants it. */
+  | { readonly kind: 'failed'; readonly error: RpcError };
+
+/** Sends an encoded RangeRequest. */
+export type Read = (request: Uint8Array) => Promise<Uint8Array>;
+
+/** Somebody who asks. Very many may wait at a time, so they are kept as they are. */
+export interface Asker {
+  /** A past revision of which it wants to know whether it is compacted; zero: none. */
+  readonly askedStart: number;
+  probed(result: ProbeResult): void;
+}
+
+/** How long an outage may last before who waits is told, in milliseconds. */
+const PATIENCE_MS = 5000;
+
+const COMPACTED = 'required revision has been compacted';
+
+export class RevisionProbe {
+  /** Is called when nobody waits any more. */
+  onIdle: () => void = () => {};
+  readonly #read: Read;
+  readonly #key: string;
+  readonly #rangeEnd: string;
+  readonly #linearizable: boolean;
+  #gathering: Asker[] = [];
+  #busy = false;
+
+  /**
+   * Reads one key, or a range when the answer shall say whether that may be read. Both are latin1.
+   * @param linearizable whether the revision shall be the cluster's; otherwise it is that of the member that answers
+   */
+  constructor(read: Read, key: string, rangeEnd: string, linearizable = false) {
+    this.#read = read;
+    this.#key = key;
+    this.#rangeEnd = rangeEnd;
+    this.#linearizable = linearizable;
+  }
+
+  /** Asks. The answer never comes within the call. */
+  ask(asker: Asker): void {
+    this.#gathering.push(asker);
+    if (this.#busy) return;
+    this.#busy = true;
+    // What arrives in the same turn shares the read.
+    setImmediate(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#gathering.length > 0) {
+      const askers = this.#gathering;
+      this.#gathering = [];
+      let least = Number.POSITIVE_INFINITY;
+      for (const { askedStart } of askers) if (askedStart > 0 && askedStart < least) least = askedStart;
+      const result = await this.#probe(least);
+      for (const asker of askers) tell(asker, result);
+    }
+    this.#busy = false;
+    this.onIdle();
+  }
+
+  async #probe(start: number): Promise<ProbeResult> {
+    const delay = new RetryDelay();
+    const giveUp = performance.now() + PATIENCE_MS;
+    let revision = Number.isFinite(start) ? start : 0;
+    let doubtful = false;
+    for (;;) {
+      try {
+        return { kind: 'ok', header: headerOf(await this.#read(this.#request(revision))), doubtful };
+      } catch (thrown) {
+        const error = RpcError.from(thrown);
+        if (error.code === Code.OUT_OF_RANGE && revision !== 0) {
+          // Compacted; or not there yet, on a member that is behind.
+          doubtful = error.message.includes(COMPACTED);
+          revision = 0;
+          continue;
+        }
+        if (isRefusal(error)) return { kind: 'refused' };
+        // Whatever the cause, the client shall come back: UNAVAILABLE.
+        if (performance.now() > giveUp || saysNoLeader(error))
+          return { kind: 'failed', error: new RpcError(Code.UNAVAILABLE, error.message, error.details) };
+      }
+      await new Promise((resolve) => setTimeout(resolve, delay.next()));
+    }
+  }
+
+  /** A count of the keys: no key and no value travels. */
+  #request(revision: number): Uint8Array {
+    const writer = new BinaryWriter();
+    writer.uint32(0x0a).bytes(Buffer.from(this.#key, 'latin1'));
+    if (this.#rangeEnd !== '') writer.uint32(0x12).bytes(Buffer.from(this.#rangeEnd, 'latin1'));
+    writer.uint32(0x18).int64(1);
+    if (revision !== 0) writer.uint32(0x20).int64(revision);
+    if (!this.#linearizable) writer.uint32(0x38).bool(true);
+    return writer.uint32(0x48).bool(true).finish();
+  }
+}
+
+/** A mistake of ours with one answer is reported as an uncaught exception, and keeps nobody else from theirs. */
+function tell(asker: Asker, result: ProbeResult): void {
+  try {
+    asker.probed(result);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

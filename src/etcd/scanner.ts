@@ -1,0 +1,82 @@
+/** Reads protobuf fields in place, for messages of which only some bytes matter. */
+import { Code, RpcError } from '../rpc/status.ts';
+
+/**
+ * Tells of bytes that are no message; the caller decides what that means. Who reads requests catches it, so whoever else
+ * it reaches has read a reply of etcd.
+ */
+export class MalformedMessage extends RpcError {
+  constructor(what: string) {
+    super(Code.INTERNAL, `etcd-connect-proxy: etcd's reply is malformed (${what})`);
+  }
+}
+
+/** A position in an encoded message. */
+export class Scanner {
+  readonly bytes: Buffer;
+  pos: number;
+  readonly end: number;
+
+  constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
+    this.bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.pos = start;
+    this.end = end;
+  }
+
+  get done(): boolean {
+    return this.pos >= this.end;
+  }
+
+  /** An unsigned varint; exact up to 2^53. */
+  varint(): number {
+    const { bytes } = this;
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 10; i++) {
+      if (this.pos >= this.end) break;
+      const byte = bytes[this.pos++] as number;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 128;
+    }
+    throw new MalformedMessage('varint');
+  }
+
+  /** A signed 64-bit varint; exact up to 2^53 either way. */
+  int64(): number {
+    const from = this.pos;
+    const value = this.varint();
+    if (value < 2 ** 63) return value;
+    let exact = 0n;
+    for (let at = from, shift = 0n; at < this.pos; at++, shift += 7n)
+      exact |= BigInt((this.bytes[at] as number) & 0x7f) << shift;
+    return Number(BigInt.asIntN(64, exact));
+  }
+
+  /** A varint as it is written, for numbers that are only compared. */
+  rawVarint(): string {
+    const from = this.pos;
+    this.varint();
+    return this.bytes.toString('latin1', from, this.pos);
+  }
+
+  /** The end of a length-delimited field whose length comes next; `pos` is its start then. */
+  delimited(): number {
+    const length = this.varint();
+    const end = this.pos + length;
+    if (end > this.end) throw new MalformedMessage('length');
+    return end;
+  }
+
+  /** Passes by a field of this wire type. */
+  skip(wireType: number): void {
+    if (wireType === 0) this.varint();
+    else if (wireType === 2) this.pos = this.delimited();
+    else if (wireType === 1) this.pos += 8;
+    else if (wireType === 5) this.pos += 4;
+    else throw new MalformedMessage('wire type');
+    if (this.pos > this.end) throw new MalformedMessage('end');
+  }
+}

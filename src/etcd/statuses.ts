@@ -1,0 +1,40 @@
+/** What the status of a call that etcd answered, or could not, means for whoever may ask again. */
+import { Code, NO_STREAM_LEFT, type Status } from '../rpc/status.ts';
+import { saysNoLeader } from './words.ts';
+
+/**
+ * Whether a status says that opening the watch again would not help. Everything else is a failure of a connection
+ * or of one member.
+ */
+export function isFinal(status: Status): boolean {
+  const { code, message } = status;
+  if (saysNoLeader(status) || message.includes(NO_STREAM_LEFT)) return true;
+  switch (code) {
+    case Code.INVALID_ARGUMENT:
+    case Code.NOT_FOUND:
+    case Code.PERMISSION_DENIED:
+    case Code.RESOURCE_EXHAUSTED:
+    case Code.FAILED_PRECONDITION:
+    case Code.OUT_OF_RANGE:
+    case Code.UNIMPLEMENTED:
+    case Code.UNAUTHENTICATED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Whether a status is what calls end with while etcd or the way to it fails, which passes. */
+export function isOutage({ code }: Pick<Status, 'code'>): boolean {
+  return code === Code.UNAVAILABLE || code === Code.DEADLINE_EXCEEDED || code === Code.CANCELLED;
+}
+
+/** Whether etcd answered that this client may not do this. */
+export function isRefusal({ code }: Pick<Status, 'code'>): boolean {
+  return (
+    code === Code.PERMISSION_DENIED ||
+    code === Code.UNAUTHENTICATED ||
+    code === Code.INVALID_ARGUMENT ||
+    code === Code.FAILED_PRECONDITION
+  );
+}

@@ -1,0 +1,146 @@
+/**
+ * A transaction that only reads, as a mirror understands it: comparisons and ranges, none at a past revision and none
+ * nested (etcd puts nested ones through its log like writes). Everything else is left to etcd.
+ */
+
+import { type RangeQuery, read as readRange } from './range-query.ts';
+import { MalformedMessage, Scanner } from './scanner.ts';
+
+/** `Compare.CompareTarget`; `LEASE` is left to etcd. */
+export const CompareTarget = { version: 0, create: 1, mod: 2, value: 3 } as const;
+/** `Compare.CompareResult`. */
+export const CompareResult = { equal: 0, greater: 1, less: 2, notEqual: 3 } as const;
+
+/** Operations that every etcd takes in one transaction; it refuses more than it is told to. */
+const MAX_OPERATIONS = 128;
+/** See {@link RangeQuery}: no number that is meant has more octets. */
+const MAX_VARINT = 9;
+
+/** Tags of the fields of `TxnRequest`, `RequestOp` and `Compare`. */
+const Tag = {
+  compare: 0x0a,
+  success: 0x12,
+  failure: 0x1a,
+  requestRange: 0x0a,
+  result: 0x08,
+  target: 0x10,
+  key: 0x1a,
+  version: 0x20,
+  createRevision: 0x28,
+  modRevision: 0x30,
+  value: 0x3a,
+  rangeEnd: 0x202,
+} as const;
+
+/** For each target, the field that has what is compared with. */
+const OPERANDS: readonly number[] = [Tag.version, Tag.createRevision, Tag.modRevision, Tag.value];
+
+/** One comparison: of all keys in `[start, end)`. */
+export interface Comparison {
+  readonly start: string;
+  readonly end: string;
+  readonly target: number;
+  readonly result: number;
+  /** A number, or for values latin1. */
+  readonly operand: number | string;
+}
+
+export class TxnQuery {
+  readonly comparisons: Comparison[] = [];
+  readonly success: RangeQuery[] = [];
+  readonly failure: RangeQuery[] = [];
+  /** The least range that has all keys that are looked at. */
+  start = '\u0100';
+  end = '';
+  readonly revision = 0;
+  readonly rangeEnd = '';
+
+  /** As etcd has it: only when every range is. */
+  get serializable(): boolean {
+    return (
+      this.success.every(({ serializable }) => serializable) &&
+      this.failure.every(({ serializable }) => serializable)
+    );
+  }
+
+  /** Takes note that a range is looked at. */
+  reach({ start, end }: { readonly start: string; readonly end: string }): void {
+    if (start < this.start) this.start = start;
+    if (end > this.end) this.end = end;
+  }
+}
+
+/** Reads a request; `undefined`: etcd has to be asked. */
+export function readTxnQuery(request: Uint8Array): TxnQuery | undefined {
+  try {
+    return read(new Scanner(request));
+  } catch (error) {
+    if (error instanceof MalformedMessage) return undefined;
+    throw error;
+  }
+}
+
+function read(scan: Scanner): TxnQuery | undefined {
+  const query = new TxnQuery();
+  while (!scan.done) {
+    const tag = scan.varint();
+    if (tag !== Tag.compare && tag !== Tag.success && tag !== Tag.failure) return undefined;
+    const end = scan.delimited();
+    const part = new Scanner(scan.bytes, scan.pos, end);
+    scan.pos = end;
+    if (tag === Tag.compare) {
+      const comparison = readComparison(part);
+      if (comparison === undefined) return undefined;
+      query.comparisons.push(comparison);
+      query.reach(comparison);
+    } else {
+      const range = readOperation(part);
+      if (range === undefined || range.revision !== 0) return undefined;
+      (tag === Tag.success ? query.success : query.failure).push(range);
+      query.reach(range);
+    }
+    if (mostOf(query) > MAX_OPERATIONS) return undefined;
+  }
+  return mostOf(query) > 0 ? query : undefined;
+}
+
+function mostOf({ comparisons, success, failure }: TxnQuery): number {
+  return Math.max(comparisons.length, success.length, failure.length);
+}
+
+/** The range of a `RequestOp` that has nothing else. */
+function readOperation(scan: Scanner): RangeQuery | undefined {
+  if (scan.done || scan.varint() !== Tag.requestRange) return undefined;
+  const end = scan.delimited();
+  return end === scan.end ? readRange(new Scanner(scan.bytes, scan.pos, end)) : undefined;
+}
+
+function readComparison(scan: Scanner): Comparison | undefined {
+  const numbers = new Map<number, number>();
+  const texts = new Map<number, string>();
+  while (!scan.done) {
+    const tag = scan.varint();
+    if (numbers.has(tag) || texts.has(tag)) return undefined;
+    if (tag === Tag.key || tag === Tag.rangeEnd || tag === Tag.value) {
+      const end = scan.delimited();
+      texts.set(tag, scan.bytes.toString('latin1', scan.pos, end));
+      scan.pos = end;
+    } else if (tag === Tag.result || tag === Tag.target || OPERANDS.includes(tag)) {
+      const from = scan.pos;
+      numbers.set(tag, scan.varint());
+      if (scan.pos - from > MAX_VARINT) return undefined;
+    } else return undefined;
+  }
+  const target = numbers.get(Tag.target) ?? 0;
+  const result = numbers.get(Tag.result) ?? 0;
+  const operandTag = OPERANDS[target];
+  if (operandTag === undefined || result > CompareResult.notEqual) return undefined;
+  // What is compared with belongs to the target; where it is left out, etcd takes nothing.
+  if (OPERANDS.some((tag) => tag !== operandTag && (numbers.has(tag) || texts.has(tag)))) return undefined;
+  const operand =
+    target === CompareTarget.value ? (texts.get(operandTag) ?? '') : (numbers.get(operandTag) ?? 0);
+  const start = texts.get(Tag.key) ?? '';
+  const rangeEnd = texts.get(Tag.rangeEnd);
+  const end = rangeEnd === undefined ? `${start}\0` : rangeEnd === '\0' ? '\u0100' : rangeEnd;
+  return start !== '' && start < end ? { start, end, target, result, operand } : undefined;
+}

@@ -1,0 +1,95 @@
+/**
+ * Finds the reads that are the same: those with the same bytes of the request from clients of the same identity.
+ * `lane.ts` says what becomes of them. What cannot be shared within the bounds is forwarded by itself.
+ */
+
+import { ANONYMOUS, identityOf } from '../clients/call-identity.ts';
+import { latin1 } from '../etcd/latin1.ts';
+import type { Call, Upstream } from '../rpc/contract.ts';
+import type { ReadLayer } from '../rpc/read-layer.ts';
+import { Lane, type LaneOwner } from './lane.ts';
+
+/** What coalescing may hold. A read beyond a bound is forwarded by itself. */
+export interface FlightLimits {
+  /** Distinct reads in flight. */
+  readonly maxFlights: number;
+  /** Reads that share one call to etcd. */
+  readonly maxMembers: number;
+  /** Bytes of a request and its metadata, which have to be held to recognise the next one. */
+  readonly maxKeyBytes: number;
+}
+
+/** A bound of {@link FlightLimits}, or of what is kept for slow clients of streams, by the name it has in metrics. */
+export type FlightLimit = 'flights' | 'members' | 'key_bytes' | 'held_bytes';
+
+/** Is told what becomes of reads, for metrics. */
+export interface FlightObserver {
+  /** A call was sent to etcd. */
+  sent(): void;
+  /** A sent call is over. */
+  ended(): void;
+  /** A read shares the call of another one. */
+  joined(): void;
+  /** A bound was reached: a read was forwarded by itself, or a slow client of a stream had to go. */
+  refused(limit: FlightLimit): void;
+}
+
+/** The reads now under way. */
+export class Flights implements LaneOwner, ReadLayer {
+  readonly #upstream: Upstream;
+  readonly #limits: FlightLimits;
+  readonly #observer: FlightObserver;
+  /** By the bytes of the request, for clients without metadata: most of them, so they get the shorter key. */
+  readonly #anonymous = new Map<string, Lane>();
+  /** By identity and the bytes of the request. */
+  readonly #named = new Map<string, Lane>();
+
+  constructor(upstream: Upstream, limits: FlightLimits, observer: FlightObserver) {
+    this.#upstream = upstream;
+    this.#limits = limits;
+    this.#observer = observer;
+  }
+
+  /** Answers a read, with others like it where there are any. The request must not change afterwards. */
+  read(request: Uint8Array, call: Call): Promise<Uint8Array> {
+    const { maxKeyBytes } = this.#limits;
+    const identity = identityOf(call.metadata, maxKeyBytes);
+    if (identity === undefined || identity.length + request.length > maxKeyBytes)
+      return this.#alone('key_bytes', request, call);
+    const anonymous = identity === ANONYMOUS;
+    const key = anonymous ? latin1(request) : identity + latin1(request);
+    const lanes = anonymous ? this.#anonymous : this.#named;
+    const lane = lanes.get(key);
+    if (lane !== undefined) return this.#gather(lane, request, call);
+    if (this.#anonymous.size + this.#named.size >= this.#limits.maxFlights)
+      return this.#alone('flights', request, call);
+    const own = new Lane(key, this.#upstream, this);
+    lanes.set(key, own);
+    return own.first(request, call);
+  }
+
+  sent(): void {
+    this.#observer.sent();
+  }
+
+  ended(): void {
+    this.#observer.ended();
+  }
+
+  idle(lane: Lane): void {
+    const lanes = this.#anonymous.get(lane.key) === lane ? this.#anonymous : this.#named;
+    lanes.delete(lane.key);
+  }
+
+  #gather(lane: Lane, request: Uint8Array, call: Call): Promise<Uint8Array> {
+    const { gathered } = lane;
+    if (gathered >= this.#limits.maxMembers) return this.#alone('members', request, call);
+    if (gathered > 0) this.#observer.joined();
+    return lane.gather(request, call);
+  }
+
+  #alone(limit: FlightLimit, request: Uint8Array, call: Call): Promise<Uint8Array> {
+    this.#observer.refused(limit);
+    return this.#upstream.unary(request, call);
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Reads that take long to work out: each starts when its client's connection has room for the reply, one after the other,
+ * a slice in each turn of the event loop. While it waits, a read costs no more than its request.
+ *
+ *     line ──its turn, room──▶ working ──slice──▶ others' turn ──slice──▶ ... ──▶ reply
+ *       ▲           └─no room─▶ waits at its connection ─┐
+ *       └────────────────────────────────────────────────┘
+ */
+
+import type { NoAnswer } from '../mvcc/range-reply.ts';
+import { SLICE_VISITS, type Steps, Work } from '../mvcc/work.ts';
+import type { Call, Cancellable, RoomWaiter } from '../rpc/contract.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+import type { FallBack } from './stats.ts';
+
+/** Reads in line or at their connections; one more is left to etcd. */
+export const MAX_LONG_READS = 10_000;
+
+/** What is worked out. */
+export interface LongWork {
+  readonly call: Call;
+  /** Begins, with what is known now; or says why it cannot. */
+  begin(work: Work): Steps<Uint8Array | NoAnswer> | FallBack;
+  /** Whether what it began with still counts. */
+  isCurrent(): boolean;
+  /** Where it is left to etcd. */
+  fallBack(reason: FallBack): Uint8Array | Promise<Uint8Array>;
+  /** The reply was made. */
+  made(reply: Uint8Array): void;
+}
+
+class LongRead implements Cancellable, RoomWaiter {
+  readonly work: LongWork;
+  readonly reject: (error: unknown) => void;
+  readonly #resolve: (reply: Uint8Array | Promise<Uint8Array>) => void;
+  readonly #line: LongReads;
+
+  constructor(
+    line: LongReads,
+    work: LongWork,
+    resolve: (reply: Uint8Array | Promise<Uint8Array>) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#line = line;
+    this.work = work;
+    this.#resolve = resolve;
+    this.reject = reject;
+    work.call.work = this;
+  }
+
+  onRoom(): void {
+    this.#line.enter(this);
+  }
+
+  cancel(): void {
+    this.work.call.outlet.leave(this);
+    this.#line.remove(this);
+    this.reject(new RpcError(Code.CANCELLED, 'context canceled'));
+  }
+
+  /** It is over, with a reply or without one. */
+  end(result: Uint8Array | FallBack): void {
+    const { work } = this;
+    work.call.work = undefined;
+    if (typeof result === 'string') {
+      this.#resolve(work.fallBack(result));
+      return;
+    }
+    work.made(result);
+    this.#resolve(result);
+  }
+}
+
+export class LongReads {
+  /** Those whose turn it will be. */
+  readonly #line = new Set<LongRead>();
+  /** All of them, also those that wait at their connections. */
+  readonly #all = new Set<LongRead>();
+  #working: LongRead | undefined;
+  #steps: Steps<Uint8Array | NoAnswer> | undefined;
+  #work = new Work();
+  #awake = false;
+
+  /** Reads that are not answered yet. */
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Takes a read. */
+  add(work: LongWork): Uint8Array | Promise<Uint8Array> {
+    if (this.#all.size >= MAX_LONG_READS) return work.fallBack('line');
+    return new Promise((resolve, reject) => {
+      const read = new LongRead(this, work, resolve, reject);
+      this.#all.add(read);
+      this.enter(read);
+    });
+  }
+
+  /** To the end of the line. */
+  enter(read: LongRead): void {
+    if (!this.#all.has(read)) return;
+    this.#line.add(read);
+    if (this.#awake) return;
+    this.#awake = true;
+    setImmediate(this.#turn);
+  }
+
+  /** It is wanted no more. */
+  remove(read: LongRead): void {
+    this.#line.delete(read);
+    this.#all.delete(read);
+    if (this.#working === read) this.#working = undefined;
+  }
+
+  /** A slice of work, which may be of many reads. */
+  readonly #turn = (): void => {
+    for (let left = SLICE_VISITS; left > 0; left--) {
+      this.#working ??= this.#next();
+      const read = this.#working;
+      if (read === undefined) break;
+      const before = this.#work.visits;
+      this.#try(read, () => this.#slice());
+      left -= this.#work.visits - before;
+    }
+    this.#awake = this.#working !== undefined || this.#line.size > 0;
+    if (this.#awake) setImmediate(this.#turn);
+  };
+
+  /** The first in line that has room begins. */
+  #next(): LongRead | undefined {
+    for (const read of this.#line) {
+      this.#line.delete(read);
+      const { outlet } = read.work.call;
+      if (!outlet.room) {
+        outlet.wait(read);
+        continue;
+      }
+      const over = this.#try(read, () => this.#begin(read));
+      if (!over) return read;
+    }
+    return undefined;
+  }
+
+  /** Does something for a read, and ends it with what comes of that. @returns whether it is over */
+  #try(read: LongRead, work: () => Uint8Array | FallBack | undefined): boolean {
+    try {
+      const result = work();
+      if (result === undefined) return false;
+      this.remove(read);
+      read.end(result);
+    } catch (error) {
+      this.remove(read);
+      read.reject(error);
+    }
+    return true;
+  }
+
+  #begin({ work }: LongRead): FallBack | undefined {
+    this.#work = new Work();
+    const steps = work.begin(this.#work);
+    if (typeof steps === 'string') return steps;
+    this.#steps = steps;
+    return undefined;
+  }
+
+  #slice(): Uint8Array | FallBack | undefined {
+    const steps = this.#steps as Steps<Uint8Array | NoAnswer>;
+    this.#work.next();
+    while (!this.#work.due) {
+      const { done, value } = steps.next();
+      if (done) return value;
+      if (this.#working?.work.isCurrent() === false) return 'loading';
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Works out a transaction that only reads, on one state of a store, as `server/etcdserver/txn/txn.go` of etcd does. All
+ * its comparisons and ranges together may cost what one read may.
+ */
+
+import { CompareResult, CompareTarget, type Comparison, type TxnQuery } from '../etcd/txn-query.ts';
+import { join, MAX_REPLY_BYTES, type NoAnswer, pause, type Reading, rangeParts } from './range-reply.ts';
+import { type Version, varint } from './version.ts';
+import { Walk } from './walk.ts';
+import type { Steps } from './work.ts';
+
+/** Tags: `TxnResponse.succeeded` and `responses`, `ResponseOp.response_range`, `RangeResponse.header`. */
+const SUCCEEDED = String.fromCharCode(0x10, 1);
+const RESPONSES_TAG = 0x1a;
+const RANGE_TAG = 0x0a;
+const HEADER_TAG = 0x0a;
+const REVISION_TAG = 0x18;
+
+/**
+ * The reply, or why there is none. Has a step of its own before a reply that is not small is made.
+ * @param header the field `header` as latin1
+ */
+export function* txnReply(reading: Reading, query: TxnQuery, header: string): Steps<Buffer | NoAnswer> {
+  let succeeded = true;
+  for (const comparison of query.comparisons) {
+    const holds = yield* holdsFor(reading, comparison);
+    if (typeof holds === 'string') return holds;
+    succeeded = holds;
+    if (!succeeded) break;
+  }
+  // Within a transaction, headers have the revision and nothing else.
+  const inner = field(HEADER_TAG, String.fromCharCode(REVISION_TAG, ...varint(reading.revision)));
+  const parts: string[] = [succeeded ? header + SUCCEEDED : header];
+  let length = 0;
+  for (const range of succeeded ? query.success : query.failure) {
+    const one: string[] = [inner];
+    const problem = yield* rangeParts(reading, range, one);
+    if (problem !== undefined) return problem;
+    const size = one.reduce((sum, part) => sum + part.length, 0);
+    length += size;
+    if (length > MAX_REPLY_BYTES) return 'large';
+    const head = headOf(RANGE_TAG, size);
+    parts.push(headOf(RESPONSES_TAG, head.length + size), head);
+    for (const part of one) parts.push(part);
+    const paused = yield* pause(reading);
+    if (paused !== undefined) return paused;
+  }
+  return yield* join(parts, reading.work);
+}
+
+/** Whether a comparison holds for every key of its range. */
+function* holdsFor(reading: Reading, comparison: Comparison): Steps<boolean | NoAnswer> {
+  const { start, end, target } = comparison;
+  const { store, revision, work } = reading;
+  const walk = new Walk(start, end, revision, Number.POSITIVE_INFINITY);
+  for (let done = false; !done; ) {
+    done = store.collect(walk, work);
+    for (const version of walk.found) {
+      if (target === CompareTarget.value) work.read(version.field.length);
+      if (!compare(operandOf(version, target), comparison)) return false;
+      const problem = work.due ? yield* pause(reading) : undefined;
+      if (problem !== undefined) return problem;
+    }
+    walk.found = [];
+    const problem = yield* pause(reading);
+    if (problem !== undefined) return problem;
+  }
+  // A missing key has no value, not even an empty one; its numbers are zero.
+  return walk.total > 0 || (target !== CompareTarget.value && compare(0, comparison));
+}
+
+function operandOf(version: Version, target: number): number | string {
+  if (target === CompareTarget.version) return version.version;
+  if (target === CompareTarget.create) return version.createRevision;
+  if (target === CompareTarget.mod) return version.modRevision;
+  return version.value;
+}
+
+function compare(left: number | string, { result, operand }: Comparison): boolean {
+  if (result === CompareResult.equal) return left === operand;
+  if (result === CompareResult.notEqual) return left !== operand;
+  return result === CompareResult.greater ? left > operand : left < operand;
+}
+
+function field(tag: number, body: string): string {
+  return headOf(tag, body.length) + body;
+}
+
+/** What stands before `size` bytes of a field. */
+function headOf(tag: number, size: number): string {
+  return String.fromCharCode(tag, ...varint(size));
+}

@@ -1,0 +1,86 @@
+/**
+ * The watchers of a feed that see the same of it: same range, same filters, with or without previous values. What a
+ * batch is to them is encoded once.
+ */
+import type { KeyRange } from '../etcd/key-range.ts';
+import type { Batch, BatchEvent } from './batch.ts';
+import type { Watcher, WatchOptions } from './watcher.ts';
+
+/** Tells audiences of a range apart. */
+export function variantOf(options: WatchOptions, stripPrev: boolean): number {
+  return (options.noPut ? 1 : 0) | (options.noDelete ? 2 : 0) | (stripPrev ? 4 : 0);
+}
+
+/** Audiences that hold something which they encoded. */
+let holding: Audience[] = [];
+
+function untilEndOfTurn(audience: Audience): void {
+  if (holding.push(audience) === 1) queueMicrotask(releaseAll);
+}
+
+function releaseAll(): void {
+  for (const audience of holding) audience.release();
+  holding = [];
+}
+
+export class Audience {
+  readonly range: KeyRange;
+  readonly variant: number;
+  /** How many watchers it has, synced or not. */
+  members = 0;
+  /** The synced watchers. */
+  readonly watchers = new Set<Watcher>();
+  /** The batch encoded last in this turn, for the watchers that get it one after the other. */
+  #last: Batch | undefined;
+  #tail: Buffer | undefined;
+  readonly #noPut: boolean;
+  readonly #noDelete: boolean;
+  readonly #stripPrev: boolean;
+
+  constructor(range: KeyRange, variant: number) {
+    this.range = range;
+    this.variant = variant;
+    this.#noPut = (variant & 1) !== 0;
+    this.#noDelete = (variant & 2) !== 0;
+    this.#stripPrev = (variant & 4) !== 0;
+  }
+
+  /** Header and events of a batch for these watchers; `undefined` when it holds nothing for them. */
+  encode(batch: Batch): Buffer | undefined {
+    if (batch !== this.#last) {
+      if (this.#last === undefined) untilEndOfTurn(this);
+      this.#last = batch;
+      this.#tail = this.#encode(batch);
+    }
+    return this.#tail;
+  }
+
+  /** Lets go of what was encoded: only histories keep events, since they are bounded. */
+  release(): void {
+    this.#last = undefined;
+    this.#tail = undefined;
+  }
+
+  #encode(batch: Batch): Buffer | undefined {
+    if (!this.#stripPrev || !batch.hasPrev) {
+      if (batch.events.every((event) => this.wants(event))) return batch.bytes;
+    }
+    const parts = this.parts(batch, batch.first);
+    if (parts.length === 0) return undefined;
+    return Buffer.concat([batch.head, ...parts]);
+  }
+
+  /** The events of a batch from a revision on for these watchers, each as an encoded field. */
+  parts(batch: Batch, from: number): Buffer[] {
+    const parts: Buffer[] = [];
+    for (const event of batch.events)
+      if (event.revision >= from && this.wants(event)) parts.push(batch.event(event, this.#stripPrev));
+    return parts;
+  }
+
+  /** Whether an event is for these watchers. */
+  wants(event: BatchEvent): boolean {
+    if (event.isDelete ? this.#noDelete : this.#noPut) return false;
+    return this.range.contains(event.key);
+  }
+}

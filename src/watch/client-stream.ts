@@ -1,0 +1,270 @@
+/**
+ * `etcdserverpb.Watch/Watch` on the watch hub. One object is one stream of a client: the numbers of its watches, the
+ * order of the replies, and back-pressure. What etcd decides at once may take the proxy a read first, so requests
+ * wait in line until the one before them is answered.
+ */
+import { identityOf } from '../clients/identity.ts';
+import type { SeenRevision } from '../clients/seen-revision.ts';
+import { type Header, NO_HEADER, withRevision } from '../etcd/watch-response.ts';
+import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
+import { forwardStream } from '../rpc/forward.ts';
+import { RpcError } from '../rpc/status.ts';
+import { splitTail } from './fragments.ts';
+import type { WatchHub } from './hub.ts';
+import type { IdentityFeeds } from './identity-feeds.ts';
+import { ProgressRounds } from './progress-rounds.ts';
+import { encodeReply, type Reply, watchId } from './replies.ts';
+import { type Answer, Ticket, type TicketOwner } from './request-ticket.ts';
+import { readRequest, type WatchRequest } from './requests.ts';
+import { Watcher, type WatchSink } from './watcher.ts';
+
+/** Requests of one stream that may wait; with more, the client is not read. */
+const MAX_WAITING = 32;
+
+/** Every etcd takes requests up to this size. */
+const LARGE = 512 << 10;
+
+/** The number in replies that are about no watch. */
+const NO_WATCH = -1n;
+
+/** etcd's words. */
+const DUPLICATE_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
+
+/**
+ * The handler.
+ * @param upstream where streams go that are left to etcd
+ * @param seen is told the revisions that clients are told
+ */
+export function watchService(hub: WatchHub, upstream: Upstream, seen: SeenRevision): StreamHandler {
+  const forward = forwardStream(upstream);
+  return (client, call) => {
+    client.listener = new WatchStream(hub, client, call, forward, seen);
+  };
+}
+
+/** One client stream. */
+class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
+  blocked = false;
+  readonly feeds: IdentityFeeds;
+  readonly watchers = new Map<bigint, Watcher>();
+  readonly #hub: WatchHub;
+  readonly #client: ServerStream;
+  readonly #call: Call;
+  readonly #forward: StreamHandler;
+  readonly #seen: SeenRevision;
+  readonly #progress: ProgressRounds;
+  readonly #lagging = new Set<Watcher>();
+  #line: Ticket[] = [];
+  #nextId = 0;
+  #paused = false;
+  #over = false;
+
+  constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler, seen: SeenRevision) {
+    this.#hub = hub;
+    this.#client = client;
+    this.#call = call;
+    this.#forward = forward;
+    this.#seen = seen;
+    this.feeds = hub.feedsOf(identityOf(call.metadata));
+    this.feeds.enter(this);
+    this.#progress = new ProgressRounds(this.watchers, (header, count) => {
+      for (let i = 0; i < count && !this.blocked; i++) this.#reply({ header, id: NO_WATCH });
+    });
+  }
+
+  onMessage(message: Uint8Array): void {
+    if (message.length > LARGE && this.#fresh) {
+      this.#handOver(message);
+      return;
+    }
+    let request: WatchRequest;
+    try {
+      request = readRequest(message, this.#hub.ranges);
+    } catch {
+      this.#handOver(message);
+      return;
+    }
+    if (request.kind === 'nothing') return;
+    if (request.kind === 'create' && request.start < 0 && this.#fresh) {
+      this.#handOver(message);
+      return;
+    }
+    const ticket = new Ticket(this, request, message.length);
+    this.#client.hold(ticket.bytes);
+    this.#line.push(ticket);
+    ticket.start();
+    if (this.#line.length > MAX_WAITING && !this.#paused) {
+      this.#paused = true;
+      this.#client.pause();
+    }
+    if (ticket.ready) this.#advance();
+  }
+
+  /** Whether there is nothing on the stream yet, so that all of it can be left to etcd. */
+  get #fresh(): boolean {
+    return this.watchers.size === 0 && this.#line.length === 0;
+  }
+
+  onHalfClose(): void {
+    // etcd goes on: the client still reads.
+  }
+
+  onDrain(): void {
+    this.blocked = false;
+    this.#advance();
+    const lagging = [...this.#lagging];
+    for (const watcher of lagging) {
+      if (this.blocked) return;
+      if (!this.#lagging.delete(watcher)) continue;
+      this.#hub.stats.lagging--;
+      watcher.feed?.cursors.pump(watcher);
+    }
+  }
+
+  onCancel(): void {
+    this.#leave();
+  }
+
+  events(watcher: Watcher, tail: Buffer, shared: boolean): void {
+    const { stats, fragments } = this.#hub;
+    this.#seen.raise(watcher.seenRevision);
+    stats.bytes += tail.length;
+    if (shared) stats.sharedBytes += tail.length;
+    const length = watcher.idField.length + tail.length;
+    if (watcher.options.fragment && length >= fragments.bytes) {
+      for (const part of splitTail(tail, watcher.idField.length, fragments.bytes))
+        this.#sent(this.#client.sendJoined(watcher.idField, part));
+    } else this.#sent(this.#client.sendJoined(watcher.idField, tail));
+  }
+
+  lagging(watcher: Watcher): void {
+    if (this.#lagging.has(watcher)) return;
+    this.#lagging.add(watcher);
+    this.#hub.stats.lagging++;
+  }
+
+  /** As in etcd, a watch that a compaction ended keeps its number until its client cancels it. */
+  compacted(watcher: Watcher, header: Header, revision: number): void {
+    const { id } = watcher;
+    if (this.watchers.get(id) !== watcher) return;
+    this.#reply({ header: withRevision(header, 0), id, canceled: true, compactRevision: revision });
+  }
+
+  progress(watcher: Watcher, header: Header): void {
+    this.#reply({ header, id: watcher.id });
+  }
+
+  fail(code: number, message: string): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#client.end(new RpcError(code, message));
+  }
+
+  settled(): void {
+    this.#advance();
+  }
+
+  /** Answers the requests at the head of the line that can be answered. */
+  #advance(): void {
+    while (!this.#over && !this.blocked) {
+      const ticket = this.#line[0];
+      if (ticket === undefined || !ticket.ready) break;
+      this.#line.shift();
+      this.#client.hold(-ticket.bytes);
+      if (!this.#serve(ticket)) ticket.cancel();
+    }
+    if (this.#paused && this.#line.length < MAX_WAITING / 2) {
+      this.#paused = false;
+      this.#client.resume();
+    }
+  }
+
+  /** @returns whether a watch comes of it */
+  #serve({ request, answer }: Ticket): boolean {
+    if (request.kind === 'create' && answer.kind !== 'failed') return this.#create(request, answer);
+    if (answer.kind === 'failed') this.fail(answer.error.code, answer.error.message);
+    else if (request.kind === 'progress') this.#progress.request();
+    else if (request.kind === 'cancel') this.#cancel(request.id, answer);
+    return false;
+  }
+
+  /** @returns whether there is a watch now */
+  #create(request: WatchRequest & { kind: 'create' }, answer: Answer): boolean {
+    const { header } = answer;
+    if (answer.kind === 'refused') {
+      this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: answer.reason });
+      return false;
+    }
+    const id = request.id === 0n ? this.#freeId() : request.id;
+    if (this.watchers.has(id)) {
+      this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: DUPLICATE_ID });
+      return false;
+    }
+    const next = request.start === 0 ? header.revision + 1 : request.start;
+    const { range, options } = request;
+    const watcher = new Watcher(this, range, options, id, next, header.revision);
+    this.watchers.set(id, watcher);
+    this.#client.hold(range.bytes);
+    this.#hub.stats.watchers++;
+    this.#reply({ header, id, created: true });
+    this.feeds.place(watcher, header, answer.kind === 'ok' && answer.doubtful && request.start !== 0);
+    return true;
+  }
+
+  /** The least number from the last one on that no watch has. */
+  #freeId(): bigint {
+    while (this.watchers.has(watchId(this.#nextId))) this.#nextId++;
+    return watchId(this.#nextId++);
+  }
+
+  #cancel(id: bigint, { header }: Answer): void {
+    const watcher = this.watchers.get(id);
+    if (watcher === undefined) return;
+    const known = header === NO_HEADER ? (watcher.feed?.header ?? header) : header;
+    this.#forget(watcher);
+    // The read may be older than what was sent meanwhile.
+    const revision = Math.max(known.revision, watcher.seenRevision);
+    this.#reply({ header: withRevision(known, revision), id, canceled: true });
+  }
+
+  /** Takes a watcher off its feed and off this stream. */
+  #forget(watcher: Watcher): void {
+    if (this.watchers.get(watcher.id) !== watcher) return;
+    this.watchers.delete(watcher.id);
+    this.#client.hold(-watcher.range.bytes);
+    this.#hub.stats.watchers--;
+    this.#hub.longKeys.release(watcher.range);
+    if (this.#lagging.delete(watcher)) this.#hub.stats.lagging--;
+    this.feeds.remove(watcher);
+  }
+
+  #reply(reply: Reply): void {
+    if (this.#over) return;
+    this.#seen.raise(reply.header.revision);
+    this.#sent(this.#client.send(encodeReply(reply)));
+  }
+
+  #sent(room: boolean): void {
+    if (!room) this.blocked = true;
+  }
+
+  /** Bytes that are no message, or more than etcd may take: it says itself what it makes of them. */
+  #handOver(message: Uint8Array): void {
+    this.#leave();
+    this.#forward(this.#client, this.#call);
+    this.#client.listener.onMessage(message);
+  }
+
+  #leave(): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const watcher of [...this.watchers.values()]) this.#forget(watcher);
+    for (const ticket of this.#line) {
+      ticket.cancel();
+      this.#client.hold(-ticket.bytes);
+    }
+    this.#line = [];
+    this.#progress.close();
+    this.feeds.leave(this);
+  }
+}

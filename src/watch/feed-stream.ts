@@ -1,0 +1,184 @@
+/**
+ * The stream of a feed to etcd. One that is lost is opened again behind what the feed knows, on whichever endpoint answers.
+ * While nobody reads it is given up altogether, so that neither etcd nor the proxy keeps anything for it.
+ */
+
+import type { KeyRange } from '../etcd/key-range.ts';
+import { isFinal, isOutage } from '../etcd/statuses.ts';
+import type { Header, WatchResponse } from '../etcd/watch-response.ts';
+import { RetryDelay } from '../rpc/retry-delay.ts';
+import type { Status } from '../rpc/status.ts';
+import type { FeedContext } from './feed-context.ts';
+import type { Terminal } from './terminal.ts';
+import type { TurnTaker } from './turns.ts';
+import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
+
+/** `gathering`: not sent to etcd yet, so that it can still start earlier. */
+export type FeedStreamState = 'gathering' | 'starting' | 'live' | 'resuming' | 'ended';
+
+/** Hears of the stream. Nothing follows {@link over}. */
+export interface FeedStreamOwner {
+  readonly range: KeyRange;
+  readonly prevKv: boolean;
+  /** Whether it is started for events of the past. */
+  readonly past: boolean;
+  /** Everything up to here is known: the stream begins behind it. */
+  readonly applied: number;
+  /** Whether it only brings watchers up to another feed: such streams begin a few at a time. */
+  readonly catchesUp: boolean;
+  /** etcd says this of itself. */
+  heard(header: Header): void;
+  /** The watch exists, and nothing is missing between what is applied and what it brings. */
+  began(): void;
+  /** Events, or progress. */
+  brought(response: WatchResponse): void;
+  /** It is lost, and will be opened again. */
+  lost(): void;
+  over(terminal: Terminal): void;
+}
+
+/** A stream that lived for so long, in milliseconds, was a good one: its end is the first of a row. */
+const LIVED_MS = 3000;
+/** After so many streams that failed soon for no known reason, clients are told. */
+const MAX_FAILURES = 6;
+
+export class FeedStream implements UpstreamWatchOwner, TurnTaker {
+  state: FeedStreamState = 'gathering';
+  /** It was given up until somebody reads. */
+  parked = false;
+  readonly #context: FeedContext;
+  readonly #owner: FeedStreamOwner;
+  readonly #delay = new RetryDelay();
+  #watch: UpstreamWatch | undefined;
+  #timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
+  /** It was opened for what comes next, at whatever revision etcd was. */
+  #fromNow = false;
+  /** etcd's latest revision on it. */
+  #revision = 0;
+  /** The member that it was opened on, as far as that has said. */
+  #member = '';
+  #openedAt = 0;
+  /** How often in a row it failed soon, in a way that no outage explains. */
+  #failures = 0;
+
+  constructor(context: FeedContext, owner: FeedStreamOwner) {
+    this.#context = context;
+    this.#owner = owner;
+    this.#timer = setImmediate(() => this.#open());
+  }
+
+  /** Asks etcd for a progress response, if the stream is up. */
+  requestProgress(): void {
+    this.#watch?.requestProgress();
+  }
+
+  /** Gives it up until {@link unpark}. */
+  park(): void {
+    this.parked = true;
+    this.#drop();
+    if (this.state !== 'gathering') this.state = 'resuming';
+  }
+
+  unpark(): void {
+    this.parked = false;
+    this.#timer = setImmediate(() => this.#open());
+  }
+
+  /** Ends it; the owner hears no more. */
+  close(): void {
+    this.state = 'ended';
+    this.#drop();
+  }
+
+  onResponse(response: WatchResponse): void {
+    const { header } = response;
+    if (header.revision !== 0) {
+      this.#revision = header.revision;
+      this.#member = header.member;
+      this.#owner.heard(header);
+    }
+    if (this.state === 'ended') return;
+    if (response.canceled) this.#canceled(response);
+    else if (response.created) this.#created();
+    else {
+      this.#owner.brought(response);
+      this.#context.turns.leave(this);
+    }
+  }
+
+  onFragment(size: number): void {
+    this.#context.fragments.saw(size);
+  }
+
+  onEnd(status: Status): void {
+    this.#watch = undefined;
+    this.#context.turns.leave(this);
+    this.#context.versions.forget(this.#member);
+    if (this.state === 'ended') return;
+    if (performance.now() - this.#openedAt >= LIVED_MS) {
+      this.#delay.reset();
+      this.#failures = 0;
+    }
+    if (isFinal(status) || (!isOutage(status) && ++this.#failures === MAX_FAILURES)) {
+      this.#over({ kind: 'status', status });
+      return;
+    }
+    this.state = 'resuming';
+    this.#timer = setTimeout(() => this.#open(), this.#delay.next());
+    this.#owner.lost();
+  }
+
+  #open(): void {
+    this.#timer = undefined;
+    if (!this.#owner.catchesUp || this.#context.turns.take(this)) this.onTurn();
+  }
+
+  /**
+   * Watches what comes next from now on, and a backlog from its revision. A watch that starts after etcd's latest
+   * revision would be told no progress (`progressIfSync`), and one that starts at it would wait for etcd's next
+   * round of catching up; one from now on has neither fault. {@link #created} sees to what it may have missed.
+   */
+  onTurn(): void {
+    this.#fromNow = !(this.state === 'gathering' && this.#owner.past);
+    if (this.state === 'gathering') this.state = 'starting';
+    this.#watchFrom(this.#fromNow ? 0 : this.#owner.applied + 1);
+  }
+
+  #watchFrom(start: number): void {
+    const { range, prevKv } = this.#owner;
+    this.#openedAt = performance.now();
+    this.#watch = this.#context.openWatch({ range, start, prevKv }, this);
+  }
+
+  #created(): void {
+    const { applied } = this.#owner;
+    if (this.#fromNow && this.#revision > applied) {
+      // The store had moved on before the watch was there: what lies between has to be watched from the past.
+      this.#fromNow = false;
+      this.#watch?.cancel();
+      this.#watchFrom(applied + 1);
+      return;
+    }
+    this.state = 'live';
+    this.#owner.began();
+  }
+
+  #canceled({ header, compactRevision, cancelReason }: WatchResponse): void {
+    if (compactRevision > 0) this.#over({ kind: 'compacted', header, revision: compactRevision });
+    else this.#over({ kind: 'canceled', header, reason: cancelReason });
+  }
+
+  #over(terminal: Terminal): void {
+    this.close();
+    this.#owner.over(terminal);
+  }
+
+  #drop(): void {
+    clearTimeout(this.#timer as NodeJS.Timeout);
+    clearImmediate(this.#timer as NodeJS.Immediate);
+    this.#timer = undefined;
+    this.#watch?.cancel();
+    this.#watch = undefined;
+    this.#context.turns.leave(this);
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Splits responses for clients that asked for it, where etcd would. Its limit is a setting of etcd's; the fragments
+ * it sends to the proxy tell.
+ */
+
+import { Scanner } from '../etcd/scanner.ts';
+import { type Batch, headerField } from './batch.ts';
+
+/** etcd's default: `--max-request-bytes` and the room it leaves for the gRPC envelope. */
+const DEFAULT_LIMIT = (1536 << 10) + (512 << 10);
+
+const FRAGMENT_FIELD: Uint8Array = Uint8Array.of(0x38, 1);
+const HEADER_TAG = 0x0a;
+
+/** The size at which etcd splits. */
+export class FragmentLimit {
+  #largest = 0;
+
+  /** etcd sent a fragment of this size. */
+  saw(size: number): void {
+    this.#largest = Math.max(this.#largest, size);
+  }
+
+  /** A response of this size and above is split. */
+  get bytes(): number {
+    return this.#largest === 0 ? DEFAULT_LIMIT : this.#largest + 1;
+  }
+}
+
+/**
+ * Splits header and events into the same of smaller size: every part has the header, all but the last say that they
+ * are fragments, and each has at least one event.
+ */
+export function splitTail(tail: Batch['bytes'], headLength: number, limit: number): Buffer[] {
+  const scan = new Scanner(tail);
+  let header: Uint8Array = headerField(new Uint8Array(0));
+  const parts: Buffer[][] = [[]];
+  let size = 0;
+  while (!scan.done) {
+    const start = scan.pos;
+    const tag = scan.varint();
+    scan.skip(tag & 7);
+    const field = tail.subarray(start, scan.pos);
+    if (tag === HEADER_TAG) {
+      header = field;
+      size = headLength + field.length + FRAGMENT_FIELD.length;
+      continue;
+    }
+    const part = parts[parts.length - 1] as Buffer[];
+    if (part.length > 0 && size + field.length >= limit) {
+      parts.push([field]);
+      size = headLength + header.length + FRAGMENT_FIELD.length + field.length;
+    } else {
+      part.push(field);
+      size += field.length;
+    }
+  }
+  const last = parts.length - 1;
+  return parts.map((events, i) =>
+    Buffer.concat(i < last ? [header, FRAGMENT_FIELD, ...events] : [header, ...events]),
+  );
+}

@@ -1,0 +1,82 @@
+/**
+ * The progress requests of one client stream. All that wait share a round: every feed that a watch of the stream is
+ * on is asked, and when all have answered and every watch has been sent everything, the client gets the least of
+ * their revisions. As in etcd there is no answer while a watch lags behind, or when there is no watch, and no more
+ * answers than the stream has room for.
+ */
+
+import type { Header } from '../etcd/watch-response.ts';
+import { withRevision } from '../etcd/watch-response.ts';
+import { isAt } from './cursors.ts';
+import type { Feed } from './feed.ts';
+import type { Watcher } from './watcher.ts';
+
+/** Requests that one round answers; more are passed over, as etcd does when its channel is full. */
+const MAX_WAITING = 128;
+
+export class ProgressRounds {
+  readonly #watchers: ReadonlyMap<bigint, Watcher>;
+  readonly #answer: (header: Header, count: number) => void;
+  /** Requests that the round under way will answer. */
+  #asked = 0;
+  #waiting = 0;
+  #closed = false;
+
+  /** @param answer sends so many answers */
+  constructor(watchers: ReadonlyMap<bigint, Watcher>, answer: (header: Header, count: number) => void) {
+    this.#watchers = watchers;
+    this.#answer = answer;
+  }
+
+  /** The client asks. */
+  request(): void {
+    if (this.#waiting < MAX_WAITING) this.#waiting++;
+    if (this.#asked === 0) this.#next();
+  }
+
+  /** The stream is over. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #next(): void {
+    if (this.#waiting === 0 || this.#closed) return;
+    this.#asked = this.#waiting;
+    this.#waiting = 0;
+    const feeds = this.#feeds();
+    let left = feeds.size;
+    if (left === 0) this.#finish();
+    for (const [feed, told] of feeds) {
+      feed.progress.ask(told, () => {
+        if (--left === 0) this.#finish();
+      });
+    }
+  }
+
+  /** The feeds that watches are on, each with the highest revision that one of its watches was told. */
+  #feeds(): Map<Feed, number> {
+    const feeds = new Map<Feed, number>();
+    for (const { feed, seenRevision } of this.#watchers.values())
+      if (feed !== undefined) feeds.set(feed, Math.max(seenRevision, feeds.get(feed) ?? 0));
+    return feeds;
+  }
+
+  #finish(): void {
+    if (this.#closed) return;
+    const count = this.#asked;
+    this.#asked = 0;
+    const least = this.#least();
+    if (least !== undefined) this.#answer(withRevision(least.header, least.announced), count);
+    this.#next();
+  }
+
+  /** The feed that is furthest behind, if every watch has had everything up to where that is. */
+  #least(): Feed | undefined {
+    let least: Feed | undefined;
+    for (const feed of this.#feeds().keys())
+      if (least === undefined || feed.announced < least.announced) least = feed;
+    if (least === undefined) return undefined;
+    for (const watcher of this.#watchers.values()) if (!isAt(watcher, least.announced)) return undefined;
+    return least;
+  }
+}

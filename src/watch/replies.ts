@@ -1,0 +1,50 @@
+/** The responses to clients that are not events. Events never pass here. */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import type { Header } from '../etcd/watch-response.ts';
+import { headerField } from './batch.ts';
+
+/** What a response says beside its header. */
+export interface Reply {
+  readonly header: Header;
+  readonly id: bigint;
+  readonly created?: boolean;
+  readonly canceled?: boolean;
+  readonly compactRevision?: number;
+  readonly reason?: string;
+}
+
+/** Encodes a response without events. */
+export function encodeReply(reply: Reply): Uint8Array {
+  const writer = new BinaryWriter();
+  writer.raw(headerField(reply.header.bytes));
+  if (reply.id !== 0n) writer.uint32(0x10).int64(reply.id);
+  if (reply.created) writer.uint32(0x18).bool(true);
+  if (reply.canceled) writer.uint32(0x20).bool(true);
+  if (reply.compactRevision) writer.uint32(0x28).int64(reply.compactRevision);
+  if (reply.reason) writer.uint32(0x32).string(reply.reason);
+  return writer.finish();
+}
+
+/** `watch_id` as a field; empty for zero. */
+export function idField(id: bigint): Uint8Array {
+  if (id < 0n || id >= SMALL_IDS) return encodeId(id);
+  const index = Number(id);
+  idFields[index] ??= encodeId(id);
+  return idFields[index];
+}
+
+/** A number that the server chooses. */
+export function watchId(number: number): bigint {
+  if (number >= SMALL_IDS) return BigInt(number);
+  ids[number] ??= BigInt(number);
+  return ids[number];
+}
+
+/** Servers count from zero on every stream, so the same few numbers serve most watches. */
+const SMALL_IDS = 10_000;
+const ids: bigint[] = [];
+const idFields: Uint8Array[] = [];
+
+function encodeId(id: bigint): Uint8Array {
+  return id === 0n ? new Uint8Array(0) : new BinaryWriter().uint32(0x10).int64(id).finish();
+}

@@ -1,0 +1,135 @@
+/**
+ * A request on a watch stream that waits for what only etcd can say: its revision, and whether the client may. A
+ * refusal is put to etcd as the watch that it is, so that the client gets etcd's own words.
+ */
+
+import type { Asker, ProbeResult } from '../clients/revision-probe.ts';
+import { type Header, NO_HEADER, type WatchResponse } from '../etcd/watch-response.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
+import type { IdentityFeeds } from './identity-feeds.ts';
+import type { WatchRequest } from './requests.ts';
+import type { TurnTaker } from './turns.ts';
+import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
+
+/** What etcd said. */
+export type Answer =
+  | { readonly kind: 'ok'; readonly header: Header; readonly doubtful: boolean }
+  | { readonly kind: 'refused'; readonly header: Header; readonly reason: string }
+  | { readonly kind: 'failed'; readonly header: Header; readonly error: RpcError };
+
+const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, doubtful: false };
+
+/** Why the proxy itself refuses a watch. */
+const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
+
+/** The stream that a request came on. */
+export interface TicketOwner {
+  readonly feeds: IdentityFeeds;
+  /** An answer is there; not called for one that is there right after {@link Ticket.start}. */
+  settled(): void;
+}
+
+export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
+  readonly request: WatchRequest;
+  /** The size of the request. */
+  readonly bytes: number;
+  /** Whether {@link answer} is there. */
+  ready = false;
+  answer: Answer = NOTHING;
+  askedStart = 0;
+  readonly #owner: TicketOwner;
+  #watch: UpstreamWatch | undefined;
+  #over = false;
+  /** There is room for its keys, and for those of the watch that it becomes. */
+  #hasRoom = false;
+
+  constructor(owner: TicketOwner, request: WatchRequest, bytes: number) {
+    this.#owner = owner;
+    this.request = request;
+    this.bytes = bytes;
+  }
+
+  /** Asks etcd what has to be asked. */
+  start(): void {
+    const { request } = this;
+    const { feeds } = this.#owner;
+    if (request.kind === 'create') {
+      const { range, start, options } = request;
+      this.#hasRoom = feeds.longKeys.take(range);
+      if (!this.#hasRoom) {
+        feeds.stats.limits.long_keys++;
+        this.answer = { kind: 'refused', header: NO_HEADER, reason: TOO_LONG };
+        this.ready = true;
+        return;
+      }
+      // Releases of etcd differ in what they make of a negative revision.
+      if (range.empty || start < 0) this.#relay();
+      else {
+        // No store has revisions that a number cannot hold.
+        const asks = start > 0 && Number.isSafeInteger(start);
+        if (asks && feeds.remembers(range, options.prevKv, start)) this.askedStart = start;
+        feeds.probe(range, this);
+      }
+    } else if (request.kind === 'cancel') feeds.probeAny(this);
+    else this.ready = true;
+  }
+
+  /** No watch comes of it. */
+  cancel(): void {
+    const { request } = this;
+    const { relays, longKeys } = this.#owner.feeds;
+    this.#over = true;
+    this.#watch?.cancel();
+    relays.leave(this);
+    if (this.#hasRoom && request.kind === 'create') longKeys.release(request.range);
+    this.#hasRoom = false;
+  }
+
+  onResponse({ header, canceled, compactRevision, cancelReason }: WatchResponse): void {
+    this.#watch?.cancel();
+    const refused = canceled && compactRevision === 0;
+    this.#settle(
+      refused ? { kind: 'refused', header, reason: cancelReason } : { kind: 'ok', header, doubtful: false },
+    );
+  }
+
+  onFragment(): void {
+    // The first response decides; it has no events.
+  }
+
+  onEnd(status: Status): void {
+    const error = new RpcError(status.code || Code.UNAVAILABLE, status.message, status.details);
+    this.#settle({ kind: 'failed', header: NO_HEADER, error });
+  }
+
+  probed(result: ProbeResult): void {
+    if (this.#over) return;
+    // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
+    if (this.request.kind === 'cancel') this.#settle(result.kind === 'ok' ? result : NOTHING);
+    else if (result.kind === 'refused') this.#relay();
+    else if (result.kind === 'ok') this.#settle(result);
+    else this.#settle({ kind: 'failed', header: NO_HEADER, error: result.error });
+  }
+
+  /** Has etcd refuse the watch itself, when it is its turn. */
+  #relay(): void {
+    const { relays, stats } = this.#owner.feeds;
+    if (relays.take(this)) this.onTurn();
+    else stats.limits.relays++;
+  }
+
+  onTurn(): void {
+    if (this.request.kind !== 'create') return;
+    const { range, start, options } = this.request;
+    this.#watch = this.#owner.feeds.openWatch({ range, start, prevKv: options.prevKv }, this);
+  }
+
+  #settle(answer: Answer): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.feeds.relays.leave(this);
+    this.answer = answer;
+    this.ready = true;
+    this.#owner.settled();
+  }
+}

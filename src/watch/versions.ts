@@ -1,0 +1,100 @@
+/**
+ * Which members' progress responses can be trusted. Before etcd 3.4.31 and 3.5.13 one could overtake events, or
+ * not come at all (etcd issues 15220 and 17507). A member that is not known counts as one of those.
+ */
+
+import { Scanner } from '../etcd/scanner.ts';
+import { isOutage } from '../etcd/statuses.ts';
+import { headerOf } from '../etcd/watch-response.ts';
+import { RetryDelay } from '../rpc/retry-delay.ts';
+import { RpcError } from '../rpc/status.ts';
+
+/** How often Status is asked while it fails for reasons that pass. */
+const MAX_TRIES = 8;
+
+/** `StatusResponse.version`. */
+const VERSION_TAG = 0x12;
+
+/** Asks any member for its status; rejects when that fails. */
+export type AskStatus = () => Promise<Uint8Array>;
+
+export class Versions {
+  readonly #ask: AskStatus;
+  readonly #safe = new Map<string, boolean>();
+  #asking: Promise<void> | undefined;
+  #epoch = 0;
+
+  constructor(ask: AskStatus) {
+    this.#ask = ask;
+  }
+
+  /** Whether the member's version is known and good. */
+  isSafe(member: string): boolean {
+    return this.#safe.get(member) === true;
+  }
+
+  /** Whether anything is known of the member. */
+  knows(member: string): boolean {
+    return this.#safe.has(member);
+  }
+
+  /** A stream to a member was lost: it may come back as another version. */
+  forget(member: string): void {
+    this.#epoch++;
+    this.#safe.delete(member);
+    this.#asking = undefined;
+  }
+
+  /** Finds out about a member that a feed is on now, and calls `done` when something is known, good or bad. */
+  learn(member: string, done: () => void): void {
+    if (this.#safe.has(member)) return;
+    this.#asking ??= this.#learn(member, this.#epoch);
+    void this.#asking.then(done);
+  }
+
+  async #learn(asked: string, epoch: number): Promise<void> {
+    let member = asked;
+    let safe = false;
+    const delay = new RetryDelay();
+    for (let tries = 1; epoch === this.#epoch; tries++) {
+      try {
+        const status = await this.#ask();
+        member = headerOf(status).member;
+        safe = progressIsSafe(versionIn(status));
+        break;
+      } catch (error) {
+        // Status may be refused to this client's token: then nothing is known, which counts as not safe.
+        if (tries === MAX_TRIES || !isOutage(RpcError.from(error))) break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, delay.next()));
+    }
+    if (epoch !== this.#epoch) return;
+    this.#asking = undefined;
+    if (!this.#safe.has(asked)) this.#safe.set(asked, false);
+    this.#safe.set(member, safe);
+  }
+}
+
+function versionIn(status: Uint8Array): string {
+  const scan = new Scanner(status);
+  while (!scan.done) {
+    const tag = scan.varint();
+    if (tag === VERSION_TAG) {
+      const end = scan.delimited();
+      return scan.bytes.toString('latin1', scan.pos, end);
+    }
+    scan.skip(tag & 7);
+  }
+  return '';
+}
+
+/** Whether this release of etcd sends progress responses in order and whenever a watch is synced. */
+export function progressIsSafe(version: string): boolean {
+  const match = /^(\d+)\.(\d+)\.(\d+)/.exec(version);
+  if (match === null) return false;
+  const [major, minor, patch] = match.slice(1).map(Number) as [number, number, number];
+  if (major !== 3) return major > 3;
+  if (minor === 4) return patch >= 31;
+  if (minor === 5) return patch >= 13;
+  return minor > 5;
+}
