@@ -21,6 +21,9 @@ export interface Contestants extends AsyncDisposable {
 
 const LAUNCHER = `${import.meta.dirname}/../../bin/etcd-connect-proxy`;
 
+/** The launcher of an earlier build, which then takes the incumbent's place: what has a change cost or gained? */
+const BEFORE = process.env.BENCH_BEFORE;
+
 /** TLS on both sides: etcd's own, and the flags that both proxies take. */
 export interface ContestantTls {
   readonly etcd: ClientTls;
@@ -38,34 +41,52 @@ export async function startContestants(
   const cluster: EtcdCluster = await startEtcd(tls === undefined ? {} : { clientTls: tls.etcd });
   const [endpoint] = cluster.endpoints as [string];
   const [url] = cluster.urls as [string];
-  const incumbentAddress = `127.0.0.1:${await takePort()}`;
   const args = (address: string) => [
     'start',
     `--endpoints=${url}`,
     `--listen-addr=${address}`,
     ...(tls?.flags ?? []),
   ];
-  const incumbent = await startProcess(cluster.install.etcd, ['grpc-proxy', ...args(incumbentAddress)], {
-    keep: 10_000,
-  });
-  await incumbent.waitForLine(/started gRPC proxy/, 30_000);
-  const ours = await startProcess(LAUNCHER, [...args('127.0.0.1:0'), ...flags]);
-  const line = await ours.waitForLine(/started gRPC proxy/, 30_000);
+  const [incumbent, incumbentAddress] =
+    BEFORE === undefined
+      ? await startIncumbent(cluster.install.etcd, args)
+      : await startProxy(BEFORE, [...args(ANY_PORT), ...flags]);
+  const [ours, address] = await startProxy(LAUNCHER, [...args(ANY_PORT), ...flags]);
   await sleep(500);
   return {
     version: cluster.install.version,
     etcd: { name: 'etcd', address: endpoint, pid: cluster.first.pid as number },
-    incumbent: { name: 'etcd grpc-proxy', address: incumbentAddress, pid: incumbent.pid },
-    ours: {
-      name: 'etcd-connect-proxy',
-      address: (JSON.parse(line) as { address: string }).address,
-      pid: ours.pid,
+    incumbent: {
+      name: BEFORE === undefined ? 'etcd grpc-proxy' : 'before',
+      address: incumbentAddress,
+      pid: incumbent.pid,
     },
+    ours: { name: 'etcd-connect-proxy', address, pid: ours.pid },
     async [Symbol.asyncDispose]() {
       await stopAll([ours, incumbent]);
       await cluster.stop();
     },
   };
+}
+
+const ANY_PORT = '127.0.0.1:0';
+
+/** A build of this project. @returns it and its address */
+async function startProxy(launcher: string, args: readonly string[]): Promise<[RunningProcess, string]> {
+  const started = await startProcess(launcher, args);
+  const line = await started.waitForLine(/started gRPC proxy/, 30_000);
+  return [started, (JSON.parse(line) as { address: string }).address];
+}
+
+/** The incumbent. @returns it and its address */
+async function startIncumbent(
+  etcd: string,
+  args: (address: string) => readonly string[],
+): Promise<[RunningProcess, string]> {
+  const address = `127.0.0.1:${await takePort()}`;
+  const started = await startProcess(etcd, ['grpc-proxy', ...args(address)], { keep: 10_000 });
+  await started.waitForLine(/started gRPC proxy/, 30_000);
+  return [started, address];
 }
 
 async function stopAll(processes: readonly RunningProcess[]): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * What the whole process holds for requests: those being received or waiting, their metadata, and the state of
- * streams. One invariant: the sum is at most the limit, but for what small accounts hold.
+ * streams. One invariant: the sum is at most the limit, but for what accounts hold of their assured part.
  *
  * Each connection of clients has an account. An account may hold {@link SHARE} times what is free; so a single one
  * gets most of the limit, many get less each, and there is always room for one more that holds little. An account
@@ -15,6 +15,9 @@ const CROWD = 32;
 
 /** An account that holds no more than this always gets through. Bytes. */
 const SMALL = 64 << 10;
+
+/** And so does one that holds no more than an equal part of this part of the limit: honest clients beside large ones. */
+const ASSURED = 1 / 8;
 
 /** How much more than needed is let go at a time, as a part of the limit, so that it is not looked for every time. */
 const MARGIN = 1 / 16;
@@ -56,7 +59,7 @@ export class Account {
     const ledger = this.#ledger;
     this.held += bytes;
     ledger.held += bytes;
-    if (this.held <= SMALL || this.held <= SHARE * (ledger.limit - ledger.held)) return false;
+    if (this.held <= ledger.assured || this.held <= SHARE * (ledger.limit - ledger.held)) return false;
     ledger.relieveFor(this);
     return this.over;
   }
@@ -74,7 +77,7 @@ export class Account {
 
   /** How many bytes have to go until it no longer does. */
   get excess(): number {
-    if (this.held <= SMALL) return 0;
+    if (this.held <= this.#ledger.assured) return 0;
     // What it lets go is free afterwards, so less than the difference will do.
     return Math.max(0, Math.ceil((this.held - SHARE * this.#ledger.free) / (SHARE + 1)));
   }
@@ -149,6 +152,8 @@ export class Account {
 export class Ledger {
   /** The most that may be held, in bytes. */
   readonly limit: number;
+  /** What each account may hold whatever the others do, in bytes. */
+  assured: number;
   /** Bytes held in all accounts. */
   held = 0;
   /** How often a client was no longer read because its connection held too much. */
@@ -165,6 +170,7 @@ export class Ledger {
 
   constructor(limit: number) {
     this.limit = limit;
+    this.assured = limit;
   }
 
   /** Bytes that may still be taken. */
@@ -176,6 +182,7 @@ export class Ledger {
   open(holder: AccountHolder): Account {
     const account = new Account(this, holder);
     this.#accounts.add(account);
+    this.#share();
     return account;
   }
 
@@ -183,6 +190,11 @@ export class Ledger {
   closed(account: Account): void {
     this.#accounts.delete(account);
     this.waiting.delete(account);
+    this.#share();
+  }
+
+  #share(): void {
+    this.assured = Math.max(SMALL, (this.limit * ASSURED) / this.#accounts.size);
   }
 
   /** @internal Bytes were taken off an account: those that wait are told, all at once. */
@@ -222,7 +234,7 @@ export class Ledger {
     const now = performance.now();
     if (now - this.#looked < LOOK_MS) return;
     this.#looked = now;
-    this.#refuse(bytes, SMALL);
+    this.#refuse(bytes, this.assured);
   }
 
   /** Lets those go that hold more than this, the largest first. */

@@ -60,10 +60,22 @@ describe('the ledger', () => {
     const large = new Holder(ledger);
     large.stubborn = true;
     large.account.take(2 * LIMIT);
-    const small = new Holder(ledger).account;
+    // So many that an equal part of what is assured to all of them is less than a small account.
+    const [small] = Array.from({ length: 1000 }, () => new Holder(ledger).account) as [Account];
     assert.equal(small.take(64 << 10), false);
     assert.deepEqual([small.full, small.over], [true, false]);
     assert.equal(small.take(1), true);
+  });
+
+  test('an equal part of an eighth is never too much, whatever the others hold', () => {
+    const ledger = new Ledger(LIMIT);
+    const large = new Holder(ledger);
+    large.stubborn = true;
+    large.account.take(2 * LIMIT);
+    const [one] = Array.from({ length: 24 }, () => new Holder(ledger).account) as [Account];
+    assert.equal(one.take(LIMIT / 8 / 25), false);
+    assert.deepEqual([one.full, one.over], [true, false]);
+    assert.equal(one.take(1), true);
   });
 
   test('who comes after many large ones gets a share, and they let go', () => {
