@@ -11,6 +11,7 @@ import { put } from '../test/support/watch-client.ts';
 import { type Contestant, startContestants } from './support/contestants.ts';
 import { cpuSeconds } from './support/cpu.ts';
 import { GRPC_ATTACKS, MIRRORED } from './support/grpc-attacks.ts';
+import { HOARDS } from './support/hoards.ts';
 import { mib, peakOf, residentBytes } from './support/memory.ts';
 import { fillPrefix, PREFIX, READ_ATTACKS } from './support/read-attacks.ts';
 import { writeSection } from './support/report.ts';
@@ -48,6 +49,14 @@ async function stall(ms: number): Promise<void> {
   process.kill(contestants.etcd.pid, 'SIGCONT');
 }
 
+/** The longest pause of our event loop since this was last asked, in milliseconds; nothing for what has no such loop. */
+async function longestPause({ process }: Contestant): Promise<string> {
+  if (process === undefined) return '';
+  process.signal('SIGUSR2');
+  const line = await process.waitForLine(/"msg":"longest pause"/, START_LIMIT_MS);
+  return (JSON.parse(line) as { ms: number }).ms.toFixed(0);
+}
+
 /** One attack on one contestant: its row. */
 async function row(name: string, crowd: Crowd, contestant: Contestant): Promise<string> {
   const { address, pid } = contestant;
@@ -66,14 +75,16 @@ async function row(name: string, crowd: Crowd, contestant: Contestant): Promise<
   await stall(crowd.stallMs);
   await sleep(WARM_UP_MS);
   const cpu = cpuSeconds(pid);
+  await longestPause(contestant);
   const { result: during, peak } = await peakOf(pid, victim.measure(DURING_MS));
   const used = (cpuSeconds(pid) - cpu) / (DURING_MS / 1000);
+  const pause = await longestPause(contestant);
   attacker.endInput();
   const cut = Number((await attacker.waitForLine(/^cut /)).slice('cut '.length));
   await attacker.stop();
   await sleep(AFTER_MS);
   const cells = [
-    ...[`${name}${crowd.title}`, contestant.name, pace(before), pace(during), used.toFixed(2)],
+    ...[`${name}${crowd.title}`, contestant.name, pace(before), pace(during), pause, used.toFixed(2)],
     [mib(memory), mib(peak), mib(residentBytes(pid))].join(' → '),
     String(cut),
   ];
@@ -81,17 +92,21 @@ async function row(name: string, crowd: Crowd, contestant: Contestant): Promise<
 }
 
 const table = [
-  '| attack | server | p50 / p99 ms before | p50 / p99 ms during | cores used | RSS MiB before → most → after | cut off |',
-  '| --- | --- | --- | --- | --- | --- | --- |',
+  '| attack | server | p50 / p99 ms before | p50 / p99 ms during | longest pause ms | cores used | RSS MiB before → most → after | cut off |',
+  '| --- | --- | --- | --- | --- | --- | --- | --- |',
 ];
-await using contestants = await startContestants(undefined, [`--cache-prefix=${MIRRORED},${PREFIX}`]);
+await using contestants = await startContestants(
+  undefined,
+  [`--cache-prefix=${MIRRORED},${PREFIX}`],
+  `${import.meta.dirname}/support/pause-preload.ts`,
+);
 await fillPrefix(contestants.etcd.address);
 const direct = new RawGrpcClient(contestants.etcd.address);
 await put(direct, 'bench/key', 'v'.repeat(260));
 direct.close();
 const wanted = (process.env.BENCH_ONLY ?? '').split(',');
 const nothing: Pick<Attack, 'name' | 'connections' | 'stallMs'> = { name: 'nothing' };
-const calls = GRPC_ATTACKS.map(({ name }): typeof nothing => ({ name }));
+const calls = [...GRPC_ATTACKS, ...HOARDS].map(({ name }): typeof nothing => ({ name }));
 const works = [nothing, ...ATTACKS, ...calls, ...READ_ATTACKS, ...IMPATIENT].filter(({ name }) =>
   wanted.some((part) => name.includes(part)),
 );
@@ -104,12 +119,12 @@ for (const { name, crowd } of runs) {
   for (const contestant of [contestants.etcd, contestants.incumbent, contestants.ours]) {
     const line = await row(name, crowd, contestant).catch(
       (error: unknown) =>
-        `| ${name} | ${contestant.name} | failed: ${String(error).split('\n')[0]} | | | | |`,
+        `| ${name} | ${contestant.name} | failed: ${String(error).split('\n')[0]} | | | | | |`,
     );
     process.stdout.write(`${line}\n`);
     table.push(line);
   }
 }
-const setup = `etcd ${contestants.version}; a linearizable read every 2 ms on a connection of its own, measured for ${DURING_MS / 1000} s under each attack. An attack has ${CONNECTIONS} connections (slow ones 1 000), replaced as they are cut off, or one ("one offender") that comes back ${RETURN_MS} ms after it was, and a core of the same two: \`nothing\` keeps that core busy without connecting, and is what the others compare with. The last two rows are no attacks: clients that give up, in the first seconds because etcd stands still; they must not be cut off.`;
+const setup = `etcd ${contestants.version}; a linearizable read every 2 ms on a connection of its own, measured for ${DURING_MS / 1000} s under each attack. An attack has ${CONNECTIONS} connections (slow ones 1 000), replaced as they are cut off, or one ("one offender") that comes back ${RETURN_MS} ms after it was, and a core of the same two: \`nothing\` keeps that core busy without connecting, and is what the others compare with. The pause is the longest time for which the event loop of this proxy did not turn. The last two rows are no attacks: clients that give up, in the first seconds because etcd stands still; they must not be cut off.`;
 if (process.env.BENCH_ONLY === undefined)
   await writeSection('Under attack', 'npm run bench:attacks', setup, table);

@@ -6,6 +6,7 @@
 import { Attacker } from '../../test/http2/support/attacker.ts';
 import { attackNamed } from '../../test/http2/support/attacks.ts';
 import { attackForever, grpcAttackNamed } from './grpc-attacks.ts';
+import { HOARDS, hoardForever } from './hoards.ts';
 import { READ_ATTACKS } from './read-attacks.ts';
 
 const [port, name, connections, returnMs] = process.argv.slice(2) as [string, string, string, string];
@@ -19,11 +20,13 @@ function spin(): void {
 let attacker: Attacker | undefined;
 let cut = 0;
 const attack = grpcAttackNamed(name);
+const greedy = HOARDS.find((one) => one.name === name);
+const countCut = (): void => {
+  cut++;
+};
 if (name === 'nothing') spin();
-else if (attack !== undefined)
-  attackForever(attack, `127.0.0.1:${port}`, Number(connections), () => {
-    cut++;
-  });
+else if (attack !== undefined) attackForever(attack, `127.0.0.1:${port}`, Number(connections), countCut);
+else if (greedy !== undefined) hoardForever(greedy, `127.0.0.1:${port}`, Number(connections), countCut);
 else {
   const forever = Number.POSITIVE_INFINITY;
   const found = READ_ATTACKS.find((one) => one.name === name) ?? attackNamed(name);

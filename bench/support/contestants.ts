@@ -1,5 +1,6 @@
 /** The processes that a benchmark compares: etcd itself, its own grpc-proxy, and this proxy, all on loopback. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { type ClientTls, type EtcdCluster, startEtcd } from '../../test/support/etcd.ts';
 import { takePort } from '../../test/support/ports.ts';
 import { type RunningProcess, startProcess } from '../../test/support/process.ts';
@@ -9,6 +10,8 @@ export interface Contestant {
   readonly name: string;
   readonly address: string;
   readonly pid: number;
+  /** Writes a line when it gets SIGUSR2, where it was started with such a preload. */
+  readonly process?: RunningProcess;
 }
 
 /** All of them, in front of one etcd of the newest release at hand. */
@@ -33,10 +36,12 @@ export interface ContestantTls {
 /**
  * Starts them; the build must be fresh. `NODE_OPTIONS` reaches our proxy, so that it can be profiled.
  * @param flags further ones for our proxy alone
+ * @param preload a file that is loaded into our proxy before its own code
  */
 export async function startContestants(
   tls?: ContestantTls,
   flags: readonly string[] = [],
+  preload?: string,
 ): Promise<Contestants> {
   const cluster: EtcdCluster = await startEtcd(tls === undefined ? {} : { clientTls: tls.etcd });
   const [endpoint] = cluster.endpoints as [string];
@@ -51,7 +56,8 @@ export async function startContestants(
     BEFORE === undefined
       ? await startIncumbent(cluster.install.etcd, args)
       : await startProxy(BEFORE, [...args(ANY_PORT), ...flags]);
-  const [ours, address] = await startProxy(LAUNCHER, [...args(ANY_PORT), ...flags]);
+  const env = preload === undefined ? {} : { NODE_OPTIONS: `--import=${pathToFileURL(preload).href}` };
+  const [ours, address] = await startProxy(LAUNCHER, [...args(ANY_PORT), ...flags], env);
   await sleep(500);
   return {
     version: cluster.install.version,
@@ -61,7 +67,7 @@ export async function startContestants(
       address: incumbentAddress,
       pid: incumbent.pid,
     },
-    ours: { name: 'etcd-connect-proxy', address, pid: ours.pid },
+    ours: { name: 'etcd-connect-proxy', address, pid: ours.pid, process: ours },
     async [Symbol.asyncDispose]() {
       await stopAll([ours, incumbent]);
       await cluster.stop();
@@ -72,8 +78,12 @@ export async function startContestants(
 const ANY_PORT = '127.0.0.1:0';
 
 /** A build of this project. @returns it and its address */
-async function startProxy(launcher: string, args: readonly string[]): Promise<[RunningProcess, string]> {
-  const started = await startProcess(launcher, args);
+async function startProxy(
+  launcher: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<[RunningProcess, string]> {
+  const started = await startProcess(launcher, args, { env });
   const line = await started.waitForLine(/started gRPC proxy/, 30_000);
   return [started, (JSON.parse(line) as { address: string }).address];
 }

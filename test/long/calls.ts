@@ -4,9 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { GRPC_ATTACKS } from '../../bench/support/grpc-attacks.ts';
+import { HOARDS, hoard } from '../../bench/support/hoards.ts';
 import { COMPARISONS } from '../../bench/support/read-attacks.ts';
-import { Hoarder } from '../streams/hoarder.ts';
-import { MIB, PUT, putOf } from '../streams/memory-scene.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
@@ -16,7 +15,6 @@ const RANGE = '/etcdserverpb.KV/Range';
 const IMPATIENT = 50;
 const STREAMS = 10_300;
 const BATCH = 500;
-const HOLD_MS = 5000;
 const LIMIT_MS = 60_000;
 
 const get = (key: string): Uint8Array =>
@@ -93,24 +91,6 @@ const manyStreams: Assault = {
   },
 };
 
-/** Begins requests on one connection, waits, and leaves. */
-async function hoard(
-  address: string,
-  count: number,
-  message: Uint8Array,
-  end: boolean,
-  field?: string,
-): Promise<number> {
-  using hoarder = await Hoarder.open(address);
-  const fields = field === undefined ? [] : ['x-large', field];
-  for (let i = 0; i < count; i++) hoarder.begin(PUT, [message], end, fields);
-  await sleep(HOLD_MS);
-  return count;
-}
-
-const large = putOf(16 * MIB);
-const small = putOf(10);
-
 /** Every one of them. */
 export const CALL_ASSAULTS: readonly Assault[] = [
   ...GRPC_ATTACKS.map(({ name, round }) => ({
@@ -125,19 +105,9 @@ export const CALL_ASSAULTS: readonly Assault[] = [
   cancelled,
   deadlines,
   manyStreams,
-  {
-    name: 'streams that each begin a large message',
-    pauseMs: 5000,
-    round: (address) => hoard(address, 200, large, false),
-  },
-  {
-    name: 'large metadata',
-    pauseMs: 1000,
-    round: (address) => hoard(address, 20, small, true, 'm'.repeat(900_000)),
-  },
-  {
-    name: 'metadata above the limit',
-    pauseMs: 1000,
-    round: (address) => hoard(address, 5, small, true, 'm'.repeat(1_200_000)),
-  },
+  ...HOARDS.map((one) => ({
+    name: one.name,
+    pauseMs: one.end ? 1000 : 5000,
+    round: (address: string) => hoard(address, one),
+  })),
 ];
