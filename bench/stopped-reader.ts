@@ -57,7 +57,7 @@ export async function besideStopped(
     const connection = connections.use(await LoadConnection.open(contestant.address));
     streams.push(new TimedStream(connection, counts, sentAt));
   }
-  await counts.until(() => counts.created === STREAMS * WATCHERS);
+  await counts.reach(() => counts.created === STREAMS * WATCHERS);
   sentAt.push(performance.now());
   const first = await put(etcd, KEY, 'v'.repeat(256));
   // One that reads would take its share of the machine, and nothing could be compared.
@@ -73,7 +73,7 @@ export async function besideStopped(
     await Promise.all(Array.from({ length: AT_ONCE }, () => put(etcd, KEY, 'v'.repeat(256))));
   }
   const seconds = (performance.now() - start) / 1000;
-  await counts.until(() => counts.events === (PUTS + 1) * STREAMS * WATCHERS);
+  await counts.reach(() => counts.events === (PUTS + 1) * STREAMS * WATCHERS);
   const grown = mib(residentBytes(contestant.pid) - before);
   const times = streams.flatMap((stream) => stream.times).sort((a, c) => a - c);
   const part = (share: number): string => (times[Math.floor(times.length * share)] ?? Number.NaN).toFixed(1);

@@ -30,13 +30,13 @@ export class Load implements Disposable {
   }
 
   created(count: number): Promise<void> {
-    return this.counts.until(() => this.counts.created >= count, 180_000);
+    return this.counts.reach(() => this.counts.created >= count, 180_000);
   }
 
   /** Waits until so many events have come; some never do where a server ends the streams of slow clients. */
   async events(count: number): Promise<void> {
     const { counts } = this;
-    await counts.until(() => counts.events >= count || counts.ended > 0, 60_000);
+    await counts.reach(() => counts.events >= count || counts.ended > 0, 60_000);
     if (counts.events < count)
       throw new Error(`${counts.ended} streams ended, ${counts.events} of ${count} events`);
   }

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { WatchHubOptions } from '../../src/watch/hub.ts';
+import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
 import type { ScriptedClient } from '../watch/scripted-client.ts';
-import { asked, KIB, MIB, ScriptedHub, until } from '../watch/scripted-hub.ts';
+import { asked, KIB, MIB, ScriptedHub } from '../watch/scripted-hub.ts';
 
 let at: ScriptedHub;
 
@@ -18,7 +19,7 @@ const longKey = (name: string, i: number): Uint8Array => b(`${name}${i}/`.padEnd
 
 /** The latest reply of a client, once there are so many. */
 async function reply(client: ScriptedClient, count: number) {
-  await until(() => client.responses.length >= count, `reply ${count}`);
+  await until(`reply ${count}`, () => client.responses.length >= count);
   return client.responses[count - 1] as (typeof client.responses)[number];
 }
 
@@ -62,7 +63,7 @@ describe('long keys', () => {
     // An empty range, which etcd refuses.
     client.watch({ key: longKey('b', 2), rangeEnd: longKey('a', 2) });
     assert.ok(at.hub.longKeys.bytes > 800 * 1000);
-    await until(() => at.upstream.streams.length === 2, 'the watch that etcd is to refuse');
+    await until('the watch that etcd is to refuse', () => at.upstream.streams.length === 2);
     at.upstream.streams[1]?.say(1, { created: true, canceled: true, cancelReason: 'etcd: no' });
     assert.equal((await reply(client, 3)).cancelReason, 'etcd: no');
     assert.equal(at.hub.longKeys.bytes, 0);

@@ -8,7 +8,8 @@ import { KV } from '../../src/etcd/methods.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { bytes } from '../reads/clients.ts';
-import { type Place, serializable, setUp, until } from './place.ts';
+import { until } from '../support/until.ts';
+import { type Place, serializable, setUp } from './place.ts';
 
 /** Different keys that are read; 1 000 000 takes a minute. */
 const KEYS = Number(process.env.CACHE_KEYS ?? 30_000);
@@ -112,7 +113,7 @@ describe('bounds', () => {
       await readAll(name, 20, 3);
       const keys = Array.from({ length: 20 }, (_, j) => bytes(`${name}/${j}`));
       await Promise.all(keys.map((key) => direct.put({ key })));
-      await until(() => cache.entries <= before, 'the events');
+      await until('the events', () => cache.entries <= before);
       assert.ok(cache.stats.changed > changed || cache.stats.limits.covers > refused);
       assert.ok(cache.covers <= MAX_BYTES / 2048);
     }

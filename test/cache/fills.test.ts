@@ -8,7 +8,8 @@ import { Metadata } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import type { ReadLayer } from '../../src/rpc/read-layer.ts';
 import { bytes } from '../reads/clients.ts';
-import { serializable, setUp, until } from './place.ts';
+import { until } from '../support/until.ts';
+import { serializable, setUp } from './place.ts';
 
 /** Keeps the answers to some reads back. */
 class Delay implements ReadLayer {
@@ -59,12 +60,12 @@ test('an answer from before the cover began to listen is not remembered', async 
   await ask(2n);
   delay.holding = true;
   const late = ask(1n);
-  await until(() => delay?.held === 1, 'the answer');
+  await until('the answer', () => delay?.held === 1);
   delay.holding = false;
   await direct.put({ key, value: bytes('new') });
   assert.equal(await ask(2n), 'new');
   assert.equal(cache.covers, 1);
-  await until(() => [...hub.feeds()].every(({ state }) => state === 'live'), 'the feed');
+  await until('the feed', () => [...hub.feeds()].every(({ state }) => state === 'live'));
   delay.release();
   assert.equal(await late, 'old');
   for (let i = 0; i < 10; i++) assert.equal(await ask(1n), 'new');

@@ -15,7 +15,8 @@ import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { bytes } from '../reads/clients.ts';
 import { availableEtcds } from '../support/etcd.ts';
-import { type Place, type RangeFields, serializable, setUp, until } from './place.ts';
+import { until } from '../support/until.ts';
+import { type Place, type RangeFields, serializable, setUp } from './place.ts';
 
 const text = (value: Uint8Array | undefined): string => Buffer.from(value ?? []).toString();
 
@@ -37,7 +38,7 @@ for (const install of await availableEtcds()) {
       await direct.put({ key, value: bytes('old') });
       await warm({ key });
       await direct.put({ key, value: bytes('new') });
-      await until(async () => (await value('k1')) === 'new', 'the write');
+      await until('the write', async () => (await value('k1')) === 'new');
       await warm({ key });
       const { header } = await direct.deleteRange({ key });
       // who has seen the write by any read does not lose sight of it
@@ -53,7 +54,7 @@ for (const install of await availableEtcds()) {
       const { ID } = await lease.leaseGrant({ TTL: 2n });
       await direct.put({ key, value: bytes('leased'), lease: ID });
       assert.equal(text((await warm({ key })).kvs[0]?.value), 'leased');
-      await until(async () => (await value('k1-lease')) === '', 'the end of the lease');
+      await until('the end of the lease', async () => (await value('k1-lease')) === '');
     });
 
     test('K3: reads while the same key is written through the proxy', async () => {
@@ -72,10 +73,10 @@ for (const install of await availableEtcds()) {
         }
         await Promise.all(before);
       }
-      await until(async () => {
+      await until('a hit', async () => {
         await read({ key });
         return cache.stats.hits > hits;
-      }, 'a hit');
+      });
     });
 
     test('K4: a put in a nested transaction through the proxy', async () => {
@@ -98,7 +99,7 @@ for (const install of await availableEtcds()) {
       assert.equal(text((await read(fields)).kvs[0]?.value), 'new');
       await warm(fields);
       await direct.put({ key: bytes('k5'), value: bytes('newest') });
-      await until(async () => text((await read(fields)).kvs[0]?.value) === 'newest', 'the write');
+      await until('the write', async () => text((await read(fields)).kvs[0]?.value) === 'newest');
     });
 
     test('K6: remembered answers have a real header', async () => {

@@ -16,7 +16,8 @@ import { availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts'
 import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
-import { serializable, until } from './place.ts';
+import { until } from '../support/until.ts';
+import { serializable } from './place.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 const PASSWORD = 'secret';
@@ -67,10 +68,10 @@ async function setUp(held: AsyncDisposableStack, install: EtcdInstall) {
   /** Reads until the answer comes from memory. */
   async function warm(key: string, token?: string): Promise<void> {
     const before = await hits();
-    await until(async () => {
+    await until('a hit', async () => {
       assert.match(await ask(client, key, token), /^value of/);
       return (await hits()) > before;
-    }, 'a hit');
+    });
   }
   return { etcd, proxy, client, direct, authAt, tokenOf, ask, warm };
 }
@@ -89,7 +90,7 @@ for (const install of await availableEtcds()) {
       for (let i = 0; i < 20; i++) assert.equal(await ask(client, 'closed'), refusal);
 
       await authAt(etcd.first.url).authDisable({}, as(await tokenOf('root')));
-      await until(async () => (await ask(client, 'closed')) === 'value of closed', 'auth to be off');
+      await until('auth to be off', async () => (await ask(client, 'closed')) === 'value of closed');
       await warm('closed');
       await authAt(proxy.url).authEnable({});
       assert.equal(await ask(client, 'closed'), refusal, 'switched on through the proxy, at once');

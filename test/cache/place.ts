@@ -85,9 +85,3 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
 }
 
 export type Place = Awaited<ReturnType<typeof setUp>>;
-
-/** Waits for a condition, asking again and again. */
-export async function until(done: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 30_000; !(await done()); await sleep(5))
-    if (performance.now() > end) assert.fail(`waited in vain for ${what}`);
-}

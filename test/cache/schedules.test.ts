@@ -17,10 +17,13 @@ import { History } from '../reads/history.ts';
 import { violations } from '../reads/linearizable.ts';
 import { mustFind } from '../reads/must-find.ts';
 import { availableEtcds, type EtcdInstall } from '../support/etcd.ts';
+import { until } from '../support/until.ts';
 import { type Belief, boastful, forgetful } from './broken-rules.ts';
-import { setUp, until } from './place.ts';
+import { setUp } from './place.ts';
 
 const SECONDS = Number(process.env.CACHE_SECONDS ?? 2);
+/** Enough happens long before, on a busy machine too. */
+const LIMIT_MS = 60_000;
 const SEED = Number(process.env.CACHE_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 interface Outcome {
@@ -66,6 +69,7 @@ async function runSchedule(
   let cuts = 0;
   const end = performance.now() + SECONDS * 1000;
   while (performance.now() < end || cache.stats.hits < 200) {
+    assert.ok(performance.now() < end + LIMIT_MS, `only ${cache.stats.hits} answers from memory`);
     await sleep(200 + 300 * random());
     if (!cut) continue;
     relay.cut();
@@ -112,18 +116,18 @@ describe('a feed that falls silent', () => {
     for (let i = 0; i < 4; i++) {
       const value = new TextEncoder().encode(String(i));
       await direct.put({ key, value });
-      await until(async () => {
+      await until('the write', async () => {
         const { kvs } = await through.range({ key, serializable: true });
         return Buffer.from(kvs[0]?.value ?? []).toString() === String(i);
-      }, 'the write');
+      });
       await warm({ key });
       relay.cut();
       const { revision } = (await direct.put({ key, value: new TextEncoder().encode(`${i}+`) })).header ?? {};
       const { behind } = cache.stats.misses;
-      await until(async () => {
+      await until('the loss to be noticed', async () => {
         await through.range({ key, serializable: true });
         return cache.stats.misses.behind > behind;
-      }, 'the loss to be noticed');
+      });
       const { kvs } = await through.range({ key, serializable: true });
       assert.equal(kvs[0]?.modRevision, revision);
     }
@@ -145,7 +149,7 @@ describe('a feed that falls silent', () => {
       relay.cut();
       const { header } = await direct.put({ key, value: bytes('new') });
       // nobody reads meanwhile, so that no client has seen the write
-      await until(() => hub.stats.resumes > resumes, 'the loss');
+      await until('the loss', () => hub.stats.resumes > resumes);
       for (const end = performance.now() + 20_000; feed.state !== 'live' && performance.now() < end; )
         await new Promise((resolve) => setImmediate(resolve));
       const { kvs } = await through.range({ key, serializable: true });
@@ -168,7 +172,7 @@ describe('a feed that falls silent', () => {
     const { header } = await direct.put({ key });
     await direct.compact({ revision: header?.revision ?? 0n });
     relay.target = target;
-    await until(() => feed?.state === 'ended', 'the end');
+    await until('the end', () => feed?.state === 'ended');
     assert.deepEqual([cache.entries, cache.covers], [0, 0]);
     assert.equal((await warm({ key })).kvs[0]?.modRevision, header?.revision);
   });

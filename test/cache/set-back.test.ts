@@ -5,7 +5,8 @@ import { ConnectError } from '@connectrpc/connect';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { bytes } from '../reads/clients.ts';
 import { Backup } from '../support/backup.ts';
-import { setUp, until } from './place.ts';
+import { until } from '../support/until.ts';
+import { setUp } from './place.ts';
 
 const KEY = bytes('k');
 
@@ -28,15 +29,15 @@ for (const what of ['events', 'answers']) {
     await put('k', 'saved');
     for (const limit of [1n, 2n]) await warm({ key: KEY, limit });
     const backup = held.use(await Backup.of(member));
-    await until(() => reachable(() => putElsewhere(5)), 'etcd');
+    await until('etcd', () => reachable(() => putElsewhere(5)));
     if (what === 'events') await put('k', 'lost with the backup');
-    await until(() => reachable(() => through.range({ key: KEY })), 'the proxy to be told the revision');
+    await until('the proxy to be told the revision', () => reachable(() => through.range({ key: KEY })));
     for (const limit of [1n, 2n]) await warm({ key: KEY, limit });
-    if (what === 'events') await until(upToDate, 'the feed to have the event');
+    if (what === 'events') await until('the feed to have the event', upToDate);
     await backup.restore();
-    await until(() => reachable(() => put('k', 'after')), 'etcd');
+    await until('etcd', () => reachable(() => put('k', 'after')));
     const live = () => [...hub.feeds()].every(({ state }) => state === 'live');
-    await until(live, 'the watch');
+    await until('the watch', live);
     await putElsewhere(20);
     assert.equal(await ask(1n), 'after');
     for (const feed of hub.feeds()) await new Promise<void>((done) => feed.progress.ask(0, done));

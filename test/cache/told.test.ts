@@ -14,8 +14,8 @@ import { startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b, WatchCall } from '../support/watch-client.ts';
-import { until } from './place.ts';
 
 describe('what clients are told', () => {
   const held = new AsyncDisposableStack();
@@ -37,10 +37,10 @@ describe('what clients are told', () => {
   async function check(tell: (revision: bigint) => Promise<bigint | undefined>): Promise<void> {
     const hits = () => metric(proxy.url, 'etcd_proxy_cache_hits_total');
     const before = await hits();
-    await until(async () => {
+    await until('a hit', async () => {
       await read();
       return (await hits()) > before;
-    }, 'a hit');
+    });
     const { header } = await direct.put({ key: bytes('told/a') });
     const told = await tell(header?.revision as bigint);
     assert.ok(told !== undefined && told >= (header?.revision as bigint));

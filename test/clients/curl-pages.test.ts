@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { base64, call, curl, HTTP_VERSIONS, type HttpVersion, noCurl } from './curl/curl.ts';
-import { until } from './wait.ts';
 
 const ORIGIN = 'https://app.example';
 const RANGE = '/etcdserverpb.KV/Range';

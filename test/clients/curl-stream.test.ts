@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import {
   base64,
   call,
@@ -15,7 +16,6 @@ import {
   noCurl,
   startCurl,
 } from './curl/curl.ts';
-import { until } from './wait.ts';
 
 const KV = 'etcdserverpb.KV';
 const WATCH = 'etcdconnect.v1.Browser/Watch';

@@ -10,9 +10,9 @@ import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Watch, WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { GrpcJs } from './npm/grpc-js.ts';
 import { logOf } from './program/run.ts';
-import { until } from './wait.ts';
 
 const KEY = 'marked-key-5d1f';
 const VALUE = 'marked-value-91ce';

@@ -7,8 +7,8 @@ import { before, describe, test } from 'node:test';
 import { metric } from '../support/metrics.ts';
 import { returnPort, takePort } from '../support/ports.ts';
 import { type Finished, type RunningProcess, runProcess, startProcess, tempDir } from '../support/process.ts';
+import { until } from '../support/until.ts';
 import { launcher, logOf } from './program/run.ts';
-import { until } from './wait.ts';
 
 const LOST = 'etcd_proxy_log_lines_lost_total';
 

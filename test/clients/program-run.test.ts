@@ -21,9 +21,9 @@ import {
 } from '../support/etcd.ts';
 import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { GrpcJs } from './npm/grpc-js.ts';
 import { logOf, start, started } from './program/run.ts';
-import { until } from './wait.ts';
 
 const key = Buffer.from('key');
 

@@ -4,9 +4,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type RunningProcess, startProcess, tempDir } from '../support/process.ts';
+import { until } from '../support/until.ts';
 import { toClients, usual } from '../tls/support.ts';
 import { logOf, root, start, started } from './program/run.ts';
-import { until } from './wait.ts';
 
 const SIGHUP_BIT = 1n;
 const START = ['start', '--endpoints=127.0.0.1:1', '--listen-addr=127.0.0.1:0'];

@@ -2,7 +2,6 @@
  * What a case does on one lane, written down step by step so that it can be compared with what the same case did
  * on another.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type DescMessage,
   type DescMethodBiDiStreaming,
@@ -17,6 +16,7 @@ import {
   type OpenCall,
   type RawCall,
 } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import type { Lane } from './lane.ts';
 import { learn } from './learn.ts';
 import { Names } from './names.ts';
@@ -234,11 +234,7 @@ export class Script {
 
   /** Waits until something holds. */
   async until(what: string, holds: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 20_000;
-    while (!(await holds())) {
-      if (Date.now() > deadline) throw new Error(`not so within 20 s: ${what}`);
-      await sleep(20);
-    }
+    await until(what, holds);
     this.note('until', what);
   }
 }

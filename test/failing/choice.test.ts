@@ -6,11 +6,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EtcdMember } from '../support/etcd.ts';
 import { statusOf } from '../support/members.ts';
+import { until } from '../support/until.ts';
 import { Admin } from './admin.ts';
 import { openClient } from './clients.ts';
 import { proxyOn } from './contestants.ts';
 import { releases } from './expect.ts';
-import { get, put, servedBy, until } from './proxy-state.ts';
+import { get, put, servedBy } from './proxy-state.ts';
 import { Stage } from './stage.ts';
 
 const ROUNDS = 8;

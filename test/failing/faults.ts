@@ -1,6 +1,7 @@
 /** The ways in which the member in use stops to serve while its clients still reach it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeMember, statusOf } from '../support/members.ts';
+import { until } from '../support/until.ts';
 import { Admin } from './admin.ts';
 import type { Stage, StageOptions } from './stage.ts';
 
@@ -28,12 +29,10 @@ const victimOf = (stage: Stage) => stage.members[stage.victim] as (typeof stage.
 
 /** Waits until the others follow another leader; where the member that fails did not lead they do at once. */
 async function newLeader(stage: Stage, old: bigint): Promise<void> {
-  for (let tries = 0; tries < 600; tries++) {
+  await until('the others have a new leader', async () => {
     const views = await Promise.all(stage.others.map((member) => statusOf(member).catch(() => undefined)));
-    if (views.every((view) => view !== undefined && view.leader !== 0n && view.leader !== old)) return;
-    await sleep(20);
-  }
-  throw new Error('the others have no new leader');
+    return views.every((view) => view !== undefined && view.leader !== 0n && view.leader !== old);
+  });
 }
 
 /** A fault of the member in use; where it leads, service is due from the next leader on. */

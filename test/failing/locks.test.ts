@@ -8,8 +8,8 @@ import { LeaseGrantRequestSchema, LeaseGrantResponseSchema } from '#gen/etcdserv
 import { LockRequestSchema, LockResponseSchema, UnlockRequestSchema } from '#gen/v3lockpb/lock_pb.js';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { until } from '../clients/wait.ts';
 import { startEtcd } from '../support/etcd.ts';
+import { until } from '../support/until.ts';
 import { connectTo, method } from '../upstream/scripted-etcd.ts';
 
 const NAME = Buffer.from('lock');

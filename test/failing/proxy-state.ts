@@ -1,9 +1,9 @@
 /** What can be seen of a proxy from outside: which member serves its clients, if one does. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import type { EtcdMember } from '../support/etcd.ts';
 import type { GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
 import type { Stage } from './stage.ts';
 
@@ -28,16 +28,6 @@ export function get(client: RawGrpcClient, key: string, timeoutMs?: number): Pro
 export function put(client: RawGrpcClient, key: string, timeoutMs?: number): Promise<GrpcOutcome> {
   const deadline = timeoutMs === undefined ? {} : { timeoutMs };
   return client.call(PUT, [putMessage(key, key)], { ...deadline, limitMs: 60_000 });
-}
-
-/** Waits until a condition holds. */
-export async function until(
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  limitMs = 20_000,
-): Promise<void> {
-  for (const deadline = performance.now() + limitMs; !(await holds()); await sleep(20))
-    if (performance.now() > deadline) throw new Error(`never: ${what}`);
 }
 
 /** Waits until a put and a get are answered, and tells how long that took. */

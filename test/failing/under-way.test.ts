@@ -8,11 +8,12 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { SnapshotResponseSchema } from '#gen/etcdserverpb/maintenance_pb.js';
 import { statusOf } from '../support/members.ts';
 import type { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { Admin } from './admin.ts';
 import { openClient } from './clients.ts';
 import { proxyOn } from './contestants.ts';
 import { releases } from './expect.ts';
-import { get, put, servedBy, until, untilServed } from './proxy-state.ts';
+import { get, put, servedBy, untilServed } from './proxy-state.ts';
 import { Stage } from './stage.ts';
 
 /** What is over sooner than this is no reason to move. */

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { bytes, connectTo, readLoop, type Watched, watchLoop, writeLoop } from './load.ts';
 
 type Proxy = Awaited<ReturnType<typeof startProxy>>;
@@ -20,13 +21,6 @@ function memberInUse(cluster: EtcdCluster, proxy: Proxy) {
   const member = cluster.members.find((candidate) => candidate.address === endpoint);
   assert.ok(member, `the log names the endpoint in use: ${endpoint}`);
   return member;
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let i = 0; !condition(); i++) {
-    if (i > 600) assert.fail(`never happened: ${what}`);
-    await sleep(50);
-  }
 }
 
 test('kill -9 of the endpoint in use, three times, under load', async () => {
@@ -46,7 +40,7 @@ test('kill -9 of the endpoint in use, three times, under load', async () => {
       await sleep(700);
       const member = memberInUse(cluster, proxy);
       await member.kill('SIGKILL');
-      await until(() => memberInUse(cluster, proxy) !== member, 'another endpoint is in use');
+      await until('another endpoint is in use', () => memberInUse(cluster, proxy) !== member);
       await sleep(700);
       await member.start();
       await member.waitHealthy();
@@ -54,7 +48,7 @@ test('kill -9 of the endpoint in use, three times, under load', async () => {
     stopWriting.abort();
     const writes = (await Promise.all(writers)).flat();
     const stored = await storedKeys(cluster);
-    await until(() => stored.size <= new Set(seen.keys).size, 'the watch has seen every write');
+    await until('the watch has seen every write', () => stored.size <= new Set(seen.keys).size);
     stop.abort();
     const reads = (await Promise.all(readers)).reduce((sum, count) => sum + count, 0);
     await watcher;

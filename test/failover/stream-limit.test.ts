@@ -8,6 +8,7 @@ import { startEtcd } from '../support/etcd.ts';
 import { etcdMetric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
 
 const LIMIT = 10;
@@ -30,7 +31,10 @@ for (const coalescing of ['on', 'off'])
     // Short calls have a connection to themselves.
     await put(client, 'other', 'v', { timeoutMs: 1500 });
     const carried = 7 * LIMIT;
-    while (ended.length < CLIENTS - carried) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(
+      () => `${ended.length} watches have ended`,
+      () => ended.length >= CLIENTS - carried,
+    );
     await put(client, 'other', 'v', { timeoutMs: 1500 });
     assert.equal(await etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total'), carried);
     assert.equal(ended.length, CLIENTS - carried);

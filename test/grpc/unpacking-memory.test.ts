@@ -10,9 +10,9 @@ import { ErrorCode, encodeHeaders } from '../../src/http2/index.ts';
 import type { ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import { type Unpacked, UnpackLine, unpackLine } from '../../src/rpc/unpack.ts';
-import { until } from '../clients/wait.ts';
 import { EngineServer } from '../http2/support/exchange.ts';
 import * as raw from '../http2/support/raw-peer.ts';
+import { until } from '../support/until.ts';
 
 const ignore = (): void => {};
 

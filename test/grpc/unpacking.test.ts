@@ -8,10 +8,10 @@ import { PutRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { Deframer, type MessageSink } from '../../src/grpc/envelope.ts';
 import { Code, type RpcError } from '../../src/rpc/status.ts';
 import { BROKEN, TOO_LARGE, type Unpacked, UnpackLine, unpackSmall } from '../../src/rpc/unpack.ts';
-import { until } from '../clients/wait.ts';
 import { bytes, clientOf } from '../reads/clients.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { CompressingClient } from './compressing-client.ts';
 
 const MAX = 2 << 20;

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningProcess, startProcess } from '../support/process.ts';
+import { until } from '../support/until.ts';
 import type { Condition } from './support/attacked-server.ts';
 import { Attacker } from './support/attacker.ts';
 import { ATTACKS, type Attack, IMPATIENT } from './support/attacks.ts';
@@ -42,25 +43,30 @@ describe('memory under attack', () => {
 
   /** Looks until all clients are gone and what was held for them is collected. */
   async function quiet(): Promise<Condition> {
-    for (const end = Date.now() + LIMIT_MS; ; await sleep(100)) {
-      const found = await look();
-      if ((found.connections === 0 && found.bytes < idle + SLACK) || Date.now() > end) return found;
-    }
+    let found: Condition | undefined;
+    const gone = async (): Promise<Condition | false> => {
+      found = await look();
+      return found.connections === 0 && found.bytes < idle + SLACK && found;
+    };
+    return until(() => `nothing is left but ${JSON.stringify(found)}`, gone, LIMIT_MS);
   }
 
   /** Attacks until so many connections were cut off; the most that the server held meanwhile. */
-  async function until(attack: Attack, total: number): Promise<{ most: number; attacker: Attacker }> {
+  async function untilCut(attack: Attack, total: number): Promise<{ most: number; attacker: Attacker }> {
     const attacker = new Attacker(port, attack, CONNECTIONS, total);
     let most = 0;
-    for (const end = Date.now() + LIMIT_MS; attacker.cut < total && Date.now() < end; await sleep(20))
+    const cut = async (): Promise<boolean> => {
       most = Math.max(most, (await look()).bytes);
+      return attacker.cut >= total;
+    };
+    await until(() => `${total} connections are cut off, not ${attacker.cut}`, cut, LIMIT_MS);
     attacker.stop();
     return { most, attacker };
   }
 
   for (const attack of ATTACKS.filter(({ code }) => code !== undefined)) {
     test(attack.name, async (t) => {
-      const { most, attacker } = await until(attack, TOTAL);
+      const { most, attacker } = await untilCut(attack, TOTAL);
       assert.equal(attacker.cut, TOTAL, 'every attacker was cut off');
       if (attack.deaf !== true) assert.deepEqual([...attacker.codes], [attack.code]);
       const left = await quiet();
@@ -83,11 +89,9 @@ describe('memory under attack', () => {
     test(`${attack.connections} connections: ${attack.name}`, async (t) => {
       const many = attack.connections as number;
       const attacker = new Attacker(port, attack, many, many);
-      let during = await look();
-      for (const end = Date.now() + LIMIT_MS; during.connections < many && Date.now() < end; await sleep(20))
-        during = await look();
+      await until('all are connected', async () => (await look()).connections >= many, LIMIT_MS);
       await sleep(2 * (attack.pauseMs as number)); // for two rounds
-      during = await look();
+      const during = await look();
       assert.equal(during.connections, many);
       attacker.stop();
       const left = await quiet();

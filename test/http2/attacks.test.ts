@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { describe, test } from 'node:test';
 import { ErrorCode, encodeHeaders, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
+import { until } from '../support/until.ts';
 import { EngineServer, Exchange } from './support/exchange.ts';
 import { OK, POST } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
@@ -126,7 +127,7 @@ describe('floods', () => {
     const peer = raw.rawClient(await server.listen());
     peer.socket.pause();
     for (let id = 1; id < 400; id += 2) peer.send(frame('HEADERS', END_HEADERS | END_STREAM, id, POST));
-    while (server.owners.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until('a connection', () => server.owners.length > 0);
     await server.owners[0]?.closed;
     assert.equal(server.owners[0]?.error?.code, ErrorCode.ENHANCE_YOUR_CALM);
     assert.ok(server.owners[0]?.limits.includes('maxQueuedBytes'));
@@ -138,10 +139,10 @@ describe('floods', () => {
     const peer = raw.rawClient(await server.listen());
     peer.socket.pause();
     const many = Buffer.concat(Array.from({ length: 4000 }, () => frame('PING', 0, 0, Buffer.alloc(8))));
-    while (server.owners[0]?.closes !== 1) {
+    await until('the end of the connection', () => {
       peer.send(many);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+      return server.owners[0]?.closes === 1;
+    });
     assert.equal(server.owners[0]?.error?.code, ErrorCode.ENHANCE_YOUR_CALM);
     peer.close();
   });
@@ -218,7 +219,7 @@ describe('peers that are too slow', () => {
     const peer = raw.rawClient(await server.listen(), wide);
     peer.send(frame('HEADERS', END_HEADERS | END_STREAM, 1, POST));
     peer.socket.pause();
-    while (server.owners[0]?.closes !== 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until('its end', () => server.owners[0]?.closes === 1);
     assert.ok(server.owners[0]?.limits.includes('writeTimeoutMs'));
     peer.close();
   });

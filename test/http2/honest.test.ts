@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Http2Settings, Http2Stream } from '../../src/http2/index.ts';
 import { completeSettings } from '../../src/http2/settings.ts';
+import { until } from '../support/until.ts';
 import { EngineServer, Exchange } from './support/exchange.ts';
 import { Answer, answer, POST, post, TRAILERS } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
@@ -32,10 +33,6 @@ async function serve(given: Partial<Http2Settings>, onStream = keep) {
 
 function keep(stream: Http2Stream): void {
   stream.listener = new Exchange();
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (const end = Date.now() + 20_000; !holds(); await sleep(5)) assert.ok(Date.now() < end, what);
 }
 
 describe('streams that are given up', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodeHeaders, requestAside } from '../../src/http2/index.ts';
-import { until } from '../clients/wait.ts';
+import { until } from '../support/until.ts';
 import { Exchange } from './support/exchange.ts';
 import { OK } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';

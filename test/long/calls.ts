@@ -82,7 +82,7 @@ const manyStreams: Assault = {
     for (let open = 0; open < STREAMS; ) {
       const until = Math.min(STREAMS, open + BATCH);
       for (; open < until; open++) new LoadStream(connection, counts, [{ key: b('crowd') }]);
-      await counts.until(() => counts.created + counts.ended >= until, LIMIT_MS);
+      await counts.reach(() => counts.created + counts.ended >= until, LIMIT_MS);
       await sleep(50);
     }
     // Where others hold very much already, there is no memory for as many as these.

@@ -10,12 +10,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
-import { until } from '../clients/wait.ts';
 import { bytes, connect } from '../reads/clients.ts';
 import { availableEtcds, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { CutRelay } from '../watch/cut-relay.ts';
 import {
   comparable,

@@ -6,8 +6,8 @@ import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { Mirrors } from '../../src/mirror/mirrors.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
 import { WatchHub } from '../../src/watch/hub.ts';
-import { until } from '../clients/wait.ts';
 import { connect } from '../reads/clients.ts';
+import { until } from '../support/until.ts';
 
 const nothing = (): void => {};
 

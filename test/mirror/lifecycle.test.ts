@@ -6,13 +6,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type RangeResponse, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { until } from '../clients/wait.ts';
 import { bytes, connect, type KvClient, lightClientOf } from '../reads/clients.ts';
 import { Backup } from '../support/backup.ts';
 import { availableEtcds, type EtcdOptions, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
+import { until } from '../support/until.ts';
 import { CutRelay } from '../watch/cut-relay.ts';
 import {
   fallBacks,

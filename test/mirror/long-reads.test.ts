@@ -9,12 +9,12 @@ import { LongReads, type LongWork, MAX_LONG_READS } from '../../src/mirror/long-
 import { SLICE_VISITS } from '../../src/mvcc/work.ts';
 import type { Outlet, RoomWaiter } from '../../src/rpc/contract.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { until } from '../clients/wait.ts';
 import { bytes, connect, lightClientOf } from '../reads/clients.ts';
 import { outcome, readCall, settle } from '../reads/held-upstream.ts';
 import { envelope, residentBytes } from '../streams/raw-stream.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import {
   fallBacks,
   hits,

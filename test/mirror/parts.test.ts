@@ -1,7 +1,6 @@
 /** The parts of mirrored prefixes by themselves: prefixes, what requests are understood, hot replies, fall-backs. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type RangeQuery, readRangeQuery } from '../../src/etcd/range-query.ts';
 import { FallBacks } from '../../src/mirror/fall-backs.ts';
 import { HOT_REPLY_BYTES, HotReplies } from '../../src/mirror/hot-replies.ts';
@@ -11,6 +10,7 @@ import { Store } from '../../src/mvcc/store.ts';
 import { Version } from '../../src/mvcc/version.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { outcome, readCall, settle } from '../reads/held-upstream.ts';
+import { until } from '../support/until.ts';
 import { rangeRequest } from './support.ts';
 
 describe('prefixes', () => {
@@ -195,7 +195,7 @@ describe('fall-backs', () => {
   test('who waits for too long is told to come back', async () => {
     const { stats, under, fallBacks } = start(30);
     const outcomes = names.map((name) => outcome(fallBacks.read(Buffer.from(name), readCall())));
-    while (stats.refused < 2) await sleep(5);
+    await until('two are refused', () => stats.refused >= 2);
     await settle();
     const error = RpcError.from(outcomes[3]?.error);
     assert.equal(error.code, Code.UNAVAILABLE);

@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Probes } from '../../src/clients/read-probes.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { readRangeQuery } from '../../src/etcd/range-query.ts';
@@ -19,6 +18,7 @@ import { violations } from '../reads/linearizable.ts';
 import { mustFind } from '../reads/must-find.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { Relay } from '../support/relay.ts';
+import { until } from '../support/until.ts';
 import { mirror } from './in-process.ts';
 
 describe('the rule of asking after the read came', () => {
@@ -59,7 +59,11 @@ describe('the rule of asking after the read came', () => {
     const writer = { client: direct, writes: 1 };
     const writers = Array.from({ length: 3 }, (_, i) => ({ name: `writer ${seed}/${i}`, ...writer }));
     const done = fire.run([...readers, ...writers], stop.signal);
-    while (history.reads.length < 700) await sleep(10);
+    await until(
+      () => `700 reads, not ${history.reads.length}`,
+      () => history.reads.length >= 700,
+      60_000,
+    );
     stop.abort();
     await done;
     assert.deepEqual(fire.failures, []);

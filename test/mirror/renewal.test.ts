@@ -13,10 +13,10 @@ import type { Arrival } from '../../src/mirror/arrivals.ts';
 import type { Mirror } from '../../src/mirror/mirror.ts';
 import type { Upstream } from '../../src/rpc/contract.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { until } from '../clients/wait.ts';
 import { bytes } from '../reads/clients.ts';
 import { Backup } from '../support/backup.ts';
 import { startEtcd } from '../support/etcd.ts';
+import { until } from '../support/until.ts';
 import { mirror, userOf } from './in-process.ts';
 import { PREFIX, PREFIX_END } from './support.ts';
 

@@ -21,6 +21,8 @@ import { Relay } from '../support/relay.ts';
 import { mirror } from './in-process.ts';
 
 const SECONDS = Number(process.env.MIRROR_SECONDS ?? 2);
+/** Enough happens long before, on a busy machine too. */
+const LIMIT_MS = 60_000;
 const SEED = Number(process.env.MIRROR_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const TIMEOUT = { timeout: 120_000 + SECONDS * 1000 };
 
@@ -70,6 +72,7 @@ async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
   const random = randomFrom(SEED);
   const end = performance.now() + SECONDS * 1000;
   while (performance.now() < end || told.history.reads.length < 1000) {
+    assert.ok(performance.now() < end + LIMIT_MS, `only ${told.history.reads.length} reads`);
     await sleep(200 + 300 * random());
     if (cut) wire.cut();
   }

@@ -6,8 +6,8 @@ import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { RpcError } from '../../src/rpc/status.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
-import { until } from '../clients/wait.ts';
 import { metric } from '../support/metrics.ts';
+import { until } from '../support/until.ts';
 
 export const RANGE = KV.Range;
 export const TXN = KV.Txn;

@@ -1,11 +1,11 @@
 /** Watches inside a mirrored prefix ride on the feed that keeps the mirror true, whatever they ask for. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { until } from '../clients/wait.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { etcdMetric, metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b, put, span, WatchCall } from '../support/watch-client.ts';
 import { PREFIX, PREFIX_END, untilServing } from './support.ts';
 

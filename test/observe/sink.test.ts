@@ -8,7 +8,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../clients/wait.ts';
 import { type RunningProcess, runProcess, startProcess, tempDir } from '../support/process.ts';
 import { installed } from '../tls/support.ts';
 
@@ -194,3 +193,5 @@ os.close(theirs)
 os.read(ours, 1)
 os.close(ours)
 sys.exit(program.wait(25))`;
+
+import { until } from '../support/until.ts';

@@ -4,13 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { Hoarder } from '../streams/hoarder.ts';
 import { availableEtcds, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
 
 const MIB = 1 << 20;
@@ -69,8 +69,11 @@ function withMetadata(name: string, size: number, parts = 1): Call {
 async function endOf(address: string, { path, message, fields, open }: Call): Promise<string> {
   using client = await Hoarder.open(address);
   client.begin(path, [message], open !== true, fields);
-  for (const limit = Date.now() + LIMIT_MS; client.ends.size === 0; await sleep(5))
-    if (Date.now() > limit) throw new Error(`no end (${client.lost ?? 'connected'})`);
+  await until(
+    () => `an end (${client.lost ?? 'connected'})`,
+    () => client.ends.size > 0,
+    LIMIT_MS,
+  );
   return [...client.ends.keys()][0] as string;
 }
 

@@ -1,7 +1,6 @@
 /** Ten thousand streams and more at a time on one connection through the proxy: it has no limit unless told to. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import type { ClientCallListener, Ending } from '../../src/grpc/client-call.ts';
@@ -10,6 +9,7 @@ import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { etcdMetric, metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b, put } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
 
@@ -73,14 +73,14 @@ for (const coalescing of ['on', 'off']) {
         const streams: LoadStream[] = [];
         for (let i = 0; i < STREAMS; i++)
           streams.push(new LoadStream(connection, counts, [{ key: b(`k${i % 100}`) }]));
-        await counts.until(() => counts.created === wave * STREAMS);
+        await counts.reach(() => counts.created === wave * STREAMS);
         const expected = coalescing === 'on' ? 100 : STREAMS;
         const onEtcd = (): Promise<number> =>
           etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
-        while ((await onEtcd()) < expected) await sleep(10);
+        await until(`${expected} watches on etcd`, async () => (await onEtcd()) >= expected);
         assert.equal(await onEtcd(), expected);
         for (let i = 0; i < 100; i++) await put(direct, `k${i}`, 'v');
-        await counts.until(() => counts.events === wave * STREAMS);
+        await counts.reach(() => counts.events === wave * STREAMS);
         assert.ok(streams.every(({ events }) => events === 1));
         await new Read(connection, 'k1').done;
         for (const stream of streams) stream.cancel();

@@ -5,12 +5,12 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Flights } from '../../src/flights/flights.ts';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { Relay } from '../support/relay.ts';
+import { until } from '../support/until.ts';
 import { joinWhatWasSent } from './broken-rule.ts';
 import { clientInProcess, connect, lightClientOf, logOf } from './clients.ts';
 import { Fire } from './fire.ts';
@@ -48,7 +48,11 @@ describe('the joining rule', () => {
       writes: 1,
     }));
     const done = fire.run([...sessions, ...writers], stop.signal);
-    while (history.reads.length < 700) await sleep(10);
+    await until(
+      () => `700 reads, not ${history.reads.length}`,
+      () => history.reads.length >= 700,
+      60_000,
+    );
     stop.abort();
     await done;
     assert.deepEqual(fire.failures, []);

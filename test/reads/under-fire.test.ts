@@ -11,6 +11,7 @@ import { startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
+import { until } from '../support/until.ts';
 import { lightClientOf, logOf } from './clients.ts';
 import { Faults } from './faults.ts';
 import { Fire, randomFrom, type Session } from './fire.ts';
@@ -56,10 +57,10 @@ async function underFire(
   });
   const done = Promise.all([fire.run(sessions, stop.signal), serializable.run(readers, stop.signal)]);
   const faulty = faults.run(stop.signal, randomFrom(SEED));
-  const end = performance.now() + SECONDS * 1000;
   const enough = (): boolean =>
     history.reads.length >= READS && Object.values(faults.done).every((count) => count >= FAULTS);
-  while (performance.now() < end || !enough()) await sleep(50);
+  await sleep(SECONDS * 1000);
+  await until(() => `enough of ${JSON.stringify(faults.done)}`, enough, 120_000);
   stop.abort();
   await faulty;
   await done;

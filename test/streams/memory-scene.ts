@@ -8,6 +8,7 @@ import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b, put } from '../support/watch-client.ts';
 
 export const MIB = 1 << 20;
@@ -15,7 +16,6 @@ export const MIB = 1 << 20;
 export const LIMIT = 64 * MIB;
 /** Sockets, read buffers, copies of one message, and garbage that the collector has not seen yet. */
 const SLACK = 224 * MIB;
-const LIMIT_MS = 60_000;
 
 export const TOO_MUCH = 'etcd-connect-proxy: too much is held for requests (--max-request-bytes-in-flight)';
 export const PUT = '/etcdserverpb.KV/Put';
@@ -26,12 +26,6 @@ export function putOf(size: number): Uint8Array {
     PutRequestSchema,
     create(PutRequestSchema, { key: b('hoard'), value: Buffer.alloc(size, 7) }),
   );
-}
-
-/** Waits until something holds, with a limit and a name. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + LIMIT_MS; !(await holds()); await sleep(20))
-    if (Date.now() > end) throw new Error(`it never came to be that ${what}`);
 }
 
 export class MemoryScene implements AsyncDisposable {

@@ -7,7 +7,8 @@ import { connect } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { LIMIT, MemoryScene, MIB, PUT, until } from './memory-scene.ts';
+import { until } from '../support/until.ts';
+import { LIMIT, MemoryScene, MIB, PUT } from './memory-scene.ts';
 
 /** A request of HTTP/1.1 that is written piece by piece, and what came back. */
 class Request1 implements Disposable {

@@ -11,8 +11,9 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { encodeHeaders } from '../../src/http2/index.ts';
 import * as raw from '../http2/support/raw-peer.ts';
+import { until } from '../support/until.ts';
 import { Hoarder } from './hoarder.ts';
-import { LIMIT, MemoryScene, MIB, PUT, putOf, TOO_MUCH, until } from './memory-scene.ts';
+import { LIMIT, MemoryScene, MIB, PUT, putOf, TOO_MUCH } from './memory-scene.ts';
 
 const REFUSED = `8 ${TOO_MUCH}`;
 

@@ -6,6 +6,7 @@ import { startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { WatchCall } from '../support/watch-client.ts';
 import { envelope, openStream, type RawStream, residentBytes } from './raw-stream.ts';
 
@@ -46,7 +47,10 @@ test('snapshots that nobody reads do not stop the proxy', async () => {
     const { kvs } = await kv.range({ key: bytes('small') }, { timeoutMs: 20_000 });
     assert.equal(Buffer.from(kvs[0]?.value ?? []).toString(), String(opened.length));
   }
-  while ((await metric(proxy.url, LIMITS).catch(() => 0)) === 0) await kv.range({ key: bytes('small') });
+  await until('a limit is reached', async () => {
+    await kv.range({ key: bytes('small') });
+    return (await metric(proxy.url, LIMITS).catch(() => 0)) > 0;
+  });
   const grown = residentBytes(proxy.process.pid) - before;
   assert.ok(grown < BOUND_BYTES, `grew by ${grown >> 20} MiB`);
   assert.equal(ended, 0, 'who does not read does not learn of the end either');

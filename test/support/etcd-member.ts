@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdInstall } from '../../scripts/etcd/etcds.ts';
 import { clientUrl, type EtcdSettings, type MemberPlace, memberArgs, unixSocketOf } from './etcd-flags.ts';
 import { type Exit, type RunningProcess, startProcess } from './process.ts';
+import { until } from './until.ts';
 
 /** The etcd could not have one of its ports. */
 export class PortClash extends Error {}
@@ -85,16 +86,14 @@ export class EtcdMember {
 
   /** Waits until etcd serves: it listens and its cluster has a leader. */
   async waitHealthy(limitMs = 30_000): Promise<void> {
-    const deadline = Date.now() + limitMs;
-    while (!(await healthy(this.place.metricsPort))) {
+    const serves = async (): Promise<boolean> => {
+      if (await healthy(this.place.metricsPort)) return true;
       const exit = this.process?.exit;
-      if (this.process === undefined || exit !== undefined) {
-        if (/address already in use/.test(this.log)) throw new PortClash(`${this.name}: a port is in use`);
-        throw this.failure(`ended ${JSON.stringify(exit)}`);
-      }
-      if (Date.now() > deadline) throw this.failure(`not healthy within ${limitMs} ms`);
-      await sleep(20);
-    }
+      if (this.process !== undefined && exit === undefined) return false;
+      if (/address already in use/.test(this.log)) throw new PortClash(`${this.name}: a port is in use`);
+      throw this.failure(`ended ${JSON.stringify(exit)}`);
+    };
+    await until(() => this.failure('not healthy').message, serves, limitMs);
   }
 
   /** Starts etcd in the same place with the same data, and waits until it serves. */

@@ -8,23 +8,15 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { availableEtcds, etcdctl, startEtcd, startEtcdctl } from './etcd.ts';
 import { runProcess, startProcess, tempDir } from './process.ts';
+import { until } from './until.ts';
 
 /** Whether a process exists that still does something. */
 async function lives(pid: number): Promise<boolean> {
   const state = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => 'gone) Z');
   return !/\) [ZX]/.test(state);
-}
-
-async function until(what: string, done: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await done())) {
-    if (Date.now() > deadline) assert.fail(`still not: ${what}`);
-    await sleep(50);
-  }
 }
 
 const etcds = await availableEtcds();

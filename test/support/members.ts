@@ -5,6 +5,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
 import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
 import type { EtcdCluster, EtcdMember } from './etcd.ts';
+import { until } from './until.ts';
 
 /** A member's own view. */
 export interface MemberStatus {
@@ -31,24 +32,23 @@ export async function untilStatus(
   what: string,
   limitMs = 30_000,
 ): Promise<MemberStatus> {
-  const deadline = Date.now() + limitMs;
-  for (;;) {
-    const status = await statusOf(member).catch(() => undefined); // it may be about to start
-    if (status !== undefined && holds(status)) return status;
-    if (Date.now() > deadline) throw new Error(`${member.name}: never ${what}`);
-    await sleep(50);
-  }
+  return until(
+    `${member.name} is ${what}`,
+    async () => {
+      const status = await statusOf(member).catch(() => undefined); // it may be about to start
+      return status !== undefined && holds(status) && status;
+    },
+    limitMs,
+  );
 }
 
 /** The index of the member that leads, as itself says. */
 export async function leaderIndex(cluster: EtcdCluster): Promise<number> {
-  for (let tries = 0; tries < 200; tries++) {
+  return until('a member leads', async () => {
     const all = await Promise.all(cluster.members.map((member) => statusOf(member).catch(() => undefined)));
     const index = all.findIndex((status) => status !== undefined && status.id === status.leader);
-    if (index >= 0) return index;
-    await sleep(50);
-  }
-  throw new Error('no member leads');
+    return index >= 0 && index;
+  });
 }
 
 /** Cuts a member off from its peers, and waits until it has noticed: it knows no leader. */

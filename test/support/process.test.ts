@@ -6,19 +6,15 @@ import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { returnPort, takePort } from './ports.ts';
 import { runProcess, startProcess, tempDir } from './process.ts';
+import { until } from './until.ts';
 
 /** Waits until a process does nothing any more. */
 async function ended(pid: number): Promise<void> {
-  const deadline = Date.now() + 10_000;
   const state = (): Promise<string> => readFile(`/proc/${pid}/stat`, 'latin1').catch(() => 'gone) Z');
-  while (!/\) [ZX]/.test(await state())) {
-    assert.ok(Date.now() < deadline, `process ${pid} lives on`);
-    await sleep(20);
-  }
+  await until(`process ${pid} ends`, async () => /\) [ZX]/.test(await state()));
 }
 
 test('a program that ends tells its output and how it ended', async () => {

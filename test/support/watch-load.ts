@@ -82,7 +82,7 @@ export class LoadCounts {
   #waiting: { holds: () => boolean; resolve: () => void }[] = [];
 
   /** Waits until something about the counts holds. */
-  async until(holds: () => boolean, limitMs = 60_000): Promise<void> {
+  async reach(holds: () => boolean, limitMs = 60_000): Promise<void> {
     if (holds()) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(

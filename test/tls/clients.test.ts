@@ -6,6 +6,7 @@ import { Client, credentials } from '@grpc/grpc-js';
 import { availableEtcds, type EtcdCluster, etcdctl } from '../support/etcd.ts';
 import { runProcess } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import {
   clientOptions,
   curl,
@@ -18,7 +19,6 @@ import {
   toClients,
   toEtcd,
   type Usual,
-  until,
   usual,
   visit,
 } from './support.ts';
@@ -222,9 +222,9 @@ describe('the wrong transport', () => {
       assert.match(stderr, /wrong version number/);
     }
     assert.equal(logged(plain, 'TLS on a plaintext port'), 1, 'one line a minute');
-    await until(async () => {
+    await until('all are counted', async () => {
       const { stdout } = await curl([`${plain.url}/metrics`]);
       return series(stdout, 'etcd_proxy_wrong_transport_total{spoken="tls"}') === 3;
-    }, 'all are counted');
+    });
   });
 });

@@ -10,8 +10,8 @@ import { TlsFileError } from '../../src/tls/files.ts';
 import { describeTlsError, failureOf } from '../../src/tls/handshake-failure.ts';
 import { parseRevocationList } from '../../src/tls/revocation-list.ts';
 import { tempDir } from '../support/process.ts';
+import { until } from '../support/until.ts';
 import { Authority } from './pki.ts';
-import { until } from './support.ts';
 
 const CRL = { flag: '--client-crl-file', path: '/crl' };
 
@@ -104,7 +104,7 @@ describe('the watch over files', () => {
       const seen = async (action: () => Promise<unknown>): Promise<void> => {
         const before = changes;
         await action();
-        await until(() => changes > before, 'a change is seen');
+        await until('a change is seen', () => changes > before);
       };
       await seen(() => writeFile(at('plain'), '22'));
       await seen(async () => {
@@ -129,7 +129,7 @@ describe('the watch over files', () => {
     const watch = new FileWatch([path], () => changes++, { pollMs: 10 });
     await mkdir(join(folder, 'missing'));
     await writeFile(path, '');
-    await until(() => changes === 1, 'the file is seen');
+    await until('the file is seen', () => changes === 1);
     watch.close();
   });
 });

@@ -13,7 +13,8 @@ import { Listeners } from '../../src/listen/listeners.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import type { FailureReason, HandshakeFailure } from '../../src/tls/handshake-failure.ts';
 import { ServerTls } from '../../src/tls/server-tls.ts';
-import { clientOptions, type Usual, until, usual, visit } from './support.ts';
+import { until } from '../support/until.ts';
+import { clientOptions, type Usual, usual, visit } from './support.ts';
 
 /** Counts what happens. */
 class Counts {
@@ -163,8 +164,8 @@ describe('handshakes that come to nothing', () => {
     const before = await resources();
     const ended = door.counts.ended;
     const expected = await action();
-    await until(() => door.counts.ended >= ended + expected, 'each is counted');
-    await until(async () => JSON.stringify(await resources()) === JSON.stringify(before), 'nothing is left');
+    await until('each is counted', () => door.counts.ended >= ended + expected);
+    await until('nothing is left', async () => JSON.stringify(await resources()) === JSON.stringify(before));
     const { status, error } = await visit(clientOptions(door.address, files.ca, files.client));
     assert.equal(status, 'HTTP/1.1 200 OK', error);
   }
@@ -242,7 +243,7 @@ describe('handshakes that come to nothing', () => {
     await Promise.all(sockets.map(closed));
     clearInterval(trickle);
     assert.equal(hasty.counts.failed.get('timeout'), 2);
-    await until(async () => JSON.stringify(await resources()) === JSON.stringify(before), 'nothing is left');
+    await until('nothing is left', async () => JSON.stringify(await resources()) === JSON.stringify(before));
     hasty.stop();
   });
 });

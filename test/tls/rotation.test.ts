@@ -17,6 +17,7 @@ import { ClientTls } from '../../src/tls/client-tls.ts';
 import type { EtcdCluster } from '../support/etcd.ts';
 import { tempDir } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { Authority, type Pair } from './pki.ts';
 import {
   clientOptions,
@@ -26,7 +27,6 @@ import {
   startSecureEtcd,
   toEtcd,
   type Usual,
-  until,
   usual,
   visit,
 } from './support.ts';
@@ -156,8 +156,8 @@ describe('rotation under load', () => {
         await replace(at('tls.key'), readFileSync(server.key));
         await replace(at('tls.crt'), readFileSync(server.cert));
       }
-      await until(async () => (await shown(proxy.address)) === serialOf(server.cert), 'the new one is shown');
-      await until(() => load.calls > before + 20, 'calls go on');
+      await until('the new one is shown', async () => (await shown(proxy.address)) === serialOf(server.cert));
+      await until('calls go on', () => load.calls > before + 20);
     }
     await load.stop();
     assert.deepEqual(load.failures, []);
@@ -199,7 +199,7 @@ describe('reload', () => {
     const first = await visit(options);
     assert.equal(first.status, 'HTTP/1.1 200 OK', first.error);
     await replace(crl, await files.ca.revocationList([pair.serial]));
-    await until(async () => (await visit(options)).status === '', 'it is refused');
+    await until('it is refused', async () => (await visit(options)).status === '');
     assert.ok(first.session !== undefined);
     assert.equal((await visit({ ...options, session: first.session })).status, '');
     assert.equal(
@@ -214,24 +214,24 @@ describe('reload', () => {
     const good = readFileSync(server.cert);
     const failed = await reloads('failed');
     await replace(server.cert, 'nothing of use');
-    await until(async () => (await reloads('failed')) > failed, 'the failure is counted');
+    await until('the failure is counted', async () => (await reloads('failed')) > failed);
     assert.equal(await shown(proxy.address), before);
     const line = proxy.stderr.find((text) => text.includes('could not reload the TLS files'));
     assert.ok(line?.includes(`--cert-file: ${server.cert}: holds no certificate`), line ?? 'no line');
     assert.ok(!line?.includes('nothing of use'));
     await rm(server.cert);
     proxy.process.signal('SIGHUP');
-    await until(() => proxy.stderr.some((text) => text.includes('no such file')), 'a missing file is said');
+    await until('a missing file is said', () => proxy.stderr.some((text) => text.includes('no such file')));
     assert.equal(await shown(proxy.address), before);
     const ok = await reloads('ok');
     await replace(server.cert, good);
-    await until(async () => (await reloads('ok')) > ok, 'it recovers');
+    await until('it recovers', async () => (await reloads('ok')) > ok);
   });
 
   test('SIGHUP reads the files again', async () => {
     const ok = await reloads('ok');
     proxy.process.signal('SIGHUP');
-    await until(async () => (await reloads('ok')) > ok, 'the reload is counted');
+    await until('the reload is counted', async () => (await reloads('ok')) > ok);
   });
 
   test('connections to etcd use the newest authority and certificate', async () => {
@@ -248,12 +248,12 @@ describe('reload', () => {
       /"health":"true"/.test((await curl([`${beside.url}/health`])).stdout);
     assert.equal(await healthy(), false, 'etcd is of another authority');
     await put('ca', files.ca.cert);
-    await until(healthy, 'etcd is trusted');
+    await until('etcd is trusted', healthy);
     const named = readFileSync(files.client.cert);
     await replace(at('cert'), named);
     await put('key', files.client.key);
     const refusal = `--cert: ${at('cert')}: cert has non empty Common Name (client)`;
-    await until(() => beside.stderr.some((line) => line.includes(refusal)), 'a named one is refused');
+    await until('a named one is refused', () => beside.stderr.some((line) => line.includes(refusal)));
     assert.ok(await healthy(), 'the one before stays');
   });
 

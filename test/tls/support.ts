@@ -2,7 +2,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { type EtcdCluster, type EtcdOptions, startEtcd } from '../support/etcd.ts';
 import { type Finished, runProcess } from '../support/process.ts';
@@ -144,15 +143,6 @@ export function exchange(address: string, bytes: Uint8Array | string): Promise<s
   socket.on('error', () => {}); // `close` follows
   socket.on('close', () => resolve(text));
   return promise;
-}
-
-/** Waits until something holds; the limit is only there to end a broken test. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const limit = performance.now() + 20_000;
-  while (!(await holds())) {
-    if (performance.now() > limit) throw new Error(`never came to hold: ${what}`);
-    await sleep(10);
-  }
 }
 
 /** Whether a program is in one of the folders. */

@@ -9,6 +9,7 @@ import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
+import { until } from '../support/until.ts';
 import { connectTo, method, ScriptedEtcd } from './scripted-etcd.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
@@ -23,14 +24,6 @@ function call(cluster: Cluster, path: string, request = EMPTY): Promise<Uint8Arr
   return cluster.unary(request, new OwnCall(method(path), NO_METADATA, Number.POSITIVE_INFINITY));
 }
 
-async function until(holds: () => boolean, what: string, limitMs = 8000): Promise<void> {
-  const deadline = performance.now() + limitMs;
-  while (!holds()) {
-    assert.ok(performance.now() < deadline, `never: ${what}`);
-    await sleep(10);
-  }
-}
-
 /** Members, and a cluster client that uses one of them. */
 async function setUp(held: AsyncDisposableStack, prepare: (members: ScriptedEtcd[]) => void = () => {}) {
   const members: ScriptedEtcd[] = [];
@@ -38,7 +31,7 @@ async function setUp(held: AsyncDisposableStack, prepare: (members: ScriptedEtcd
   prepare(members);
   const { cluster, heard } = connectTo(members);
   held.defer(() => cluster.close());
-  await until(() => cluster.current !== undefined, 'an endpoint is in use');
+  await until('an endpoint is in use', () => cluster.current !== undefined);
   const inUse = (): ScriptedEtcd =>
     members.find(({ address }) => address === cluster.current?.name) as ScriptedEtcd;
   const others = (): ScriptedEtcd[] => members.filter((member) => member !== inUse());
@@ -53,7 +46,7 @@ describe('the choice of an endpoint', () => {
         if (first && second) first.question = second.question = refusal;
       });
       assert.equal(inUse(), members[2]);
-      await until(() => members[0]?.connections === 0, 'the others are let go');
+      await until('the others are let go', () => members[0]?.connections === 0);
     }
   });
 
@@ -73,12 +66,12 @@ describe('the choice of an endpoint', () => {
       const own = [held.use(await ScriptedEtcd.start()), held.use(await ScriptedEtcd.start())];
       const { cluster } = connectTo([stranger, ...own]);
       held.defer(() => cluster.close());
-      await until(() => cluster.current !== undefined, 'an endpoint is in use');
+      await until('an endpoint is in use', () => cluster.current !== undefined);
       assert.notEqual(cluster.current?.name, stranger.address);
       // The only one left besides: now it is the stranger, or nobody.
       const used = own.find(({ address }) => address === cluster.current?.name);
       await used?.[Symbol.asyncDispose]();
-      await until(() => cluster.current !== undefined && cluster.current.name !== used?.address, 'moved');
+      await until('moved', () => cluster.current !== undefined && cluster.current.name !== used?.address);
       assert.notEqual(cluster.current?.name, stranger.address);
       await used?.listen();
     }
@@ -90,14 +83,14 @@ describe('the choice of an endpoint', () => {
     const own = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
     const { cluster } = connectTo([stranger, ...own]);
     held.defer(() => cluster.close());
-    await until(() => cluster.current !== undefined, 'an endpoint is in use');
+    await until('an endpoint is in use', () => cluster.current !== undefined);
     for (const member of own) await member[Symbol.asyncDispose]();
-    await until(() => cluster.current?.name === stranger.address, 'the stranger is better than nobody');
+    await until('the stranger is better than nobody', () => cluster.current?.name === stranger.address);
     for (const member of own) held.use(member);
     for (const member of own) await member.listen();
     await until(
-      () => own.some(({ address }) => address === cluster.current?.name),
       'one of its own is back',
+      () => own.some(({ address }) => address === cluster.current?.name),
       12_000,
     );
   });
@@ -107,11 +100,11 @@ describe('the choice of an endpoint', () => {
     const old = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
     const { cluster, heard } = connectTo(old);
     held.defer(() => cluster.close());
-    await until(() => cluster.current !== undefined, 'an endpoint is in use');
+    await until('an endpoint is in use', () => cluster.current !== undefined);
     for (const member of old) await member[Symbol.asyncDispose]();
     const anew: ScriptedEtcd[] = [];
     for (const { address } of old) anew.push(held.use(await ScriptedEtcd.start(9, 1000, address)));
-    await until(() => cluster.current !== undefined, 'the cluster was built anew');
+    await until('the cluster was built anew', () => cluster.current !== undefined);
     const used = anew.find(({ address }) => address === cluster.current?.name);
     assert.ok(used);
     const before = heard.switches;
@@ -129,7 +122,7 @@ describe('the choice of an endpoint', () => {
     const member = held.use(await ScriptedEtcd.start());
     const { cluster } = connectTo([{ address }, member]);
     held.defer(() => cluster.close());
-    await until(() => cluster.current?.name === member.address, 'the other one is in use', 1500);
+    await until('the other one is in use', () => cluster.current?.name === member.address, 1500);
   });
 
   test('falls on one that is there when nobody serves, a learner last', async () => {
@@ -176,12 +169,12 @@ describe('an endpoint that leaves calls unanswered', () => {
     const { cluster, inUse } = await setUp(held);
     const hung = inUse();
     hung.calls = hung.question = 'silence';
-    const deadline = performance.now() + 8000;
-    while (inUse() === hung) {
-      assert.ok(performance.now() < deadline, 'never left');
+    const left = async (): Promise<boolean> => {
       const get = new OwnCall(method(RANGE), NO_METADATA, performance.now() + 200);
       await get.inTime(cluster.unary(EMPTY, get)).catch(() => {}); // it gave up, which is what is tested
-    }
+      return inUse() !== hung;
+    };
+    await until('it is left', left);
   });
 
   test('stays when it serves, however long the call takes', async () => {
@@ -191,7 +184,7 @@ describe('an endpoint that leaves calls unanswered', () => {
     slow.calls = 'silence';
     const get = new OwnCall(method(RANGE), NO_METADATA, Number.POSITIVE_INFINITY);
     const reply = cluster.unary(EMPTY, get);
-    await until(() => heard.asked.filter((verdict) => verdict === 'stay').length >= 2, 'asked twice');
+    await until('asked twice', () => heard.asked.filter((verdict) => verdict === 'stay').length >= 2);
     assert.equal(inUse(), slow);
     assert.equal(heard.switches, 0);
     get.cancel();
@@ -235,7 +228,7 @@ describe('an endpoint that leaves calls unanswered', () => {
       onEnd: ({ code }) => ended.resolve(code),
     });
     stream.send(EMPTY);
-    await until(() => hung.messages.length === 1, 'the watch is there');
+    await until('the watch is there', () => hung.messages.length === 1);
     hung.messages[0]?.stream.send(hung.reply());
     await sleep(50); // the answer arrives: what follows cannot be opened again unnoticed
     hung.question = 'silence';
@@ -252,13 +245,13 @@ describe('an endpoint that says NOT_SERVING', () => {
     await using held = new AsyncDisposableStack();
     const { inUse } = await setUp(held);
     const defragmenting = inUse();
-    await until(() => defragmenting.health !== undefined, 'its health is watched');
+    await until('its health is watched', () => defragmenting.health !== undefined);
     defragmenting.health?.send(Buffer.of(0x08, 1));
     defragmenting.question = 'silence';
     await sleep(300); // nothing has been said against it
     assert.equal(inUse(), defragmenting);
     defragmenting.health?.send(Buffer.of(0x08, 2));
-    await until(() => inUse() !== defragmenting, 'left');
+    await until('left', () => inUse() !== defragmenting);
   });
 });
 
@@ -283,7 +276,7 @@ describe('a refusal that may be the member’s', () => {
     unfit.calls = TIMED_OUT;
     unfit.question = LEADERLESS;
     await assert.rejects(call(cluster, PUT), { code: Code.UNAVAILABLE, message: TIMED_OUT.message });
-    await until(() => inUse() !== unfit, 'left');
+    await until('left', () => inUse() !== unfit);
     assert.equal(
       others().reduce((sum, member) => sum + member.count(PUT), 0),
       1,
@@ -341,16 +334,16 @@ describe('calls that last', () => {
       onEnd: () => assert.fail('the stream goes on'),
     });
     stream.send(LEASE_REQUEST);
-    await until(() => hung.messages.length === 1, 'the heartbeat is there');
+    await until('the heartbeat is there', () => hung.messages.length === 1);
     hung.messages[0]?.stream.send(hung.reply());
-    await until(() => answers.length === 1, 'it was answered');
+    await until('it was answered', () => answers.length === 1);
     hung.question = 'silence';
     stream.send(LEASE_REQUEST);
     stream.send(LEASE_REQUEST);
-    await until(() => inUse() !== hung && inUse().messages.length === 2, 'both are sent elsewhere');
+    await until('both are sent elsewhere', () => inUse() !== hung && inUse().messages.length === 2);
     inUse().messages[0]?.stream.send(inUse().reply());
     inUse().messages[1]?.stream.send(inUse().reply());
-    await until(() => answers.length === 3, 'both are answered');
+    await until('both are answered', () => answers.length === 3);
     stream.cancel();
   });
 
@@ -363,14 +356,14 @@ describe('calls that last', () => {
     // LockRequest{name: "n", lease: 5}, and one without a lease, which would be another lock each time.
     const lock = call(cluster, path, Buffer.of(0x0a, 1, 0x6e, 0x10, 5));
     const nameless = call(cluster, path, Buffer.of(0x0a, 1, 0x6e));
-    await until(() => hung.count(path) === 2, 'both wait');
+    await until('both wait', () => hung.count(path) === 2);
     await sleep(150); // a call after theirs is answered, so they are not unread any more
     hung.calls = 'serve';
     await call(cluster, RANGE);
     hung.calls = 'silence';
     // Nobody knows whether a member that is silent by now has read this one: it may make the key at any time.
     const unread = call(cluster, path, Buffer.of(0x0a, 1, 0x6f, 0x10, 5));
-    await until(() => hung.count(path) === 3, 'the third is sent');
+    await until('the third is sent', () => hung.count(path) === 3);
     await call(cluster, RANGE);
     await lock;
     assert.equal(inUse().count(path), 1);
@@ -408,6 +401,6 @@ describe('calls that last', () => {
     assert.equal(hung.connections, 1);
     write.cancel();
     await assert.rejects(reply);
-    await until(() => hung.connections === 0, 'closed');
+    await until('closed', () => hung.connections === 0);
   });
 });

@@ -12,10 +12,10 @@ import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Cluster } from '../../src/upstream/cluster.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
-import { until } from '../clients/wait.ts';
 import { EngineServer, Exchange, field } from '../http2/support/exchange.ts';
 import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { etcdMetric, streamsInProgress } from '../support/metrics.ts';
+import { until } from '../support/until.ts';
 
 const HEADERS = encodeHeaders([':status', '200', 'content-type', 'application/grpc']);
 const TRAILERS = encodeHeaders(['grpc-status', '0']);

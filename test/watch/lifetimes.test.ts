@@ -6,6 +6,7 @@ import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
+import { until } from '../support/until.ts';
 import { b, put, span, WatchCall } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
 
@@ -36,11 +37,10 @@ async function puts(key: string, count: number): Promise<number[]> {
 
 /** Waits until a gauge of the proxy's has a value. */
 async function gauge(name: string, value: number): Promise<void> {
-  for (;;) {
+  await until(`${name} is ${value}`, async () => {
     const text = await (await fetch(`${proxy.url}/proxy/metrics`)).text();
-    if (new RegExp(`^etcd_proxy_watch_${name} ${value}$`, 'm').test(text)) return;
-    await sleep(20);
-  }
+    return new RegExp(`^etcd_proxy_watch_${name} ${value}$`, 'm').test(text);
+  });
 }
 
 describe('a feed that waits for a watcher', () => {
@@ -65,7 +65,7 @@ describe('a feed that its only watcher fell behind', () => {
     const counts = new LoadCounts();
     using connection = await LoadConnection.open(proxy.address);
     const slow = new LoadStream(connection, counts, [{ key: b('left') }]);
-    await counts.until(() => counts.created === 1);
+    await counts.reach(() => counts.created === 1);
     connection.hold();
     for (let i = 0; i < 20; i++)
       await Promise.all(Array.from({ length: 500 }, () => put(direct, 'left', 'v'.repeat(1000))));

@@ -7,9 +7,10 @@ import { runInNewContext } from 'node:vm';
 import { WatchCreateRequest_FilterType } from '#gen/etcdserverpb/watch_pb.js';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import type { WatchHubOptions } from '../../src/watch/hub.ts';
+import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
-import { asked, KIB, MIB, ScriptedHub, until } from './scripted-hub.ts';
+import { asked, KIB, MIB, ScriptedHub } from './scripted-hub.ts';
 import type { ScriptedStream } from './scripted-upstream.ts';
 
 setFlagsFromString('--expose-gc');
@@ -86,7 +87,7 @@ describe('what was delivered', () => {
     for (const key of ['v/1', 'v/2']) {
       const client = new Witness(at.service);
       client.watch({ key: b(key), filters: key === 'v/2' ? [WatchCreateRequest_FilterType.NODELETE] : [] });
-      await until(() => client.responses.length === 1, 'the reply to a create');
+      await until('the reply to a create', () => client.responses.length === 1);
     }
     at.tell(stream, 'v/1', MIB);
     at.tell(stream, 'v/2', MIB);
@@ -135,7 +136,7 @@ describe('clients that read too slowly', () => {
     catchUp.say(at.upstream.revision, {
       events: rest.map((revision) => ({ kv: { key: b('k/64'), modRevision: BigInt(revision) } })),
     });
-    await until(() => again.revisions.length === rest.length, 'what was missed');
+    await until('what was missed', () => again.revisions.length === rest.length);
     assert.deepEqual([...had, ...again.revisions], told[64]);
   });
 
@@ -152,7 +153,7 @@ describe('clients that read too slowly', () => {
     await sleep(20);
     assert.equal(at.upstream.streams.length, 1);
     client.go(5);
-    await until(() => at.upstream.streams.length === 2, 'another watch');
+    await until('another watch', () => at.upstream.streams.length === 2);
     client.go();
     await at.created('s');
     const backlog = await at.created('s', revisions.length + 2);
@@ -188,7 +189,7 @@ describe('clients that read too slowly', () => {
     }
     assert.equal(catchUp.cancelled, true);
     late.go();
-    await until(() => at.upstream.streams.length > 2, 'another watch');
+    await until('another watch', () => at.upstream.streams.length > 2);
     assert.deepEqual(late.revisions, span(2, 4));
   });
 
@@ -199,7 +200,7 @@ describe('clients that read too slowly', () => {
     for (let i = 0; i < 9; i++) at.tell(stream, 's', MIB);
     at.upstream.revision += 5;
     const fresh = await at.watching('s');
-    await until(() => at.upstream.streams.length === 2, 'another watch');
+    await until('another watch', () => at.upstream.streams.length === 2);
     await at.created('s');
     const backlog = await at.created('s', 2);
     for (const revision of [12, 16])
@@ -212,7 +213,7 @@ describe('a stream that fails again and again', () => {
   test('is given up after six times for no reason that passes, and clients are told which', async () => {
     const client = await at.watching('u');
     for (let i = 1; i <= 6; i++) {
-      await until(() => at.upstream.streams.length === i, 'another stream');
+      await until('another stream', () => at.upstream.streams.length === i);
       (await at.created('u')).end(new RpcError(Code.UNKNOWN, 'nobody knows'));
     }
     assert.deepEqual([client.ending?.code, client.ending?.message], [Code.UNKNOWN, 'nobody knows']);
@@ -221,7 +222,7 @@ describe('a stream that fails again and again', () => {
   test('is opened for as long as it takes where etcd cannot be reached', async () => {
     const client = await at.watching('u');
     for (let i = 1; i <= 8; i++) {
-      await until(() => at.upstream.streams.length === i, 'another stream');
+      await until('another stream', () => at.upstream.streams.length === i);
       at.upstream.streams.at(-1)?.end(new RpcError(Code.UNAVAILABLE, 'no connection'));
     }
     assert.equal(client.ending, undefined);
@@ -235,7 +236,7 @@ describe('what waits', () => {
     assert.equal(client.paused, false);
     client.watch({ key: b('w32') });
     assert.equal(client.paused, true);
-    await until(() => client.responses.length === 33, 'replies');
+    await until('replies', () => client.responses.length === 33);
     assert.equal(client.paused, false);
     client.leave();
   });
@@ -280,7 +281,7 @@ describe('feeds', () => {
     assert.deepEqual(again.revisions, [revision]);
     again.leave();
     assert.equal(at.upstream.streams.length, 1);
-    await until(() => first.cancelled, 'the end of the feed');
+    await until('the end of the feed', () => first.cancelled);
     await at.watching('t');
     assert.notEqual(await at.created('t'), first);
   });

@@ -1,13 +1,13 @@
 /** What the proxy counts of its watches, to the last one. The incumbent's gauge of shared watchers goes below zero (W6). */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WatchCreateRequest_FilterType as Filter } from '#gen/etcdserverpb/watch_pb.js';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
+import { until } from '../support/until.ts';
 import { b, type Create, compact, put, remove, WatchCall } from '../support/watch-client.ts';
 
 const held = new AsyncDisposableStack();
@@ -48,11 +48,6 @@ async function open(watch: Create): Promise<WatchCall> {
   const call = new WatchCall(client);
   await call.created(watch);
   return call;
-}
-
-/** Waits until a number is what it must become. */
-async function becomes(value: () => Promise<number>, wanted: (value: number) => boolean): Promise<void> {
-  while (!wanted(await value())) await sleep(20);
 }
 
 describe('counters of watches', { concurrency: 1 }, () => {
@@ -96,10 +91,7 @@ describe('counters of watches', { concurrency: 1 }, () => {
     const calls = [await open({ key: b('w6') }), await open({ key: b('w6') }), await open({ key: b('w6') })];
     assert.equal(await sharedWatchers(), 2);
     for (let i = 0; i < 5; i++) (await open({ key: b(`w6/${i}`) })).close();
-    await becomes(
-      () => count('watchers'),
-      (watchers) => watchers === 3,
-    );
+    await until('three watchers', async () => (await count('watchers')) === 3);
     // Their feeds wait for somebody; that takes nothing from those that are shared.
     assert.ok((await count('feeds')) >= 6);
     assert.equal(await sharedWatchers(), 2);
@@ -115,10 +107,7 @@ describe('counters of watches', { concurrency: 1 }, () => {
     compacted.create({ key: b('w6'), startRevision: 1n });
     while (!(await compacted.must()).canceled);
     for (const call of calls) call.close();
-    await becomes(
-      () => count('watchers'),
-      (watchers) => watchers === 0,
-    );
+    await until('no watchers', async () => (await count('watchers')) === 0);
     assert.equal(await sharedWatchers(), 0);
     assert.equal(await count('lagging_watchers'), 0);
   });
@@ -132,9 +121,9 @@ describe('counters of watches', { concurrency: 1 }, () => {
     assert.equal(await count('applied_lag'), 0);
     relay.cut(true);
     const lag = (): Promise<number> => count('applied_lag');
-    await becomes(lag, (behind) => behind >= 20);
+    await until('a lag', async () => (await lag()) >= 20);
     relay.accept();
-    await becomes(lag, (behind) => behind === 0);
+    await until('no lag', async () => (await lag()) === 0);
     assert.deepEqual([await put(direct, 'silent', 'v')], await silent.revisions(1));
     for (const call of [silent, busy]) call.close();
   });

@@ -6,9 +6,10 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
 import type { ScriptedClient } from './scripted-client.ts';
-import { asked, ScriptedHub, until } from './scripted-hub.ts';
+import { asked, ScriptedHub } from './scripted-hub.ts';
 import type { ScriptedStream } from './scripted-upstream.ts';
 
 let at: ScriptedHub;
@@ -56,10 +57,10 @@ describe('a store that was set back', () => {
     const [old, stream] = await known('k', 11);
     at.upstream.revision = 6;
     lose(stream);
-    await until(() => at.upstream.streams.length === 2, 'another stream');
+    await until('another stream', () => at.upstream.streams.length === 2);
     const reopened = await at.created('k');
     const now = await at.watching('k');
-    await until(() => at.upstream.streams.length === 3, 'a watch of its own');
+    await until('a watch of its own', () => at.upstream.streams.length === 3);
     const own = await at.created('k');
     at.upstream.revision = 9;
     tellAll(own, 'k', span(7, 9));
@@ -80,7 +81,7 @@ describe('a store that was set back', () => {
     at.upstream.compacted = 15;
     const refused = await at.watching('k', { startRevision: 5n });
     (await at.opened('k', 5)).say(0, { canceled: true, compactRevision: 15n });
-    await until(() => refused.responses.length === 2, 'the refusal');
+    await until('the refusal', () => refused.responses.length === 2);
     refused.leave();
     at.upstream.revision = 21;
     at.upstream.compacted = 0;
@@ -127,11 +128,11 @@ describe('a compaction', () => {
     const stream = await at.created('k');
     at.upstream.revision = 52;
     lose(stream);
-    await until(() => at.upstream.streams.length === 2, 'another stream');
+    await until('another stream', () => at.upstream.streams.length === 2);
     await at.created('k');
     const behind = await at.created('k', 2);
     behind.say(0, { canceled: true, compactRevision: 40n });
-    await until(() => at.upstream.streams.length === 4, 'a new watch');
+    await until('a new watch', () => at.upstream.streams.length === 4);
     const again = await at.created('k');
     for (let i = 0; i < 3; i++) again.say(52, { watchId: 0n });
     client.progress();

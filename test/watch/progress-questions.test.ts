@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
-import { ScriptedHub, until } from './scripted-hub.ts';
+import { ScriptedHub } from './scripted-hub.ts';
 import type { ScriptedStream } from './scripted-upstream.ts';
 
 let at: ScriptedHub;
@@ -23,7 +24,7 @@ const answer = (stream: ScriptedStream): void => stream.say(at.upstream.revision
 /** etcd passes over so many questions and answers the one after them. */
 async function answerLater(stream: ScriptedStream, passedOver: number): Promise<void> {
   const before = questions(stream);
-  await until(() => questions(stream) > before + passedOver, 'another question');
+  await until('another question', () => questions(stream) > before + passedOver);
   answer(stream);
 }
 
@@ -48,7 +49,7 @@ describe('a request for progress', () => {
     const stream = await at.created('a');
     at.upstream.revision = 9;
     client.progress();
-    await until(() => questions(stream) === 1, 'a question');
+    await until('a question', () => questions(stream) === 1);
     stream.say(7, { watchId: -1n });
     assert.deepEqual(client.answers, []);
     await answerLater(stream, 0);
@@ -60,7 +61,7 @@ describe('a request for progress', () => {
     const stream = await at.created('a');
     at.tell(stream, 'a');
     client.progress();
-    await until(() => client.answers.length === 1, 'an answer');
+    await until('an answer', () => client.answers.length === 1);
     assert.deepEqual([client.answers, questions(stream)], [[2], 0]);
   });
 
@@ -70,7 +71,7 @@ describe('a request for progress', () => {
     const stream = await at.opened('a');
     stream.say(6, { created: true });
     client.progress();
-    await until(() => questions(stream) > 0, 'a question');
+    await until('a question', () => questions(stream) > 0);
     stream.say(7, { watchId: -1n });
     assert.deepEqual(client.answers, []);
     await answerLater(stream, 0);
@@ -84,7 +85,7 @@ describe('a request for progress', () => {
     client.progress();
     for (let i = 0; i < 1000; i++) client.progress();
     await answerLater(stream, 0);
-    await until(() => client.answers.length === 129, 'answers');
+    await until('answers', () => client.answers.length === 129);
     client.stop();
     for (let i = 0; i < 1000; i++) client.progress();
     await sleep(20);
@@ -98,7 +99,7 @@ describe('a request for progress', () => {
     const other = await at.created('b');
     at.upstream.revision = 5;
     client.progress();
-    await until(() => questions(stream) > 0, 'a question');
+    await until('a question', () => questions(stream) > 0);
     // What is known of the member is forgotten with any stream that ends: it may have come back as another release.
     other.end(new RpcError(Code.PERMISSION_DENIED, 'for good'));
     await answerLater(stream, 0);

@@ -1,7 +1,6 @@
 /** One hub for all protocols: whoever watches a key, however it speaks, shares the same watch on etcd. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
@@ -11,6 +10,7 @@ import { startEtcd } from '../support/etcd.ts';
 import { etcdMetric, metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { type OpenCall, RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b, put, remove, WatchCall } from '../support/watch-client.ts';
 
 const KEY = 'shared by all';
@@ -36,7 +36,7 @@ test('gRPC, gRPC-Web and Connect over HTTP/1.1 and HTTP/2 are one watch on etcd'
   assert.equal(await metric(proxy.url, 'etcd_proxy_watch_feeds'), 1);
   const onEtcd = (): Promise<number> =>
     etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
-  while ((await onEtcd()) < 1) await sleep(10);
+  await until('a watch on etcd', async () => (await onEtcd()) >= 1);
   assert.equal(await onEtcd(), 1);
 
   const revision = await put(direct, KEY, 'v');
@@ -49,7 +49,7 @@ test('gRPC, gRPC-Web and Connect over HTTP/1.1 and HTTP/2 are one watch on etcd'
   assert.equal(await metric(proxy.url, 'etcd_proxy_watch_events_in_total'), 2);
   assert.equal(await metric(proxy.url, 'etcd_proxy_watch_deliveries_total'), 14);
   for (const call of calls) call.cancel();
-  while ((await metric(proxy.url, 'etcd_proxy_watch_watchers')) > 0);
+  await until('no watchers', async () => (await metric(proxy.url, 'etcd_proxy_watch_watchers')) === 0);
 });
 
 async function next(call: OpenCall): Promise<ReturnType<typeof fromBinary<typeof WatchResponseSchema>>> {

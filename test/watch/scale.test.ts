@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { availableEtcds, type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { etcdMetric, metric, rangesHandled, streamsInProgress } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b, type Create, put, revision, span, WatchCall } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
 
@@ -35,7 +35,7 @@ const ours = ({ proxy }: Place, name: string): Promise<number> =>
 
 /** Waits until etcd has so many watches, each on a stream of its own: clients are told of theirs a moment before. */
 async function upstreamIs(at: Place, watches: number): Promise<void> {
-  while ((await upstream(at)) < watches) await sleep(5);
+  await until(`${watches} watches on etcd`, async () => (await upstream(at)) >= watches);
   assert.equal(await upstream(at), watches);
   assert.equal(await streamsInProgress(at.etcd.first.metricsUrl, 'Watch'), watches);
 }
@@ -44,7 +44,7 @@ async function upstreamIs(at: Place, watches: number): Promise<void> {
 async function gone(at: Place): Promise<void> {
   const streams = (): Promise<number> => streamsInProgress(at.etcd.first.metricsUrl, 'Watch');
   for (const count of [() => ours(at, 'watchers'), () => ours(at, 'feeds'), () => upstream(at), streams])
-    while ((await count()) > 0) await sleep(50);
+    await until('nothing is left', async () => (await count()) === 0);
 }
 
 /** Streams with watches, ten connections in all. */
@@ -67,12 +67,12 @@ class Crowd implements Disposable {
       const connection = this.connections[i % 10] as LoadConnection;
       this.streams.push(new LoadStream(connection, this.counts, wishes));
     }
-    await this.counts.until(() => this.counts.created === before + streams * watches);
+    await this.counts.reach(() => this.counts.created === before + streams * watches);
   }
 
   /** Waits until every stream has had exactly so many events, by its index. */
   async each(events: (stream: number) => number): Promise<void> {
-    await this.counts.until(() => this.streams.every((stream, i) => stream.events >= events(i)));
+    await this.counts.reach(() => this.streams.every((stream, i) => stream.events >= events(i)));
     for (const [i, stream] of this.streams.entries()) assert.equal(stream.events, events(i), `stream ${i}`);
   }
 
@@ -145,7 +145,7 @@ for (const install of installs) {
       // And they go on, each with one more.
       const had = again.counts.events;
       for (let key = 0; key < 5; key++) await put(at.direct, `storm/${key}`, 'v');
-      await again.counts.until(() => again.counts.events >= had + 5000);
+      await again.counts.reach(() => again.counts.events >= had + 5000);
       assert.equal(again.counts.events, had + 5000);
       again[Symbol.dispose]();
       await gone(at);
@@ -168,16 +168,16 @@ test('a client that stops reading delays nobody, and gets everything when it rea
   const counts = new LoadCounts();
   using connection = await LoadConnection.open(at.proxy.address);
   const slow = new LoadStream(connection, counts, [{ key: b('slow/a') }]);
-  await counts.until(() => counts.created === 1);
+  await counts.reach(() => counts.created === 1);
   connection.hold();
   const rounds = 12;
   for (let i = 1; i <= rounds; i++) {
     await Promise.all(Array.from({ length: 1000 }, () => put(at.direct, 'slow/a', 'v'.repeat(1000))));
-    await crowd.counts.until(() => crowd.counts.events === i * 1000 * 200);
+    await crowd.counts.reach(() => crowd.counts.events === i * 1000 * 200);
   }
   assert.equal(await ours(at, 'lagging_watchers'), 1);
   connection.release();
-  await counts.until(() => counts.events >= rounds * 1000 || counts.ended > 0);
+  await counts.reach(() => counts.events >= rounds * 1000 || counts.ended > 0);
   assert.equal(slow.ending, undefined);
   assert.equal(slow.events, rounds * 1000);
 });

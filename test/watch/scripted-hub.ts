@@ -1,6 +1,4 @@
 /** A hub between an etcd and clients that do what a test says. */
-import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
@@ -8,18 +6,13 @@ import type { StreamHandler } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { watchService } from '../../src/watch/client-stream.ts';
 import { WatchHub, type WatchHubOptions } from '../../src/watch/hub.ts';
+import { until } from '../support/until.ts';
 import { b, type Create } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
 import { type ScriptedStream, ScriptedUpstream } from './scripted-upstream.ts';
 
 export const KIB = 1 << 10;
 export const MIB = 1 << 20;
-
-/** Waits until something holds; fails after ten seconds. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 10_000; !holds(); await sleep(2))
-    if (performance.now() > end) assert.fail(`waited in vain: ${what}`);
-}
 
 /** What a stream to etcd asks for. */
 export function asked(stream: ScriptedStream): { readonly key: string; readonly start: number } {
@@ -50,7 +43,7 @@ export class ScriptedHub implements Disposable {
   async watching(key: string, options: Create = {}): Promise<ScriptedClient> {
     const client = this.client();
     client.watch({ key: b(key), ...options });
-    await until(() => client.responses.length > 0, 'the reply to a create');
+    await until('the reply to a create', () => client.responses.length > 0);
     return client;
   }
 
@@ -63,7 +56,7 @@ export class ScriptedHub implements Disposable {
       this.upstream.streams.findLast(
         (stream) => !stream.answered && asked(stream).key === key && asked(stream).start >= from,
       );
-    await until(() => find() !== undefined, `a watch of ${key} on etcd`);
+    await until(`a watch of ${key} on etcd`, () => find() !== undefined);
     return find() as ScriptedStream;
   }
 

@@ -57,11 +57,11 @@ async function stopped(install: EtcdInstall): Promise<void> {
   }
   const all = { key: b('stopped/'), rangeEnd: b('stopped0') };
   new LoadStream(connections.use(await LoadConnection.open(proxy.address)), wideCounts, [all]);
-  await counts.until(() => counts.created === WATCHERS);
-  await wideCounts.until(() => wideCounts.created === 1);
+  await counts.reach(() => counts.created === WATCHERS);
+  await wideCounts.reach(() => wideCounts.created === 1);
   const first = await put(direct, KEY, VALUE);
   await using reader = await StoppedReader.start(proxy.address, 'stopped/', 'stopped0', first);
-  await counts.until(() => counts.events === WATCHERS);
+  await counts.reach(() => counts.events === WATCHERS);
   const before = residentBytes(proxy.process.pid);
   let grown = 0;
   let history = 0;
@@ -84,9 +84,9 @@ async function stopped(install: EtcdInstall): Promise<void> {
     await next;
   }
   await large;
-  await counts.until(() => counts.events === small * WATCHERS || counts.ended > 0);
+  await counts.reach(() => counts.events === small * WATCHERS || counts.ended > 0);
   assert.equal(counts.events, small * WATCHERS);
-  await wideCounts.until(() => wideCounts.events === small + LARGE_PUTS);
+  await wideCounts.reach(() => wideCounts.events === small + LARGE_PUTS);
   await measure();
   assert.ok((await metric(proxy.url, 'etcd_proxy_watch_lagging_watchers')) >= 1);
   assert.ok(grown < GROWTH_BYTES, `${grown / MIB} MiB`);
@@ -96,6 +96,6 @@ async function stopped(install: EtcdInstall): Promise<void> {
   const last = await put(direct, KEY, VALUE);
   const report = await reader.reach(last);
   assert.deepEqual([report.last, report.fault], [last, undefined]);
-  await counts.until(() => counts.events === (small + 1) * WATCHERS || counts.ended > 0);
+  await counts.reach(() => counts.events === (small + 1) * WATCHERS || counts.ended > 0);
   assert.equal(counts.ended, 0);
 }

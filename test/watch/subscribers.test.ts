@@ -1,7 +1,6 @@
 /** What lives on a feed beside the watchers of clients, against every etcd at hand. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { identityOf } from '../../src/clients/identity.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import type { Upstream } from '../../src/rpc/contract.ts';
@@ -12,6 +11,7 @@ import type { IdentityFeeds } from '../../src/watch/identity-feeds.ts';
 import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../../src/watch/subscribers.ts';
 import { bytes, clientOf, connect, type KvClient } from '../reads/clients.ts';
 import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { until } from '../support/until.ts';
 import { CutRelay } from './cut-relay.ts';
 
 /** Writes down what it hears of its range. */
@@ -44,11 +44,6 @@ class Recorder implements FeedSubscriber {
   onEnd(end: SubscriptionEnd): void {
     this.ends.push(end);
   }
-}
-
-async function until(done: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 20_000; !done(); await sleep(5))
-    if (performance.now() > end) assert.fail(`waited in vain for ${what}`);
 }
 
 function hubOn(upstream: Upstream): WatchHub {
@@ -95,7 +90,7 @@ for (const install of await availableEtcds()) {
         const revision = await put(key);
         if (key !== 'b/1') expected.push(`${key}@${revision}`);
       }
-      await until(() => wide.events.length === 4, 'the events');
+      await until('the events', () => wide.events.length === 4);
       assert.deepEqual(wide.events, expected);
 
       const [exact, second] = subscribe('a/1', '', first);
@@ -110,12 +105,12 @@ for (const install of await availableEtcds()) {
 
       const { strange } = exact;
       const last = await put('a/2');
-      await until(() => late.events.at(-1) === `a/2@${last}`, 'the last event');
+      await until('the last event', () => late.events.at(-1) === `a/2@${last}`);
       assert.equal(wide.events.at(-1), `a/2@${last}`);
       assert.equal(exact.events.length, 2);
       assert.equal(exact.strange, strange, 'a batch for others came to it');
       assert.ok(wide.moves > 0);
-      await until(() => place.feed.applied >= place.feed.syncPoint, 'being in sync');
+      await until('being in sync', () => place.feed.applied >= place.feed.syncPoint);
     });
 
     test('keep a feed open, and the last one to go closes it', async () => {
@@ -141,15 +136,15 @@ for (const install of await availableEtcds()) {
     test('miss nothing when the stream is lost, and know that they may be behind', async () => {
       const revision = await put('cut');
       const [recorder, { feed }] = subscribe('cut', '', revision + 1);
-      await until(() => feed.state === 'live', 'the feed');
+      await until('the feed', () => feed.state === 'live');
       assert.ok(feed.syncPoint >= revision && feed.syncPoint < Number.POSITIVE_INFINITY);
       for (let i = 0; i < 5; i++) {
         relay.cut();
-        await until(() => feed.state === 'resuming' || recorder.events.length > i, 'the loss');
+        await until('the loss', () => feed.state === 'resuming' || recorder.events.length > i);
         if (feed.state === 'resuming') assert.equal(feed.syncPoint, Number.POSITIVE_INFINITY);
         const written = await put('cut');
-        await until(() => recorder.events.at(-1) === `cut@${written}`, 'the event');
-        await until(() => feed.state === 'live' && feed.applied >= feed.syncPoint, 'the feed again');
+        await until('the event', () => recorder.events.at(-1) === `cut@${written}`);
+        await until('the feed again', () => feed.state === 'live' && feed.applied >= feed.syncPoint);
         assert.ok(feed.applied >= written);
       }
       assert.equal(recorder.events.length, 5);
@@ -161,7 +156,7 @@ for (const install of await availableEtcds()) {
       const last = await put('old');
       await direct.compact({ revision: BigInt(last) });
       const [recorder, { feed }] = subscribe('old', '', first);
-      await until(() => recorder.ends.length > 0, 'the end');
+      await until('the end', () => recorder.ends.length > 0);
       assert.equal(recorder.ends[0]?.kind, 'compacted');
       assert.equal(feed.used, false);
       assert.equal(feed.state, 'ended');
@@ -182,10 +177,10 @@ describe('subscribers of a feed whose cluster is replaced', () => {
     const recorder = new Recorder(new KeyRange('a', ''), 1);
     const feeds = hub.feedsOf(identityOf(NO_METADATA));
     const subscription = feeds.subscribe(recorder.range, false, 2, recorder);
-    await until(() => subscription?.feed.state === 'live', 'the feed');
+    await until('the feed', () => subscription?.feed.state === 'live');
     relay.target = other.first.address;
     relay.cut();
-    await until(() => recorder.ends.length > 0, 'the end');
+    await until('the end', () => recorder.ends.length > 0);
     assert.equal(recorder.ends[0]?.kind, 'replaced');
     await clientOf(other.first.address).put({ key: bytes('a') });
     assert.equal(hub.stats.feeds, 0);

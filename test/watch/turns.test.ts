@@ -1,8 +1,8 @@
 /** A few of many at a time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Turns } from '../../src/watch/turns.ts';
+import { until } from '../support/until.ts';
 
 /** Takers that note when they are called. */
 function takers(count: number): { readonly called: number[]; readonly all: { onTurn(): void }[] } {
@@ -50,6 +50,6 @@ test('a turn is over after its time', async () => {
   const turns = new Turns(1, 20);
   const { called, all } = takers(3);
   for (const taker of all) turns.take(taker);
-  while (called.length < 2) await sleep(5);
+  await until('two turns', () => called.length >= 2);
   assert.deepEqual(called, [1, 2]);
 });

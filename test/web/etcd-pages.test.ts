@@ -12,7 +12,8 @@ import { metric } from '../support/metrics.ts';
 import { takePort } from '../support/ports.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
-import { startSecureEtcd, toEtcd, until, usual } from '../tls/support.ts';
+import { until } from '../support/until.ts';
+import { startSecureEtcd, toEtcd, usual } from '../tls/support.ts';
 
 const QUERIES = [
   '',
@@ -175,14 +176,14 @@ test('after a fail-over the pages are those of the etcd then in use', async () =
   const server = async (url: string): Promise<string | undefined> =>
     /^etcd_server_id\{server_id="(\w+)"\} 1$/m.exec((await get(url, '/metrics')).body)?.[1];
   const ids = await Promise.all(etcd.urls.map(server));
-  await until(async () => (await server(proxy.url)) !== undefined, 'a page of etcd');
+  await until('a page of etcd', async () => (await server(proxy.url)) !== undefined);
   const first = await server(proxy.url);
   await etcd.member(ids.indexOf(first)).kill();
-  await until(async () => {
+  await until('the page of another member', async () => {
     const now = await server(proxy.url);
     return now !== undefined && now !== first && ids.includes(now);
-  }, 'the page of another member');
-  await until(async () => (await get(proxy.url, '/health')).status === 200, 'health');
+  });
+  await until('health', async () => (await get(proxy.url, '/health')).status === 200);
 });
 
 test('an etcd that answers nothing is not healthy after a second', async () => {

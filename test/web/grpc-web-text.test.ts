@@ -7,7 +7,8 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import type { ServerStream } from '../../src/rpc/contract.ts';
 import { Code, OK, RpcError } from '../../src/rpc/status.ts';
-import { Door, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Door } from './support.ts';
 
 const PUT = '/etcdserverpb.KV/Put';
 const WATCH = '/etcdconnect.v1.Browser/Watch';
@@ -193,7 +194,7 @@ test('a stream arrives message by message, and its end with a status', async () 
     },
   );
   asked.end(frame(new Uint8Array(0)).toString('base64'));
-  await until(() => client !== undefined, 'the stream');
+  await until('the stream', () => client !== undefined);
   const messages = [
     Uint8Array.of(0x10, 1),
     Uint8Array.of(0x10, 2, 0x18, 1),
@@ -203,14 +204,14 @@ test('a stream arrives message by message, and its end with a status', async () 
   for (let i = 0; i < messages.length; i++) {
     client?.send(messages[i] as Uint8Array);
     await until(
-      () => text.length % 4 === 0 && framesOf(bytesOf(text)).messages.length === i + 1,
       `message ${i}`,
+      () => text.length % 4 === 0 && framesOf(bytesOf(text)).messages.length === i + 1,
     );
   }
   const padded = (text.match(/=+(?=[^=])/g) ?? []).length;
   assert.ok(padded >= 2, `each message has its own padding: ${text}`);
   client?.end(new RpcError(Code.OUT_OF_RANGE, 'gone: 100 %'));
-  await until(() => ended, 'the end');
+  await until('the end', () => ended);
   const { trailers } = framesOf(bytesOf(text));
   assert.match(trailers, /grpc-status: ?11\r\n/);
   assert.equal(decodeURIComponent(/grpc-message: ?(\S+)\r/.exec(trailers)?.[1] ?? ''), 'gone: 100 %');

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import type { ServerStream } from '../../src/rpc/contract.ts';
 import { OK } from '../../src/rpc/status.ts';
 import { DEFAULT_LIMITS } from '../../src/web/options.ts';
-import { Door, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Door } from './support.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 const OBSERVE = '/v3electionpb.Election/Observe';
@@ -46,7 +47,7 @@ test('a connection serves one request after another, also pipelined', async () =
   client.post(RANGE, 'application/json', '{}');
   client.post(RANGE, 'application/json', '{"bad"');
   client.post(RANGE, 'application/json', '{}');
-  await until(() => (client.read.match(/HTTP\/1.1 /g) ?? []).length === 3);
+  await until('three answers', () => (client.read.match(/HTTP\/1.1 /g) ?? []).length === 3);
   assert.deepEqual(client.read.match(/HTTP\/1.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 400', 'HTTP/1.1 200']);
   assert.equal(calls, 2);
 });
@@ -55,9 +56,9 @@ test('a connection survives a request that was refused unread', async () => {
   await using door = await Door.open({ unary: { [RANGE]: () => new Uint8Array(0) } });
   const client = new RawClient(door);
   client.post(RANGE, 'application/json', 'x'.repeat(5_000_000));
-  await until(() => client.read.includes('resource_exhausted'));
+  await until('the refusal', () => client.read.includes('resource_exhausted'));
   client.post(RANGE, 'application/json', '{}');
-  await until(() => client.read.includes('HTTP/1.1 200'));
+  await until('an answer', () => client.read.includes('HTTP/1.1 200'));
 });
 
 test('slow headers, slow bodies and idle connections end', async () => {
@@ -69,7 +70,7 @@ test('slow headers, slow bodies and idle connections end', async () => {
   body.socket.write(`POST ${RANGE} HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{`);
   const idle = new RawClient(door);
   idle.post(RANGE, 'application/json', '{}');
-  await until(() => headers.closed && body.closed && idle.closed, 'time-outs');
+  await until('time-outs', () => headers.closed && body.closed && idle.closed);
   assert.match(headers.read, /^HTTP\/1.1 408 /);
   assert.match(idle.read, /^HTTP\/1.1 200 /);
 });
@@ -98,7 +99,7 @@ async function withStream(): Promise<[door: Door, client: RawClient, stream: Ser
   });
   const client = new RawClient(door);
   client.post(OBSERVE, 'application/grpc-web+proto', '\0\0\0\0\0');
-  await until(() => client.read.includes('\r\n\r\n'));
+  await until('the head of the answer', () => client.read.includes('\r\n\r\n'));
   return [door, client, stream ?? assert.fail(), heard];
 }
 
@@ -107,13 +108,13 @@ test('draining ends idle connections at once and the others after their call', a
   await using _ = door;
   const idle = new RawClient(door);
   idle.post(RANGE, 'application/json', '{}');
-  await until(() => idle.read.includes('200 OK'));
+  await until('an answer', () => idle.read.includes('200 OK'));
   const drained = door.web.drain(5000);
-  await until(() => idle.closed, 'idle closed');
+  await until('idle closed', () => idle.closed);
   assert.equal(busy.closed, false);
   stream.end(OK);
   await drained;
-  await until(() => busy.closed, 'busy closed');
+  await until('busy closed', () => busy.closed);
   assert.match(busy.read, /grpc-status: 0/);
 });
 
@@ -121,15 +122,15 @@ test('draining breaks off what does not end in time', async () => {
   const [door, busy, , heard] = await withStream();
   await using _ = door;
   await door.web.drain(50);
-  await until(() => busy.closed, 'busy closed');
-  await until(() => heard.includes('cancel'), 'cancel');
+  await until('busy closed', () => busy.closed);
+  await until('cancel', () => heard.includes('cancel'));
 });
 
 test('closing breaks off everything', async () => {
   const [door, busy, , heard] = await withStream();
   await using _ = door;
   door.web.close();
-  await until(() => busy.closed && heard.includes('cancel'), 'closed');
+  await until('closed', () => busy.closed && heard.includes('cancel'));
   assert.deepEqual(door.observer.faults, []);
 });
 
@@ -142,9 +143,9 @@ test('a connection that breaks in the middle of a request makes no call of it', 
         `POST ${RANGE} HTTP/1.1\r\nhost: x\r\ncontent-type: application/proto\r\n${length}\r\n\r\n`,
       );
       client.socket.write(length.startsWith('c') ? '\n\x01a' : '3\r\n\n\x01a\r\n');
-      await until(() => door.observer.events.length > 0);
+      await until('the call', () => door.observer.events.length > 0);
       client.socket[leave]();
-      await until(() => door.observer.events.length > 1, `${length} ${leave}`);
+      await until(`${length} ${leave}`, () => door.observer.events.length > 1);
       assert.deepEqual(door.observer.events.splice(0), ['started Range', 'handled Range 1']);
     }
   }

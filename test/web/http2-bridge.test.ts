@@ -5,7 +5,8 @@ import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders }
 import { test } from 'node:test';
 import type { Call } from '../../src/rpc/contract.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
-import { Door, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Door } from './support.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 
@@ -157,7 +158,7 @@ test('a body without end is refused, and some time later not read any more', asy
     const writing = setInterval(() => {
       if (!stream.destroyed && !stream.writableNeedDrain) stream.write(Buffer.alloc(65_536, 0x20));
     }, 5);
-    await until(() => body !== '', 'the answer');
+    await until('the answer', () => body !== '');
     assert.equal(status, 429);
     assert.match(body, /resource_exhausted/);
     await closed;
@@ -183,11 +184,11 @@ test('a client that resets a stream cancels the call', async () => {
     const waiting = session.request(post);
     waiting.on('error', () => {});
     waiting.end('{}');
-    await until(() => calls === 1);
+    await until('the call', () => calls === 1);
     waiting.close(constants.NGHTTP2_CANCEL);
-    await until(() => cancelled === 1, 'cancel');
+    await until('cancel', () => cancelled === 1);
   });
-  await until(() => door.observer.events.at(-1) === 'handled Range 1');
+  await until('its end', () => door.observer.events.at(-1) === 'handled Range 1');
 });
 
 test('a connection that breaks in the middle of a request makes no call of it', async () => {
@@ -198,9 +199,9 @@ test('a connection that breaks in the middle of a request makes no call of it', 
   stream.on('error', () => {});
   // Whole by the look of it: a request without its end is no request.
   stream.write(Buffer.from([0x0a, 0x01, 0x61]));
-  await until(() => door.observer.events.includes('started Range'));
+  await until('the call', () => door.observer.events.includes('started Range'));
   session.destroy();
-  await until(() => door.observer.events.includes('handled Range 1'), 'cancel');
+  await until('cancel', () => door.observer.events.includes('handled Range 1'));
   assert.deepEqual(door.observer.events, ['started Range', 'handled Range 1']);
   assert.deepEqual(door.observer.faults, []);
 });
@@ -222,7 +223,7 @@ test('a connection that breaks cancels its calls', async () => {
     ':path': `${RANGE}?connect=v1&encoding=json&message=%7B%7D`,
   });
   stream.on('error', () => {});
-  await until(() => cancelled === 1, 'cancel');
+  await until('cancel', () => cancelled === 1);
   assert.deepEqual(door.observer.faults, []);
 });
 
@@ -250,7 +251,7 @@ test('a response that breaks off resets its stream', async () => {
     stream.on('error', () => {});
     await new Promise((resolve) => stream.once('data', resolve));
     door.web.close();
-    await until(() => stream.closed, 'reset');
+    await until('reset', () => stream.closed);
     assert.equal(stream.rstCode, constants.NGHTTP2_INTERNAL_ERROR);
   });
 });

@@ -10,7 +10,7 @@ import { exposeGauge } from '../../src/observe/readings.ts';
 import type { EtcdPage, NoPage, PageBounds } from '../../src/rpc/pages.ts';
 import { EtcdHealth } from '../../src/services/etcd-health.ts';
 import { EndpointPages } from '../../src/upstream/pages.ts';
-import { until } from './support.ts';
+import { until } from '../support/until.ts';
 
 const BOUNDS: PageBounds = { statuses: [200], timeout: 10_000, maxBytes: 1000 };
 
@@ -81,7 +81,7 @@ test('simultaneous fetches of one page are one', async () => {
   });
   const all = Array.from({ length: 100 }, () => place.pages.get('/p', BOUNDS));
   const other = place.pages.get('/q', BOUNDS);
-  await until(() => asked === 2, 'two requests');
+  await until('two requests', () => asked === 2);
   go.resolve();
   for (const page of await Promise.all([...all, other])) assert.equal(textOf(page), '200 x');
   assert.equal(asked, 2);

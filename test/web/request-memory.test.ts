@@ -9,7 +9,8 @@ import { Ledger } from '../../src/rpc/ledger.ts';
 import { bridge } from '../../src/web/http2-bridge.ts';
 import { EngineServer } from '../http2/support/exchange.ts';
 import { END_HEADERS, END_STREAM, frame, rawClient } from '../http2/support/raw-peer.ts';
-import { Door, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Door } from './support.ts';
 
 const PUT = '/etcdserverpb.KV/Put';
 const MIB = 1 << 20;
@@ -49,15 +50,15 @@ test('requests over HTTP/2 count with all that is made for them', async () => {
   ]);
   const begin = (id: number) => peer.send(frame('HEADERS', END_HEADERS | END_STREAM, id, fields));
   for (let id = 1; id < 200; id += 2) begin(id);
-  await until(() => puts.length === 100, 'all arrive');
+  await until('all arrive', () => puts.length === 100);
   assert.ok(ledger.held > 100 * 20_000, `${ledger.held}`);
   for (let id = 201; id < 1200; id += 2) begin(id);
   assert.ok(await peer.settled());
   assert.ok(ledger.held <= ledger.limit, `${ledger.held}`);
   assert.ok(ledger.refused > 100, `${ledger.refused} refused`);
-  await until(() => puts.length + ledger.refused === 600, 'the others arrive');
+  await until('the others arrive', () => puts.length + ledger.refused === 600);
   peer.close();
-  await until(() => ledger.held === 0, 'nothing held');
+  await until('nothing held', () => ledger.held === 0);
   assert.deepEqual(door.observer.faults, []);
 });
 
@@ -70,12 +71,12 @@ describe('requests over HTTP/1.1', () => {
     const answers = Array.from({ length: 20 }, () =>
       fetch(door.url + PUT, { method: 'POST', headers, body }).then(({ status }) => status),
     );
-    await until(() => puts.length === 20, 'all arrive');
+    await until('all arrive', () => puts.length === 20);
     assert.ok(ledger.held > 20 * 2 * 260_000 && ledger.held < 40 * MIB, `${ledger.held}`);
     for (const done of puts) done();
     assert.deepEqual([...new Set(await Promise.all(answers))], [200]);
     assert.equal(ledger.refused, 0);
-    await until(() => ledger.held === 0, 'nothing held');
+    await until('nothing held', () => ledger.held === 0);
   });
 
   test('what comes after an early answer is not held', async () => {
@@ -87,7 +88,7 @@ describe('requests over HTTP/1.1', () => {
       answer += chunk.toString('latin1');
     });
     socket.write(`POST /nothing HTTP/1.1\r\nhost: a\r\ncontent-length: ${MIB}\r\n\r\n`);
-    await until(() => answer.startsWith('HTTP/1.1 404'), 'an answer');
+    await until('an answer', () => answer.startsWith('HTTP/1.1 404'));
     socket.write(Buffer.alloc(MIB));
     for (let looks = 0; looks < 3; looks++) await new Promise((resolve) => setTimeout(resolve, 300));
     assert.equal(ledger.held, 0);
@@ -100,7 +101,7 @@ describe('requests over HTTP/1.1', () => {
     const socket = connect(door.port, '127.0.0.1');
     socket.write(post(2 * MIB));
     socket.write(padding(2 * MIB));
-    await until(() => puts.length === 1, 'it arrives');
+    await until('it arrives', () => puts.length === 1);
     let asked = 0;
     const other = ledger.open(holder(() => ++asked));
     other.take(8 * MIB);
@@ -119,10 +120,10 @@ describe('requests over HTTP/1.1', () => {
     const socket = connect(door.port, '127.0.0.1');
     const size = Math.round(0.45 * MIB);
     socket.write(Buffer.concat([Buffer.from(post(size)), padding(size), Buffer.from(post(0))]));
-    await until(() => ledger.heldBack > 0, 'the first one waits');
-    await until(() => puts.length === 1, 'the second one arrives');
+    await until('the first one waits', () => ledger.heldBack > 0);
+    await until('the second one arrives', () => puts.length === 1);
     other.close();
-    await until(() => puts.length === 2, 'the first one goes on');
+    await until('the first one goes on', () => puts.length === 2);
     socket.destroy();
   });
 });

@@ -10,7 +10,8 @@ import { Election, LeaderResponseSchema } from '#gen/v3electionpb/election_pb.js
 import type { Call, ServerStream, ServerStreamListener } from '../../src/rpc/contract.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { OK, Code as RpcCode, RpcError } from '../../src/rpc/status.ts';
-import { Door, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Door } from './support.ts';
 
 const OBSERVE = '/v3electionpb.Election/Observe';
 
@@ -198,9 +199,9 @@ test('a client that goes away cancels its stream, in every protocol', async () =
     abort.abort();
     await assert.rejects(messages.next(), (error: ConnectError) => error.code === Code.Canceled, name);
     const service = services.pop() ?? assert.fail();
-    await until(() => service.heard.at(-1) === 'cancel', `${name}: cancel`);
+    await until(`${name}: cancel`, () => service.heard.at(-1) === 'cancel');
     assert.deepEqual(service.heard, ['message 0', 'half-close', 'cancel'], name);
-    await until(() => door.observer.events.splice(0).at(-1) === 'handled Observe 1', name);
+    await until(name, () => door.observer.events.splice(0).at(-1) === 'handled Observe 1');
   }
   assert.deepEqual(door.observer.faults, []);
 });
@@ -213,10 +214,10 @@ test('a client that goes away before the first message cancels its stream', asyn
     const messages = createClient(Election, transport).observe({}, { signal: abort.signal });
     const first = messages[Symbol.asyncIterator]().next();
     first.catch(() => {});
-    await until(() => services.length === 1, name);
+    await until(name, () => services.length === 1);
     abort.abort();
     const service = services.pop() ?? assert.fail();
-    await until(() => service.heard.at(-1) === 'cancel', `${name}: cancel`);
+    await until(`${name}: cancel`, () => service.heard.at(-1) === 'cancel');
     await assert.rejects(first);
   }
   assert.deepEqual(door.observer.faults, []);
@@ -242,7 +243,7 @@ function firehose(service: Service): () => number {
 
 /** Asserts that a counter stands still at less than a few MiB. */
 async function assertStalled(pushed: () => number): Promise<void> {
-  await until(() => pushed() > 0);
+  await until('the first bytes', () => pushed() > 0);
   let before = -1;
   while (before !== pushed()) {
     before = pushed();
@@ -290,7 +291,7 @@ test('a stalled HTTP/1.1 client that goes away lets the service go', async () =>
   socket.write(REQUEST);
   await assertStalled(() => pushed());
   socket.destroy();
-  await until(() => services[0]?.heard.at(-1) === 'cancel', 'cancel');
+  await until('cancel', () => services[0]?.heard.at(-1) === 'cancel');
   assert.deepEqual(door.observer.faults, []);
 });
 
@@ -314,7 +315,7 @@ test('an HTTP/2 client that stops reading stops the service; going away cancels 
   stalled.pause();
   await assertStalled(() => pushed());
   stalled.close(constants.NGHTTP2_CANCEL);
-  await until(() => services[0]?.heard.at(-1) === 'cancel', 'cancel');
+  await until('cancel', () => services[0]?.heard.at(-1) === 'cancel');
   const read = request();
   let bytes = 0;
   let tail = '';

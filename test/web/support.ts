@@ -12,15 +12,6 @@ import { bridge } from '../../src/web/http2-bridge.ts';
 import { createWebServer, type WebServer, type WebServerOptions } from '../../src/web/server.ts';
 import { methodAt } from '../support/methods.ts';
 
-/** Waits until something holds; fails after five seconds. */
-export async function until(holds: () => boolean, what = 'condition'): Promise<void> {
-  const limit = performance.now() + 5000;
-  while (!holds()) {
-    if (performance.now() > limit) throw new Error(`${what} never came to hold`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 /** Notes what the door reports. */
 export class Recorder implements CallObserver {
   readonly events: string[] = [];

@@ -10,7 +10,8 @@ import { KV, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/k
 import type { Call, UnaryHandler } from '../../src/rpc/contract.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { RpcError } from '../../src/rpc/status.ts';
-import { Door, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Door } from './support.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 const reply = (count: bigint): Uint8Array =>
@@ -274,8 +275,8 @@ test('the deadline reaches the service and ends the call', async () => {
     const response = createClient(KV, transport).range({}, { timeoutMs: 600 });
     assert.equal((await failure(response)).code, Code.DeadlineExceeded, name);
     assert.ok(deadline > 0 && deadline <= 601, `${name}: ${deadline}`);
-    await until(() => cancelled === before + 1, `${name}: cancel`);
-    await until(() => door.observer.events.length === 3, name);
+    await until(`${name}: cancel`, () => cancelled === before + 1);
+    await until(name, () => door.observer.events.length === 3);
     assert.match(door.observer.events.splice(0).at(-1) ?? '', /handled Range [14]/, name);
   }
   const raw = await door.postJson(RANGE, '{}', { 'connect-timeout-ms': '20' });
@@ -329,11 +330,11 @@ test('a client that goes away cancels the work on its call', async () => {
   for (const [index, [name, transport]] of door.transports().entries()) {
     const abort = new AbortController();
     const call = failure(createClient(KV, transport).range({}, { signal: abort.signal }));
-    await until(() => working === index + 1, name);
+    await until(name, () => working === index + 1);
     abort.abort();
     assert.equal((await call).code, Code.Canceled, name);
-    await until(() => cancelled === index + 1, `${name}: cancel`);
-    await until(() => door.observer.events.splice(0).at(-1) === 'handled Range 1', name);
+    await until(`${name}: cancel`, () => cancelled === index + 1);
+    await until(name, () => door.observer.events.splice(0).at(-1) === 'handled Range 1');
   }
   assert.deepEqual(door.observer.faults, []);
 });

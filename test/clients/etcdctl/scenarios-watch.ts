@@ -2,7 +2,7 @@
  * The scenarios of watches. Most start at a revision, so that nothing depends on when etcd takes notice of them.
  */
 import assert from 'node:assert/strict';
-import { until } from '../wait.ts';
+import { until } from '../../support/until.ts';
 import type { Side, Started } from './side.ts';
 
 /** The revision of the last write, as every etcdctl prints it. */

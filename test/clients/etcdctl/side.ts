@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type EtcdInstall, type EtcdMember, etcdctl, startEtcdctl } from '../../support/etcd.ts';
 import { type Finished, type RunningProcess, type RunOptions, tempDir } from '../../support/process.ts';
-import { until } from '../wait.ts';
+import { until } from '../../support/until.ts';
 import type { Step, Transcript } from './transcript.ts';
 
 /** Limits of etcdctl's own that only a hang should reach. */

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Event } from '#gen/mvccpb/kv_pb.js';
 import { Event_EventType as EventType } from '#gen/mvccpb/kv_pb.js';
 import type { RawGrpcClient } from '../../support/raw-grpc.ts';
+import { until } from '../../support/until.ts';
 import { b, WatchCall } from '../../support/watch-client.ts';
 
 /** An event as one line, with and without what was there before. */
@@ -38,7 +39,6 @@ export class StoreHistory {
   readonly #client: () => RawGrpcClient;
   #call: WatchCall | undefined;
   #closed = false;
-  #changed = Promise.withResolvers<void>();
 
   /** @param client a way to etcd that works, asked for whenever the one before has failed */
   constructor(client: () => RawGrpcClient, revision: number) {
@@ -49,7 +49,8 @@ export class StoreHistory {
 
   /** Waits until everything up to a revision is known. Something must have happened at that revision. */
   async reach(revision: number): Promise<void> {
-    while (this.revision < revision) await this.#changed.promise;
+    const known = (): boolean => this.revision >= revision;
+    await until(() => `all up to ${revision} is known, not ${this.revision}`, known, 60_000);
   }
 
   /** Notes that a revision, or the first, is going to be compacted. */
@@ -76,8 +77,6 @@ export class StoreHistory {
         if (response === undefined) break;
         for (const event of response.events) this.events.push(happening(event));
         this.revision = this.events.at(-1)?.revision ?? this.revision;
-        this.#changed.resolve();
-        this.#changed = Promise.withResolvers();
       }
       await sleep(20);
     }

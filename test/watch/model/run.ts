@@ -39,7 +39,7 @@ export async function run(bench: Bench, operations: readonly Operation[]): Promi
     fault: bench.fault.bind(bench),
   };
   /** Waits until something holds, or something is wrong, or the time is up. */
-  const until = async (holds: () => boolean, askMs: number): Promise<boolean> => {
+  const inTime = async (holds: () => boolean, askMs: number): Promise<boolean> => {
     const deadline = Date.now() + LIMIT_MS;
     while (!holds()) {
       if (Date.now() > deadline || clients.some(({ failure }) => failure !== undefined)) return false;
@@ -56,10 +56,10 @@ export async function run(bench: Bench, operations: readonly Operation[]): Promi
     const watches = clients.flatMap((client) => client.watches);
     const settled = (): boolean =>
       clients.every((client) => client.answered) && watches.every((watch) => hasAll(watch, bench));
-    await until(settled, 500);
+    await inTime(settled, 500);
     let problems = allComplaints(clients, bench);
     if (problems.length === 0 && bench.progressIsSafe) {
-      const told = await until(() => clients.every((client) => client.told(last)), ASK_MS);
+      const told = await inTime(() => clients.every((client) => client.told(last)), ASK_MS);
       if (!told) problems.push(`a client is not told its progress up to ${last}`);
     }
     // What came after the last event that was waited for must not have come.

@@ -1,0 +1,32 @@
+/** Waiting for what no single event tells of: asked again and again until it holds, with a limit and a name. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Between two questions: first hardly a pause, for what holds in a moment, then longer ones, for what takes time. */
+const FIRST_PAUSE_MS = 1;
+const LONGEST_PAUSE_MS = 25;
+
+/** Only what hangs takes so long, on a busy machine too. */
+const LIMIT_MS = 30_000;
+
+/** What counts as an answer: anything but `false`, `null` and `undefined`. */
+export type Answer<T> = NonNullable<Exclude<T, false>>;
+
+/**
+ * Asks until there is an answer, and returns it.
+ * @param what what is waited for, in words, or a function that also tells how far it came
+ * @throws when the limit is reached, with these words
+ */
+export async function until<T>(
+  what: string | (() => string),
+  ask: () => T | Promise<T>,
+  limitMs = LIMIT_MS,
+): Promise<Answer<T>> {
+  const end = performance.now() + limitMs;
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    const answer = await ask();
+    if (answer !== undefined && answer !== null && answer !== false) return answer as Answer<T>;
+    if (performance.now() > end)
+      throw new Error(`not within ${limitMs} ms: ${typeof what === 'string' ? what : what()}`);
+    await sleep(pause);
+  }
+}
