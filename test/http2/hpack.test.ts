@@ -204,3 +204,9 @@ describe('what is refused', () => {
     assert.throws(() => decoder.decode(bomb, 0, bomb.length), { code: ErrorCode.ENHANCE_YOUR_CALM });
   });
 });
+
+test('HPACK index 0 is an error, whatever follows (RFC 7541 section 6.1)', () => {
+  const decoder = new HpackDecoder(4096, 65_536);
+  const block = Buffer.from([0x80, 1, 0x78, 1, 0x79]);
+  assert.throws(() => decoder.decode(block, 0, block.length), { code: ErrorCode.COMPRESSION_ERROR });
+});

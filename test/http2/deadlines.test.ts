@@ -1,0 +1,45 @@
+/** Deadlines, and the timer that all of a connection share. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Http2Connection } from '../../src/http2/index.ts';
+import { completeSettings } from '../../src/http2/settings.ts';
+import { Timeouts } from '../../src/http2/timeouts.ts';
+import { Watchdog } from '../../src/http2/watchdog.ts';
+
+describe('deadlines', () => {
+  test('each expires once, the later ones too', async () => {
+    const expired: number[] = [];
+    const all = Promise.withResolvers<void>();
+    const watchdog = new Watchdog((kind) => {
+      expired.push(kind);
+      if (expired.length === 3) all.resolve();
+    });
+    const alive = setInterval(() => {}, 1000); // the watchdog's timer does not keep the process
+    const now = performance.now();
+    watchdog.arm(2, 30, now);
+    watchdog.arm(0, 10, now);
+    watchdog.arm(1, 20, now);
+    watchdog.arm(3, 15, now);
+    watchdog.disarm(3);
+    watchdog.arm(4, 0, now);
+    await all.promise;
+    clearInterval(alive);
+    assert.deepEqual(expired, [0, 1, 2]);
+    assert.ok([0, 1, 2, 3, 4].every((kind) => !watchdog.armed(kind)));
+  });
+
+  test('the time to write begins again with each progress, while more waits', async () => {
+    const passed = Promise.withResolvers<string>();
+    const connection = {
+      settings: completeSettings('server', { writeTimeoutMs: 10 }),
+      now: 0,
+      timedOut: (limit: string) => passed.resolve(limit),
+    };
+    const timeouts = new Timeouts(connection as unknown as Http2Connection);
+    const alive = setInterval(() => {}, 1000);
+    timeouts.outputWaits();
+    timeouts.outputMoved(true);
+    assert.equal(await passed.promise, 'writeTimeoutMs');
+    clearInterval(alive);
+  });
+});
