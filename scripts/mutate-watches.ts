@@ -22,7 +22,12 @@ const COPIED = [
 ];
 /** In the order in which they are tried, the quick ones first. */
 const TESTS = [
-  'parts',
+  'interval-tree',
+  'batch',
+  'history',
+  'fragments',
+  'requests',
+  'versions',
   'turns',
   'revision-probe',
   'subscribers',

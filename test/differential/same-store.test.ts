@@ -6,14 +6,14 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Lease } from '#gen/etcdserverpb/lease_pb.js';
-import type { Case } from './differential/case.ts';
-import { rangeReads } from './differential/cases/range.ts';
-import { readCases } from './differential/cases/reads.ts';
-import { type Lane, lanesFor, laneTo } from './differential/lane.ts';
-import { at, b, rpc } from './differential/rpc.ts';
-import { etcdsToCompare, plainSettings } from './differential/settings.ts';
-import { assertSame, record } from './differential/suite.ts';
-import { startEtcd } from './support/etcd.ts';
+import { startEtcd } from '../support/etcd.ts';
+import type { Case } from './case.ts';
+import { rangeReads } from './cases/range.ts';
+import { readCases } from './cases/reads.ts';
+import { type Lane, lanesFor, laneTo } from './lane.ts';
+import { at, b, rpc } from './rpc.ts';
+import { etcdsToCompare, plainSettings } from './settings.ts';
+import { assertSame, record } from './suite.ts';
 
 const cases: readonly Case[] = [...rangeReads, ...readCases];
 

@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { AnySchema, anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
-import { differences, showDifferences } from './differential/compare.ts';
-import { type Answer, foreign, pattern, startForeignServer } from './differential/foreign-server.ts';
-import { bytesText, type Plain } from './differential/plain.ts';
-import { grpcDetails } from './differential/web-client.ts';
-import { startProxy } from './support/proxy.ts';
-import { type CallOptions, type GrpcOutcome, RawGrpcClient } from './support/raw-grpc.ts';
+import { startProxy } from '../support/proxy.ts';
+import { type CallOptions, type GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
+import { differences, showDifferences } from './compare.ts';
+import { type Answer, foreign, pattern, startForeignServer } from './foreign-server.ts';
+import { bytesText, type Plain } from './plain.ts';
+import { grpcDetails } from './web-client.ts';
 
 const limitMs = 60_000;
 const mebibyte = 1024 * 1024;

@@ -8,16 +8,16 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { KV, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { HashKVResponseSchema } from '#gen/etcdserverpb/maintenance_pb.js';
 import { Watch, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
-import { type Case, calls, script } from './differential/case.ts';
-import { wish } from './differential/cases/watch.ts';
-import { differences, showDifferences } from './differential/compare.ts';
-import { direct, type Lane, startLane } from './differential/lane.ts';
-import { Names } from './differential/names.ts';
-import { plainMessage, unknownFields } from './differential/plain.ts';
-import { at, b, rpc } from './differential/rpc.ts';
-import { plainSettings } from './differential/settings.ts';
-import { assertSame, record } from './differential/suite.ts';
-import { collect, type GrpcOutcome, type OpenCall, RawGrpcClient } from './support/raw-grpc.ts';
+import { collect, type GrpcOutcome, type OpenCall, RawGrpcClient } from '../support/raw-grpc.ts';
+import { type Case, calls, script } from './case.ts';
+import { wish } from './cases/watch.ts';
+import { differences, showDifferences } from './compare.ts';
+import { direct, type Lane, startLane } from './lane.ts';
+import { Names } from './names.ts';
+import { plainMessage, unknownFields } from './plain.ts';
+import { at, b, rpc } from './rpc.ts';
+import { plainSettings } from './settings.ts';
+import { assertSame, record } from './suite.ts';
 
 const { range, put } = KV.method;
 

@@ -1,8 +1,0 @@
-/** The differential suite for what takes time, on etcds set to be quick about it. */
-import { quickSettings, timeCases } from './differential/cases/time.ts';
-import { direct, grpc, web } from './differential/lane.ts';
-import { etcdsToCompare } from './differential/settings.ts';
-import { compareLanes } from './differential/suite.ts';
-
-for (const install of await etcdsToCompare())
-  compareLanes('time', install, [direct, grpc, web('connect-json', '1.1')], quickSettings, timeCases);
