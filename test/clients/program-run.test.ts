@@ -150,7 +150,7 @@ async function secondSignal(etcd: EtcdCluster): Promise<void> {
   proxy.process.signal('SIGINT');
   proxy.process.signal('SIGINT');
   await proxy.process.waitForLine(/"draining"/, 30_000);
-  await sleep(1000);
+  await sleep(1000); // nothing may happen
   assert.equal(proxy.process.exit, undefined, 'it drains');
   proxy.process.signal('SIGTERM');
   assert.deepEqual(await proxy.process.waitForExit(30_000), { code: 1, signal: null });

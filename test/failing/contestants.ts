@@ -1,8 +1,9 @@
 /** What is put in front of a stage's cluster and compared: the proxy, etcd's own, and nothing at all. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:net';
 import { takePort } from '../support/ports.ts';
 import { startProcess } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import type { Stage } from './stage.ts';
 
 /** Who is compared. */
@@ -44,8 +45,18 @@ export async function incumbentOn(stage: Stage): Promise<Contestant> {
   const args = ['grpc-proxy', 'start', `--endpoints=${endpoints}`, `--listen-addr=${address}`];
   const running = await startProcess(stage.cluster.install.etcd, args, { keep: 10_000 });
   await running.waitForLine(/started gRPC proxy/, 30_000);
-  await sleep(1_000); // it listens a moment later
+  await until('it listens', () => listens(address));
   return { who: 'incumbent', address, [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() };
+}
+
+/** Whether somebody listens there. */
+function listens(address: string): Promise<boolean> {
+  const [host, port] = address.split(':') as [string, string];
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ host, port: Number(port) });
+  socket.on('connect', () => resolve(true));
+  socket.on('error', () => resolve(false));
+  return promise.finally(() => socket.destroy());
 }
 
 /** Clients of the members themselves, in turns. */

@@ -66,7 +66,7 @@ describe('a stream beside the others', () => {
       assert.ok(requestAside(play.connection, GET, aside));
       await play.peer.nextOf('HEADERS', 1);
       assert.equal(play.connection.openStreams, 0);
-      await new Promise((resolve) => setTimeout(resolve, 40));
+      await new Promise((resolve) => setTimeout(resolve, 40)); // nothing may happen
       assert.ok(!play.peer.frames.some((f) => f.type === 'PING'));
       play.connection.request(GET, call, true);
       await play.peer.nextOf('HEADERS', 3);

@@ -99,7 +99,7 @@ describe('PING', () => {
   test('keepalive of a client is silent without streams unless permitted', async () => {
     await using play = await scene({ keepaliveIntervalMs: 5, keepaliveTimeoutMs: 1000 });
     await play.owner.ready;
-    await new Promise((resolve) => setTimeout(resolve, 40));
+    await new Promise((resolve) => setTimeout(resolve, 40)); // nothing may happen
     assert.equal(
       play.peer.frames.some((f) => f.type === 'PING'),
       false,

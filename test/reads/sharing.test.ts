@@ -12,6 +12,7 @@ import { metric, rangesHandled } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { collect, type GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
+import { until } from '../support/until.ts';
 import { bytes, clientOf, lightClientOf, logOf, read, write } from './clients.ts';
 import { History } from './history.ts';
 import { violations } from './linearizable.ts';
@@ -148,7 +149,8 @@ describe('sharing', () => {
     const request = range({ key: bytes('k'), limit: 2n });
     relay.hold();
     const calls = repeat(20, () => client.call(RANGE, [request], { timeoutMs: 20_000 }));
-    await sleep(50);
+    const flights = () => metric(place.proxy.url, 'etcd_proxy_read_flights');
+    await until('the reads are under way', async () => (await flights()) === 1);
     relay.cut(true);
     for (const { code, message } of await Promise.all(calls)) {
       assert.equal(code, 14);
@@ -162,10 +164,9 @@ describe('sharing', () => {
 });
 
 /** Asks until etcd is connected again. */
-async function patiently(ask: () => Promise<GrpcOutcome>): Promise<GrpcOutcome> {
-  for (let i = 0; ; i++) {
+function patiently(ask: () => Promise<GrpcOutcome>): Promise<GrpcOutcome> {
+  return until('an answer of etcd', async () => {
     const outcome = await ask();
-    if (outcome.code !== 14 || i === 200) return outcome;
-    await sleep(50);
-  }
+    return outcome.code !== 14 && outcome;
+  });
 }

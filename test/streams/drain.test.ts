@@ -1,13 +1,13 @@
 /** SIGTERM: no call in progress is lost, streams end with a code that clients resume from, exit code 0. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Lock } from '#gen/v3lockpb/lock_pb.js';
 import { bytes, connectTo } from '../failover/load.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 
 test('a unary call in progress is answered, a watch ends with UNAVAILABLE, new connections are refused', async () => {
   await using etcd = await startEtcd();
@@ -28,7 +28,13 @@ test('a unary call in progress is answered, a watch ends with UNAVAILABLE, new c
     )
     [Symbol.asyncIterator]();
   assert.equal((await responses.next()).value?.created, true);
-  await sleep(200);
+  await until('the lock waits', async () => {
+    const { count } = await connectTo(etcd.first.url).kv.range({
+      key: bytes('mutex/'),
+      rangeEnd: bytes('mutex0'),
+    });
+    return count === 2n;
+  });
 
   proxy.process.signal('SIGTERM');
   const ending = await responses.next().then(

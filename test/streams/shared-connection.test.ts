@@ -125,7 +125,7 @@ test('more calls than the socket takes while etcd pauses', async () => {
   const gone = client.open('/etcdserverpb.KV/Range', { metadata });
   gone.send(request);
   gone.halfClose();
-  await sleep(3000);
+  await sleep(3000); // the pause of etcd is the fault itself
   gone.cancel();
   etcd.first.resume();
   assert.deepEqual(tally(await Promise.all(reads)), { '0': 600 });

@@ -124,8 +124,8 @@ export async function remove(client: RawGrpcClient, key: string, rangeEnd = ''):
 }
 
 /** Compacts everything below a revision. */
-export async function compact(client: RawGrpcClient, revision: number): Promise<void> {
-  const value = { revision: BigInt(revision), physical: false };
+export async function compact(client: RawGrpcClient, revision: number, physical = false): Promise<void> {
+  const value = { revision: BigInt(revision), physical };
   await unary(
     client,
     '/etcdserverpb.KV/Compact',

@@ -221,16 +221,17 @@ describe('an endpoint that leaves calls unanswered', () => {
     const hung = inUse();
     const watch = new OwnCall(method('/etcdserverpb.Watch/Watch'), NO_METADATA, Number.POSITIVE_INFINITY);
     const ended = Promise.withResolvers<number>();
+    const answered = Promise.withResolvers<void>();
     const stream = cluster.stream(watch, {
       onHeaders: () => {},
-      onMessage: () => {},
+      onMessage: () => answered.resolve(),
       onDrain: () => {},
       onEnd: ({ code }) => ended.resolve(code),
     });
     stream.send(EMPTY);
     await until('the watch is there', () => hung.messages.length === 1);
     hung.messages[0]?.stream.send(hung.reply());
-    await sleep(50); // the answer arrives: what follows cannot be opened again unnoticed
+    await answered.promise; // what follows cannot be opened again unnoticed
     hung.question = 'silence';
     assert.equal(
       await Promise.race([ended.promise, sleep(15_000, 'never', { ref: false })]),

@@ -1,7 +1,6 @@
 /** A compaction in the middle: watchers behind it are cancelled with its revision, watchers ahead of it feel nothing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { atLeast, availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
@@ -24,8 +23,7 @@ async function deleted(install: EtcdInstall): Promise<void> {
   await remove(direct, 'k');
   await put(direct, 'other', '1');
   const last = await put(direct, 'k', '2');
-  await compact(direct, gone);
-  await sleep(500);
+  await compact(direct, gone, true);
   const expected = atLeast(install, 3, 5) ? [gone, last] : [last];
   for (const way of [direct, client]) {
     const watch = new WatchCall(way);
@@ -82,8 +80,7 @@ async function cutOff(install: EtcdInstall): Promise<void> {
   relay.cut(true);
   const missed = await put(direct, 'c', '2');
   const next = await put(direct, 'c', '3');
-  await compact(direct, next);
-  await sleep(100);
+  await compact(direct, next, true);
   relay.accept();
   const ended = await behind.must(60_000);
   assert.deepEqual([ended.canceled, ended.compactRevision], [true, BigInt(next)]);

@@ -136,7 +136,7 @@ describe('a compaction', () => {
     const again = await at.created('k');
     for (let i = 0; i < 3; i++) again.say(52, { watchId: 0n });
     client.progress();
-    await sleep(50);
+    await sleep(50); // nothing may happen
     assert.deepEqual([client.responses.length, at.seen.revision], [1, 1]);
     assert.equal(asked(again).start, 0);
   });

@@ -52,7 +52,7 @@ for (const install of await availableEtcds())
       watch.progress();
       // Whatever would be an answer has come before the second of two events with a pause between.
       for (let i = 0; i < 2; i++) {
-        await sleep(300);
+        await sleep(300); // nothing may happen
         await put(direct, 'p', 'more');
         assert.equal((await watch.must()).events.length, 1);
       }

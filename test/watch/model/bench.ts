@@ -7,6 +7,7 @@ import { moveLeader } from '../../support/leader.ts';
 import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { RawGrpcClient } from '../../support/raw-grpc.ts';
 import { Relay } from '../../support/relay.ts';
+import { until } from '../../support/until.ts';
 import { put } from '../../support/watch-client.ts';
 import { StoreHistory } from './history.ts';
 import { type Fault, MAX_REQUEST_BYTES } from './operations.ts';
@@ -151,14 +152,14 @@ export class Bench implements AsyncDisposable {
 
   /** A change of which the revision is known, as soon as etcd takes it. */
   async putLast(): Promise<number> {
-    for (;;) {
+    return until('etcd takes the last change', async () => {
       try {
         return await put(this.direct, 'b/2', 'the last');
       } catch (error) {
         if (!/: (2|4|14) /.test(String(error))) throw error;
-        await sleep(50);
+        return undefined;
       }
-    }
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
