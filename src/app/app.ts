@@ -123,14 +123,12 @@ export class App {
     exposeRequestMemory(registry, ledger);
     const grpc = new GrpcServer({
       services,
-      method: (path) => services.method(path),
       receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
       observer,
     });
     const etcdHealth = new EtcdHealth(this.#etcdPages, () => probe.check());
     const web: WebServerOptions = {
       services,
-      method: (path) => services.method(path),
       maxRequestBytes,
       ledger,
       limits: { maxHeaderBytes: maxMetadataBytes },

@@ -1,6 +1,5 @@
 /** What the gRPC door needs. */
 import type { Services } from '../rpc/contract.ts';
-import type { Method } from '../rpc/method.ts';
 import type { CallObserver } from '../rpc/observer.ts';
 import type { ReceiveLimits } from './envelope.ts';
 import type { ReplyLines } from './reply-lines.ts';
@@ -8,8 +7,6 @@ import type { ReplyLines } from './reply-lines.ts';
 /** What the gRPC door needs. */
 export interface GrpcServerOptions {
   readonly services: Services;
-  /** The method at a path; also for unknown ones. */
-  readonly method: (path: string) => Method;
   readonly receive: ReceiveLimits;
   /** Where large replies wait for their clients. */
   readonly replies: ReplyLines;

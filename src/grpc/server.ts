@@ -39,7 +39,7 @@ export class GrpcServer {
       return true;
     }
     const { services } = this.#options;
-    const method = this.#options.method(head.path);
+    const method = services.method(head.path);
     const unary = services.unary(head.path);
     if (unary) {
       stream.listener = new UnaryServerCall(stream, head, method, this.#options, unary);

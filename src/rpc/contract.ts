@@ -117,8 +117,12 @@ export interface Upstream {
   stream(call: Call, listener: ClientStreamListener): ClientStream;
 }
 
-/** The handlers of all methods: a known one by its path, everything else as a stream of bytes. */
+/** What is done with each method: a known one by its path, everything else as a stream of bytes. */
 export interface Services {
+  /** The method at a path, known or not. */
+  method(path: string): Method;
+  /** Its handler, if it is known and unary. */
   unary(path: string): UnaryHandler | undefined;
+  /** Its handler, if it is anything else. */
   stream(path: string): StreamHandler;
 }

@@ -5,11 +5,10 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
-import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
+import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
-import type { ServiceTable } from './table.ts';
 
 /** The answer to a health check, in the form of etcd's `/health`. */
 export interface Health {
@@ -38,11 +37,11 @@ const WATCH = toBinary(
 );
 
 export class HealthProbe {
-  readonly #services: ServiceTable;
+  readonly #services: Services;
   #read: Promise<Health> | undefined;
   #watch: Promise<Health> | undefined;
 
-  constructor(services: ServiceTable) {
+  constructor(services: Services) {
     this.#services = services;
   }
 
@@ -96,7 +95,7 @@ class ProbeWatch implements ServerStream {
   readonly #resolve: (confirmed: boolean) => void;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(services: ServiceTable, resolve: (confirmed: boolean) => void) {
+  constructor(services: Services, resolve: (confirmed: boolean) => void) {
     this.#resolve = resolve;
     const path = '/etcdserverpb.Watch/Watch';
     services.stream(path)(this, new OwnCall(services.method(path), NO_METADATA, Number.POSITIVE_INFINITY));

@@ -34,7 +34,6 @@ export class ServiceTable implements Services {
     }
   }
 
-  /** The method at a path, known or not. */
   method(path: string): Method {
     return this.#methods.get(path) ?? unknownMethod(path);
   }

@@ -4,7 +4,6 @@
 
 import type { Services } from '../rpc/contract.ts';
 import type { Ledger } from '../rpc/ledger.ts';
-import type { Method } from '../rpc/method.ts';
 import type { CallObserver } from '../rpc/observer.ts';
 import type { EtcdPage } from '../rpc/pages.ts';
 
@@ -65,8 +64,6 @@ export const DEFAULT_LIMITS: WebLimits = {
 /** What the web door needs. */
 export interface WebServerOptions {
   readonly services: Services;
-  /** The method at a path. */
-  readonly method: (path: string) => Method;
   /** The largest request message, after decompression. */
   readonly maxRequestBytes: number;
   /** Where it is counted what is held for requests. */

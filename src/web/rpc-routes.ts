@@ -88,7 +88,7 @@ async function serve(
 ): Promise<FastifyReply> {
   const metadata = clientMetadata(request.raw.rawHeaders);
   const outlet = outletOf(request.raw.socket);
-  const call = new WebCall(options.method(handler.requestPath), metadata, outlet, options.observer);
+  const call = new WebCall(options.services.method(handler.requestPath), metadata, outlet, options.observer);
   reply.raw.once('close', () => call.close());
   const asked = universalRequest(handler, options, request, reply, call, memory);
   const response = await answer(handler, asked, call);

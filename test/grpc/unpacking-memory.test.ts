@@ -40,10 +40,10 @@ class Scene implements AsyncDisposable {
     };
     const door = new GrpcServer({
       services: {
+        method: unknownMethod,
         unary: (path) => (path === '/test.Test/Unary' ? () => this.#neverAnswer() : undefined),
         stream: () => (stream) => this.#serve(stream),
       },
-      method: unknownMethod,
       receive: { maxBytes: 8 << 20, tooLarge: () => 'too large' },
       observer,
     });

@@ -62,6 +62,7 @@ export class ScriptedEtcd implements AsyncDisposable {
     this.#cluster = cluster;
     const grpc = new GrpcServer({
       services: {
+        method,
         unary: (path) => (method(path).kind === 'unary' ? (_, call) => this.#unary(path, call) : undefined),
         stream: (path) => (stream) => {
           stream.listener = {
@@ -75,7 +76,6 @@ export class ScriptedEtcd implements AsyncDisposable {
           };
         },
       },
-      method,
       receive: { maxBytes: 1 << 20, tooLarge: () => 'too large' },
       observer: {
         started: ignore,

@@ -55,6 +55,7 @@ export class Door implements AsyncDisposable {
   constructor(fakes: FakeServices, options: Partial<WebServerOptions> & { http2?: Partial<Http2Settings> }) {
     this.web = createWebServer({
       services: {
+        method: methodAt,
         unary: (path) => fakes.unary?.[path],
         stream: (path) => {
           const handler = fakes.stream?.[path];
@@ -62,7 +63,6 @@ export class Door implements AsyncDisposable {
           return handler;
         },
       },
-      method: methodAt,
       maxRequestBytes: 64 * 1024,
       ledger: new Ledger(256 << 20),
       corsAllowedOrigins: [],
