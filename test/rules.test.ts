@@ -24,7 +24,7 @@ const ARROWS: Readonly<
   cache: { imports: ['watch', 'clients', 'etcd', 'rpc'] },
   mvcc: { imports: ['etcd', 'rpc'] },
   mirror: { imports: ['watch', 'mvcc', 'clients', 'etcd', 'rpc'] },
-  services: { imports: ['flights', 'etcd', 'rpc', 'gen'] },
+  services: { imports: ['etcd', 'rpc', 'gen'] },
   web: { imports: ['rpc', 'http2', 'gen'], types: ['services'] },
   listen: { imports: ['http2', 'rpc'], types: ['grpc', 'net'] },
   observe: {
@@ -38,6 +38,7 @@ const ARROWS: Readonly<
       'clients',
       'config',
       'etcd',
+      'flights',
       'grpc',
       'http2',
       'listen',

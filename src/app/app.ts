@@ -8,7 +8,6 @@
 import { Registry } from '@prometheus-io/client';
 import type { Config } from '../config/config.ts';
 import { clientTls, endpoints, serverTls } from '../config/tls.ts';
-import { Watch } from '../etcd/methods.ts';
 import { GrpcServer } from '../grpc/server.ts';
 import { Http2Door, metadataLimits } from '../listen/http2-door.ts';
 import { Listeners } from '../listen/listeners.ts';
@@ -21,23 +20,18 @@ import { exposeRequestMemory } from '../observe/request-metrics.ts';
 import { TlsMetrics } from '../observe/tls-metrics.ts';
 import { UpstreamMetrics } from '../observe/upstream-metrics.ts';
 import { exposeWatches } from '../observe/watch-metrics.ts';
-import type { Services } from '../rpc/contract.ts';
 import { Ledger } from '../rpc/ledger.ts';
 import { tooLargeForEtcd } from '../rpc/status.ts';
-import { browserService } from '../services/browser.ts';
 import { EtcdHealth } from '../services/etcd-health.ts';
-import { healthService } from '../services/health.ts';
-import { HealthProbe } from '../services/health-probe.ts';
-import { type OwnMethod, ServiceTable } from '../services/table.ts';
 import { BothSides } from '../tls/both-sides.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import { EndpointPages } from '../upstream/pages.ts';
 import { PingIntervals } from '../upstream/ping-intervals.ts';
-import { watchService } from '../watch/client-stream.ts';
 import { WatchHub } from '../watch/hub.ts';
 import { bridge } from '../web/http2-bridge.ts';
 import { createWebServer, type WebServer, type WebServerOptions } from '../web/server.ts';
 import { buildReads } from './reads.ts';
+import { buildServices } from './services.ts';
 
 /** Resets of this many seconds may come at once. */
 const RESETS_BURST_S = 4;
@@ -100,20 +94,11 @@ export class App {
 
     // Reads: what knows answers, none of which is older than what clients have seen.
     const reads = buildReads({ config, registry, log, cluster: this.#cluster, hub: this.#watches });
-    const { upstream, seen } = reads;
-    exposeWatches(registry, this.#watches, seen);
+    exposeWatches(registry, this.#watches, reads.seen);
     this.#mirrors = reads.mirrors;
 
     // Services: what the proxy does with each method, whichever door it came through.
-    const own: OwnMethod[] = [
-      ...reads.own,
-      ...browserService((): Services => services),
-      ...healthService(async () => (await probe.check()).health),
-    ];
-    if (config.get('switch', 'watch-coalescing'))
-      own.push({ method: Watch.Watch, stream: watchService(this.#watches, upstream, seen) });
-    const services: ServiceTable = new ServiceTable(upstream, own);
-    const probe = new HealthProbe(services);
+    const { services, probe } = buildServices({ config, reads, hub: this.#watches });
     const observer = new CallMetrics(registry, services.methods(), programLog);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify.

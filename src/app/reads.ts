@@ -1,7 +1,9 @@
 /**
- * Builds what knows the answers to reads, as the configuration wants it:
+ * The way of reads: layers, each of which answers what it knows and asks the one below for the rest.
  *
- *   client ─▶ mirrored prefixes ─▶ validated cache ─▶ shared calls ─▶ etcd
+ *   client ─▶ MirroredReads ─▶ ReadCache ─▶ Flights ─▶ SeenUpstream ─▶ etcd
+ *
+ * None of them gives an answer that is older than what clients have been told.
  */
 import type { Registry } from '@prometheus-io/client';
 import { ReadCache } from '../cache/read-cache.ts';
@@ -14,6 +16,8 @@ import { readUserFile } from '../config/user-file.ts';
 import { KV } from '../etcd/methods.ts';
 import { readRangeQuery } from '../etcd/range-query.ts';
 import { readTxnQuery } from '../etcd/txn-query.ts';
+import { FLIGHT_BOUNDS, Flights } from '../flights/flights.ts';
+import { StreamFlights } from '../flights/stream-flights.ts';
 import { MirroredReads } from '../mirror/mirrored-reads.ts';
 import { Mirrors } from '../mirror/mirrors.ts';
 import { exposeCache } from '../observe/cache-metrics.ts';
@@ -21,12 +25,9 @@ import type { Logger } from '../observe/log.ts';
 import { exposeMirrors, mirrorLog } from '../observe/mirror-metrics.ts';
 import { ReadMetrics } from '../observe/read-metrics.ts';
 import { exposeCounts } from '../observe/readings.ts';
-import type { Upstream } from '../rpc/contract.ts';
-import type { ReadLayer } from '../rpc/read-layer.ts';
+import type { StreamHandler, UnaryUpstream, Upstream } from '../rpc/contract.ts';
+import { forwardStream } from '../rpc/forward.ts';
 import { Code, RpcError } from '../rpc/status.ts';
-import { authService } from '../services/auth.ts';
-import { kvService, type Layer } from '../services/kv.ts';
-import type { OwnMethod } from '../services/table.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { WatchHub } from '../watch/hub.ts';
 
@@ -40,29 +41,83 @@ interface Parts {
 
 /** What the rest of the proxy needs of it. */
 export interface Reads {
-  /** The handlers of reads, and of what ends permissions to read. */
-  readonly own: readonly OwnMethod[];
-  /** The way to etcd for everything that goes straight back to clients. */
+  /** Answers Range. */
+  readonly ranges: UnaryUpstream;
+  /** Answers Txn: what only reads from memory where that is possible, everything else from etcd. */
+  readonly txns: UnaryUpstream;
+  /** Answers RangeStream. */
+  readonly rangeStreams: StreamHandler;
+  /** The way to etcd for everything else that goes straight back to clients. */
   readonly upstream: Upstream;
   /** Hears what clients are told otherwise. */
   readonly seen: SeenRevision;
   readonly mirrors: Mirrors;
+  /** Users, roles or their permissions change: what etcd has allowed so far counts no more. */
+  withdrawPermissions(): void;
 }
 
-/** Builds them. */
-export function buildReads({ config, registry, log, cluster, hub }: Parts): Reads {
-  const layers: Layer[] = [];
+/** Builds the layers, the lowest first. */
+export function buildReads(parts: Parts): Reads {
+  const { config, registry, hub, cluster } = parts;
   const seen = new SeenRevision();
-  let cache: ReadCache | undefined;
-  if (config.get('switch', 'cache')) {
-    const maxBytes = config.get('bytes', 'cache-bytes');
-    const maxFeeds = config.get('integer', 'cache-max-feeds');
-    layers.push((below) => {
-      cache = new ReadCache(below, { hub, seen, maxBytes, maxFeeds });
-      return cache;
-    });
+
+  // The way to etcd: whatever clients are told is noted there, so that no layer answers with less.
+  const upstream = new SeenUpstream(cluster, seen, {
+    reads: (request, { path }) =>
+      path === KV.Range.path || (path === KV.Txn.path && readTxnQuery(request) !== undefined),
+    strict: config.get('boolean', 'experimental-serializable-ordering'),
+    elsewhere: (request, call, accepts) => cluster.askElsewhere(request, call, accepts),
+  });
+  let ranges: UnaryUpstream = upstream;
+  let rangeStreams = forwardStream(upstream);
+
+  // Reads that ask the same at the same time share a call. Next to etcd, since it asks for no memory of answers.
+  const observer = new ReadMetrics(registry);
+  if (config.get('switch', 'read-coalescing')) {
+    const limits = { ...FLIGHT_BOUNDS, maxFlights: config.get('integer', 'max-read-flights') };
+    ranges = new Flights(ranges, limits, observer);
+    rangeStreams = new StreamFlights({ upstream, forward: rangeStreams, limits, observer }).serve;
   }
-  const mirrors = new Mirrors({
+
+  // Answers to serializable reads are remembered. Above the flights, so that many who miss are one call.
+  const cache = config.get('switch', 'cache')
+    ? new ReadCache(ranges, {
+        hub,
+        seen,
+        maxBytes: config.get('bytes', 'cache-bytes'),
+        maxFeeds: config.get('integer', 'cache-max-feeds'),
+      })
+    : undefined;
+  ranges = cache ?? ranges;
+
+  // Prefixes are held in memory. On top: it knows whole ranges, and so leaves least to those below.
+  const mirrors = buildMirrors(parts, seen);
+  let txns: UnaryUpstream = upstream;
+  if (mirrors.all.length > 0) {
+    const mirroring = { mirrors, probes: mirrors.probes, seen, fallBacks: fallBacksOf(config) };
+    ranges = new MirroredReads(ranges, { ...mirroring, parse: readRangeQuery });
+    txns = new MirroredReads(txns, { ...mirroring, parse: readTxnQuery });
+    exposeMirrors(registry, mirrors, seen);
+  }
+
+  exposeBehind(registry, upstream);
+  exposeCache(registry, cache);
+  return {
+    ranges,
+    txns,
+    rangeStreams,
+    upstream,
+    seen,
+    mirrors,
+    withdrawPermissions() {
+      cache?.withdrawPermissions();
+      mirrors.probes.forget();
+    },
+  };
+}
+
+function buildMirrors({ config, log, cluster, hub }: Parts, seen: SeenRevision): Mirrors {
+  return new Mirrors({
     prefixes: config.get('list', 'cache-prefix'),
     bytes: config.get('bytes', 'cache-prefix-bytes'),
     historyRevisions: config.get('integer', 'watch-history-revisions'),
@@ -71,47 +126,10 @@ export function buildReads({ config, registry, log, cluster, hub }: Parts): Read
     login: loginOf(config, cluster),
     log: mirrorLog(log),
   });
-  const waitMs = config.get('duration', 'cache-wait');
-  const fallBacks = { waitMs, max: config.get('integer', 'cache-max-fallbacks') };
-  const mirroring = { mirrors, probes: mirrors.probes, seen, fallBacks };
-  if (mirrors.all.length > 0) {
-    layers.push((below) => new MirroredReads(below, { ...mirroring, parse: readRangeQuery }));
-    exposeMirrors(registry, mirrors, seen);
-  }
-  const upstream = new SeenUpstream(cluster, seen, {
-    reads: (request, { path }) =>
-      path === KV.Range.path || (path === KV.Txn.path && readTxnQuery(request) !== undefined),
-    strict: config.get('boolean', 'experimental-serializable-ordering'),
-    elsewhere: (request, call, accepts) => cluster.askElsewhere(request, call, accepts),
-  });
-  exposeCounts(
-    registry,
-    'etcd_proxy_serializable_reads_behind_total',
-    'Answers older than what clients had been told, after the endpoint had changed, by what came of them.',
-    'outcome',
-    () => Object.entries(upstream.behind),
-  );
-  const own = kvService({
-    upstream,
-    coalescing: config.get('switch', 'read-coalescing'),
-    maxFlights: config.get('integer', 'max-read-flights'),
-    observer: new ReadMetrics(registry),
-    layers,
-  });
-  if (mirrors.all.length > 0) {
-    const below: ReadLayer = { read: (request, call) => upstream.unary(request, call) };
-    const txns = new MirroredReads(below, { ...mirroring, parse: readTxnQuery });
-    own.push({ method: KV.Txn, unary: (request, call) => txns.read(request, call) });
-  }
-  exposeCache(registry, cache);
-  if (layers.length > 0) {
-    const changed = (): void => {
-      cache?.withdrawPermissions();
-      mirrors.probes.forget();
-    };
-    own.push(...authService(upstream, changed));
-  }
-  return { own, upstream, seen, mirrors };
+}
+
+function fallBacksOf(config: Config) {
+  return { waitMs: config.get('duration', 'cache-wait'), max: config.get('integer', 'cache-max-fallbacks') };
 }
 
 /** The proxy's own user. Its file is read for every token, so that the password can be changed. */
@@ -126,4 +144,14 @@ function loginOf(config: Config, cluster: Upstream): Login {
       throw error;
     }
   });
+}
+
+function exposeBehind(registry: Registry, { behind }: SeenUpstream): void {
+  exposeCounts(
+    registry,
+    'etcd_proxy_serializable_reads_behind_total',
+    'Answers older than what clients had been told, after the endpoint had changed, by what came of them.',
+    'outcome',
+    () => Object.entries(behind),
+  );
 }

@@ -23,9 +23,8 @@ import type { SeenRevision } from '../clients/seen-revision.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import { Kind, kindOf, rangeOf } from '../etcd/range-request.ts';
-import type { Call } from '../rpc/contract.ts';
+import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
-import type { ReadLayer } from '../rpc/read-layer.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import type { Cover, CoverOwner } from './cover.ts';
 import { Covers } from './covers.ts';
@@ -64,9 +63,9 @@ interface Fill {
   readonly askedAt: number;
 }
 
-export class ReadCache implements ReadLayer, CoverOwner {
+export class ReadCache implements UnaryUpstream, CoverOwner {
   readonly stats = new CacheStats();
-  readonly #below: ReadLayer;
+  readonly #below: UnaryUpstream;
   readonly #seen: ReadCacheOptions['seen'];
   readonly #covers: Covers;
   readonly #store: EntryStore;
@@ -75,7 +74,7 @@ export class ReadCache implements ReadLayer, CoverOwner {
   /** The keys of reads on their way whose answer will be remembered. */
   readonly #filling = new Set<string>();
 
-  constructor(below: ReadLayer, { hub, seen, maxBytes, maxFeeds }: ReadCacheOptions) {
+  constructor(below: UnaryUpstream, { hub, seen, maxBytes, maxFeeds }: ReadCacheOptions) {
     const { stats } = this;
     this.#below = below;
     this.#seen = seen;
@@ -114,9 +113,9 @@ export class ReadCache implements ReadLayer, CoverOwner {
     return this.#store.bytes;
   }
 
-  read(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
+  unary(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     const kind = kindOf(request);
-    if (kind === Kind.other) return this.#below.read(request, call);
+    if (kind === Kind.other) return this.#below.unary(request, call);
     if (kind === Kind.unfit) return this.#forward('unfit', request, call);
     const identity = identityOf(call.metadata, MAX_KEY_BYTES);
     if (identity === undefined || identity.length + request.length > MAX_KEY_BYTES) {
@@ -131,7 +130,7 @@ export class ReadCache implements ReadLayer, CoverOwner {
     this.stats.misses[miss as Miss]++;
     if (miss === 'seen' || miss === 'behind') entry?.cover.catchUp();
     const worthIt = entry !== undefined || this.#isHot(key, call, now);
-    if (!worthIt || this.#filling.has(key)) return this.#below.read(request, call);
+    if (!worthIt || this.#filling.has(key)) return this.#below.unary(request, call);
     return this.#fill({ key, request, call, askedAt: now });
   }
 
@@ -179,7 +178,7 @@ export class ReadCache implements ReadLayer, CoverOwner {
 
   #forward(miss: Miss, request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     this.stats.misses[miss]++;
-    return this.#below.read(request, call);
+    return this.#below.unary(request, call);
   }
 
   /** Whether it was read a short time ago. Without a leader, etcd refuses a read that wants one: never remembered. */
@@ -189,7 +188,7 @@ export class ReadCache implements ReadLayer, CoverOwner {
 
   /** Asks etcd, and remembers what it says. */
   #fill(fill: Fill): Uint8Array | Promise<Uint8Array> {
-    const reply = this.#below.read(fill.request, fill.call);
+    const reply = this.#below.unary(fill.request, fill.call);
     if (!(reply instanceof Promise)) return reply;
     this.#filling.add(fill.key);
     return reply.then(

@@ -2,7 +2,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { AuthenticateRequestSchema, AuthenticateResponseSchema } from '#gen/etcdserverpb/auth_pb.js';
 import { Auth } from '../etcd/methods.ts';
-import type { Upstream } from '../rpc/contract.ts';
+import type { UnaryUpstream } from '../rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError } from '../rpc/status.ts';
@@ -21,7 +21,7 @@ export interface User {
  * @returns the metadata that calls of the user carry
  * @throws RpcError as etcd does; FAILED_PRECONDITION while auth is off, CANCELLED where it takes too long
  */
-export async function authenticate(upstream: Upstream, { name, password }: User): Promise<Metadata> {
+export async function authenticate(upstream: UnaryUpstream, { name, password }: User): Promise<Metadata> {
   const request = create(AuthenticateRequestSchema, { name, password });
   const call = new OwnCall(Auth.Authenticate, NO_METADATA, performance.now() + LIMIT_MS);
   const reply = await call.inTime(upstream.unary(toBinary(AuthenticateRequestSchema, request), call));

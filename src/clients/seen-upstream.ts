@@ -50,22 +50,33 @@ export class SeenUpstream implements Upstream {
     this.#order = order;
   }
 
-  unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
-    const seen = this.#seen;
+  unary(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     // What was told before the question is asked: an answer may be overtaken by later ones on its way.
-    const { revision, replacements } = seen;
-    return this.#upstream.unary(request, call).then((reply) => {
-      const answered = seen.saw(reply);
-      if (answered >= revision || answered === 0 || replacements !== seen.replacements) return reply;
-      if (!this.#order.reads(request, call.method)) return reply;
-      return this.#ask(request, call, reply, { revision, replacements });
-    });
+    const { revision, replacements } = this.#seen;
+    const reply = this.#upstream.unary(request, call);
+    if (!(reply instanceof Promise)) return this.#inOrder(request, call, reply, revision, replacements);
+    return reply.then((later) => this.#inOrder(request, call, later, revision, replacements));
   }
 
   stream(call: Call, listener: ClientStreamListener): ClientStream {
     // A method that nobody knows may have anything where etcd's have their header.
     const known = call.method.service !== 'unknown';
     return this.#upstream.stream(call, known ? new Listener(listener, this.#seen) : listener);
+  }
+
+  /** The answer, or a newer one where it is older than what had been told: an object for that is made only then. */
+  #inOrder(
+    request: Uint8Array,
+    call: Call,
+    reply: Uint8Array,
+    revision: number,
+    replacements: number,
+  ): Uint8Array | Promise<Uint8Array> {
+    const seen = this.#seen;
+    const answered = seen.saw(reply);
+    if (answered >= revision || answered === 0 || replacements !== seen.replacements) return reply;
+    if (!this.#order.reads(request, call.method)) return reply;
+    return this.#ask(request, call, reply, { revision, replacements });
   }
 
   /** Asks again when a linearizable read has shown that the member in use, whichever it is by then, has caught up. */

@@ -3,7 +3,8 @@
  * none afterwards; its answer, whatever it is, is the answer of every member. To the upstream it is a call like
  * any other.
  */
-import type { Call, Cancellable, Upstream } from '../rpc/contract.ts';
+import type { Call, Cancellable, UnaryUpstream } from '../rpc/contract.ts';
+import { forwardLater } from '../rpc/forward.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OPEN } from '../rpc/outlet.ts';
@@ -50,10 +51,10 @@ export class Flight implements Call {
   }
 
   /** Sends the call. From here on it has the members it has. `onEnd` runs before they get the answer. */
-  send(upstream: Upstream, onEnd: () => void): void {
+  send(upstream: UnaryUpstream, onEnd: () => void): void {
     this.#sent = true;
     this.deadline = latestDeadline(this.#members);
-    upstream.unary(this.#request, this).then(
+    forwardLater(upstream, this.#request, this).then(
       (reply) => {
         onEnd();
         this.#deliver((member) => member.resolve(reply));

@@ -5,8 +5,7 @@
 
 import { ANONYMOUS, identityOf } from '../clients/call-identity.ts';
 import { latin1 } from '../etcd/latin1.ts';
-import type { Call, Upstream } from '../rpc/contract.ts';
-import type { ReadLayer } from '../rpc/read-layer.ts';
+import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { Lane, type LaneOwner } from './lane.ts';
 
 /** What coalescing may hold. A read beyond a bound is forwarded by itself. */
@@ -18,6 +17,13 @@ export interface FlightLimits {
   /** Bytes of a request and its metadata, which have to be held to recognise the next one. */
   readonly maxKeyBytes: number;
 }
+
+/** The bounds that hold unless told otherwise, but for the one that is a flag. */
+export const FLIGHT_BOUNDS: Omit<FlightLimits, 'maxFlights'> = {
+  maxMembers: 10_000,
+  // Real requests are far smaller; a larger one costs etcd more than the call that could be saved.
+  maxKeyBytes: 8192,
+};
 
 /** A bound of {@link FlightLimits}, or of what is kept for slow clients of streams, by the name it has in metrics. */
 export type FlightLimit = 'flights' | 'members' | 'key_bytes' | 'held_bytes';
@@ -35,8 +41,8 @@ export interface FlightObserver {
 }
 
 /** The reads now under way. */
-export class Flights implements LaneOwner, ReadLayer {
-  readonly #upstream: Upstream;
+export class Flights implements LaneOwner, UnaryUpstream {
+  readonly #upstream: UnaryUpstream;
   readonly #limits: FlightLimits;
   readonly #observer: FlightObserver;
   /** By the bytes of the request, for clients without metadata: most of them, so they get the shorter key. */
@@ -44,14 +50,14 @@ export class Flights implements LaneOwner, ReadLayer {
   /** By identity and the bytes of the request. */
   readonly #named = new Map<string, Lane>();
 
-  constructor(upstream: Upstream, limits: FlightLimits, observer: FlightObserver) {
+  constructor(upstream: UnaryUpstream, limits: FlightLimits, observer: FlightObserver) {
     this.#upstream = upstream;
     this.#limits = limits;
     this.#observer = observer;
   }
 
   /** Answers a read, with others like it where there are any. The request must not change afterwards. */
-  read(request: Uint8Array, call: Call): Promise<Uint8Array> {
+  unary(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     const { maxKeyBytes } = this.#limits;
     const identity = identityOf(call.metadata, maxKeyBytes);
     if (identity === undefined || identity.length + request.length > maxKeyBytes)
@@ -81,14 +87,14 @@ export class Flights implements LaneOwner, ReadLayer {
     lanes.delete(lane.key);
   }
 
-  #gather(lane: Lane, request: Uint8Array, call: Call): Promise<Uint8Array> {
+  #gather(lane: Lane, request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     const { gathered } = lane;
     if (gathered >= this.#limits.maxMembers) return this.#alone('members', request, call);
     if (gathered > 0) this.#observer.joined();
     return lane.gather(request, call);
   }
 
-  #alone(limit: FlightLimit, request: Uint8Array, call: Call): Promise<Uint8Array> {
+  #alone(limit: FlightLimit, request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     this.#observer.refused(limit);
     return this.#upstream.unary(request, call);
   }

@@ -9,7 +9,7 @@
  * before it, and a serializable one does not fall behind what the same client saw before. "Sent" is when the call
  * is handed to the upstream, which may send it later or once more, but never earlier.
  */
-import type { Call, Upstream } from '../rpc/contract.ts';
+import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { Flight } from './flight.ts';
 
 /** Is told what a lane does. */
@@ -26,11 +26,11 @@ export interface LaneOwner {
 export class Lane {
   /** What makes them the same. */
   readonly key: string;
-  readonly #upstream: Upstream;
+  readonly #upstream: UnaryUpstream;
   readonly #owner: LaneOwner;
   #gathering: Flight | undefined;
 
-  constructor(key: string, upstream: Upstream, owner: LaneOwner) {
+  constructor(key: string, upstream: UnaryUpstream, owner: LaneOwner) {
     this.key = key;
     this.#upstream = upstream;
     this.#owner = owner;
@@ -42,11 +42,18 @@ export class Lane {
   }
 
   /** Sends the read that the lane was made for. */
-  first(request: Uint8Array, call: Call): Promise<Uint8Array> {
+  first(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     this.#owner.sent();
-    const reply = this.#upstream.unary(request, call);
+    let reply: Uint8Array | Promise<Uint8Array>;
+    try {
+      reply = this.#upstream.unary(request, call);
+    } catch (error) {
+      this.#next();
+      throw error;
+    }
     const next = () => this.#next();
-    reply.then(next, next);
+    if (reply instanceof Promise) reply.then(next, next);
+    else next();
     return reply;
   }
 

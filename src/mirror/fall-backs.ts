@@ -2,8 +2,8 @@
  * The way to etcd for reads that a mirror should have answered and could not in time. Only so many go at once: a mirror
  * that lags must not turn into a stampede. The others wait in line, boundedly, and are told to come back after that.
  */
-import type { Call, Cancellable } from '../rpc/contract.ts';
-import type { ReadLayer } from '../rpc/read-layer.ts';
+import type { Call, Cancellable, UnaryUpstream } from '../rpc/contract.ts';
+import { forwardLater } from '../rpc/forward.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import type { MirrorStats } from './stats.ts';
 import { WaitingLine } from './waiting-line.ts';
@@ -46,14 +46,14 @@ class Queued implements Cancellable {
   }
 }
 
-export class FallBacks {
-  readonly #below: ReadLayer;
+export class FallBacks implements UnaryUpstream {
+  readonly #below: UnaryUpstream;
   readonly #limits: FallBackLimits;
   readonly #stats: MirrorStats;
   readonly #line: WaitingLine<Queued>;
   #running = 0;
 
-  constructor(below: ReadLayer, limits: FallBackLimits, stats: MirrorStats) {
+  constructor(below: UnaryUpstream, limits: FallBackLimits, stats: MirrorStats) {
     this.#below = below;
     this.#limits = limits;
     this.#stats = stats;
@@ -65,7 +65,7 @@ export class FallBacks {
   }
 
   /** Forwards a read, when it is its turn. */
-  read(request: Uint8Array, call: Call): Promise<Uint8Array> {
+  unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
     if (this.#running < this.#limits.max) return this.#forward(request, call);
     if (this.#line.size >= MAX_QUEUED) {
       this.#stats.refused++;
@@ -79,7 +79,7 @@ export class FallBacks {
 
   #forward(request: Uint8Array, call: Call): Promise<Uint8Array> {
     this.#running++;
-    const reply = Promise.resolve(this.#below.read(request, call));
+    const reply = forwardLater(this.#below, request, call);
     const done = () => this.#next();
     reply.then(done, done);
     return reply;

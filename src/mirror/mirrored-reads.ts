@@ -14,8 +14,7 @@ import type { ProbeResult } from '../clients/revision-probe.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { TxnQuery } from '../etcd/txn-query.ts';
 import type { Store } from '../mvcc/store.ts';
-import type { Call } from '../rpc/contract.ts';
-import type { ReadLayer } from '../rpc/read-layer.ts';
+import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { type FallBackLimits, FallBacks } from './fall-backs.ts';
 import type { Mirrors } from './mirrors.ts';
 import { type Query, ReplyMaker } from './reply-maker.ts';
@@ -34,8 +33,8 @@ export interface MirroredReadsOptions {
   readonly fallBacks: FallBackLimits;
 }
 
-export class MirroredReads implements ReadLayer, WaitingReadOwner {
-  readonly #below: ReadLayer;
+export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
+  readonly #below: UnaryUpstream;
   readonly #parse: (request: Uint8Array) => Query | undefined;
   readonly #mirrors: Mirrors;
   readonly #probes: Probes;
@@ -44,7 +43,7 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
   readonly #waiting: WaitingReads;
   readonly #maker: ReplyMaker;
 
-  constructor(below: ReadLayer, { parse, mirrors, probes, seen, fallBacks }: MirroredReadsOptions) {
+  constructor(below: UnaryUpstream, { parse, mirrors, probes, seen, fallBacks }: MirroredReadsOptions) {
     this.#below = below;
     this.#parse = parse;
     this.#mirrors = mirrors;
@@ -60,10 +59,10 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
     });
   }
 
-  read(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
+  unary(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     const query = this.#parse(request);
     const mirror = query === undefined ? undefined : this.#mirrors.find(query);
-    if (query === undefined || mirror === undefined) return this.#below.read(request, call);
+    if (query === undefined || mirror === undefined) return this.#below.unary(request, call);
     const { store } = mirror;
     if (store === undefined) return this.#pass('loading', request, call);
     if (query.revision !== 0 && (query.revision < store.floor || query.revision > store.applied))
@@ -141,7 +140,7 @@ export class MirroredReads implements ReadLayer, WaitingReadOwner {
 
   #pass(reason: FallBack, request: Uint8Array, call: Call, capped = false): Uint8Array | Promise<Uint8Array> {
     this.#mirrors.stats.fellBack(reason);
-    return capped ? this.#fallBacks.read(request, call) : this.#below.read(request, call);
+    return capped ? this.#fallBacks.unary(request, call) : this.#below.unary(request, call);
   }
 }
 

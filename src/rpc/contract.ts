@@ -46,7 +46,8 @@ export interface Call {
 }
 
 /**
- * Serves a unary RPC: encoded request in, encoded response out; synchronously when the answer is at hand.
+ * Answers a unary call: encoded request in, encoded response out; synchronously when the answer is at hand. Neither is
+ * changed by anybody afterwards. Sets `call.responseHeaders` and `call.responseTrailers` where there are any.
  * @throws RpcError (or rejects with one) with the status for the client
  */
 export type UnaryHandler = (request: Uint8Array, call: Call) => Uint8Array | Promise<Uint8Array>;
@@ -109,10 +110,13 @@ export interface ClientStreamListener {
   onEnd(status: Status, trailers: Metadata): void;
 }
 
-/** Whatever answers etcd's API on bytes: the cluster client. */
-export interface Upstream {
-  /** Sends a unary call. Sets `call.responseHeaders` and `call.responseTrailers`. Rejects with `RpcError`. */
-  unary(request: Uint8Array, call: Call): Promise<Uint8Array>;
+/** Whatever answers unary calls: the cluster client, and each layer above it that answers some of them itself. */
+export interface UnaryUpstream {
+  readonly unary: UnaryHandler;
+}
+
+/** Whatever answers etcd's API on bytes. */
+export interface Upstream extends UnaryUpstream {
   /** Opens a streaming call. The listener is never called before this returns. */
   stream(call: Call, listener: ClientStreamListener): ClientStream;
 }

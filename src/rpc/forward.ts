@@ -11,14 +11,24 @@ import {
   type StreamHandler,
   UNANSWERED_BYTES,
   type UnaryHandler,
+  type UnaryUpstream,
   type Upstream,
 } from './contract.ts';
 import { type Metadata, NO_METADATA } from './metadata.ts';
 import type { Status } from './status.ts';
 
 /** A handler that forwards unary calls. */
-export function forwardUnary(upstream: Upstream): UnaryHandler {
+export function forwardUnary(upstream: UnaryUpstream): UnaryHandler {
   return (request, call) => upstream.unary(request, call);
+}
+
+/** Forwards a unary call and gives the answer later in any case, also one that is at hand or thrown. */
+export function forwardLater(upstream: UnaryUpstream, request: Uint8Array, call: Call): Promise<Uint8Array> {
+  try {
+    return Promise.resolve(upstream.unary(request, call));
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /** A handler that forwards streaming calls message by message. */

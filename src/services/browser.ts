@@ -21,13 +21,13 @@ const CREATE_REQUEST_FIELD = 1;
 const CANCELED_FIELD = 4;
 
 /** The handlers, on top of those of the RPCs they stand for. */
-export function browserService(services: () => Services): OwnMethod[] {
+export function browserService(services: Services): OwnMethod[] {
   return [
     {
       method: Browser.Watch,
       stream: (client, call) => {
         const watch = new OneWatch(client);
-        services().stream(Watch.Watch.path)(watch, relay(call, Watch.Watch));
+        services.stream(Watch.Watch.path)(watch, relay(call, Watch.Watch));
         client.listener = new OneWatchRequest(watch, client);
       },
     },
@@ -38,7 +38,7 @@ export function browserService(services: () => Services): OwnMethod[] {
         call.work = inner;
         return new Promise((resolve, reject) => {
           const heartbeat = new OneHeartbeat(inner, call, resolve, reject);
-          services().stream(Lease.LeaseKeepAlive.path)(heartbeat, inner);
+          services.stream(Lease.LeaseKeepAlive.path)(heartbeat, inner);
           heartbeat.listener.onMessage(request);
           heartbeat.listener.onHalfClose();
         });

@@ -2,7 +2,6 @@
  * The table of what the proxy does with each method. Every method of etcd is forwarded one to one, and an unknown
  * one too, as bytes, unless a handler is given that does better; the proxy's own services stand beside them.
  */
-
 import { ETCD_METHODS, unknownMethod } from '../etcd/methods.ts';
 import type { Services, StreamHandler, UnaryHandler, Upstream } from '../rpc/contract.ts';
 import { forwardStream, forwardUnary } from '../rpc/forward.ts';
@@ -20,13 +19,18 @@ export class ServiceTable implements Services {
   readonly #streams = new Map<string, StreamHandler>();
   readonly #forward: StreamHandler;
 
-  constructor(upstream: Upstream, own: readonly OwnMethod[]) {
+  /** Forwards every method of etcd. */
+  constructor(upstream: Upstream) {
     this.#forward = forwardStream(upstream);
     const unary = forwardUnary(upstream);
     for (const method of ETCD_METHODS) {
       this.#methods.set(method.path, method);
       if (method.kind === 'unary') this.#unary.set(method.path, unary);
     }
+  }
+
+  /** Serves methods in another way than by forwarding. */
+  add(own: readonly OwnMethod[]): void {
     for (const entry of own) {
       this.#methods.set(entry.method.path, entry.method);
       if ('unary' in entry) this.#unary.set(entry.method.path, entry.unary);

@@ -29,7 +29,7 @@ describe('bounds', () => {
   after(() => held.disposeAsync());
 
   const ask = (key: string): Uint8Array | Promise<Uint8Array> =>
-    place.cache.read(serializable({ key: bytes(key) }), new OwnCall(KV.Range, NO_METADATA, Infinity));
+    place.cache.unary(serializable({ key: bytes(key) }), new OwnCall(KV.Range, NO_METADATA, Infinity));
 
   /** Reads keys, many at a time. */
   async function readAll(name: string, count: number, times: number): Promise<void> {

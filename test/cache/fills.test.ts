@@ -3,27 +3,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KV } from '../../src/etcd/methods.ts';
-import type { Call } from '../../src/rpc/contract.ts';
+import type { Call, UnaryUpstream } from '../../src/rpc/contract.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import type { ReadLayer } from '../../src/rpc/read-layer.ts';
 import { bytes } from '../reads/clients.ts';
 import { until } from '../support/until.ts';
 import { serializable, setUp } from './place.ts';
 
 /** Keeps the answers to some reads back. */
-class Delay implements ReadLayer {
+class Delay implements UnaryUpstream {
   holding = false;
-  readonly #below: ReadLayer;
+  readonly #below: UnaryUpstream;
   #held: (() => void)[] = [];
 
-  constructor(below: ReadLayer) {
+  constructor(below: UnaryUpstream) {
     this.#below = below;
   }
 
-  async read(request: Uint8Array, call: Call): Promise<Uint8Array> {
+  async unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
     const hold = this.holding;
-    const reply = await this.#below.read(request, call);
+    const reply = await this.#below.unary(request, call);
     if (hold) await new Promise<void>((resolve) => this.#held.push(resolve));
     return reply;
   }
@@ -80,6 +79,6 @@ test('a read that wants a leader is never answered from memory', async () => {
   const { hits } = cache.stats;
   const metadata = new Metadata(['hasleader', 'true']);
   for (let i = 0; i < 10; i++)
-    await cache.read(serializable({ key }), new OwnCall(KV.Range, metadata, Number.POSITIVE_INFINITY));
+    await cache.unary(serializable({ key }), new OwnCall(KV.Range, metadata, Number.POSITIVE_INFINITY));
   assert.equal(cache.stats.hits, hits);
 });

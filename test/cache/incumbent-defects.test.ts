@@ -138,7 +138,7 @@ for (const install of await availableEtcds()) {
       await through.put({ key, value: bytes('v') });
       await warm({ key });
       const request = serializable({ key });
-      const ask = () => cache.read(request, new OwnCall(KV.Range, NO_METADATA, Infinity));
+      const ask = () => cache.unary(request, new OwnCall(KV.Range, NO_METADATA, Infinity));
       const given = ask();
       assert.ok(given instanceof Uint8Array, 'a hit is synchronous');
       const copy = Uint8Array.from(given);
@@ -159,7 +159,7 @@ for (const install of await availableEtcds()) {
       const { hits } = cache.stats;
       for (let i = 0; i < 10; i++) {
         const call = new OwnCall(KV.Range, NO_METADATA, Infinity);
-        const reply = await cache.read(request, call);
+        const reply = await cache.unary(request, call);
         assert.equal(text(fromBinary(RangeResponseSchema, reply).kvs[0]?.value), 'v');
       }
       assert.equal(cache.stats.hits, hits);

@@ -7,7 +7,7 @@ import { ReadCache } from '../../src/cache/read-cache.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { SeenUpstream } from '../../src/clients/seen-upstream.ts';
 import { Flights } from '../../src/flights/flights.ts';
-import type { ReadLayer } from '../../src/rpc/read-layer.ts';
+import type { UnaryUpstream } from '../../src/rpc/contract.ts';
 import { WatchHub } from '../../src/watch/hub.ts';
 import { clientInProcess, clientOf, connect, type KvClient } from '../reads/clients.ts';
 import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
@@ -30,7 +30,7 @@ export interface PlaceOptions {
   /** What the cache is to believe that clients have seen, where that is not the truth. */
   readonly belief?: Belief;
   /** Stands between the cache and etcd. */
-  readonly between?: (below: ReadLayer) => ReadLayer;
+  readonly between?: (below: UnaryUpstream) => UnaryUpstream;
 }
 
 /** An etcd, a wire that can be cut, and the cache behind it. Nothing is written but by the test. */
@@ -67,7 +67,7 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     maxFeeds,
   });
   const through: KvClient = clientInProcess((request, call) =>
-    call.method.name === 'Range' ? cache.read(request, call) : upstream.unary(request, call),
+    call.method.name === 'Range' ? cache.unary(request, call) : upstream.unary(request, call),
   );
   const direct = clientOf(etcd.first.address);
 

@@ -12,7 +12,7 @@ describe('fall-backs', () => {
     const stats = new MirrorStats();
     const under: { request: string; answer: (reply: Uint8Array) => void }[] = [];
     const below = {
-      read: (request: Uint8Array) =>
+      unary: (request: Uint8Array) =>
         new Promise<Uint8Array>((answer) => under.push({ request: Buffer.from(request).toString(), answer })),
     };
     return { stats, under, fallBacks: new FallBacks(below, { max: 2, waitMs }, stats) };
@@ -23,7 +23,7 @@ describe('fall-backs', () => {
     const { stats, under, fallBacks } = start(60_000);
     const calls = names.map(() => readCall());
     const outcomes = names.map((name, i) =>
-      outcome(fallBacks.read(Buffer.from(name), calls[i] as (typeof calls)[0])),
+      outcome(fallBacks.unary(Buffer.from(name), calls[i] as (typeof calls)[0])),
     );
     assert.deepEqual(
       under.map(({ request }) => request),
@@ -46,7 +46,7 @@ describe('fall-backs', () => {
 
   test('who waits for too long is told to come back', async () => {
     const { stats, under, fallBacks } = start(30);
-    const outcomes = names.map((name) => outcome(fallBacks.read(Buffer.from(name), readCall())));
+    const outcomes = names.map((name) => outcome(fallBacks.unary(Buffer.from(name), readCall())));
     await until('two are refused', () => stats.refused >= 2);
     await settle();
     const error = RpcError.from(outcomes[3]?.error);

@@ -36,7 +36,7 @@ describe('the rule of asking after the read came', () => {
 
   /** A handler that has mirrors answer, with these probes. */
   function handler(probes: Probes): UnaryHandler {
-    const below = { read: () => assert.fail('nothing is forwarded') };
+    const below = { unary: () => assert.fail('nothing is forwarded') };
     const fallBacks = { max: 10, waitMs: 20_000 };
     const reads = new MirroredReads(below, {
       parse: readRangeQuery,
@@ -45,7 +45,7 @@ describe('the rule of asking after the read came', () => {
       seen: new SeenRevision(),
       fallBacks,
     });
-    return (request, call) => reads.read(request, call);
+    return (request, call) => reads.unary(request, call);
   }
 
   /** What is wrong with a history of reads through a handler. */

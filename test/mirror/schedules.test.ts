@@ -43,7 +43,7 @@ async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
     elsewhere: async () => undefined,
   });
   const reads = new MirroredReads(
-    { read: (request, call) => upstream.unary(request, call) },
+    { unary: (request, call) => upstream.unary(request, call) },
     {
       parse: readRangeQuery,
       mirrors,
@@ -53,7 +53,7 @@ async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
     },
   );
   const through = clientInProcess((request, call) =>
-    call.method.name === 'Range' ? reads.read(request, call) : upstream.unary(request, call),
+    call.method.name === 'Range' ? reads.unary(request, call) : upstream.unary(request, call),
   );
   const told = new Fire(new History(), SEED);
   const others = new Fire(new History(), SEED + 1);

@@ -57,7 +57,7 @@ describe('reads that wait for a mirror', () => {
     const probes: Probes = { of: () => ({ ...probe, permission }) };
     let forwarded = 0;
     const below = {
-      read: () => {
+      unary: () => {
         forwarded++;
         return FORWARDED;
       },
@@ -94,7 +94,7 @@ describe('reads that wait for a mirror', () => {
       const atQuestion = await write('v');
       const read = (key: string, rangeEnd = '') => {
         const fields = { key: bytes(PREFIX + key), rangeEnd: bytes(rangeEnd) };
-        return reads.read(rangeRequest(fields), readCall(token));
+        return reads.unary(rangeRequest(fields), readCall(token));
       };
       const replies = [read('k'), read('k', `${PREFIX}z`), read('', PREFIX_END)];
       await write('written when etcd had said yes');
@@ -114,7 +114,7 @@ describe('reads that wait for a mirror', () => {
       const seen = new SeenRevision();
       seen.raise(known);
       const { reads } = start(60_000, seen);
-      const reply = reads.read(request(true), readCall(token));
+      const reply = reads.unary(request(true), readCall(token));
       // The mirror hears of both at once.
       wire.target = '127.0.0.1:1';
       wire.cut();
@@ -135,7 +135,7 @@ describe('reads that wait for a mirror', () => {
     const requestRange = { request: { case: 'requestRange', value: { key } } } as const;
     const compare = { target: 3, key, targetUnion: { case: 'value', value: bytes('v') } } as const;
     const txn = create(TxnRequestSchema, { compare: [compare], success: [requestRange] });
-    const reply = reads.read(toBinary(TxnRequestSchema, txn), readCall());
+    const reply = reads.unary(toBinary(TxnRequestSchema, txn), readCall());
     await write('written when etcd had said yes');
     askers[0]?.probed(headerAt(atQuestion));
     const { header, succeeded, responses } = fromBinary(TxnResponseSchema, await reply);
@@ -149,7 +149,7 @@ describe('reads that wait for a mirror', () => {
   test('no answer to the question: forwarded after a while, and a late answer changes nothing', async () => {
     const { askers, forwarded, reads } = start(20);
     const before = mirrors.stats.fallBacks.get('timeout') ?? 0;
-    assert.equal(await reads.read(request(), readCall()), FORWARDED);
+    assert.equal(await reads.unary(request(), readCall()), FORWARDED);
     assert.equal(mirrors.stats.fallBacks.get('timeout'), before + 1);
     askers[0]?.probed(headerAt(applied()));
     assert.equal(forwarded(), 1);
@@ -158,10 +158,10 @@ describe('reads that wait for a mirror', () => {
   test('etcd permits a serializable read, but says so when that counts no more: forwarded', async () => {
     const { askers, probe, reads } = start(60_000);
     probe.allowed = false;
-    const inTime = reads.read(request(true), readCall());
+    const inTime = reads.unary(request(true), readCall());
     askers[0]?.probed(headerAt(applied()));
     assert.notEqual(await inTime, FORWARDED);
-    const late = reads.read(request(true), readCall());
+    const late = reads.unary(request(true), readCall());
     await sleep(PERMISSION_MS + 10);
     await write('written when the permission was lost');
     askers[1]?.probed(headerAt(applied()));
@@ -170,7 +170,7 @@ describe('reads that wait for a mirror', () => {
 
   test('a revision that does not come: forwarded', async () => {
     const { askers, reads } = start(20);
-    const reply = reads.read(request(), readCall());
+    const reply = reads.unary(request(), readCall());
     askers[0]?.probed(headerAt(applied() + 1000));
     assert.equal(await reply, FORWARDED);
   });
@@ -179,19 +179,19 @@ describe('reads that wait for a mirror', () => {
     const seen = new SeenRevision();
     seen.raise(applied() + 1000);
     const { reads } = start(20, seen);
-    assert.equal(await reads.read(request(true), readCall()), FORWARDED);
+    assert.equal(await reads.unary(request(true), readCall()), FORWARDED);
   });
 
   test('the mirror knows enough: a serializable read is answered within the call', () => {
     const { reads, forwarded } = start(20);
-    assert.ok(reads.read(request(true), readCall()) instanceof Uint8Array);
+    assert.ok(reads.unary(request(true), readCall()) instanceof Uint8Array);
     assert.equal(forwarded(), 0);
   });
 
   test('the client is gone: nothing is forwarded', async () => {
     const { askers, forwarded, reads } = start(60_000);
     const call = readCall();
-    const result = outcome(reads.read(request(), call) as Promise<Uint8Array>);
+    const result = outcome(reads.unary(request(), call) as Promise<Uint8Array>);
     call.cancel();
     await until('it is told', () => result.error !== undefined);
     assert.equal(RpcError.from(result.error).code, Code.CANCELLED);
@@ -202,17 +202,17 @@ describe('reads that wait for a mirror', () => {
 
   test('the question fails or is refused: forwarded at once', async () => {
     const { askers, reads } = start(60_000);
-    const refused = reads.read(request(), readCall());
+    const refused = reads.unary(request(), readCall());
     askers[0]?.probed({ kind: 'refused' });
     assert.equal(await refused, FORWARDED);
-    const failed = reads.read(request(), readCall());
+    const failed = reads.unary(request(), readCall());
     askers[1]?.probed({ kind: 'failed', error: new RpcError(Code.UNAVAILABLE, 'no') });
     assert.equal(await failed, FORWARDED);
   });
 
   test('another cluster answers the question: forwarded', async () => {
     const { askers, reads } = start(60_000);
-    const reply = reads.read(request(), readCall());
+    const reply = reads.unary(request(), readCall());
     const { header, ...rest } = headerAt(applied());
     askers[0]?.probed({ ...rest, header: { ...header, cluster: 'another' } });
     assert.equal(await reply, FORWARDED);

@@ -1,5 +1,6 @@
 /** Coalescing as it must not be: reads join a call that was sent before they arrived. The proof must notice. */
 import type { UnaryHandler, Upstream } from '../../src/rpc/contract.ts';
+import { forwardLater } from '../../src/rpc/forward.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 
 /** A handler that breaks the joining rule. */
@@ -10,7 +11,7 @@ export function joinWhatWasSent(upstream: Upstream): UnaryHandler {
     let reply = sent.get(key);
     if (reply === undefined) {
       const own = new OwnCall(call.method, call.metadata, Number.POSITIVE_INFINITY);
-      reply = upstream.unary(request, own).finally(() => sent.delete(key));
+      reply = forwardLater(upstream, request, own).finally(() => sent.delete(key));
       sent.set(key, reply);
     }
     return reply;

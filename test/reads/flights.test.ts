@@ -28,10 +28,10 @@ function start(limits = WIDE) {
 describe('joining', () => {
   test('a first read goes out at once, the second waits for its end, the third joins the second', async () => {
     const { upstream, flights, seen } = start();
-    const first = outcome(flights.read(A, readCall()));
+    const first = outcome(flights.unary(A, readCall()));
     assert.equal(upstream.calls.length, 1);
-    const second = outcome(flights.read(Buffer.from('a'), readCall()));
-    const third = outcome(flights.read(new Uint8Array([97]), readCall()));
+    const second = outcome(flights.unary(Buffer.from('a'), readCall()));
+    const third = outcome(flights.unary(new Uint8Array([97]), readCall()));
     await settle();
     assert.equal(upstream.calls.length, 1);
     upstream.at(0).answer(REPLY);
@@ -45,7 +45,7 @@ describe('joining', () => {
     assert.equal(second.reply, later, 'the very same bytes');
     assert.equal(third.reply, later);
     assert.deepEqual(seen, { sent: 2, ended: 2, joined: 1, refused: [] });
-    outcome(flights.read(A, readCall()));
+    outcome(flights.unary(A, readCall()));
     assert.equal(upstream.calls.length, 3, 'at rest again');
   });
 
@@ -63,7 +63,7 @@ describe('joining', () => {
       [A, ['client-api-version', '3.7.0']],
       [A, ['traceparent', '00-1']],
     ];
-    for (const [request, fields] of asked) outcome(flights.read(request, readCall(fields)));
+    for (const [request, fields] of asked) outcome(flights.unary(request, readCall(fields)));
     assert.deepEqual(
       upstream.calls.map(({ request, call }) => [Buffer.from(request), call.metadata.fields]),
       asked,
@@ -72,7 +72,7 @@ describe('joining', () => {
 
   test('equal metadata of different connections is the same identity', () => {
     const { upstream, flights, seen } = start();
-    for (let i = 0; i < 3; i++) outcome(flights.read(A, readCall(['token', 'x'])));
+    for (let i = 0; i < 3; i++) outcome(flights.unary(A, readCall(['token', 'x'])));
     assert.equal(upstream.calls.length, 1);
     assert.equal(seen.joined, 1);
   });
@@ -80,10 +80,10 @@ describe('joining', () => {
   test('a request cannot be made to look like the identity of somebody else', () => {
     const { upstream, flights } = start();
     const secret = readCall(['token', 'x']);
-    outcome(flights.read(A, secret));
+    outcome(flights.unary(A, secret));
     for (const forged of ['["token","x"]a', '[]["token","x"]a', '"token","x"]a', 'token","x"]a'])
-      outcome(flights.read(Buffer.from(forged), readCall()));
-    outcome(flights.read(A, readCall(['token', 'x"]a'])));
+      outcome(flights.unary(Buffer.from(forged), readCall()));
+    outcome(flights.unary(A, readCall(['token', 'x"]a'])));
     assert.equal(upstream.calls.length, 6);
   });
 });
@@ -92,7 +92,7 @@ describe('members', () => {
   test('all get the headers and trailers of the answer, and of a failure the very error', async () => {
     const { upstream, flights } = start();
     const calls = [readCall(), readCall(), readCall()];
-    const results = calls.map((call) => outcome(flights.read(A, call)));
+    const results = calls.map((call) => outcome(flights.unary(A, call)));
     const headers = new Metadata(['header', 'h']);
     const trailers = new Metadata(['trailer', 't']);
     const error = new RpcError(Code.OUT_OF_RANGE, 'etcdserver: compacted', 'ZGV0YWlscw');
@@ -113,7 +113,7 @@ describe('members', () => {
   test('one that is cancelled leaves the others alone; the last one takes the call with it', async () => {
     const { upstream, flights } = start();
     const calls = [readCall(), readCall(), readCall(), readCall()] as const;
-    const results = calls.map((call) => outcome(flights.read(A, call)));
+    const results = calls.map((call) => outcome(flights.unary(A, call)));
     upstream.at(0).answer(REPLY);
     await settle();
     calls[1].cancel();
@@ -126,15 +126,15 @@ describe('members', () => {
     assert.equal(upstream.at(1).cancelled, true);
     assert.equal(upstream.at(1).call.cancelled, true, 'the upstream does not try it again');
     await settle();
-    outcome(flights.read(A, readCall()));
+    outcome(flights.unary(A, readCall()));
     assert.equal(upstream.calls.length, 3, 'nothing is stuck');
   });
 
   test('a call that all its members left does not hold up the next one', async () => {
     const { upstream, flights } = start();
     const first = readCall();
-    outcome(flights.read(A, first));
-    const second = outcome(flights.read(A, readCall()));
+    outcome(flights.unary(A, first));
+    const second = outcome(flights.unary(A, readCall()));
     first.cancel();
     await settle();
     assert.equal(upstream.calls.length, 2);
@@ -145,9 +145,9 @@ describe('members', () => {
 
   test('a gathering call that all its members left is never sent', async () => {
     const { upstream, flights, seen } = start();
-    outcome(flights.read(A, readCall()));
+    outcome(flights.unary(A, readCall()));
     const second = readCall();
-    outcome(flights.read(A, second));
+    outcome(flights.unary(A, second));
     second.cancel();
     upstream.at(0).answer(REPLY);
     await settle();
@@ -157,15 +157,15 @@ describe('members', () => {
 
   test('the call to etcd has the latest deadline of its members', async () => {
     const { upstream, flights } = start();
-    outcome(flights.read(A, readCall([], 1000)));
+    outcome(flights.unary(A, readCall([], 1000)));
     assert.equal(upstream.at(0).call.deadline, 1000);
     const longest = readCall([], 9000);
-    for (const call of [readCall([], 5000), longest, readCall([], 7000)]) outcome(flights.read(A, call));
+    for (const call of [readCall([], 5000), longest, readCall([], 7000)]) outcome(flights.unary(A, call));
     longest.cancel();
     upstream.at(0).answer(REPLY);
     await settle();
     assert.equal(upstream.at(1).call.deadline, 7000);
-    for (const call of [readCall([], 5000), readCall()]) outcome(flights.read(A, call));
+    for (const call of [readCall([], 5000), readCall()]) outcome(flights.unary(A, call));
     upstream.at(1).answer(REPLY);
     await settle();
     assert.equal(upstream.at(2).call.deadline, Number.POSITIVE_INFINITY);
@@ -176,7 +176,7 @@ describe('bounds', () => {
   test('a read beyond a bound is forwarded by itself and counted', async () => {
     const { upstream, flights, seen } = start({ maxFlights: 2, maxMembers: 2, maxKeyBytes: 20 });
     const results = ['a', 'b', 'c', 'a', 'a', 'a', 'a long request, 24 bytes'].map((key) =>
-      outcome(flights.read(Buffer.from(key), readCall())),
+      outcome(flights.unary(Buffer.from(key), readCall())),
     );
     assert.deepEqual(
       upstream.calls.map(({ request }) => Buffer.from(request).toString()),
@@ -193,7 +193,7 @@ describe('bounds', () => {
 
   test('metadata counts towards the size of a key', () => {
     const { flights, seen } = start({ ...WIDE, maxKeyBytes: 100 });
-    outcome(flights.read(A, readCall(['token', 'x'.repeat(100)])));
+    outcome(flights.unary(A, readCall(['token', 'x'.repeat(100)])));
     assert.deepEqual(seen.refused, ['key_bytes']);
   });
 });

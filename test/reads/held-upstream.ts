@@ -75,10 +75,10 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What became of a promise so far. */
-export function outcome(promise: Promise<Uint8Array>) {
+/** What became of an answer so far. */
+export function outcome(answer: Uint8Array | Promise<Uint8Array>) {
   const result: { reply?: Uint8Array; error?: unknown } = {};
-  promise.then(
+  Promise.resolve(answer).then(
     (reply) => {
       result.reply = reply;
     },

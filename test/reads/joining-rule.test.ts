@@ -70,7 +70,7 @@ describe('the joining rule', () => {
         joined: () => void joined++,
         refused: (limit) => assert.fail(limit),
       });
-      assert.deepEqual(await judge((request, call) => flights.read(request, call), serializable), []);
+      assert.deepEqual(await judge((request, call) => flights.unary(request, call), serializable), []);
       assert.ok(joined > 100, `${joined} reads joined another`);
     });
 

@@ -41,7 +41,7 @@ class Schedule {
 
   read(key: number): void {
     const call = readCall();
-    const result = outcome(this.flights.read(Buffer.of(key), call));
+    const result = outcome(this.flights.unary(Buffer.of(key), call));
     this.reads.push({ at: this.now, call, result });
   }
 

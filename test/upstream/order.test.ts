@@ -33,7 +33,7 @@ function read(strict: boolean, answers: Answer[], deadline = Number.POSITIVE_INF
   const options = { range: RANGE, reads: () => true, strict, elsewhere };
   const upstream = new SeenUpstream({ unary, stream: () => assert.fail('no streams') }, seen, options);
   const call = new OwnCall(RANGE, NO_METADATA, deadline);
-  return { upstream, seen, call, answer: upstream.unary(READ, call) };
+  return { upstream, seen, call, answer: Promise.resolve(upstream.unary(READ, call)) };
 }
 
 function reply(revision: number): Uint8Array {

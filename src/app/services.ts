@@ -1,0 +1,41 @@
+/** The table of what the proxy does with each method, and in one list the methods that it does not just forward. */
+import type { Config } from '../config/config.ts';
+import { KV, Watch } from '../etcd/methods.ts';
+import { forwardUnary } from '../rpc/forward.ts';
+import { authService } from '../services/auth.ts';
+import { browserService } from '../services/browser.ts';
+import { healthService } from '../services/health.ts';
+import { HealthProbe } from '../services/health-probe.ts';
+import { ServiceTable } from '../services/table.ts';
+import { watchService } from '../watch/client-stream.ts';
+import type { WatchHub } from '../watch/hub.ts';
+import type { Reads } from './reads.ts';
+
+interface Parts {
+  readonly config: Config;
+  readonly reads: Reads;
+  readonly hub: WatchHub;
+}
+
+/** Builds the table. The probe asks through it, as clients do. */
+export function buildServices({ config, reads, hub }: Parts) {
+  const { ranges, txns, rangeStreams, upstream, seen } = reads;
+  const services = new ServiceTable(upstream);
+  const probe = new HealthProbe(services);
+  services.add([
+    // Reads: the topmost layer that knows the answer gives it, see reads.ts.
+    { method: KV.Range, unary: forwardUnary(ranges) },
+    { method: KV.RangeStream, stream: rangeStreams },
+    { method: KV.Txn, unary: forwardUnary(txns) },
+    // What changes permissions is forwarded, and whatever remembers permissions hears of it.
+    ...authService(upstream, () => reads.withdrawPermissions()),
+    // For clients that cannot open bidirectional streams: served by the handlers of Watch and LeaseKeepAlive.
+    ...browserService(services),
+    // The health of the proxy is that of a read through it.
+    ...healthService(async () => (await probe.check()).health),
+  ]);
+  // Watches of many clients are few on etcd.
+  if (config.get('switch', 'watch-coalescing'))
+    services.add([{ method: Watch.Watch, stream: watchService(hub, upstream, seen) }]);
+  return { services, probe };
+}
