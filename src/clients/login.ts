@@ -3,6 +3,7 @@
  * when etcd first refuses a call without it, and anew when etcd does not know it any more: tokens end with their time,
  * with the member's process, and with changes of permissions.
  */
+import { saysAuthIsOff } from '../etcd/words.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
@@ -11,9 +12,6 @@ export type Authenticate = () => Promise<Metadata>;
 
 /** After a failure, how long nobody tries again: checking a password is costly for etcd. Milliseconds. */
 const PAUSE_MS = 10_000;
-
-/** What etcd says to Authenticate while auth is off. */
-const AUTH_IS_OFF = 'authentication is not enabled';
 
 export class Login {
   /** What shows who the proxy is; empty for nobody. */
@@ -62,7 +60,7 @@ export class Login {
       this.#failure = undefined;
     } catch (thrown) {
       const error = RpcError.from(thrown);
-      if (error.message.includes(AUTH_IS_OFF)) {
+      if (saysAuthIsOff(error)) {
         this.metadata = NO_METADATA;
         return;
       }

@@ -6,7 +6,7 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { isRefusal } from '../etcd/statuses.ts';
 import { type Header, headerOf } from '../etcd/watch-response.ts';
-import { saysNoLeader } from '../etcd/words.ts';
+import { saysCompacted, saysNoLeader } from '../etcd/words.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
@@ -34,8 +34,6 @@ export interface Asker {
 
 /** How long an outage may last before who waits is told, in milliseconds. */
 const PATIENCE_MS = 5000;
-
-const COMPACTED = 'required revision has been compacted';
 
 export class RevisionProbe {
   /** Is called when nobody waits any more. */
@@ -92,7 +90,7 @@ export class RevisionProbe {
         const error = RpcError.from(thrown);
         if (error.code === Code.OUT_OF_RANGE && revision !== 0) {
           // Compacted; or not there yet, on a member that is behind.
-          doubtful = error.message.includes(COMPACTED);
+          doubtful = saysCompacted(error);
           revision = 0;
           continue;
         }

@@ -89,7 +89,7 @@ export class SeenUpstream implements Upstream {
       if (!(error instanceof RpcError) || !isOutage(error)) throw error;
       if (!call.cancelled) return this.#elsewhere(request, call, older, told, error.message);
     }
-    if (call.cancelled) throw new RpcError(Code.CANCELLED, 'context canceled');
+    if (call.cancelled) throw RpcError.cancelled();
     if (this.#isBehind(this.#seen.saw(reply), told))
       return this.#elsewhere(request, call, reply, told, 'the endpoint has changed');
     if (told.replacements === this.#seen.replacements) this.behind.caughtUp++;
@@ -130,7 +130,7 @@ export class SeenUpstream implements Upstream {
     const isNew = (reply: Uint8Array): boolean => seen.peek(reply) >= told.revision;
     const reply = await this.#order.elsewhere(request, call, isNew);
     call.work = undefined;
-    if (call.cancelled) throw new RpcError(Code.CANCELLED, 'context canceled');
+    if (call.cancelled) throw RpcError.cancelled();
     if (reply === undefined) return this.#older(older, cause);
     seen.saw(reply);
     this.behind.elsewhere++;

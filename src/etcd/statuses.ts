@@ -1,5 +1,5 @@
 /** What the status of a call that etcd answered, or could not, means for whoever may ask again. */
-import { Code, NO_STREAM_LEFT, type Status } from '../rpc/status.ts';
+import { Code, type Status } from '../rpc/status.ts';
 import { saysNoLeader } from './words.ts';
 
 /**
@@ -7,9 +7,8 @@ import { saysNoLeader } from './words.ts';
  * or of one member.
  */
 export function isFinal(status: Status): boolean {
-  const { code, message } = status;
-  if (saysNoLeader(status) || message.includes(NO_STREAM_LEFT)) return true;
-  switch (code) {
+  if (saysNoLeader(status) || status.cause === 'no-stream') return true;
+  switch (status.code) {
     case Code.INVALID_ARGUMENT:
     case Code.NOT_FOUND:
     case Code.PERMISSION_DENIED:

@@ -10,6 +10,12 @@ export const NO_LEADER = 'etcdserver: no leader';
 /** etcd's answer to a linearizable read that an election interrupted: nothing was done, asking again is right. Since 3.4. */
 export const LEADER_CHANGED = 'etcdserver: leader changed';
 
+/** etcd's text for a revision that is gone. Since 3.0. */
+export const COMPACTED = 'etcdserver: mvcc: required revision has been compacted';
+
+/** etcd's answer to Authenticate while auth is off. Since 3.0. */
+export const AUTH_IS_OFF = 'etcdserver: authentication is not enabled';
+
 /** What a refusal says about the member that gave it, the most useful member first. */
 export const Standing = {
   /** It may serve in a moment. */
@@ -65,12 +71,27 @@ const UNKNOWN: Refusal = { text: '', since: '', standing: Standing.BUSY, noEffec
 export function refusalIn({ code, message }: Status): Refusal | undefined {
   if (code === Code.OK) return undefined;
   for (const refusal of REFUSALS) if (message.startsWith(refusal.text)) return refusal;
-  return code === Code.UNAVAILABLE && message !== LEADER_CHANGED ? UNKNOWN : undefined;
+  return code === Code.UNAVAILABLE && !saysLeaderChanged({ message }) ? UNKNOWN : undefined;
 }
 
 /** Whether a status says that the member knows no leader. */
 export function saysNoLeader({ message }: Pick<Status, 'message'>): boolean {
-  return message.includes('no leader');
+  return message.startsWith(NO_LEADER);
+}
+
+/** Whether an election interrupted the call. */
+export function saysLeaderChanged({ message }: Pick<Status, 'message'>): boolean {
+  return message === LEADER_CHANGED;
+}
+
+/** Whether the revision asked for is compacted. The same code also stands for one that is not there yet. */
+export function saysCompacted({ message }: Pick<Status, 'message'>): boolean {
+  return message.startsWith(COMPACTED);
+}
+
+/** Whether there are no users to be. */
+export function saysAuthIsOff({ message }: Pick<Status, 'message'>): boolean {
+  return message.startsWith(AUTH_IS_OFF);
 }
 
 /**

@@ -8,7 +8,7 @@ import { forwardLater } from '../rpc/forward.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OPEN } from '../rpc/outlet.ts';
-import { Code, RpcError } from '../rpc/status.ts';
+import { RpcError } from '../rpc/status.ts';
 
 /** Members that get the answer at once. Each costs some microseconds, with what is sent to it. */
 const MEMBERS_PER_TURN = 500;
@@ -119,7 +119,7 @@ class Member implements Cancellable {
 
   cancel(): void {
     this.#flight.leave(this);
-    this.reject(new RpcError(Code.CANCELLED, 'context canceled'));
+    this.reject(RpcError.cancelled());
   }
 }
 

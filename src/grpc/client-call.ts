@@ -200,7 +200,7 @@ export class ClientCall implements StreamListener, MessageSink {
   #reset(code: number): RpcError {
     // Servers end a call at its deadline by a reset with CANCEL, without a status.
     if (code === ErrorCode.CANCEL && performance.now() >= this.#deadline - DEADLINE_SLACK_MS) {
-      return new RpcError(Code.DEADLINE_EXCEEDED, 'context deadline exceeded');
+      return RpcError.deadlineExceeded();
     }
     const message = `etcd (${this.#peer}) reset the stream with HTTP/2 error code ${code}`;
     return new RpcError(codeOfReset(code), message);

@@ -204,7 +204,7 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
 }
 
 function expire(call: ServerCall): void {
-  call.breakOff(new RpcError(Code.DEADLINE_EXCEEDED, 'context deadline exceeded'));
+  call.breakOff(RpcError.deadlineExceeded());
 }
 
 /** Refuses a request before there is a call. */

@@ -42,7 +42,7 @@ class Queued implements Cancellable {
   }
 
   cancel(): void {
-    if (this.#line.delete(this)) this.reject(new RpcError(Code.CANCELLED, 'context canceled'));
+    if (this.#line.delete(this)) this.reject(RpcError.cancelled());
   }
 }
 

@@ -10,7 +10,7 @@
 import type { NoAnswer } from '../mvcc/range-reply.ts';
 import { SLICE_VISITS, type Steps, Work } from '../mvcc/work.ts';
 import type { Call, Cancellable, RoomWaiter } from '../rpc/contract.ts';
-import { Code, RpcError } from '../rpc/status.ts';
+import { RpcError } from '../rpc/status.ts';
 import type { FallBack } from './stats.ts';
 
 /** Reads in line or at their connections; one more is left to etcd. */
@@ -55,7 +55,7 @@ class LongRead implements Cancellable, RoomWaiter {
   cancel(): void {
     this.work.call.outlet.leave(this);
     this.#line.remove(this);
-    this.reject(new RpcError(Code.CANCELLED, 'context canceled'));
+    this.reject(RpcError.cancelled());
   }
 
   /** It is over, with a reply or without one. */

@@ -3,7 +3,7 @@
 import type { Asker, ProbeResult } from '../clients/revision-probe.ts';
 import type { Store } from '../mvcc/store.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
-import { Code, RpcError } from '../rpc/status.ts';
+import { RpcError } from '../rpc/status.ts';
 import type { Arrival } from './arrivals.ts';
 import type { Mirror } from './mirror.ts';
 import type { Query } from './reply-maker.ts';
@@ -73,7 +73,7 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
 
   cancel(): void {
     if (!this.#reads.finish(this)) return;
-    this.#reject(new RpcError(Code.CANCELLED, 'context canceled'));
+    this.#reject(RpcError.cancelled());
   }
 }
 

@@ -54,7 +54,15 @@ export interface Status {
   readonly message: string;
   /** The value of `grpc-status-details-bin` (base64 text), relayed untouched. */
   readonly details?: string | undefined;
+  /** For the proxy itself, never on the wire: why it could not ask etcd, where somebody acts on it. */
+  readonly cause?: LocalCause | undefined;
 }
+
+/** `no-stream`: etcd is there, but allows no more streams; asking again at once cannot help. */
+export type LocalCause = 'no-stream';
+
+/** Go's words for a deadline that has passed. */
+export const DEADLINE_EXCEEDED = 'context deadline exceeded';
 
 /** The status of a call that succeeded. */
 export const OK: Status = { code: Code.OK, message: '' };
@@ -66,8 +74,9 @@ export const OK: Status = { code: Code.OK, message: '' };
 export class RpcError extends Error implements Status {
   readonly code: number;
   readonly details: string | undefined;
+  override readonly cause: LocalCause | undefined;
 
-  constructor(code: number, message: string, details?: string) {
+  constructor(code: number, message: string, details?: string, cause?: LocalCause) {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
     super(message);
@@ -75,6 +84,17 @@ export class RpcError extends Error implements Status {
     this.name = 'RpcError';
     this.code = code;
     this.details = details;
+    this.cause = cause;
+  }
+
+  /** For a call that its client has given up, in Go's words. */
+  static cancelled(): RpcError {
+    return new RpcError(Code.CANCELLED, 'context canceled');
+  }
+
+  /** For a call whose deadline has passed, in Go's words. */
+  static deadlineExceeded(): RpcError {
+    return new RpcError(Code.DEADLINE_EXCEEDED, DEADLINE_EXCEEDED);
   }
 
   /** The error for anything thrown: an `RpcError` as it is, every other fault as INTERNAL without its text. */
@@ -92,6 +112,3 @@ export function tooLargeForEtcd(size: number, limit: number): string {
 /** The text for a request that is refused because of what is held for all requests together. */
 export const TOO_MUCH_HELD =
   'etcd-connect-proxy: too much is held for requests (--max-request-bytes-in-flight)';
-
-/** Why a call got no stream although etcd is there; part of the text of an UNAVAILABLE that a retry at once cannot help. */
-export const NO_STREAM_LEFT = 'etcd allows no more streams on its connections (--max-concurrent-streams)';

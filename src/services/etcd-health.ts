@@ -3,6 +3,7 @@
  * pages, a linearizable read stands for it.
  */
 import type { EtcdPage, EtcdPages, NoPage, PageBounds } from '../rpc/pages.ts';
+import { DEADLINE_EXCEEDED } from '../rpc/status.ts';
 import type { Health } from './health-probe.ts';
 
 const BOUNDS: PageBounds = { statuses: [200, 503], timeout: 1000, maxBytes: 64 * 1024 };
@@ -31,7 +32,7 @@ export class EtcdHealth {
   }
 
   #judge(page: EtcdPage | NoPage): EtcdPage | Health | Promise<Health> {
-    if (page === 'timeout') return { health: false, reason: 'GET ERROR:context deadline exceeded' };
+    if (page === 'timeout') return { health: false, reason: `GET ERROR:${DEADLINE_EXCEEDED}` };
     return typeof page !== 'string' && isHealth(page.body) ? page : this.#read();
   }
 }

@@ -8,7 +8,7 @@ import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
-import { Code, RpcError, type Status } from '../rpc/status.ts';
+import { Code, DEADLINE_EXCEEDED, RpcError, type Status } from '../rpc/status.ts';
 
 /** The answer to a health check, in the form of etcd's `/health`. */
 export interface Health {
@@ -68,7 +68,7 @@ export class HealthProbe {
       await call.inTime(this.#services.unary(path)?.(READ, call));
     } catch (error) {
       const { code, message } = RpcError.from(error);
-      const reason = call.cancelled ? 'context deadline exceeded' : message;
+      const reason = call.cancelled ? DEADLINE_EXCEEDED : message;
       if (!REFUSALS.has(code)) return { health: false, reason: `GET ERROR:${reason}` };
     }
     return { health: true, reason: '' };

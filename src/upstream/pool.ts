@@ -4,7 +4,7 @@
  */
 import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
-import { NO_STREAM_LEFT } from '../rpc/status.ts';
+import type { RpcError } from '../rpc/status.ts';
 import type { Candidate } from './candidate.ts';
 import { type Accuser, Choice, type ChoiceOwner } from './choice.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
@@ -12,7 +12,7 @@ import { HealthWatch } from './health-watch.ts';
 import { LeftRoutes } from './left-routes.ts';
 import { Route } from './route.ts';
 import type { Verdict } from './survey.ts';
-import { type Waiter, WaitingCalls } from './waiting-calls.ts';
+import { noConnection, type Waiter, WaitingCalls } from './waiting-calls.ts';
 
 /** Is told of changes worth a log line or a count. */
 export interface PoolObserver {
@@ -46,6 +46,9 @@ export interface PoolOptions extends DialOptions {
 
 /** A connection that lived shorter than this counts as a failed attempt. Milliseconds. */
 const SETTLED_MS = 1000;
+
+/** Why a call waits in vain although etcd is there. */
+const NO_STREAM_LEFT = 'etcd allows no more streams on its connections (--max-concurrent-streams)';
 
 export class Pool implements ChoiceOwner {
   /** The connections in use, all to one endpoint. */
@@ -100,12 +103,12 @@ export class Pool implements ChoiceOwner {
   wait(waiter: Waiter): void {
     const refusal = this.#refusal();
     if (refusal !== undefined) {
-      waiter.onUnavailable(refusal);
+      waiter.onUnavailable(noConnection(refusal));
       return;
     }
     // Where there are connections it is streams that are missing, and they may be for ever.
     const atMost = this.routes.length > 0 ? this.#options.dialTimeout : Number.POSITIVE_INFINITY;
-    this.#waiting.add(waiter, atMost, () => (this.routes.length > 0 ? NO_STREAM_LEFT : this.#cause));
+    this.#waiting.add(waiter, atMost, () => this.#lack());
     if (this.routes.length > 0) this.#grow(waiter);
   }
 
@@ -167,6 +170,11 @@ export class Pool implements ChoiceOwner {
     }
     const hopeless = this.#choice.resting && this.#outage() >= this.#options.dialTimeout;
     return hopeless ? this.#cause : undefined;
+  }
+
+  /** What a call fails with that has waited for too long. */
+  #lack(): RpcError {
+    return this.routes.length > 0 ? noConnection(NO_STREAM_LEFT, 'no-stream') : noConnection(this.#cause);
   }
 
   #outage(): number {

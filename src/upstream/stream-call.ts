@@ -74,9 +74,8 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
     }
   }
 
-  onUnavailable(cause: string): void {
-    const status = new RpcError(Code.UNAVAILABLE, `no connection to etcd: ${cause}`);
-    queueMicrotask(() => this.#end(status, NO_METADATA));
+  onUnavailable(error: RpcError): void {
+    queueMicrotask(() => this.#end(error, NO_METADATA));
   }
 
   send(message: Uint8Array): boolean {

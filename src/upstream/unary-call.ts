@@ -3,7 +3,7 @@
  * certainly did not process, and one that changes nothing, is sent again; a write whose fate is unknown never is.
  */
 import { namesLease } from '../etcd/lease-field.ts';
-import { LEADER_CHANGED, refusalIn } from '../etcd/words.ts';
+import { refusalIn, saysLeaderChanged } from '../etcd/words.ts';
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
@@ -99,8 +99,8 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
     return this.long && namesLease(this.#request) ? Number.POSITIVE_INFINITY : this.deadline;
   }
 
-  onUnavailable(cause: string): void {
-    this.#fail(new RpcError(Code.UNAVAILABLE, `no connection to etcd: ${cause}`));
+  onUnavailable(error: RpcError): void {
+    this.#fail(error);
   }
 
   cancel(): void {
@@ -108,7 +108,7 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
     this.#giveUpAttempt();
     for (const attempt of this.#earlier) attempt.cancel();
     this.#ending = undefined;
-    this.#fail(new RpcError(Code.CANCELLED, 'context canceled'));
+    this.#fail(RpcError.cancelled());
   }
 
   /**
@@ -170,7 +170,7 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
     const { pool } = this.#environment;
     const refusal = refusalIn(ending.status);
     if (refusal === undefined) {
-      const repeat = ending.status.message === LEADER_CHANGED && this.#mayRepeat(false);
+      const repeat = saysLeaderChanged(ending.status) && this.#mayRepeat(false);
       if (repeat) this.#again();
       else this.#failWith(ending);
     } else if (this.#mayRepeat(refusal.noEffect)) {

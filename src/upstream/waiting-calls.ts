@@ -1,5 +1,6 @@
 /** Calls without a connection yet, boundedly many. Each is told how it goes on, or fails in time for its client to learn why. */
 import { setTimeout as schedule } from 'node:timers';
+import { Code, type LocalCause, RpcError } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import type { Route } from './route.ts';
 
@@ -10,7 +11,7 @@ export interface Waiter {
   /** Whether it may stay open for ever, as watches do; not every connection is for such calls. */
   readonly long: boolean;
   onRoute(route: Route): void;
-  onUnavailable(cause: string): void;
+  onUnavailable(error: RpcError): void;
 }
 
 /** A waiting call fails this long before its client gives up, so that the client learns why. Milliseconds. */
@@ -27,13 +28,13 @@ export class WaitingCalls {
   /**
    * Lets a call wait.
    * @param atMost milliseconds after which it fails in any case
-   * @param cause why it fails, asked when it does
+   * @param error what it fails with, asked when it does
    */
-  add(waiter: Waiter, atMost: number, cause: () => string): void {
+  add(waiter: Waiter, atMost: number, error: () => RpcError): void {
     let left = waiter.deadline - performance.now();
     left = Math.min(atMost, left - Math.min(DEADLINE_MARGIN_MS, left / 10));
     const timer =
-      left > MAX_TIMER_MS ? undefined : schedule(() => this.#fail(waiter, cause()), Math.max(0, left));
+      left > MAX_TIMER_MS ? undefined : schedule(() => this.#fail(waiter, error()), Math.max(0, left));
     this.#timers.set(waiter, timer);
   }
 
@@ -49,13 +50,18 @@ export class WaitingCalls {
     return [...this.#timers.keys()];
   }
 
-  /** Fails all of them. */
+  /** Fails all of them. @param cause why there is no connection */
   failAll(cause: string): void {
-    for (const waiter of this.all()) this.#fail(waiter, cause);
+    for (const waiter of this.all()) this.#fail(waiter, noConnection(cause));
   }
 
-  #fail(waiter: Waiter, cause: string): void {
+  #fail(waiter: Waiter, error: RpcError): void {
     this.withdraw(waiter);
-    waiter.onUnavailable(cause);
+    waiter.onUnavailable(error);
   }
+}
+
+/** What a call fails with that got no connection. */
+export function noConnection(why: string, cause?: LocalCause): RpcError {
+  return new RpcError(Code.UNAVAILABLE, `no connection to etcd: ${why}`, undefined, cause);
 }

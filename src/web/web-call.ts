@@ -13,7 +13,7 @@ import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import type { CallObserver } from '../rpc/observer.ts';
-import { Code, RpcError } from '../rpc/status.ts';
+import { Code, DEADLINE_EXCEEDED, RpcError } from '../rpc/status.ts';
 import type { LargeReply } from './large-reply.ts';
 import type { WebOutlet } from './web-outlet.ts';
 
@@ -129,9 +129,7 @@ export class WebCall implements Call {
     this.cancelled = true;
     const { work } = this;
     this.work = undefined;
-    const error = isDeadline(reason)
-      ? new RpcError(Code.DEADLINE_EXCEEDED, 'context deadline exceeded')
-      : new RpcError(Code.CANCELLED, 'context canceled');
+    const error = isDeadline(reason) ? RpcError.deadlineExceeded() : RpcError.cancelled();
     // Before the work: abandoned work ends as cancelled, and the first end is the one that the client sees.
     this.#onCancel(error);
     work?.cancel();
@@ -147,7 +145,7 @@ export function callOf(context: HandlerContext): WebCall {
 }
 
 function deadlineExceeded(): ConnectError {
-  return new ConnectError('context deadline exceeded', ConnectCode.DeadlineExceeded);
+  return new ConnectError(DEADLINE_EXCEEDED, ConnectCode.DeadlineExceeded);
 }
 
 function isDeadline(reason: unknown): boolean {
