@@ -3,6 +3,7 @@
  * none afterwards; its answer, whatever it is, is the answer of every member. To the upstream it is a call like
  * any other.
  */
+import { ITSELF } from '../rpc/client.ts';
 import type { Call, Cancellable, UnaryUpstream } from '../rpc/contract.ts';
 import { forwardLater } from '../rpc/forward.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
@@ -16,6 +17,7 @@ const MEMBERS_PER_TURN = 500;
 /** A call to etcd and those who wait for its answer. */
 export class Flight implements Call {
   readonly method: Method;
+  readonly client = ITSELF;
   readonly metadata: Metadata;
   /** The latest of the members' deadlines, known when the flight is sent. */
   deadline = Number.POSITIVE_INFINITY;

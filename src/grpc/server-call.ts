@@ -3,6 +3,7 @@
  * end. One object is the call, its HTTP/2 stream's listener and (for streams) the client's side of it.
  */
 import { encodeHeaders, type HeaderList, type Http2Stream, type StreamListener } from '../http2/index.ts';
+import { type Client, clientOf } from '../rpc/client.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
@@ -56,7 +57,11 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
         this,
       );
     }
-    options.observer.started(method);
+    options.observer.started(this);
+  }
+
+  get client(): Client {
+    return clientOf(this.stream.connection);
   }
 
   get outlet(): ReplyLine {
@@ -181,7 +186,7 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.work = undefined;
     this.#deframer?.stop();
-    this.options.observer.handled(this.method, code);
+    this.options.observer.handled(this, code);
   }
 
   #sendTrailersOnly(status: Status): void {

@@ -101,11 +101,6 @@ export class Http2Connection {
     return this.table.size - this.table.asides.size;
   }
 
-  /** The address of the peer, as `host:port`; empty where it has none. */
-  get peer(): string {
-    return this.link.peer;
-  }
-
   /** True once either side has sent GOAWAY: no new streams. */
   get draining(): boolean {
     return this.away.draining;

@@ -50,13 +50,6 @@ export class SocketLink {
     process.nextTick(() => this.start(head));
   }
 
-  /** The other end, as `host:port`; empty where it has no address, or is gone. */
-  get peer(): string {
-    const { remoteAddress, remoteFamily, remotePort } = this.socket;
-    if (remoteAddress === undefined) return '';
-    return remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
-  }
-
   /** Reads nothing until {@link resume}. */
   pause(): void {
     this.paused = true;

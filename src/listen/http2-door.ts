@@ -12,6 +12,7 @@ import {
   type LimitName,
   type RequestAccounts,
 } from '../http2/index.ts';
+import { type Client, clientOf, noteClient } from '../rpc/client.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
 const SHUTTING_DOWN = new RpcError(Code.UNAVAILABLE, 'etcd-connect-proxy is shutting down');
@@ -20,10 +21,10 @@ const SHUTTING_DOWN = new RpcError(Code.UNAVAILABLE, 'etcd-connect-proxy is shut
 export interface Http2DoorObserver {
   http2Opened(): void;
   http2Closed(): void;
-  /** A bound of {@link Http2Settings} was reached by the client at this address. */
-  http2Limit(limit: string, client: string): void;
-  /** A fault of the program surfaced on a connection; its stream was reset. */
-  fault(error: unknown): void;
+  /** A bound of {@link Http2Settings} was reached by this client. */
+  http2Limit(limit: string, client: Client): void;
+  /** A fault of the program surfaced on a connection of this client; its stream was reset. */
+  fault(error: unknown, client: Client): void;
 }
 
 export interface Http2DoorOptions {
@@ -58,7 +59,9 @@ export class Http2Door implements ConnectionListener {
   accept(socket: Socket, head: Buffer): void {
     this.#options.observer.http2Opened();
     const { settings, accounts } = this.#options;
-    this.#connections.add(new Http2Connection(socket, 'server', this, settings, head, accounts));
+    const connection = new Http2Connection(socket, 'server', this, settings, head, accounts);
+    noteClient(connection, clientOf(socket));
+    this.#connections.add(connection);
   }
 
   onStream(stream: Http2Stream): void {
@@ -88,11 +91,11 @@ export class Http2Door implements ConnectionListener {
   }
 
   onLimit(connection: Http2Connection, limit: LimitName): void {
-    this.#options.observer.http2Limit(limit, connection.peer);
+    this.#options.observer.http2Limit(limit, clientOf(connection));
   }
 
-  onFailure(_connection: Http2Connection, failure: unknown): void {
-    this.#options.observer.fault(failure);
+  onFailure(connection: Http2Connection, failure: unknown): void {
+    this.#options.observer.fault(failure, clientOf(connection));
   }
 
   /**

@@ -82,7 +82,7 @@ export class Listeners {
     });
     this.#ports.push(port);
     await port.listen(address);
-    return port.address();
+    return port.address;
   }
 }
 

@@ -5,7 +5,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../net/endpoint.ts';
+import { noteClient } from '../rpc/client.ts';
 import { FirstBytes, type Opening } from './first-bytes.ts';
+import { clientOn } from './peer.ts';
 import { removeStaleSocket } from './unix-socket.ts';
 import { refusePlaintext, refuseTls, type WrongTransport } from './wrong-transport.ts';
 
@@ -45,6 +47,7 @@ export class OnePort {
   readonly #options: OnePortOptions;
   readonly #firstBytes: FirstBytes;
   #tls: TlsAcceptor | undefined;
+  #address = '';
 
   constructor(options: OnePortOptions) {
     this.#options = options;
@@ -65,18 +68,15 @@ export class OnePort {
       this.#server.once('error', reject);
       this.#server.listen(options, () => {
         this.#server.off('error', reject);
+        this.#address = addressOf(this.#server);
         resolve();
       });
     });
   }
 
   /** Where it listens, as `host:port` or the path of a socket; with the port chosen when port 0 was asked for. */
-  address(): string {
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') return address ?? '';
-    return address.family === 'IPv6'
-      ? `[${address.address}]:${address.port}`
-      : `${address.address}:${address.port}`;
+  get address(): string {
+    return this.#address;
   }
 
   /** Accepts no more connections and drops those that are not with a protocol yet. */
@@ -119,8 +119,17 @@ export class OnePort {
 
   #serve(socket: Socket, opening: Opening, head: Buffer): void {
     const { http1, http2 } = this.#options.protocols;
+    noteClient(socket, clientOn(socket, this.#address));
     if (opening === 'http2') http2(socket, head);
     else http1(socket, head);
     socket.resume();
   }
+}
+
+function addressOf(server: Server): string {
+  const address = server.address();
+  if (address === null || typeof address === 'string') return address ?? '';
+  return address.family === 'IPv6'
+    ? `[${address.address}]:${address.port}`
+    : `${address.address}:${address.port}`;
 }

@@ -4,10 +4,10 @@
  */
 import { Counter, type Registry } from '@prometheus-io/client';
 import type { Method } from '../rpc/method.ts';
-import type { CallObserver } from '../rpc/observer.ts';
+import type { CallObserver, ObservedCall } from '../rpc/observer.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
 import type { Faults } from './faults.ts';
-import type { Logger, ProgramLog } from './log.ts';
+import { clientFields, type Logger, type ProgramLog } from './log.ts';
 import { exposeCounter } from './readings.ts';
 import { Throttle } from './throttle.ts';
 
@@ -65,33 +65,33 @@ export class CallMetrics implements CallObserver {
     exposeCounter(registry, 'etcd_proxy_malformed_replies_total', malformed, () => this.#malformed);
   }
 
-  started(method: Method): void {
+  started({ method }: ObservedCall): void {
     this.#tally(method).started++;
   }
 
-  received(method: Method): void {
+  received({ method }: ObservedCall): void {
     this.#tally(method).received++;
   }
 
-  sent(method: Method): void {
+  sent({ method }: ObservedCall): void {
     this.#tally(method).sent++;
   }
 
-  handled(method: Method, code: number): void {
+  handled({ method }: ObservedCall, code: number): void {
     const { handled } = this.#tally(method);
     const index = code < handled.length ? code : 2; // a code nobody knows counts as Unknown
     handled[index] = (handled[index] as number) + 1;
   }
 
-  malformedReply({ path }: Method): void {
+  malformedReply(call: ObservedCall): void {
     this.#malformed++;
     this.#malformedLine.line((suppressed) => {
-      this.#log.warn({ method: path, suppressed }, 'etcd sent a malformed reply');
+      this.#log.warn({ ...callFields(call), suppressed }, 'etcd sent a malformed reply');
     });
   }
 
-  fault(error: unknown): void {
-    this.#faults.report(error);
+  fault(error: unknown, call?: ObservedCall): void {
+    this.#faults.report(error, call && callFields(call));
   }
 
   #tally(method: Method): Tally {
@@ -135,4 +135,9 @@ export class CallMetrics implements CallObserver {
       },
     });
   }
+}
+
+/** How a line names a call. */
+function callFields({ method, client }: ObservedCall) {
+  return { method: method.path, ...clientFields(client) };
 }

@@ -27,14 +27,17 @@ export class Faults {
     this.#log = log;
   }
 
-  /** Counts it and logs it, as the bug it is. Never throws, whatever was thrown. */
-  report(error: unknown): void {
+  /**
+   * Counts it and logs it, as the bug it is. Never throws, whatever was thrown.
+   * @param where further fields of the line
+   */
+  report(error: unknown, where: object = {}): void {
     this.count++;
     if (!this.#mayLook()) return;
     try {
       const text = describe(error);
       this.#throttles.line(placeOf(text), (suppressed) =>
-        this.#log.error({ error: text, suppressed, faults: this.count }, 'fault while serving'),
+        this.#log.error({ error: text, ...where, suppressed, faults: this.count }, 'fault while serving'),
       );
     } catch {
       // It is counted; what could tell more has failed as well.

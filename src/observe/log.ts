@@ -4,6 +4,7 @@
  */
 import { type Logger, pino } from 'pino';
 import type { LogLevel } from '../config/values.ts';
+import type { Client } from '../rpc/client.ts';
 import { Faults } from './faults.ts';
 import { Sink } from './sink.ts';
 
@@ -19,6 +20,11 @@ export interface ProgramLog {
   readonly logger: Logger;
   readonly faults: Faults;
   readonly sink: Sink;
+}
+
+/** How a line names a client. */
+export function clientFields({ address, listener, certificate }: Client) {
+  return { client: address, listener, certificate };
 }
 
 /** The log on stderr. */

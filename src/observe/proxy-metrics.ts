@@ -3,7 +3,8 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, type Registry } from '@prometheus-io/client';
 import type { Http2DoorObserver } from '../listen/http2-door.ts';
-import type { Logger, ProgramLog } from './log.ts';
+import type { Client } from '../rpc/client.ts';
+import { clientFields, type Logger, type ProgramLog } from './log.ts';
 import { exposeCounter } from './readings.ts';
 import { Throttles } from './throttle.ts';
 
@@ -54,15 +55,18 @@ export class ProxyMetrics implements Http2DoorObserver {
     this.#http2.dec();
   }
 
-  http2Limit(limit: string, client: string): void {
+  http2Limit(limit: string, client: Client): void {
     this.#limits.inc({ limit });
     this.#throttles.line(limit, (suppressed) => {
-      this.#log.warn({ limit, client, suppressed }, 'a client has reached a bound of its HTTP/2 connection');
+      this.#log.warn(
+        { limit, ...clientFields(client), suppressed },
+        'a client has reached a bound of its HTTP/2 connection',
+      );
     });
   }
 
-  fault(error: unknown): void {
-    this.#faults.report(error);
+  fault(error: unknown, client: Client): void {
+    this.#faults.report(error, clientFields(client));
   }
 
   silentConnection(): void {

@@ -2,6 +2,7 @@
  * The contracts between doors (client protocols), services (what the proxy does with an RPC) and the upstream
  * (etcd). Messages are encoded protobuf bytes throughout: nothing is decoded that nobody needs to look into.
  */
+import type { Client } from './client.ts';
 import type { Metadata } from './metadata.ts';
 import type { Method } from './method.ts';
 import type { Status } from './status.ts';
@@ -29,6 +30,8 @@ export interface Outlet {
 /** One client call on its way through the proxy. Doors make it; services and the upstream read it. */
 export interface Call {
   readonly method: Method;
+  /** Where it comes from. */
+  readonly client: Client;
   /** What the client sent and etcd shall see. */
   readonly metadata: Metadata;
   /** When the client gives up, in milliseconds of `performance.now()`; `Infinity` without a deadline. */

@@ -1,15 +1,18 @@
 /** Whom the doors tell of calls. */
-import type { Method } from './method.ts';
+import type { Call } from './contract.ts';
+
+/** What is told of a call: it may be in the making still, so that nothing else of it is there. */
+export type ObservedCall = Pick<Call, 'method' | 'client'>;
 
 /** Is told of every call, for metrics and the log. */
 export interface CallObserver {
-  started(method: Method): void;
-  received(method: Method): void;
-  sent(method: Method): void;
+  started(call: ObservedCall): void;
+  received(call: ObservedCall): void;
+  sent(call: ObservedCall): void;
   /** The call is over, with this gRPC status code. */
-  handled(method: Method, code: number): void;
+  handled(call: ObservedCall, code: number): void;
   /** A reply of etcd was no message of its method. Only doors that have to read replies can tell. */
-  malformedReply(method: Method): void;
-  /** A fault of the program surfaced in a call; the client gets INTERNAL. */
-  fault(error: unknown): void;
+  malformedReply(call: ObservedCall): void;
+  /** A fault of the program surfaced, in a call where one is given; its client gets INTERNAL. */
+  fault(error: unknown, call?: ObservedCall): void;
 }

@@ -2,6 +2,7 @@
  * A call that the proxy makes itself: on behalf of a client whose RPC it serves by another, or to see whether
  * the cluster answers.
  */
+import { type Client, ITSELF } from './client.ts';
 import type { Call, Cancellable } from './contract.ts';
 import { type Metadata, NO_METADATA } from './metadata.ts';
 import type { Method } from './method.ts';
@@ -9,6 +10,7 @@ import { OPEN } from './outlet.ts';
 
 export class OwnCall implements Call, Cancellable {
   readonly method: Method;
+  readonly client: Client;
   readonly metadata: Metadata;
   readonly deadline: number;
   cancelled = false;
@@ -17,9 +19,13 @@ export class OwnCall implements Call, Cancellable {
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;
 
-  /** @param deadline in milliseconds of `performance.now()`; the maker enforces it, by {@link inTime} */
-  constructor(method: Method, metadata: Metadata, deadline: number) {
+  /**
+   * @param deadline in milliseconds of `performance.now()`; the maker enforces it, by {@link inTime}
+   * @param client on whose behalf the call is made
+   */
+  constructor(method: Method, metadata: Metadata, deadline: number, client = ITSELF) {
     this.method = method;
+    this.client = client;
     this.metadata = metadata;
     this.deadline = deadline;
   }

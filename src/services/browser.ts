@@ -49,7 +49,7 @@ export function browserService(services: Services): OwnMethod[] {
 
 /** The call that stands behind a client's call: the same client and deadline, another method. */
 function relay(call: Call, method: Method): OwnCall {
-  return new OwnCall(method, call.metadata, call.deadline);
+  return new OwnCall(method, call.metadata, call.deadline, call.client);
 }
 
 /** The client of `Browser.Watch` as the Watch handler sees it. The stream ends with its only watch. */

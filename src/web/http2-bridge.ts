@@ -18,6 +18,7 @@ import {
   type Http2Stream,
   type StreamListener,
 } from '../http2/index.ts';
+import { clientOf, noteClient } from '../rpc/client.ts';
 import type { RequestMemory } from './request-memory.ts';
 import { comesFrom } from './web-outlet.ts';
 
@@ -75,6 +76,7 @@ class BridgedStream implements StreamListener {
     const [near, far] = duplexPair();
     this.#far = far;
     comesFrom(far, stream.connection);
+    noteClient(far, clientOf(stream.connection));
     near.once('close', () => far.destroy());
     far.once('close', () => near.destroy());
     this.#request = requestOver(near, stream);

@@ -7,6 +7,7 @@ import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bu
 import { type ConnectRouter, createConnectRouter, createContextValues } from '@connectrpc/connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { clientOf } from '../rpc/client.ts';
 import { RpcError } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import { bodyOf, clientGone } from './body.ts';
@@ -86,9 +87,10 @@ async function serve(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const metadata = clientMetadata(request.raw.rawHeaders);
-  const outlet = outletOf(request.raw.socket);
-  const call = new WebCall(options.services.method(handler.requestPath), metadata, outlet, options.observer);
+  const { socket, rawHeaders } = request.raw;
+  const method = options.services.method(handler.requestPath);
+  const metadata = clientMetadata(rawHeaders);
+  const call = new WebCall(method, clientOf(socket), metadata, outletOf(socket), options.observer);
   reply.raw.once('close', () => call.close());
   const asked = universalRequest(handler, options, request, reply, call, memory);
   const response = await answer(handler, asked, call);

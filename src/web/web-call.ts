@@ -9,6 +9,7 @@ import {
   createContextKey,
   type HandlerContext,
 } from '@connectrpc/connect';
+import type { Client } from '../rpc/client.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
@@ -22,6 +23,7 @@ export const CALL = createContextKey<WebCall | undefined>(undefined, { descripti
 
 export class WebCall implements Call {
   readonly method: Method;
+  readonly client: Client;
   readonly metadata: Metadata;
   deadline = Number.POSITIVE_INFINITY;
   cancelled = false;
@@ -42,8 +44,9 @@ export class WebCall implements Call {
   #phase: 'new' | 'reading' | 'running' | 'over' = 'new';
   #onCancel: (error: RpcError) => void = () => {};
 
-  constructor(method: Method, metadata: Metadata, outlet: WebOutlet, observer: CallObserver) {
+  constructor(method: Method, client: Client, metadata: Metadata, outlet: WebOutlet, observer: CallObserver) {
     this.method = method;
+    this.client = client;
     this.metadata = metadata;
     this.outlet = outlet;
     this.#observer = observer;
@@ -58,7 +61,7 @@ export class WebCall implements Call {
     const timeout = context.timeoutMs();
     if (timeout !== undefined) this.deadline = performance.now() + timeout;
     this.#phase = 'reading';
-    this.#observer.started(this.method);
+    this.#observer.started(this);
     const { signal } = context;
     if (signal.aborted) this.#aborted(signal.reason);
     else signal.addEventListener('abort', () => this.#aborted(signal.reason), { once: true });
@@ -75,12 +78,12 @@ export class WebCall implements Call {
     if (this.refusal) throw this.refusal;
     this.#phase = 'running';
     this.#onCancel = onCancel;
-    this.#observer.received(this.method);
+    this.#observer.received(this);
   }
 
   /** One message of the answer is on its way. */
   sent(): void {
-    this.#observer.sent(this.method);
+    this.#observer.sent(this);
   }
 
   /** So many bytes of a reply wait for the client, who has that much less room for others until the {@link close}. */
@@ -101,19 +104,19 @@ export class WebCall implements Call {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     this.work = undefined;
-    this.#observer.handled(this.method, code);
+    this.#observer.handled(this, code);
   }
 
   /** The status for a reply that is no message of this type: etcd's fault. */
   malformedReply(typeName: string): RpcError {
-    this.#observer.malformedReply(this.method);
+    this.#observer.malformedReply(this);
     return new RpcError(Code.INTERNAL, `etcd-connect-proxy: etcd's reply is no ${typeName}`);
   }
 
   /** The status for whatever a service threw. The program's own faults are reported, their text is kept back. */
   fail(thrown: unknown): RpcError {
     // What is thrown after the client has gone, Connect throws to stop a stream that nobody reads.
-    if (!(thrown instanceof RpcError) && !this.cancelled) this.#observer.fault(thrown);
+    if (!(thrown instanceof RpcError) && !this.cancelled) this.#observer.fault(thrown, this);
     const error = RpcError.from(thrown);
     this.finish(error.code);
     return error;

@@ -6,8 +6,7 @@ import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/conn
 import { Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
 import type { StreamHandler, UnaryHandler } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
-import type { Method } from '../../src/rpc/method.ts';
-import type { CallObserver } from '../../src/rpc/observer.ts';
+import type { CallObserver, ObservedCall } from '../../src/rpc/observer.ts';
 import { bridge } from '../../src/web/http2-bridge.ts';
 import { createWebServer, type WebServer, type WebServerOptions } from '../../src/web/server.ts';
 import { methodAt } from '../support/methods.ts';
@@ -16,19 +15,19 @@ import { methodAt } from '../support/methods.ts';
 export class Recorder implements CallObserver {
   readonly events: string[] = [];
   readonly faults: unknown[] = [];
-  started(method: Method): void {
+  started({ method }: ObservedCall): void {
     this.events.push(`started ${method.name}`);
   }
-  received(method: Method): void {
+  received({ method }: ObservedCall): void {
     this.events.push(`received ${method.name}`);
   }
-  sent(method: Method): void {
+  sent({ method }: ObservedCall): void {
     this.events.push(`sent ${method.name}`);
   }
-  handled(method: Method, code: number): void {
+  handled({ method }: ObservedCall, code: number): void {
     this.events.push(`handled ${method.name} ${code}`);
   }
-  malformedReply(method: Method): void {
+  malformedReply({ method }: ObservedCall): void {
     this.events.push(`malformed ${method.name}`);
   }
   fault(error: unknown): void {
