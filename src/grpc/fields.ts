@@ -6,30 +6,6 @@ import { encodeHeaders } from '../http2/index.ts';
 import { fieldValue, type HeaderFields, type Metadata } from '../rpc/metadata.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 
-const TIMEOUT_UNIT_MS: Readonly<Record<string, number>> = {
-  H: 3_600_000,
-  M: 60_000,
-  S: 1000,
-  m: 1,
-  u: 1e-3,
-  n: 1e-6,
-};
-
-/** Milliseconds of a `grpc-timeout`, or `undefined` when it is malformed: at most eight digits and a unit. */
-export function parseTimeout(text: string): number | undefined {
-  if (!/^\d{1,8}[HMSmun]$/.test(text)) return undefined;
-  return Number(text.slice(0, -1)) * (TIMEOUT_UNIT_MS[text.slice(-1)] as number);
-}
-
-/** A `grpc-timeout` for a number of milliseconds, never zero: the other side decides when time is over. */
-export function formatTimeout(ms: number): string {
-  const micros = Math.max(1, Math.ceil(ms * 1000));
-  if (micros < 1e8) return `${micros}u`;
-  const millis = Math.ceil(ms);
-  if (millis < 1e8) return `${millis}m`;
-  return `${Math.min(99_999_999, Math.ceil(ms / 1000))}S`;
-}
-
 /** Text as `grpc-message` carries it: UTF-8, percent-encoded outside of printable ASCII. */
 function encodeMessage(text: string): string {
   if (/^[ -$&-~]*$/.test(text)) return text;

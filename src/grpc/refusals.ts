@@ -3,7 +3,8 @@
  * in its words.
  */
 import { Code, RpcError } from '../rpc/status.ts';
-import { isGrpcType, parseTimeout } from './fields.ts';
+import { isTimeoutUnit, parseTimeout } from '../rpc/timeout.ts';
+import { isGrpcType } from './fields.ts';
 
 /** What is wrong with the headers of a request, and the status that HTTP has for it. */
 export interface Refusal {
@@ -49,7 +50,7 @@ function refusal(httpStatus: string, code: number, message: string): Refusal {
 function problemOfTimeout(text: string): string {
   if (text.length < 2) return `transport: timeout string is too short: ${quoted(text)}`;
   if (text.length > 9) return `transport: timeout string is too long: ${quoted(text)}`;
-  if (!/[HMSmun]$/.test(text)) return `transport: timeout unit is not recognized: ${quoted(text)}`;
+  if (!isTimeoutUnit(text.slice(-1))) return `transport: timeout unit is not recognized: ${quoted(text)}`;
   return `strconv.ParseUint: parsing ${quoted(text.slice(0, -1))}: invalid syntax`;
 }
 

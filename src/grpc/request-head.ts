@@ -4,7 +4,8 @@
  */
 import { encodeHeaders } from '../http2/index.ts';
 import { type HeaderFields, type Metadata, requestMetadata } from '../rpc/metadata.ts';
-import { parseTimeout, RESPONSE_BLOCK, RESPONSE_FIELDS, responseFields } from './fields.ts';
+import { parseTimeout } from '../rpc/timeout.ts';
+import { RESPONSE_BLOCK, RESPONSE_FIELDS, responseFields } from './fields.ts';
 import { type Refusal, refusalOf } from './refusals.ts';
 
 /** The parsed headers of one request; shared between requests with identical headers. */

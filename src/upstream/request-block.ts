@@ -3,12 +3,12 @@
  * and joined: the part that an endpoint and a method fix, the client's metadata, and the time that is left.
  */
 
-import { formatTimeout } from '../grpc/fields.ts';
 import { encodeHeaders } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Call } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
+import { formatTimeout } from '../rpc/timeout.ts';
 import { VERSION } from '../version.ts';
 
 /** Fields whose values are secrets: no hop may put them into a compression table (RFC 7541 section 7.1.3). */

@@ -19,8 +19,8 @@ import {
   type StreamListener,
 } from '../http2/index.ts';
 import { clientOf, noteClient } from '../rpc/client.ts';
+import { comesFrom } from './outlet.ts';
 import type { RequestMemory } from './request-memory.ts';
-import { comesFrom } from './web-outlet.ts';
 
 /** Takes the streams of HTTP/2 connections to the HTTP server of the web door. */
 export function bridge(door: WebDoor): (stream: Http2Stream) => void {

@@ -6,12 +6,12 @@ import type { Server } from 'node:http';
 import { cors } from '@connectrpc/connect';
 import fastifyCors from '@fastify/cors';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { addRpcRoutes } from './connect/routes.ts';
 import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
 import { hasLongType, isGrpc, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
 import { RequestMemory } from './request-memory.ts';
-import { addRpcRoutes } from './rpc-routes.ts';
 
 export type { WebServerOptions } from './options.ts';
 

@@ -6,7 +6,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { Code as ConnectCode, ConnectError, type HandlerContext } from '@connectrpc/connect';
-import { Code, type Status } from '../rpc/status.ts';
+import { Code, type Status } from '../../rpc/status.ts';
 
 const DETAILS_HEADER = 'grpc-status-details-bin';
 

@@ -7,22 +7,22 @@ import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bu
 import { type ConnectRouter, createConnectRouter, createContextValues } from '@connectrpc/connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { clientOf } from '../rpc/client.ts';
-import { RpcError } from '../rpc/status.ts';
-import { MAX_TIMER_MS } from '../rpc/timer.ts';
-import { bodyOf, clientGone } from './body.ts';
-import { clientMetadata } from './client-headers.ts';
-import { MessageDecoder } from './decoder.ts';
+import { clientOf } from '../../rpc/client.ts';
+import { RpcError } from '../../rpc/status.ts';
+import { bodyOf, clientGone } from '../body.ts';
+import { CALL, callOf, WebCall } from '../call.ts';
+import { clientMetadata } from '../client-headers.ts';
+import { MessageDecoder } from '../decoder.ts';
+import type { WebLimits, WebServerOptions } from '../options.ts';
+import { outletOf } from '../outlet.ts';
+import { refuseBidi } from '../refusals.ts';
+import type { RequestMemory } from '../request-memory.ts';
+import { METHOD_SCHEMAS, pathOf } from '../schemas.ts';
+import { dropLongDeadlines } from './deadline.ts';
 import { binaryForm, fromText, isTextForm, textForm, toText, wantsTextForm } from './grpc-web-text.ts';
 import { bodyOf as largeBody } from './large-reply.ts';
 import { smallBody } from './large-request.ts';
-import type { WebLimits, WebServerOptions } from './options.ts';
-import { refuseBidi } from './refusals.ts';
-import type { RequestMemory } from './request-memory.ts';
-import { METHOD_SCHEMAS, pathOf } from './schemas.ts';
-import { serveStream, serveUnary } from './serve-rpc.ts';
-import { CALL, callOf, WebCall } from './web-call.ts';
-import { outletOf } from './web-outlet.ts';
+import { serveStream, serveUnary } from './serve.ts';
 
 type UniversalHandler = ConnectRouter['handlers'][number];
 type UniversalRequest = Parameters<UniversalHandler>[0];
@@ -177,19 +177,12 @@ function universalRequest(
   };
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000 };
-
 function requestHeaders(fields: FastifyRequest['raw']['headers']): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(fields)) {
     for (const one of Array.isArray(value) ? value : [value ?? '']) headers.append(name, one);
   }
-  // Connect sets a timer, and would take a longer deadline for one that has passed.
-  if (Number(headers.get('connect-timeout-ms')) > MAX_TIMER_MS) headers.delete('connect-timeout-ms');
-  const timeout = /^(\d{1,8})([HMS])$/.exec(headers.get('grpc-timeout') ?? '');
-  if (timeout && Number(timeout[1]) * (UNIT_MS[timeout[2] as string] as number) > MAX_TIMER_MS) {
-    headers.delete('grpc-timeout');
-  }
+  dropLongDeadlines(headers);
   return headers;
 }
 

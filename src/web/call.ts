@@ -15,8 +15,8 @@ import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import type { CallObserver } from '../rpc/observer.ts';
 import { Code, DEADLINE_EXCEEDED, RpcError } from '../rpc/status.ts';
-import type { LargeReply } from './large-reply.ts';
-import type { WebOutlet } from './web-outlet.ts';
+import type { LargeReply } from './connect/large-reply.ts';
+import type { WebOutlet } from './outlet.ts';
 
 /** Under which Connect's context holds the call. */
 export const CALL = createContextKey<WebCall | undefined>(undefined, { description: 'the call' });

@@ -5,7 +5,7 @@
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { NOBODY } from '../rpc/nobody.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
-import type { WebCall } from './web-call.ts';
+import type { WebCall } from './call.ts';
 
 const ignore = (): void => {};
 

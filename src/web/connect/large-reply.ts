@@ -7,8 +7,8 @@ import { pipeline } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
 import type { DescMessage } from '@bufbuild/protobuf';
-import { jsonPieces } from './json-pieces.ts';
-import type { WebCall } from './web-call.ts';
+import type { WebCall } from '../call.ts';
+import { jsonPieces } from '../json-pieces.ts';
 
 /** Smaller replies are left to Connect. Bytes. */
 export const LARGE_REPLY_BYTES = 256 << 10;

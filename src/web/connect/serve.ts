@@ -13,13 +13,13 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
-import type { Services } from '../rpc/contract.ts';
-import { Code, RpcError, tooLargeForEtcd } from '../rpc/status.ts';
-import { connectError } from './connect-error.ts';
+import type { Services } from '../../rpc/contract.ts';
+import { Code, RpcError, tooLargeForEtcd } from '../../rpc/status.ts';
+import { callOf, type WebCall } from '../call.ts';
+import type { WebServerOptions } from '../options.ts';
+import { WebStream } from '../stream.ts';
+import { connectError } from './error.ts';
 import { LARGE_REPLY_BYTES } from './large-reply.ts';
-import type { WebServerOptions } from './options.ts';
-import { callOf, type WebCall } from './web-call.ts';
-import { WebStream } from './web-stream.ts';
 
 /** Serves one unary call. */
 export async function serveUnary(

@@ -5,12 +5,12 @@
  */
 import { gzipSync } from 'node:zlib';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { TOO_MUCH_HELD } from '../rpc/status.ts';
-import { announced, TOO_LARGE, type Unpacked, unpackLine } from '../rpc/unpack.ts';
-import { clientGone } from './body.ts';
-import type { MessageDecoder } from './decoder.ts';
-import type { WebRequest } from './request-memory.ts';
-import type { WebCall } from './web-call.ts';
+import { TOO_MUCH_HELD } from '../../rpc/status.ts';
+import { announced, TOO_LARGE, type Unpacked, unpackLine } from '../../rpc/unpack.ts';
+import { clientGone } from '../body.ts';
+import type { WebCall } from '../call.ts';
+import type { MessageDecoder } from '../decoder.ts';
+import type { WebRequest } from '../request-memory.ts';
 
 /** Smaller requests are left to Connect. Bytes, unpacked. */
 export const LARGE_REQUEST_BYTES = 256 << 10;
