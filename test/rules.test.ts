@@ -118,6 +118,24 @@ describe('import arrows', () => {
   });
 });
 
+describe('the protocols of the web door', () => {
+  const importing = (from: RegExp) => files.filter(({ text }) => from.test(text)).map(({ file }) => file);
+
+  test('only web/connect/ knows Connect', () => {
+    const connect = importing(/(?:from|import\() ?'@connectrpc\//);
+    assert.ok(connect.length > 0);
+    assert.deepEqual(
+      connect.filter((file) => !file.startsWith('web/connect/')),
+      [],
+    );
+  });
+
+  test('what they share knows none of them', () => {
+    const users = importing(/(?:from|import\() ?'[./]+connect\//);
+    assert.deepEqual(users, ['web/server.ts']);
+  });
+});
+
 describe('file sizes', () => {
   const sizes = files
     .map(({ file, text }) => ({ file, lines: text.split('\n').length - 1 }))

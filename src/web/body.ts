@@ -1,7 +1,6 @@
-/** The bytes of a request, as Connect reads them, at the pace at which there is memory for them. */
+/** The bytes of a request, at the pace at which there is memory for them. */
 import type { IncomingMessage } from 'node:http';
-import { Code, ConnectError } from '@connectrpc/connect';
-import { TOO_MUCH_HELD } from '../rpc/status.ts';
+import { Code, RpcError, TOO_MUCH_HELD } from '../rpc/status.ts';
 import type { WebRequest } from './request-memory.ts';
 
 /** What may happen to a request that is being read. */
@@ -9,8 +8,9 @@ const EVENTS = ['readable', 'end', 'error', 'close'] as const;
 
 /**
  * The parts of the body. When they break off, the client has gone; when there is no memory for them, the call is
- * refused, whether or not more of them come. The request itself is left alone: destroying it would close the connection
- * before the answer.
+ * refused, whether or not more of them come. The request itself is left alone, also by a reader that stops early:
+ * destroying it would close the connection before the answer.
+ * @throws RpcError (rejects)
  */
 export async function* bodyOf(
   raw: IncomingMessage,
@@ -26,15 +26,15 @@ export async function* bodyOf(
     } else if (raw.readableEnded) {
       if (held) held.complete = true;
       return;
-    } else if (raw.destroyed) throw clientGone(raw.errored ?? undefined);
+    } else if (raw.destroyed) throw clientGone();
     else await change(raw, held);
   }
-  throw new ConnectError(TOO_MUCH_HELD, Code.ResourceExhausted);
+  throw new RpcError(Code.RESOURCE_EXHAUSTED, TOO_MUCH_HELD);
 }
 
 /** The end of a call whose client does not wait for it. */
-export function clientGone(cause?: unknown): ConnectError {
-  return new ConnectError('the client is gone', Code.Canceled, undefined, undefined, cause);
+export function clientGone(): RpcError {
+  return new RpcError(Code.CANCELLED, 'the client is gone');
 }
 
 function change(raw: IncomingMessage, held: WebRequest | undefined): Promise<void> {

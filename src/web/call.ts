@@ -1,25 +1,20 @@
 /**
- * One call of a Connect or gRPC-Web client, from the head of its request to its end. Connect tells of its
- * progress in two ways: the request gate runs when the head is known, and the context's signal is aborted when
- * the deadline passes, when the client goes, when the request cannot be read, and after every normal end too.
+ * One call of the web door, from the head of its request to its end, whatever protocol it came in.
+ *
+ * What a protocol does with it: it makes one when it has matched a request to a method, and calls {@link WebCall.begin}
+ * before it reads the body. If the body cannot be read, it says so with {@link WebCall.refuse} and answers with the refusal.
+ * A unary call is answered by {@link WebCall.ask}, a stream by a `WebStream`; both give encoded replies or throw `RpcError`,
+ * and whatever is thrown on the way goes through {@link WebCall.fail}, which makes the status for the client of it.
+ * Beside that it tells of a deadline that has passed ({@link WebCall.expire}) and of a client that goes
+ * ({@link WebCall.abandon}), at any time and as often as it likes, and {@link WebCall.close}s the call when the response is closed.
  */
-import {
-  Code as ConnectCode,
-  ConnectError,
-  createContextKey,
-  type HandlerContext,
-} from '@connectrpc/connect';
 import type { Client } from '../rpc/client.ts';
-import type { Call, Cancellable } from '../rpc/contract.ts';
+import type { Call, Cancellable, Services } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import type { CallObserver } from '../rpc/observer.ts';
-import { Code, DEADLINE_EXCEEDED, RpcError } from '../rpc/status.ts';
-import type { LargeReply } from './connect/large-reply.ts';
+import { Code, RpcError } from '../rpc/status.ts';
 import type { WebOutlet } from './outlet.ts';
-
-/** Under which Connect's context holds the call. */
-export const CALL = createContextKey<WebCall | undefined>(undefined, { description: 'the call' });
 
 export class WebCall implements Call {
   readonly method: Method;
@@ -32,11 +27,7 @@ export class WebCall implements Call {
   responseTrailers: Metadata = NO_METADATA;
   readonly outlet: WebOutlet;
   /** Why the request did not reach its service, once that is known. */
-  refusal: ConnectError | undefined;
-  /** The request in its protobuf form, where it was too large to be left to Connect. */
-  largeRequest: Uint8Array | undefined;
-  /** A reply on its way that is too large for that. */
-  largeReply: LargeReply | undefined;
+  refusal: RpcError | undefined;
 
   readonly #observer: CallObserver;
   #held = 0;
@@ -52,33 +43,59 @@ export class WebCall implements Call {
     this.#observer = observer;
   }
 
-  /**
-   * The head of the request is known; its message is read next.
-   * @throws ConnectError when the call is refused, which Connect then answers
-   */
-  begin(context: HandlerContext): void {
-    if (this.refusal) throw this.refusal;
-    const timeout = context.timeoutMs();
+  /** The head of the request is known; its message is read next. `timeout` is in milliseconds, if the client has one. */
+  begin(timeout: number | undefined): void {
     if (timeout !== undefined) this.deadline = performance.now() + timeout;
     this.#phase = 'reading';
     this.#observer.started(this);
-    const { signal } = context;
-    if (signal.aborted) this.#aborted(signal.reason);
-    else signal.addEventListener('abort', () => this.#aborted(signal.reason), { once: true });
-    if (this.refusal) throw this.refusal;
+  }
+
+  /** Whether the message of the request is being read. */
+  get reading(): boolean {
+    return this.#phase === 'reading';
+  }
+
+  /** The request cannot be read. Nothing once its service has it. */
+  refuse(error: RpcError): void {
+    if (!this.reading) return;
+    this.refusal = error;
+    this.finish(error.code);
+  }
+
+  /** The deadline has passed. */
+  expire(): void {
+    this.#end(RpcError.deadlineExceeded());
+  }
+
+  /** The client waits no longer. */
+  abandon(): void {
+    this.#end(RpcError.cancelled());
   }
 
   /**
    * The request was read and goes to its service. `onCancel` is told when nobody waits for the answer any more.
-   * @throws ConnectError when that was so before
+   * @throws RpcError when that was so before
    */
   run(onCancel: (error: RpcError) => void): void {
-    // Connect's timer may come a millisecond late, and until then work would be done that nobody waits for.
-    if (performance.now() >= this.deadline) this.#aborted(deadlineExceeded());
+    // A timer may come a millisecond late, and until then work would be done that nobody waits for.
+    if (performance.now() >= this.deadline) this.expire();
     if (this.refusal) throw this.refusal;
     this.#phase = 'running';
     this.#onCancel = onCancel;
     this.#observer.received(this);
+  }
+
+  /**
+   * Runs a unary call: the reply of its service, as long as somebody waits for it.
+   * @param request makes the encoded request, once it is known that somebody does
+   * @throws RpcError (rejects)
+   */
+  async ask(services: Services, request: () => Uint8Array): Promise<Uint8Array> {
+    const cancelled = Promise.withResolvers<never>();
+    this.run(cancelled.reject);
+    const handler = services.unary(this.method.path);
+    if (!handler) throw new RpcError(Code.UNIMPLEMENTED, `unknown method ${this.method.name}`);
+    return await Promise.race([cancelled.promise, handler(request(), this)]);
   }
 
   /** One message of the answer is on its way. */
@@ -113,52 +130,26 @@ export class WebCall implements Call {
     return new RpcError(Code.INTERNAL, `etcd-connect-proxy: etcd's reply is no ${typeName}`);
   }
 
-  /** The status for whatever a service threw. The program's own faults are reported, their text is kept back. */
+  /** The status for whatever was thrown. The program's own faults are reported, their text is kept back. */
   fail(thrown: unknown): RpcError {
-    // What is thrown after the client has gone, Connect throws to stop a stream that nobody reads.
+    // What is thrown after the client has gone is thrown to stop a stream that nobody reads.
     if (!(thrown instanceof RpcError) && !this.cancelled) this.#observer.fault(thrown, this);
     const error = RpcError.from(thrown);
     this.finish(error.code);
     return error;
   }
 
-  #aborted(reason: unknown): void {
-    if (this.#phase === 'over') return;
-    if (this.#phase === 'reading') {
-      this.refusal = refusalFor(reason);
-      this.finish(this.refusal.code);
+  #end(error: RpcError): void {
+    if (this.#phase !== 'running') {
+      this.refuse(error);
       return;
     }
     this.cancelled = true;
     const { work } = this;
     this.work = undefined;
-    const error = isDeadline(reason) ? RpcError.deadlineExceeded() : RpcError.cancelled();
     // Before the work: abandoned work ends as cancelled, and the first end is the one that the client sees.
     this.#onCancel(error);
     work?.cancel();
     this.finish(error.code);
   }
-}
-
-/** The call that a context belongs to. */
-export function callOf(context: HandlerContext): WebCall {
-  const call = context.values.get(CALL);
-  if (call === undefined) throw new Error('a context without its call');
-  return call;
-}
-
-function deadlineExceeded(): ConnectError {
-  return new ConnectError(DEADLINE_EXCEEDED, ConnectCode.DeadlineExceeded);
-}
-
-function isDeadline(reason: unknown): boolean {
-  return reason instanceof ConnectError && reason.code === ConnectCode.DeadlineExceeded;
-}
-
-/** What Connect calls an internal error while it reads a request is the client's mistake. */
-function refusalFor(reason: unknown): ConnectError {
-  if (isDeadline(reason)) return deadlineExceeded();
-  const error = ConnectError.from(reason, ConnectCode.InvalidArgument);
-  const code = error.code === ConnectCode.Internal ? ConnectCode.InvalidArgument : error.code;
-  return new ConnectError(error.rawMessage.toWellFormed(), code, error.metadata);
 }

@@ -4,7 +4,7 @@
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { Code, ConnectError } from '@connectrpc/connect';
+import { Code, RpcError } from '../rpc/status.ts';
 import { clientGone } from './body.ts';
 
 /** Memory for the objects of one request, in MiB. */
@@ -34,7 +34,7 @@ const TOO_MUCH = 'the request takes too much memory to be read';
 interface Job {
   readonly question: DecodeQuestion;
   readonly resolve: (bytes: Uint8Array) => void;
-  readonly reject: (error: ConnectError) => void;
+  readonly reject: (error: RpcError) => void;
 }
 
 export class MessageDecoder {
@@ -47,7 +47,7 @@ export class MessageDecoder {
   /**
    * The protobuf form of a request; one is read at a time.
    * @param signal the client is gone: what waits in the line is let go at once
-   * @throws ConnectError (rejects)
+   * @throws RpcError (rejects)
    */
   decode(question: DecodeQuestion, signal: AbortSignal): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
@@ -97,8 +97,8 @@ export class MessageDecoder {
     worker.on('message', (answer: DecodeAnswer) => {
       const job = this.#take();
       if ('bytes' in answer) job?.resolve(answer.bytes);
-      else if ('error' in answer) job?.reject(new ConnectError(answer.error, Code.InvalidArgument));
-      else job?.reject(new ConnectError(TOO_MUCH, Code.ResourceExhausted));
+      else if ('error' in answer) job?.reject(new RpcError(Code.INVALID_ARGUMENT, answer.error));
+      else job?.reject(new RpcError(Code.RESOURCE_EXHAUSTED, TOO_MUCH));
       this.#next();
     });
     // Its end, expected or not, follows.
@@ -106,7 +106,7 @@ export class MessageDecoder {
     worker.on('exit', () => {
       if (this.#worker !== worker) return;
       this.#worker = undefined;
-      this.#take()?.reject(new ConnectError(TOO_MUCH, Code.ResourceExhausted));
+      this.#take()?.reject(new RpcError(Code.RESOURCE_EXHAUSTED, TOO_MUCH));
       this.#next();
     });
     // It does not keep the process alive.

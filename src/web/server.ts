@@ -3,10 +3,10 @@
  * it through `http`, HTTP/2 streams that are not gRPC through the bridge.
  */
 import type { Server } from 'node:http';
-import { cors } from '@connectrpc/connect';
 import fastifyCors from '@fastify/cors';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { addRpcRoutes } from './connect/routes.ts';
+import { CONNECT_HEADERS, CONNECT_METHODS } from './connect/cors.ts';
+import { addConnectRoutes } from './connect/routes.ts';
 import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
@@ -39,7 +39,7 @@ export class WebServer {
     addGround(this.app, options);
     this.#addDraining();
     addPages(this.app, options);
-    if (options.pagesOnly !== true) addRpcRoutes(this.app, options, limits, this.memory);
+    if (options.pagesOnly !== true) addConnectRoutes(this.app, options, limits, this.memory);
   }
 
   /**
@@ -105,8 +105,8 @@ function addGround(app: FastifyInstance, options: WebServerOptions): void {
 function addCors(app: FastifyInstance, origins: readonly string[]): void {
   app.register(fastifyCors, {
     origin: origins.includes('*') ? '*' : [...origins],
-    methods: [...cors.allowedMethods],
-    exposedHeaders: [...cors.exposedHeaders, '*'],
+    methods: [...CONNECT_METHODS],
+    exposedHeaders: [...CONNECT_HEADERS, '*'],
     maxAge: 7200,
   });
 }

@@ -1,8 +1,13 @@
 /**
- * The client's side of a server stream. The service pushes, Connect pulls: what was not pulled yet waits here,
- * and when more than a bounded number of bytes wait the service is told to pause until all were pulled.
+ * The client's side of a stream of the web door, whatever protocol it came in. The service pushes, the protocol pulls:
+ * what was not pulled yet waits here, and when more than a bounded number of bytes wait the service is told to pause until
+ * all were pulled.
+ *
+ * What a protocol does with it: {@link WebStream.ask}, then {@link WebStream.next} until the end, writing each reply as its
+ * client takes it. What is thrown on the way goes through `WebCall.fail`, and what that makes of it to
+ * {@link WebStream.cancel}. That is also for one that stops early by itself.
  */
-import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
+import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import { NOBODY } from '../rpc/nobody.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { WebCall } from './call.ts';
@@ -25,7 +30,7 @@ export class WebStream implements ServerStream {
   }
 
   sendHeaders(): void {
-    // Connect sends the headers with the first message, or with the end when there is none.
+    // They are sent with the first message, or with the end when there is none.
   }
 
   send(message: Uint8Array): boolean {
@@ -60,8 +65,15 @@ export class WebStream implements ServerStream {
     // See pause.
   }
 
-  /** Gives the service the only message of the client. */
-  request(message: Uint8Array): void {
+  /**
+   * Runs the call: gives its service the only message of the client.
+   * @param request makes the encoded message, once it is known that somebody waits for the answer
+   * @throws RpcError when nobody does
+   */
+  ask(services: Services, request: () => Uint8Array): void {
+    this.#call.run((error) => this.cancel(error));
+    const message = request();
+    services.stream(this.#call.method.path)(this, this.#call);
     this.listener.onMessage(message);
     if (!this.#status) this.listener.onHalfClose();
   }

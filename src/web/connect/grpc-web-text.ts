@@ -2,7 +2,7 @@
  * gRPC-Web in its text form (grpc/grpc `doc/PROTOCOL-WEB.md`): the binary form in base64, which is what Google's client
  * speaks unless told otherwise. Each piece that is flushed is base64 with padding of its own.
  */
-import { Code, ConnectError } from '@connectrpc/connect';
+import { Code, RpcError } from '../../rpc/status.ts';
 
 const TEXT_TYPE = /^application\/grpc-web-text(?=$|[+;])/i;
 
@@ -36,7 +36,7 @@ export async function* fromText(body: AsyncIterable<Uint8Array>): AsyncGenerator
     rest = text.slice(whole);
     yield bytesOf(text.slice(0, whole));
   }
-  if (rest !== '') throw new ConnectError('the base64 of the request is cut short', Code.InvalidArgument);
+  if (rest !== '') throw new RpcError(Code.INVALID_ARGUMENT, 'the base64 of the request is cut short');
 }
 
 /** Characters that stand for three bytes. */
@@ -45,7 +45,7 @@ const GROUPS = /^(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)*$/;
 
 /** The bytes of whole groups, of which any may be padded. */
 function bytesOf(text: string): Buffer {
-  if (!GROUPS.test(text)) throw new ConnectError('the request is not base64', Code.InvalidArgument);
+  if (!GROUPS.test(text)) throw new RpcError(Code.INVALID_ARGUMENT, 'the request is not base64');
   if (!text.includes('=')) return Buffer.from(text, 'base64');
   return Buffer.concat((text.match(/[^=]+=*/g) ?? []).map((piece) => Buffer.from(piece, 'base64')));
 }

@@ -7,8 +7,8 @@ import { pipeline } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
 import type { DescMessage } from '@bufbuild/protobuf';
-import type { WebCall } from '../call.ts';
 import { jsonPieces } from '../json-pieces.ts';
+import type { ConnectCall } from './gate.ts';
 
 /** Smaller replies are left to Connect. Bytes. */
 export const LARGE_REPLY_BYTES = 256 << 10;
@@ -40,7 +40,7 @@ interface Form {
 /** The body of a response with its large messages; changes the headers where they say something else of them. */
 export function bodyOf(
   response: Response,
-  call: WebCall,
+  connectCall: ConnectCall,
   acceptEncoding: string,
 ): AsyncIterable<Uint8Array> | undefined {
   const { header, body } = response;
@@ -48,34 +48,38 @@ export function bodyOf(
   const type = header.get('content-type') ?? '';
   const enveloped = !/^application\/(?:json|proto)\b/.test(type);
   let packed = header.get('grpc-encoding') === 'gzip' || header.get('connect-content-encoding') === 'gzip';
-  if (!enveloped && call.largeReply !== undefined) {
+  if (!enveloped && connectCall.largeReply !== undefined) {
     packed = acceptEncoding.split(',').some((name) => name.trim() === 'gzip');
     header.delete('content-length');
     if (packed) header.set('content-encoding', 'gzip');
   }
-  return exchanged(body, call, { json: /\bjson\b/.test(type), enveloped, gzip: packed });
+  return exchanged(body, connectCall, { json: /\bjson\b/.test(type), enveloped, gzip: packed });
 }
 
 async function* exchanged(
   body: AsyncIterable<Uint8Array>,
-  call: WebCall,
+  connectCall: ConnectCall,
   form: Form,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
-    const reply = call.largeReply;
-    call.largeReply = undefined;
+    const reply = connectCall.largeReply;
+    connectCall.largeReply = undefined;
     if (reply === undefined) yield chunk;
-    else yield* converted(reply, call, form);
+    else yield* converted(reply, connectCall, form);
   }
 }
 
 /** @throws RpcError for a reply that is no message, which is found out on the way. */
-async function* converted(reply: LargeReply, call: WebCall, form: Form): AsyncGenerator<Uint8Array> {
+async function* converted(
+  reply: LargeReply,
+  connectCall: ConnectCall,
+  form: Form,
+): AsyncGenerator<Uint8Array> {
   try {
     if (form.enveloped) yield* envelope(reply, form);
     else yield* form.gzip ? packed(contents(reply, form)) : contents(reply, form);
   } catch (error) {
-    if (error instanceof Error) throw call.malformedReply(reply.schema.typeName);
+    if (error instanceof Error) throw connectCall.call.malformedReply(reply.schema.typeName);
     throw error;
   }
 }

@@ -4,13 +4,12 @@
  * the bytes as they came.
  */
 import { gzipSync } from 'node:zlib';
-import { Code, ConnectError } from '@connectrpc/connect';
-import { TOO_MUCH_HELD } from '../../rpc/status.ts';
+import { Code, RpcError, TOO_MUCH_HELD } from '../../rpc/status.ts';
 import { announced, TOO_LARGE, type Unpacked, unpackLine } from '../../rpc/unpack.ts';
 import { clientGone } from '../body.ts';
-import type { WebCall } from '../call.ts';
 import type { MessageDecoder } from '../decoder.ts';
 import type { WebRequest } from '../request-memory.ts';
+import type { ConnectCall } from './gate.ts';
 
 /** Smaller requests are left to Connect. Bytes, unpacked. */
 export const LARGE_REQUEST_BYTES = 256 << 10;
@@ -32,7 +31,7 @@ interface Form {
 }
 
 export interface LargeRequestOptions {
-  readonly call: WebCall;
+  readonly connectCall: ConnectCall;
   readonly decoder: MessageDecoder;
   /** The limit of bodies; Connect refuses larger ones. Bytes. */
   readonly maxBytes: number;
@@ -90,9 +89,9 @@ async function* exchanged(
     yield whole;
     return;
   }
-  const { call, decoder, signal } = options;
-  const question = { path: call.method.path, json: form.json, bytes: message };
-  call.largeRequest = await decoder.decode(question, signal);
+  const { connectCall, decoder, signal } = options;
+  const question = { path: connectCall.call.method.path, json: form.json, bytes: message };
+  connectCall.largeRequest = await decoder.decode(question, signal);
   yield placeholder(form);
 }
 
@@ -117,21 +116,21 @@ async function largeMessage(
   }
   if (packed) {
     const unpacked = await unpack(Buffer.from(message.buffer), options);
-    if (unpacked === TOO_LARGE) throw new ConnectError(TOO_LARGE_TEXT, Code.ResourceExhausted);
-    if (!(unpacked instanceof Buffer)) throw new ConnectError('decompression failed', Code.InvalidArgument);
+    if (unpacked === TOO_LARGE) throw new RpcError(Code.RESOURCE_EXHAUSTED, TOO_LARGE_TEXT);
+    if (!(unpacked instanceof Buffer)) throw new RpcError(Code.INVALID_ARGUMENT, 'decompression failed');
     message = new Uint8Array(unpacked);
   }
   return message.length > LARGE_REQUEST_BYTES ? message : undefined;
 }
 
-/** Waits until there is memory for so many bytes. @throws ConnectError when there is not */
+/** Waits until there is memory for so many bytes. @throws RpcError when there is not */
 async function count(bytes: number, { held, maxBytes }: LargeRequestOptions): Promise<void> {
   if (held === undefined) return;
   held.complete = false;
   held.unpacked(Math.min(bytes, maxBytes));
   await held.room;
   held.complete = true;
-  if (held.refused) throw new ConnectError(TOO_MUCH_HELD, Code.ResourceExhausted);
+  if (held.refused) throw new RpcError(Code.RESOURCE_EXHAUSTED, TOO_MUCH_HELD);
 }
 
 /** Unpacks in turn with others; when the client has gone meanwhile, nothing comes of it. */
@@ -142,9 +141,12 @@ async function unpack(packed: Buffer, options: LargeRequestOptions): Promise<Unp
   return unpacked;
 }
 
-function unpackInTurn(packed: Buffer, { call, maxBytes, signal }: LargeRequestOptions): Promise<Unpacked> {
+function unpackInTurn(
+  packed: Buffer,
+  { connectCall, maxBytes, signal }: LargeRequestOptions,
+): Promise<Unpacked> {
   return new Promise((resolve, reject) => {
-    const drop = unpackLine.unpack(call.outlet, packed, maxBytes, resolve);
+    const drop = unpackLine.unpack(connectCall.call.outlet, packed, maxBytes, resolve);
     const gone = (): void => {
       drop();
       reject(clientGone());

@@ -15,10 +15,11 @@ import {
 import type { HandlerContext } from '@connectrpc/connect';
 import type { Services } from '../../rpc/contract.ts';
 import { Code, RpcError, tooLargeForEtcd } from '../../rpc/status.ts';
-import { callOf, type WebCall } from '../call.ts';
+import type { WebCall } from '../call.ts';
 import type { WebServerOptions } from '../options.ts';
 import { WebStream } from '../stream.ts';
 import { connectError } from './error.ts';
+import { type ConnectCall, callOf } from './gate.ts';
 import { LARGE_REPLY_BYTES } from './large-reply.ts';
 
 /** Serves one unary call. */
@@ -29,17 +30,11 @@ export async function serveUnary(
   context: HandlerContext,
   maxBytes: number,
 ): Promise<Message> {
-  const call = callOf(context);
-  const cancelled = Promise.withResolvers<never>();
-  call.run(cancelled.reject);
+  const connectCall = callOf(context);
+  const { call } = connectCall;
   try {
-    const handler = services.unary(call.method.path);
-    if (!handler) throw new RpcError(Code.UNIMPLEMENTED, `unknown method ${call.method.name}`);
-    const reply = await Promise.race([
-      cancelled.promise,
-      handler(encode(method.input, request, call, maxBytes), call),
-    ]);
-    const message = decode(method.output, reply, call);
+    const reply = await call.ask(services, () => encode(method.input, request, connectCall, maxBytes));
+    const message = decode(method.output, reply, connectCall);
     call.hold(reply.length);
     call.sent();
     call.finish(Code.OK);
@@ -60,18 +55,16 @@ export async function* serveStream(
   request: Message,
   context: HandlerContext,
 ): AsyncGenerator<Message> {
-  const call = callOf(context);
+  const connectCall = callOf(context);
+  const { call } = connectCall;
   const stream = new WebStream(call, maxUnreadBytes);
-  call.run((error) => stream.cancel(error));
   let begun = false;
   try {
-    const message = encode(method.input, request, call, maxRequestBytes);
-    services.stream(call.method.path)(stream, call);
-    stream.request(message);
+    stream.ask(services, () => encode(method.input, request, connectCall, maxRequestBytes));
     for (let reply = await stream.next(); reply; reply = await stream.next()) {
       if (!begun) relayHeaders(call, context);
       begun = true;
-      yield decode(method.output, reply, call);
+      yield decode(method.output, reply, connectCall);
     }
   } catch (thrown) {
     const error = call.fail(thrown);
@@ -84,22 +77,27 @@ export async function* serveStream(
 }
 
 /** The protobuf form of a request, which is what the limit on messages is for, whatever form it came in. */
-function encode(schema: DescMessage, request: Message, call: WebCall, maxBytes: number): Uint8Array {
-  const bytes = call.largeRequest ?? toBinary(schema, request);
+function encode(
+  schema: DescMessage,
+  request: Message,
+  { largeRequest }: ConnectCall,
+  maxBytes: number,
+): Uint8Array {
+  const bytes = largeRequest ?? toBinary(schema, request);
   if (bytes.length <= maxBytes) return bytes;
   throw new RpcError(Code.RESOURCE_EXHAUSTED, tooLargeForEtcd(bytes.length, maxBytes));
 }
 
 /** A reply of etcd as Connect takes it; see {@link LargeReply}. */
-function decode(schema: DescMessage, reply: Uint8Array, call: WebCall): Message {
+function decode(schema: DescMessage, reply: Uint8Array, connectCall: ConnectCall): Message {
   if (reply.length >= LARGE_REPLY_BYTES) {
-    call.largeReply = { schema, message: reply };
+    connectCall.largeReply = { schema, message: reply };
     return create(schema);
   }
   try {
     return fromBinary(schema, reply);
   } catch (error) {
-    if (error instanceof Error) throw call.malformedReply(schema.typeName);
+    if (error instanceof Error) throw connectCall.call.malformedReply(schema.typeName);
     throw error;
   }
 }
