@@ -10,6 +10,7 @@ export interface Mutation {
 }
 
 const HUB = 'watch';
+const CLIENTS = 'clients';
 
 const mutation = (name: string, file: string, from: string, to: string): Mutation => ({
   name,
@@ -152,7 +153,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation(
     'identities-mixed',
-    `${HUB}/identity.ts`,
+    `${CLIENTS}/identity.ts`,
     "new Set(['token', 'authorization', 'hasleader'])",
     "new Set(['authorization', 'hasleader'])",
   ),

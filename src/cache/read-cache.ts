@@ -17,8 +17,7 @@
  *   kindOf        which requests are remembered at all
  */
 
-import { ANONYMOUS, identityOf } from '../clients/call-identity.ts';
-import { type Identity, identityOf as watchIdentityOf } from '../clients/identity.ts';
+import { ANONYMOUS, callIdentityOf, clientIdentityOf, type Identity } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { latin1 } from '../etcd/latin1.ts';
@@ -117,7 +116,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
     const kind = kindOf(request);
     if (kind === Kind.other) return this.#below.unary(request, call);
     if (kind === Kind.unfit) return this.#forward('unfit', request, call);
-    const identity = identityOf(call.metadata, MAX_KEY_BYTES);
+    const identity = callIdentityOf(call.metadata, MAX_KEY_BYTES);
     if (identity === undefined || identity.length + request.length > MAX_KEY_BYTES) {
       this.stats.limits.key_bytes++;
       return this.#forward('unfit', request, call);
@@ -210,7 +209,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
     const range = rangeOf(request);
     if (reply === undefined || range === undefined) return;
     const now = performance.now();
-    const cover = this.#coverOf(watchIdentityOf(call.metadata), range, reply.header.revision + 1, now);
+    const cover = this.#coverOf(clientIdentityOf(call.metadata), range, reply.header.revision + 1, now);
     if (cover === undefined) return;
     cover.permission.grant(askedAt);
     cover.usedAt = now;

@@ -1,13 +1,42 @@
 /**
- * Who a client is to etcd, as far as its metadata decides what a watch sees and how it ends. Clients share feeds only
- * with clients of the same identity.
+ * Who asks, in two meanings. Nothing learned with one identity is shown to another, whichever of the two it is.
+ *
+ * The identity of a *call* is everything that it tells etcd ({@link callIdentityOf}). Calls share one answer, byte for
+ * byte, only when all of that is the same: tokens above all, but also `hasleader`, which changes what etcd answers, and
+ * whatever a later etcd may look at. Fields of tracing count too: a traced call keeps a span of its own.
+ *
+ * The identity of a *client* is only what decides what etcd lets it see, and how its watches end ({@link clientIdentityOf}).
+ * Feeds and permissions belong to it: they live longer than any call, and a field of tracing must not cost a watch on
+ * etcd. An answer may be remembered by the first, and needs the permission of the second.
  */
 import { hash } from 'node:crypto';
 import { Metadata, NO_METADATA } from '../rpc/metadata.ts';
 
-/** The fields that matter: the token under etcd's two names for it, and the wish for a leader. */
-const FIELDS: ReadonlySet<string> = new Set(['token', 'authorization', 'hasleader']);
+/** Nobody's identity, of either kind. It is a JSON array, as all are that go by no digest. */
+export const ANONYMOUS = '[]';
 
+/** Those of calls. */
+const known = new WeakMap<Metadata, string>();
+
+/**
+ * The identity of a call: a text that is the same for equal metadata and for nothing else; `undefined` where it would be
+ * longer than `maxLength`, which is looked at before it is made. It is a JSON array, and no JSON array is the beginning
+ * of another one: what follows it in a longer key cannot be taken for a part of it.
+ */
+export function callIdentityOf(metadata: Metadata, maxLength: number): string | undefined {
+  if (metadata === NO_METADATA) return ANONYMOUS;
+  let identity = known.get(metadata);
+  if (identity === undefined) {
+    let length = 0;
+    for (const text of metadata.fields) length += text.length;
+    if (length > maxLength) return undefined;
+    identity = JSON.stringify(metadata.fields);
+    known.set(metadata, identity);
+  }
+  return identity;
+}
+
+/** Who a client is to etcd. */
 export interface Identity {
   /**
    * Equal for equal identities only, and never long, though tokens may be. It is not the beginning of another one: what
@@ -23,13 +52,22 @@ export interface Identity {
   readonly hasLeader: boolean;
 }
 
-const NOBODY: Identity = { id: '[]', bytes: 0, metadata: NO_METADATA, hasToken: false, hasLeader: false };
+/** The fields that matter: the token under etcd's two names for it, and the wish for a leader. */
+const FIELDS: ReadonlySet<string> = new Set(['token', 'authorization', 'hasleader']);
+
+const NOBODY: Identity = {
+  id: ANONYMOUS,
+  bytes: 0,
+  metadata: NO_METADATA,
+  hasToken: false,
+  hasLeader: false,
+};
 
 /** Longer ones go by a digest. */
 const MAX_ID_LENGTH = 1024;
 
-/** The identity in a call's metadata. */
-export function identityOf({ fields }: Metadata): Identity {
+/** The identity of the client whose metadata these are. */
+export function clientIdentityOf({ fields }: Metadata): Identity {
   const kept: string[] = [];
   let hasToken = false;
   let hasLeader = false;

@@ -3,7 +3,7 @@
  * `lane.ts` says what becomes of them. What cannot be shared within the bounds is forwarded by itself.
  */
 
-import { ANONYMOUS, identityOf } from '../clients/call-identity.ts';
+import { ANONYMOUS, callIdentityOf } from '../clients/identity.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { Lane, type LaneOwner } from './lane.ts';
@@ -59,7 +59,7 @@ export class Flights implements LaneOwner, UnaryUpstream {
   /** Answers a read, with others like it where there are any. The request must not change afterwards. */
   unary(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     const { maxKeyBytes } = this.#limits;
-    const identity = identityOf(call.metadata, maxKeyBytes);
+    const identity = callIdentityOf(call.metadata, maxKeyBytes);
     if (identity === undefined || identity.length + request.length > maxKeyBytes)
       return this.#alone('key_bytes', request, call);
     const anonymous = identity === ANONYMOUS;

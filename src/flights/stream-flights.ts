@@ -4,7 +4,7 @@
  * not hold up those who came later: the next one is sent then.
  */
 
-import { identityOf } from '../clients/call-identity.ts';
+import { callIdentityOf } from '../clients/identity.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
 import type { FlightLimits, FlightObserver } from './flights.ts';
@@ -42,7 +42,7 @@ export class StreamFlights {
   /** Answers a read whose request has arrived, and is all that the client sends. */
   read(request: Uint8Array, client: ServerStream, call: Call): boolean {
     const { limits, observer } = this.options;
-    const identity = identityOf(call.metadata, limits.maxKeyBytes);
+    const identity = callIdentityOf(call.metadata, limits.maxKeyBytes);
     if (identity === undefined || identity.length + request.length > limits.maxKeyBytes) {
       observer.refused('key_bytes');
       return false;

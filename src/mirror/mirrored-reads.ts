@@ -7,7 +7,7 @@
  * work out in time goes to etcd.
  */
 
-import { identityOf } from '../clients/identity.ts';
+import { clientIdentityOf } from '../clients/identity.ts';
 import { PERMISSION_MS } from '../clients/permission-time.ts';
 import type { Probes } from '../clients/read-probes.ts';
 import type { ProbeResult } from '../clients/revision-probe.ts';
@@ -67,7 +67,7 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
     if (store === undefined) return this.#pass('loading', request, call);
     if (query.revision !== 0 && (query.revision < store.floor || query.revision > store.applied))
       return this.#pass('revision', request, call);
-    const identity = identityOf(call.metadata);
+    const identity = clientIdentityOf(call.metadata);
     if (query instanceof TxnQuery && identity.hasToken) return this.#pass('token', request, call);
     const probe = this.#probes.of(identity, query);
     const wait = (begin: (read: WaitingRead) => void) =>

@@ -16,7 +16,7 @@
  *     FallBacks       the bounded way to etcd
  */
 
-import { identityOf } from '../clients/identity.ts';
+import { clientIdentityOf } from '../clients/identity.ts';
 import type { Login } from '../clients/login.ts';
 import { ReadProbes } from '../clients/read-probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
@@ -58,7 +58,7 @@ export class Mirrors {
           bytes,
           historyRevisions,
           read: (request) => login.run((metadata) => hub.unary(KV.Range, metadata, request)),
-          feeds: () => hub.feedsOf(identityOf(login.metadata)),
+          feeds: () => hub.feedsOf(clientIdentityOf(login.metadata)),
           hasUser: login.hasUser,
           setBack: (revision) => seen.setBack(revision),
           stats,

@@ -3,7 +3,7 @@
  * order of the replies, and back-pressure. What etcd decides at once may take the proxy a read first, so requests
  * wait in line until the one before them is answered.
  */
-import { identityOf } from '../clients/identity.ts';
+import { clientIdentityOf } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { type Header, NO_HEADER, withRevision } from '../etcd/watch-response.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
@@ -65,7 +65,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#call = call;
     this.#forward = forward;
     this.#seen = seen;
-    this.feeds = hub.feedsOf(identityOf(call.metadata));
+    this.feeds = hub.feedsOf(clientIdentityOf(call.metadata));
     this.feeds.enter(this);
     this.#progress = new ProgressRounds(this.watchers, (header, count) => {
       for (let i = 0; i < count && !this.blocked; i++) this.#reply({ header, id: NO_WATCH });

@@ -1,7 +1,7 @@
 /** Ranges that the cache watches though it remembers no answer of theirs: their long keys are bounded too. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { identityOf } from '../../src/clients/identity.ts';
+import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { setUp } from '../cache/place.ts';
@@ -13,7 +13,7 @@ test('ranges with long keys whose answers are too large to be remembered', async
   await using held = new AsyncDisposableStack();
   const { cache, direct, through, hub } = await setUp(held, { maxBytes: MAX_BYTES });
   // as when a client watches them
-  const feeds = hub.feedsOf(identityOf(NO_METADATA));
+  const feeds = hub.feedsOf(clientIdentityOf(NO_METADATA));
   feeds.subscribe(new KeyRange('free/', 'free0'), false, 2, { onBatch: () => {}, onEnd: () => {} });
   const value = new Uint8Array(MAX_BYTES / 8);
   for (let i = 0; i < 60; i++) {

@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
-import { identityOf as callIdentityOf } from '../../src/clients/call-identity.ts';
-import { identityOf } from '../../src/clients/identity.ts';
+import { callIdentityOf, clientIdentityOf } from '../../src/clients/identity.ts';
 import { ReadProbes } from '../../src/clients/read-probes.ts';
 import type { ProbeResult } from '../../src/clients/revision-probe.ts';
 import { RevisionProbes } from '../../src/clients/revision-probes.ts';
@@ -19,7 +18,7 @@ const MIB = 1 << 20;
 /** A reply of etcd's to a read: a header with a revision. */
 const REPLY = Uint8Array.of(0x0a, 2, 0x18, 7);
 
-const tokenOf = (token: string) => identityOf(new Metadata(['token', token]));
+const tokenOf = (token: string) => clientIdentityOf(new Metadata(['token', token]));
 
 /** Somebody who asks, and what they were told. */
 class Asker {
@@ -116,7 +115,7 @@ describe('identities', () => {
   test('have ids that are equal for equal metadata only, and short', () => {
     const large = 'x'.repeat(MIB);
     const tokens = ['', 'x', large, `${large}x`, 'x'.repeat(1010), 'x'.repeat(1024)];
-    const ids = new Set([identityOf(NO_METADATA).id, ...tokens.map((token) => tokenOf(token).id)]);
+    const ids = new Set([clientIdentityOf(NO_METADATA).id, ...tokens.map((token) => tokenOf(token).id)]);
     assert.equal(ids.size, tokens.length + 1);
     assert.equal(tokenOf(large).id, tokenOf(large).id);
     assert.ok([...ids].every((id) => id.length <= 1024));
@@ -124,7 +123,7 @@ describe('identities', () => {
   });
 
   test('none is the beginning of another, so that a key cannot stand for a token', () => {
-    const nobody = identityOf(NO_METADATA).id;
+    const nobody = clientIdentityOf(NO_METADATA).id;
     const somebody = tokenOf('x').id;
     assert.notEqual(nobody + new KeyRange(`${somebody}k`, '').id, somebody + new KeyRange('k', '').id);
     for (const id of [somebody, tokenOf('x'.repeat(5000)).id])

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { identityOf } from '../../src/clients/identity.ts';
+import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { KV } from '../../src/etcd/methods.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
@@ -22,7 +22,7 @@ describe('bounds', () => {
   before(async () => {
     place = await setUp(held, { maxBytes: MAX_BYTES, maxFeeds: MAX_FEEDS });
     // as when a client watches them
-    const feeds = place.hub.feedsOf(identityOf(NO_METADATA));
+    const feeds = place.hub.feedsOf(clientIdentityOf(NO_METADATA));
     const free = new KeyRange('free/', 'free0');
     feeds.subscribe(free, false, 2, { onBatch: () => {}, onEnd: () => {} });
   });

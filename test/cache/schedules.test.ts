@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identityOf } from '../../src/clients/identity.ts';
+import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { logOf } from '../reads/clients.ts';
@@ -49,7 +49,7 @@ async function runSchedule(
   const { relay, cache, through, direct, hub } = place;
   // A feed of all keys, as when a client watches them: the entries ride on it, and its progress is theirs.
   const all = new KeyRange('fire/', 'fire0');
-  const feeds = hub.feedsOf(identityOf(NO_METADATA));
+  const feeds = hub.feedsOf(clientIdentityOf(NO_METADATA));
   if (wide) feeds.subscribe(all, false, 2, { onBatch: () => {}, onEnd: () => {} });
   const history = new History();
   const fire = new Fire(history, SEED);

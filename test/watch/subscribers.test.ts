@@ -1,7 +1,7 @@
 /** What lives on a feed beside the watchers of clients, against every etcd at hand. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { identityOf } from '../../src/clients/identity.ts';
+import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import type { Upstream } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
@@ -74,7 +74,7 @@ for (const install of await availableEtcds()) {
     }
 
     function subscribe(key: string, end: string, next: number): [Recorder, Subscription] {
-      feeds = hub.feedsOf(identityOf(NO_METADATA));
+      feeds = hub.feedsOf(clientIdentityOf(NO_METADATA));
       const range = new KeyRange(key, end);
       const recorder = new Recorder(range, next);
       const subscription = feeds.subscribe(range, false, next, recorder);
@@ -175,7 +175,7 @@ describe('subscribers of a feed whose cluster is replaced', () => {
     const hub = hubOn(upstream);
     held.defer(() => hub.close());
     const recorder = new Recorder(new KeyRange('a', ''), 1);
-    const feeds = hub.feedsOf(identityOf(NO_METADATA));
+    const feeds = hub.feedsOf(clientIdentityOf(NO_METADATA));
     const subscription = feeds.subscribe(recorder.range, false, 2, recorder);
     await until('the feed', () => subscription?.feed.state === 'live');
     relay.target = other.first.address;
