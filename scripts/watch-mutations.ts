@@ -94,9 +94,9 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation(
     'compaction-forgotten',
-    `${HUB}/revision-probe.ts`,
-    'doubtful = error.message.includes(COMPACTED);',
-    'doubtful = error.message.includes(COMPACTED) && false;',
+    `${CLIENTS}/revision-probe.ts`,
+    'maybeCompacted = error.message.includes(COMPACTED);',
+    'maybeCompacted = error.message.includes(COMPACTED) && false;',
   ),
   mutation(
     'filters-swapped',
@@ -159,7 +159,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation(
     'joins-a-sent-probe',
-    `${HUB}/revision-probe.ts`,
+    `${CLIENTS}/revision-probe.ts`,
     'const result = await this.#probe(least);\n      for (const asker of askers)',
     'const result = await this.#probe(least);\n      for (const asker of askers.concat(this.#gathering.splice(0)))',
   ),

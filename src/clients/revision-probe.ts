@@ -14,8 +14,9 @@ import { Code, RpcError } from '../rpc/status.ts';
 export type ProbeResult =
   | {
       readonly kind: 'ok';
-      readonly header: Header /** Some revision asked about may be compacted. */;
-      readonly doubtful: boolean;
+      readonly header: Header;
+      /** Some revision that was asked about may be compacted. */
+      readonly maybeCompacted: boolean;
     }
   /** etcd refuses the client. */
   | { readonly kind: 'refused' }
@@ -82,15 +83,15 @@ export class RevisionProbe {
     const delay = new RetryDelay();
     const giveUp = performance.now() + PATIENCE_MS;
     let revision = Number.isFinite(start) ? start : 0;
-    let doubtful = false;
+    let maybeCompacted = false;
     for (;;) {
       try {
-        return { kind: 'ok', header: headerOf(await this.#read(this.#request(revision))), doubtful };
+        return { kind: 'ok', header: headerOf(await this.#read(this.#request(revision))), maybeCompacted };
       } catch (thrown) {
         const error = RpcError.from(thrown);
         if (error.code === Code.OUT_OF_RANGE && revision !== 0) {
           // Compacted; or not there yet, on a member that is behind.
-          doubtful = saysCompacted(error);
+          maybeCompacted = saysCompacted(error);
           revision = 0;
           continue;
         }

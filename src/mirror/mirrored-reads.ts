@@ -104,7 +104,7 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
       return;
     }
     const { mirror, query } = read;
-    const { header, doubtful } = result;
+    const { header, maybeCompacted } = result;
     const { store } = mirror;
     if (store === undefined) this.#waiting.fallBack(read, 'loading');
     else if (header.cluster !== mirror.cluster) this.#waiting.fallBack(read, 'replaced');
@@ -112,7 +112,7 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
       // A linearizable read cannot be behind what was known before it: the store was set back to a backup.
       mirror.distrust(header.revision);
       this.#waiting.fallBack(read, 'replaced');
-    } else if (doubtful && query.revision !== 0) this.#waiting.fallBack(read, 'revision');
+    } else if (maybeCompacted && query.revision !== 0) this.#waiting.fallBack(read, 'revision');
     else {
       read.permitted = header.revision;
       this.#when(read, store, header.revision);

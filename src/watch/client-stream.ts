@@ -207,7 +207,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#client.hold(range.bytes);
     this.#hub.stats.watchers++;
     this.#reply({ header, id, created: true });
-    this.feeds.place(watcher, header, answer.kind === 'ok' && answer.doubtful && request.start !== 0);
+    this.feeds.place(watcher, header, answer.kind === 'ok' && answer.maybeCompacted && request.start !== 0);
     return true;
   }
 

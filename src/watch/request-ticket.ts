@@ -13,11 +13,11 @@ import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
 /** What etcd said. */
 export type Answer =
-  | { readonly kind: 'ok'; readonly header: Header; readonly doubtful: boolean }
+  | { readonly kind: 'ok'; readonly header: Header; readonly maybeCompacted: boolean }
   | { readonly kind: 'refused'; readonly header: Header; readonly reason: string }
   | { readonly kind: 'failed'; readonly header: Header; readonly error: RpcError };
 
-const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, doubtful: false };
+const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, maybeCompacted: false };
 
 /** Why the proxy itself refuses a watch. */
 const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
@@ -89,7 +89,9 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     this.#watch?.cancel();
     const refused = canceled && compactRevision === 0;
     this.#settle(
-      refused ? { kind: 'refused', header, reason: cancelReason } : { kind: 'ok', header, doubtful: false },
+      refused
+        ? { kind: 'refused', header, reason: cancelReason }
+        : { kind: 'ok', header, maybeCompacted: false },
     );
   }
 

@@ -73,7 +73,7 @@ describe('reads that wait for a mirror', () => {
     return {
       kind: 'ok' as const,
       header: { bytes: new Uint8Array(), revision, cluster, member: '' },
-      doubtful: false,
+      maybeCompacted: false,
     };
   };
   const applied = () => mirrors.all[0]?.store?.applied ?? 0;
