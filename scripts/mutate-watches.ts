@@ -29,7 +29,7 @@ const TESTS = [
   'requests',
   'versions',
   'turns',
-  'revision-probe',
+  'probe',
   'subscribers',
   'progress-interval',
   'progress-questions',

@@ -94,7 +94,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation(
     'compaction-forgotten',
-    `${CLIENTS}/revision-probe.ts`,
+    `${CLIENTS}/probe.ts`,
     'maybeCompacted = error.message.includes(COMPACTED);',
     'maybeCompacted = error.message.includes(COMPACTED) && false;',
   ),
@@ -159,7 +159,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation(
     'joins-a-sent-probe',
-    `${CLIENTS}/revision-probe.ts`,
+    `${CLIENTS}/probe.ts`,
     'const result = await this.#probe(least);\n      for (const asker of askers)',
     'const result = await this.#probe(least);\n      for (const asker of askers.concat(this.#gathering.splice(0)))',
   ),

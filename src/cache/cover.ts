@@ -5,7 +5,7 @@
  */
 
 import type { Permission } from '../clients/permission.ts';
-import type { Asker, ProbeResult } from '../clients/revision-probe.ts';
+import type { Asker, ProbeResult } from '../clients/probe.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Batch } from '../watch/batch.ts';
 import type { Feed } from '../watch/feed.ts';

@@ -12,7 +12,7 @@ import type { Metadata } from '../rpc/metadata.ts';
 import { RpcError } from '../rpc/status.ts';
 import type { Identity } from './identity.ts';
 import { PERMISSION_MS } from './permission-time.ts';
-import { type Asker, type Read, RevisionProbe } from './revision-probe.ts';
+import { type Asker, Probe, type Read } from './probe.ts';
 
 /** Identities and ranges that are kept, as long as etcd does not refuse them; a busy probe goes on when it is forgotten. */
 const PROBES: TableBounds = { entries: 1000, bytes: 16 << 20 };
@@ -24,7 +24,7 @@ const PROBE_BYTES = 600;
 export type ReadAs = (metadata: Metadata, request: Uint8Array) => Promise<Uint8Array>;
 
 /** What is asked for one identity, and with a token for one range. */
-export interface Probe {
+export interface Access {
   /** Whether etcd has allowed the client to read not long ago. */
   readonly allowed: boolean;
   /** Asks for a revision that is not older than this moment. */
@@ -42,12 +42,12 @@ export interface ReadRange {
 /** Finds the probe for a client's read. */
 export interface Probes {
   /** @param range what is read, latin1; it matters with a token only */
-  of(identity: Identity, range: ReadRange): Probe;
+  of(identity: Identity, range: ReadRange): Access;
 }
 
-class ReadProbe implements Probe {
-  readonly #linearizable: RevisionProbe;
-  readonly #serializable: RevisionProbe;
+class ReadAccess implements Access {
+  readonly #linearizable: Probe;
+  readonly #serializable: Probe;
   readonly #refused: () => void;
   /** When the latest question that etcd answered was sent, in milliseconds of `performance.now()`. */
   #allowedAt = Number.NEGATIVE_INFINITY;
@@ -56,8 +56,8 @@ class ReadProbe implements Probe {
   constructor(read: Read, key: string, rangeEnd: string, refused: () => void) {
     this.#refused = refused;
     const noted: Read = (request) => this.#note(read, request);
-    this.#linearizable = new RevisionProbe(noted, key, rangeEnd, true);
-    this.#serializable = new RevisionProbe(noted, key, rangeEnd);
+    this.#linearizable = new Probe(noted, key, rangeEnd, true);
+    this.#serializable = new Probe(noted, key, rangeEnd);
   }
 
   get allowed(): boolean {
@@ -90,7 +90,7 @@ class ReadProbe implements Probe {
 
 export class ReadProbes implements Probes {
   readonly #read: ReadAs;
-  readonly #probes = new BoundedTable<ReadProbe>(PROBES);
+  readonly #probes = new BoundedTable<ReadAccess>(PROBES);
 
   constructor(read: ReadAs) {
     this.#read = read;
@@ -106,14 +106,14 @@ export class ReadProbes implements Probes {
     return this.#probes.forgotten;
   }
 
-  of(identity: Identity, { start, rangeEnd }: ReadRange): ReadProbe {
+  of(identity: Identity, { start, rangeEnd }: ReadRange): ReadAccess {
     const range = identity.hasToken ? new KeyRange(start, rangeEnd) : undefined;
     const key = range === undefined ? identity.id : `${identity.id}${range.id}`;
     let probe = this.#probes.get(key);
     if (probe === undefined) {
       const read: Read = (request) => this.#read(identity.metadata, request);
       const refused = () => this.#probes.delete(key);
-      probe = new ReadProbe(read, range?.start ?? '\0', range?.rangeEnd ?? '', refused);
+      probe = new ReadAccess(read, range?.start ?? '\0', range?.rangeEnd ?? '', refused);
       const bytes = PROBE_BYTES + 2 * key.length + 2 * identity.bytes + (range?.bytes ?? 0);
       this.#probes.add(key, probe, bytes);
     }

@@ -5,7 +5,7 @@
  */
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Identity } from './identity.ts';
-import { type Asker, type Read, RevisionProbe } from './revision-probe.ts';
+import { type Asker, Probe, type Read } from './probe.ts';
 
 /** A range that is asked about again where any will do is no longer than this. Bytes. */
 const MAX_ALLOWED_BYTES = 1024;
@@ -14,9 +14,9 @@ export class RevisionProbes {
   readonly #read: Read;
   readonly #byRange: boolean;
   /** By range; those that are asked now. */
-  readonly #probes = new Map<string, RevisionProbe>();
+  readonly #probes = new Map<string, Probe>();
   /** What serves all ranges of a client without a token, once it was asked. */
-  #common: RevisionProbe | undefined;
+  #common: Probe | undefined;
   /** A range that etcd has allowed the client to read. */
   #allowed: KeyRange | undefined;
 
@@ -35,7 +35,7 @@ export class RevisionProbes {
   ask(range: KeyRange, asker: Asker): void {
     if (this.#byRange) (this.#probes.get(range.id) ?? this.#begin(range)).ask(asker);
     else {
-      this.#common ??= new RevisionProbe(this.#read, '\0', '');
+      this.#common ??= new Probe(this.#read, '\0', '');
       this.#common.ask(asker);
     }
   }
@@ -50,13 +50,13 @@ export class RevisionProbes {
     }
   }
 
-  #begin(range: KeyRange): RevisionProbe {
+  #begin(range: KeyRange): Probe {
     const read: Read = async (request) => {
       const reply = await this.#read(request);
       if (range.bytes <= MAX_ALLOWED_BYTES) this.#allowed = range;
       return reply;
     };
-    const probe = new RevisionProbe(read, range.start, range.rangeEnd);
+    const probe = new Probe(read, range.start, range.rangeEnd);
     probe.onIdle = () => this.#probes.delete(range.id);
     this.#probes.set(range.id, probe);
     return probe;

@@ -9,7 +9,7 @@
  * `applied` moves as the feed's does: by whole revisions that came, and by progress responses that can be trusted.
  */
 
-import type { Read } from '../clients/revision-probe.ts';
+import type { Read } from '../clients/probe.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { permissionRequest, revisionRequest } from '../etcd/own-requests.ts';
 import { isRefusal } from '../etcd/statuses.ts';

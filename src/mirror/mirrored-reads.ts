@@ -9,8 +9,8 @@
 
 import { clientIdentityOf } from '../clients/identity.ts';
 import { PERMISSION_MS } from '../clients/permission-time.ts';
+import type { ProbeResult } from '../clients/probe.ts';
 import type { Probes } from '../clients/read-probes.ts';
-import type { ProbeResult } from '../clients/revision-probe.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { TxnQuery } from '../etcd/txn-query.ts';
 import type { Store } from '../mvcc/store.ts';
@@ -69,11 +69,11 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
       return this.#pass('revision', request, call);
     const identity = clientIdentityOf(call.metadata);
     if (query instanceof TxnQuery && identity.hasToken) return this.#pass('token', request, call);
-    const probe = this.#probes.of(identity, query);
+    const access = this.#probes.of(identity, query);
     const wait = (begin: (read: WaitingRead) => void) =>
       this.#waiting.add(mirror, query, request, call, begin);
-    if (!mayLag(query)) return wait((read) => probe.revision(read));
-    if (!probe.allowed) return wait((read) => probe.permission(read));
+    if (!mayLag(query)) return wait((read) => access.revision(read));
+    if (!access.allowed) return wait((read) => access.permission(read));
     if (!mirror.inSync) return this.#pass('resuming', request, call);
     if (store.applied < this.#seen.revision) return wait((read) => arrive(read, this.#seen.revision));
     const reply = this.#maker.reply({ mirror, query, request, call, permitted: store.applied });

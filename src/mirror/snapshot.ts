@@ -3,7 +3,7 @@
  * revision, the others are read at it. No page is large, and nothing is kept of one but what is copied out of it.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import type { Read } from '../clients/revision-probe.ts';
+import type { Read } from '../clients/probe.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { Scanner } from '../etcd/scanner.ts';
 import { type Header, NO_HEADER, readHeader } from '../etcd/watch-response.ts';

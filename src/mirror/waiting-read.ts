@@ -1,6 +1,6 @@
 /** A read that a mirror cannot answer at once: it waits for etcd's revision, or for the mirror to come that far. */
 
-import type { Asker, ProbeResult } from '../clients/revision-probe.ts';
+import type { Asker, ProbeResult } from '../clients/probe.ts';
 import type { Store } from '../mvcc/store.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { RpcError } from '../rpc/status.ts';

@@ -1,6 +1,6 @@
 /** What a feed needs of the hub around it. */
 
-import type { Asker } from '../clients/revision-probe.ts';
+import type { Asker } from '../clients/probe.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Header } from '../etcd/watch-response.ts';
 import type { Feed } from './feed.ts';

@@ -5,7 +5,7 @@
  */
 
 import type { Identity } from '../clients/identity.ts';
-import type { Asker } from '../clients/revision-probe.ts';
+import type { Asker } from '../clients/probe.ts';
 import { RevisionProbes } from '../clients/revision-probes.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { KV, Maintenance, Watch } from '../etcd/methods.ts';

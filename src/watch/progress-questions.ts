@@ -4,7 +4,7 @@
  * answers, and etcd may pass over questions, which it does while the watch lags behind. They are asked again.
  */
 
-import type { ProbeResult } from '../clients/revision-probe.ts';
+import type { ProbeResult } from '../clients/probe.ts';
 import type { Feed } from './feed.ts';
 
 /** One question is followed by the next no sooner than this, unless it was answered. */

@@ -3,7 +3,7 @@
  * refusal is put to etcd as the watch that it is, so that the client gets etcd's own words.
  */
 
-import type { Asker, ProbeResult } from '../clients/revision-probe.ts';
+import type { Asker, ProbeResult } from '../clients/probe.ts';
 import { type Header, NO_HEADER, type WatchResponse } from '../etcd/watch-response.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';

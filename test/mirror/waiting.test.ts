@@ -10,8 +10,8 @@ import {
   TxnResponseSchema,
 } from '#gen/etcdserverpb/kv_pb.js';
 import { PERMISSION_MS } from '../../src/clients/permission-time.ts';
+import type { Asker } from '../../src/clients/probe.ts';
 import type { Probes } from '../../src/clients/read-probes.ts';
-import type { Asker } from '../../src/clients/revision-probe.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { readRangeQuery } from '../../src/etcd/range-query.ts';
 import { readTxnQuery } from '../../src/etcd/txn-query.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { type ProbeResult, RevisionProbe } from '../../src/clients/revision-probe.ts';
+import { Probe, type ProbeResult } from '../../src/clients/probe.ts';
 
 /** An answer at the next revision, each time. */
 function counting(): () => Promise<Uint8Array> {
@@ -13,14 +13,14 @@ function counting(): () => Promise<Uint8Array> {
 }
 
 /** Asks, and waits for the answer. */
-const ask = (probe: RevisionProbe): Promise<ProbeResult> =>
+const ask = (probe: Probe): Promise<ProbeResult> =>
   new Promise((resolve) => probe.ask({ askedStart: 0, probed: resolve }));
 
 const revisionIn = (result: ProbeResult | undefined): number | undefined =>
   result?.kind === 'ok' ? result.header.revision : undefined;
 
 test('one that fails at its answer keeps nobody from theirs, and is reported', async () => {
-  const probe = new RevisionProbe(counting(), 'a', '');
+  const probe = new Probe(counting(), 'a', '');
   const mistake = new Error('a mistake');
   const reported: unknown[] = [];
   process.setUncaughtExceptionCaptureCallback((error) => reported.push(error));
@@ -44,7 +44,7 @@ test('one that fails at its answer keeps nobody from theirs, and is reported', a
 test('who asks while a read is under way gets the next one', async () => {
   const answer = counting();
   const answers: Promise<ProbeResult>[] = [];
-  const probe = new RevisionProbe(
+  const probe = new Probe(
     async () => {
       // The read has left: what it brings may be older than whoever asks now.
       if (answers.length === 2) answers.push(ask(probe));
@@ -61,7 +61,7 @@ test('who asks while a read is under way gets the next one', async () => {
 });
 
 test('who asks in the answer of a read gets the next one', async () => {
-  const probe = new RevisionProbe(counting(), 'a', '');
+  const probe = new Probe(counting(), 'a', '');
   const answers: Promise<ProbeResult>[] = [ask(probe), ask(probe)];
   await new Promise<void>((resolve) => {
     probe.ask({

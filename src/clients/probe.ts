@@ -1,7 +1,7 @@
 /**
- * Asks etcd for its revision, and by the same read whether the client may read at all, for all who want to know at a
- * time: one read under way, one gathering behind it. A read answers only those who asked before it was sent, so
- * its revision is one that etcd itself could have started their watches at.
+ * A probe asks etcd in a client's name for its revision, and by the same read whether the client may read at all, for all
+ * who want to know at a time: one read under way, one gathering behind it. A read answers only those who asked before it
+ * was sent, so its revision is one that etcd itself could have started their watches at.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { isRefusal } from '../etcd/statuses.ts';
@@ -36,7 +36,7 @@ export interface Asker {
 /** How long an outage may last before who waits is told, in milliseconds. */
 const PATIENCE_MS = 5000;
 
-export class RevisionProbe {
+export class Probe {
   /** Is called when nobody waits any more. */
   onIdle: () => void = () => {};
   readonly #read: Read;
