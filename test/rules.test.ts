@@ -31,7 +31,7 @@ const ARROWS: Readonly<
     imports: ['rpc'],
     types: ['cache', 'clients', 'config', 'flights', 'listen', 'mirror', 'net', 'tls', 'upstream', 'watch'],
   },
-  config: { imports: ['net', 'tls'] },
+  config: { imports: ['net', 'tls'], types: ['clients'] },
   app: {
     imports: [
       'cache',

@@ -10,7 +10,7 @@ import { Code, RpcError } from '../rpc/status.ts';
 /** How long it may take, in milliseconds; etcd works on a password for some tenths of a second. */
 const LIMIT_MS = 10_000;
 
-/** A name and a password. */
+/** A user of etcd's: a name and a password. */
 export interface User {
   readonly name: string;
   readonly password: string;

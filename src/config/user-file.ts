@@ -1,18 +1,13 @@
 /** The file with the proxy's own user in etcd. A flag would show the password to everybody who may list processes. */
 import { readFileSync } from 'node:fs';
+import type { User } from '../clients/authenticate.ts';
 import { UsageError } from './usage-error.ts';
 
 /** Its flag. */
 const FLAG = 'cache-prefix-user-file';
 
-/** A name and a password. */
-export interface UserFile {
-  readonly name: string;
-  readonly password: string;
-}
-
 /** Reads the first line, `name:password`. @throws UsageError that names the file and nothing of what is in it */
-export function readUserFile(path: string): UserFile {
+export function readUserFile(path: string): User {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
