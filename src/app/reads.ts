@@ -9,6 +9,7 @@ import type { Registry } from '@prometheus-io/client';
 import { ReadCache } from '../cache/read-cache.ts';
 import { authenticate } from '../clients/authenticate.ts';
 import { Login } from '../clients/login.ts';
+import { Permissions } from '../clients/permission.ts';
 import { SeenRevision } from '../clients/seen-revision.ts';
 import { SeenUpstream } from '../clients/seen-upstream.ts';
 import { type Config, UsageError } from '../config/config.ts';
@@ -60,6 +61,7 @@ export interface Reads {
 export function buildReads(parts: Parts): Reads {
   const { config, registry, hub, cluster } = parts;
   const seen = new SeenRevision();
+  const permissions = new Permissions();
 
   // The way to etcd: whatever clients are told is noted there, so that no layer answers with less.
   const upstream = new SeenUpstream(cluster, seen, {
@@ -83,6 +85,7 @@ export function buildReads(parts: Parts): Reads {
   const cache = config.get('switch', 'cache')
     ? new ReadCache(ranges, {
         hub,
+        permissions,
         seen,
         maxBytes: config.get('bytes', 'cache-bytes'),
         maxFeeds: config.get('integer', 'cache-max-feeds'),
@@ -91,7 +94,7 @@ export function buildReads(parts: Parts): Reads {
   ranges = cache ?? ranges;
 
   // Prefixes are held in memory. On top: it knows whole ranges, and so leaves least to those below.
-  const mirrors = buildMirrors(parts, seen);
+  const mirrors = buildMirrors(parts, seen, permissions);
   let txns: UnaryUpstream = upstream;
   if (mirrors.all.length > 0) {
     const mirroring = { mirrors, probes: mirrors.probes, seen, fallBacks: fallBacksOf(config) };
@@ -110,18 +113,23 @@ export function buildReads(parts: Parts): Reads {
     seen,
     mirrors,
     withdrawPermissions() {
-      cache?.withdrawPermissions();
-      mirrors.probes.forget();
+      permissions.withdraw(performance.now());
+      cache?.withdrawn();
     },
   };
 }
 
-function buildMirrors({ config, log, cluster, hub }: Parts, seen: SeenRevision): Mirrors {
+function buildMirrors(
+  { config, log, cluster, hub }: Parts,
+  seen: SeenRevision,
+  permissions: Permissions,
+): Mirrors {
   return new Mirrors({
     prefixes: config.get('list', 'cache-prefix'),
     bytes: config.get('bytes', 'cache-prefix-bytes'),
     historyRevisions: config.get('integer', 'watch-history-revisions'),
     hub,
+    permissions,
     seen,
     login: loginOf(config, cluster),
     log: mirrorLog(log),

@@ -109,7 +109,8 @@ export class Cover implements FeedSubscriber, Asker {
 
   probed({ kind }: ProbeResult): void {
     const allowed = kind === 'failed' ? undefined : kind === 'ok';
-    if (this.permission.answered(allowed)) this.#owner.refused(this);
+    this.permission.answered(allowed, performance.now());
+    if (allowed === false) this.#owner.refused(this);
   }
 
   /** Asks etcd how far it is, where one answer tells that for many entries or nothing else would. */

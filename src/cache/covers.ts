@@ -4,7 +4,7 @@
  */
 
 import type { Identity } from '../clients/identity.ts';
-import { Permission } from '../clients/permission.ts';
+import { Permission, type Permissions } from '../clients/permission.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Feed } from '../watch/feed.ts';
 import type { WatchHub } from '../watch/hub.ts';
@@ -24,6 +24,7 @@ const MAX_RESTING = 1000;
 
 export interface CoversOptions {
   readonly hub: WatchHub;
+  readonly permissions: Permissions;
   /** Covers, on whatever feeds. */
   readonly maxCovers: number;
   /** Memory of all of them. */
@@ -43,14 +44,14 @@ export class Covers {
   /** Ranges of which etcd has just ended the feed, and until when nothing is tried; in the order of that. */
   readonly #resting = new Map<string, number>();
   /** Clients without a token share it: without auth, everybody may read everything. */
-  readonly #anonymous = new Permission(Number.NEGATIVE_INFINITY);
-  #withdrawnAt = Number.NEGATIVE_INFINITY;
+  readonly #anonymous: Permission;
   /** A bound was reached: feeds are not started before the next sweep. */
   #full = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: CoversOptions, owner: CoverOwner) {
     this.#options = options;
+    this.#anonymous = new Permission(options.permissions);
     this.#owner = owner;
   }
 
@@ -75,7 +76,7 @@ export class Covers {
 
   /** Makes a cover that hears every event from `from` on, if the bounds allow for it. */
   make(identity: Identity, range: KeyRange, from: number, now: number): Cover | undefined {
-    const { hub, maxCovers, maxBytes, stats } = this.#options;
+    const { hub, permissions, maxCovers, maxBytes, stats } = this.#options;
     const id = idOf(identity, range);
     if (now < (this.#resting.get(id) ?? 0)) return undefined;
     if (this.#covers.size >= maxCovers || this.#bytes >= maxBytes) {
@@ -83,7 +84,7 @@ export class Covers {
       this.#full = true;
       return undefined;
     }
-    const permission = identity.hasToken ? new Permission(this.#withdrawnAt) : this.#anonymous;
+    const permission = identity.hasToken ? new Permission(permissions) : this.#anonymous;
     const feeds = hub.feedsOf(identity);
     const cover = new Cover(this.#owner, id, feeds, range, permission, from, now);
     const subscription =
@@ -113,13 +114,6 @@ export class Covers {
     else this.#feeds.delete(cover.feed);
     cover.stop();
     return true;
-  }
-
-  /** What etcd has allowed until now counts no more. */
-  withdraw(now: number): void {
-    this.#withdrawnAt = now;
-    this.#anonymous.withdraw(now);
-    for (const { permission } of this.#covers.values()) permission.withdraw(now);
   }
 
   #rest(id: string): void {

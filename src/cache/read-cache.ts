@@ -18,6 +18,7 @@
  */
 
 import { ANONYMOUS, callIdentityOf, clientIdentityOf, type Identity } from '../clients/identity.ts';
+import type { Permissions } from '../clients/permission.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { latin1 } from '../etcd/latin1.ts';
@@ -34,6 +35,7 @@ import { CacheStats, type Miss } from './stats.ts';
 
 export interface ReadCacheOptions {
   readonly hub: WatchHub;
+  readonly permissions: Permissions;
   readonly seen: Pick<SeenRevision, 'revision' | 'onReplaced'>;
   /** Memory of everything that is remembered, in bytes. */
   readonly maxBytes: number;
@@ -73,7 +75,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
   /** The keys of reads on their way whose answer will be remembered. */
   readonly #filling = new Set<string>();
 
-  constructor(below: UnaryUpstream, { hub, seen, maxBytes, maxFeeds }: ReadCacheOptions) {
+  constructor(below: UnaryUpstream, { hub, permissions, seen, maxBytes, maxFeeds }: ReadCacheOptions) {
     const { stats } = this;
     this.#below = below;
     this.#seen = seen;
@@ -82,6 +84,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
     this.#covers = new Covers(
       {
         hub,
+        permissions,
         maxCovers: Math.floor(maxBytes / BYTES_PER_COVER),
         maxBytes: maxBytes * COVER_SHARE,
         maxFeeds,
@@ -133,10 +136,9 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
     return this.#fill({ key, request, call, askedAt: now });
   }
 
-  /** Users, roles or their permissions change: what etcd has allowed so far counts no more. */
-  withdrawPermissions(): void {
+  /** All permissions were withdrawn. */
+  withdrawn(): void {
     this.stats.cleared++;
-    this.#covers.withdraw(performance.now());
   }
 
   changed(entry: Entry): void {

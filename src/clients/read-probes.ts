@@ -11,7 +11,7 @@ import { BoundedTable, type TableBounds } from '../rpc/bounded-table.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import { RpcError } from '../rpc/status.ts';
 import type { Identity } from './identity.ts';
-import { PERMISSION_MS } from './permission-time.ts';
+import { Permission, type Permissions } from './permission.ts';
 import { type Asker, Probe, type Read } from './probe.ts';
 
 /** Identities and ranges that are kept, as long as etcd does not refuse them; a busy probe goes on when it is forgotten. */
@@ -49,11 +49,11 @@ class ReadAccess implements Access {
   readonly #linearizable: Probe;
   readonly #serializable: Probe;
   readonly #refused: () => void;
-  /** When the latest question that etcd answered was sent, in milliseconds of `performance.now()`. */
-  #allowedAt = Number.NEGATIVE_INFINITY;
+  readonly #permission: Permission;
 
   /** @param refused is told that etcd refuses the client */
-  constructor(read: Read, key: string, rangeEnd: string, refused: () => void) {
+  constructor(read: Read, key: string, rangeEnd: string, permission: Permission, refused: () => void) {
+    this.#permission = permission;
     this.#refused = refused;
     const noted: Read = (request) => this.#note(read, request);
     this.#linearizable = new Probe(noted, key, rangeEnd, true);
@@ -61,7 +61,7 @@ class ReadAccess implements Access {
   }
 
   get allowed(): boolean {
-    return performance.now() - this.#allowedAt < PERMISSION_MS;
+    return this.#permission.has(performance.now());
   }
 
   revision(asker: Asker): void {
@@ -76,11 +76,11 @@ class ReadAccess implements Access {
     const sent = performance.now();
     try {
       const reply = await read(request);
-      this.#allowedAt = Math.max(this.#allowedAt, sent);
+      this.#permission.grant(sent);
       return reply;
     } catch (error) {
       if (isRefusal(RpcError.from(error))) {
-        this.#allowedAt = Number.NEGATIVE_INFINITY;
+        this.#permission.refuse(performance.now());
         this.#refused();
       }
       throw error;
@@ -89,10 +89,12 @@ class ReadAccess implements Access {
 }
 
 export class ReadProbes implements Probes {
+  readonly #permissions: Permissions;
   readonly #read: ReadAs;
   readonly #probes = new BoundedTable<ReadAccess>(PROBES);
 
-  constructor(read: ReadAs) {
+  constructor(permissions: Permissions, read: ReadAs) {
+    this.#permissions = permissions;
     this.#read = read;
   }
 
@@ -113,15 +115,16 @@ export class ReadProbes implements Probes {
     if (probe === undefined) {
       const read: Read = (request) => this.#read(identity.metadata, request);
       const refused = () => this.#probes.delete(key);
-      probe = new ReadAccess(read, range?.start ?? '\0', range?.rangeEnd ?? '', refused);
+      probe = new ReadAccess(
+        read,
+        range?.start ?? '\0',
+        range?.rangeEnd ?? '',
+        new Permission(this.#permissions),
+        refused,
+      );
       const bytes = PROBE_BYTES + 2 * key.length + 2 * identity.bytes + (range?.bytes ?? 0);
       this.#probes.add(key, probe, bytes);
     }
     return probe;
-  }
-
-  /** Permissions may have changed: none that was given before counts any more. */
-  forget(): void {
-    this.#probes.clear();
   }
 }

@@ -8,7 +8,7 @@
  */
 
 import { clientIdentityOf } from '../clients/identity.ts';
-import { PERMISSION_MS } from '../clients/permission-time.ts';
+import { PERMISSION_MS } from '../clients/permission.ts';
 import type { ProbeResult } from '../clients/probe.ts';
 import type { Probes } from '../clients/read-probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';

@@ -18,6 +18,7 @@
 
 import { clientIdentityOf } from '../clients/identity.ts';
 import type { Login } from '../clients/login.ts';
+import type { Permissions } from '../clients/permission.ts';
 import { ReadProbes } from '../clients/read-probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { KeyRange } from '../etcd/key-range.ts';
@@ -33,6 +34,7 @@ export interface MirrorsOptions {
   readonly bytes: number;
   readonly historyRevisions: number;
   readonly hub: WatchHub;
+  readonly permissions: Permissions;
   readonly seen: SeenRevision;
   /** Who the proxy is to etcd. */
   readonly login: Login;
@@ -42,13 +44,15 @@ export interface MirrorsOptions {
 /** All mirrored prefixes. */
 export class Mirrors {
   readonly stats = new MirrorStats();
+  readonly permissions: Permissions;
   readonly probes: ReadProbes;
   readonly all: readonly Mirror[];
 
   constructor(options: MirrorsOptions) {
-    const { prefixes, bytes, historyRevisions, hub, seen, login, log } = options;
+    const { prefixes, bytes, historyRevisions, hub, permissions, seen, login, log } = options;
     const { stats } = this;
-    this.probes = new ReadProbes((metadata, request) => {
+    this.permissions = permissions;
+    this.probes = new ReadProbes(permissions, (metadata, request) => {
       stats.probes++;
       return hub.unary(KV.Range, metadata, request);
     });

@@ -64,11 +64,6 @@ export class BoundedTable<V> {
     this.#old.delete(key);
   }
 
-  clear(): void {
-    this.#turn();
-    this.#turn();
-  }
-
   #add(key: string, entry: Entry<V>): void {
     const { entries, bytes } = this.#bounds;
     if (this.#young.size + 1 > entries / 2 || this.#youngBytes + entry.bytes > bytes / 2) {

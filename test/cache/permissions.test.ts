@@ -10,7 +10,7 @@ import { type Client, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { PERMISSION_MS } from '../../src/clients/permission-time.ts';
+import { PERMISSION_MS } from '../../src/clients/permission.ts';
 import { bytes, clientOf } from '../reads/clients.ts';
 import { availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { ReadCache } from '../../src/cache/read-cache.ts';
+import { Permissions } from '../../src/clients/permission.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { SeenUpstream } from '../../src/clients/seen-upstream.ts';
 import { Flights } from '../../src/flights/flights.ts';
@@ -60,8 +61,10 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     joined: nothing,
     refused: (limit) => assert.fail(limit),
   });
+  const permissions = new Permissions();
   const cache = new ReadCache(between?.(flights) ?? flights, {
     hub,
+    permissions,
     seen: belief?.(seen) ?? seen,
     maxBytes,
     maxFeeds,
@@ -81,7 +84,7 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     return assert.fail(`never remembered: ${JSON.stringify(cache.stats)}`);
   }
 
-  return { etcd, relay, hub, seen, cache, through, direct, warm };
+  return { etcd, relay, hub, permissions, seen, cache, through, direct, warm };
 }
 
 export type Place = Awaited<ReturnType<typeof setUp>>;

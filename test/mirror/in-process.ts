@@ -2,6 +2,7 @@
 
 import { authenticate, type User } from '../../src/clients/authenticate.ts';
 import { Login } from '../../src/clients/login.ts';
+import { Permissions } from '../../src/clients/permission.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { Mirrors } from '../../src/mirror/mirrors.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
@@ -39,6 +40,7 @@ export async function mirror(
     bytes: 1 << 22,
     historyRevisions: 1000,
     hub,
+    permissions: new Permissions(),
     seen,
     login: login(upstream),
     log: { loaded: nothing, failed: nothing },

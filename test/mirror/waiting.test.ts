@@ -9,7 +9,7 @@ import {
   TxnRequestSchema,
   TxnResponseSchema,
 } from '#gen/etcdserverpb/kv_pb.js';
-import { PERMISSION_MS } from '../../src/clients/permission-time.ts';
+import { PERMISSION_MS } from '../../src/clients/permission.ts';
 import type { Asker } from '../../src/clients/probe.ts';
 import type { Probes } from '../../src/clients/read-probes.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
