@@ -4,7 +4,7 @@
  */
 
 import type { Identity } from '../clients/identity.ts';
-import { Permission, type Permissions } from '../clients/permission.ts';
+import { PERMISSION_MS, Permission, type Permissions } from '../clients/permission.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Feed } from '../watch/feed.ts';
 import type { WatchHub } from '../watch/hub.ts';
@@ -18,8 +18,11 @@ const SWEEP_MS = 5000;
 const IDLE_MS = 60_000;
 const FULL_IDLE_MS = 10_000;
 
-/** How long a range is left alone after etcd has ended its feed, in milliseconds, and how many ranges are. */
-const RETRY_MS = 1000;
+/**
+ * How long a range is left alone after etcd has ended its feed or refused its client, in milliseconds, and how many ranges
+ * are. A yes from before a refusal counts no more when that is over.
+ */
+const RETRY_MS = PERMISSION_MS;
 const MAX_RESTING = 1000;
 
 export interface CoversOptions {
@@ -41,7 +44,7 @@ export class Covers {
   #bytes = 0;
   /** How many covers each feed has. */
   readonly #feeds = new Map<Feed, number>();
-  /** Ranges of which etcd has just ended the feed, and until when nothing is tried; in the order of that. */
+  /** Ranges that are left alone, and until when nothing is tried; in the order of that. */
   readonly #resting = new Map<string, number>();
   /** Clients without a token share it: without auth, everybody may read everything. */
   readonly #anonymous: Permission;
@@ -108,7 +111,7 @@ export class Covers {
     if (this.#covers.get(cover.id) !== cover) return false;
     this.#covers.delete(cover.id);
     this.#bytes -= cover.bytes;
-    if (rest) this.#rest(cover.id);
+    if (rest) this.rest(cover.id);
     const left = (this.#feeds.get(cover.feed) ?? 0) - 1;
     if (left > 0) this.#feeds.set(cover.feed, left);
     else this.#feeds.delete(cover.feed);
@@ -116,7 +119,8 @@ export class Covers {
     return true;
   }
 
-  #rest(id: string): void {
+  /** Leaves the range of a cover alone for a while. */
+  rest(id: string): void {
     const { limits } = this.#options.stats;
     this.#resting.delete(id);
     this.#resting.set(id, performance.now() + RETRY_MS);

@@ -154,9 +154,11 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
     this.#forget(cover, false);
   }
 
-  refused(refused: Cover): void {
+  /** Answers to what was asked before may come later, and find no cover to be remembered in. */
+  refused({ id, permission }: Cover): void {
     for (const cover of this.#covers.all())
-      if (cover.permission === refused.permission) this.#forget(cover, false);
+      if (cover.id === id || cover.permission === permission) this.#forget(cover, false);
+    this.#covers.rest(id);
   }
 
   /** Why an entry may not be used now; `undefined` when it may. */
