@@ -8,7 +8,6 @@
  */
 
 import { clientIdentityOf } from '../clients/identity.ts';
-import { PERMISSION_MS } from '../clients/permission.ts';
 import type { ProbeResult } from '../clients/probe.ts';
 import type { Probes } from '../clients/read-probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
@@ -125,7 +124,8 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
     if (result.kind !== 'ok') this.#waiting.fallBack(read, result.kind);
     else if (store === undefined) this.#waiting.fallBack(read, 'loading');
     else if (!inSync) this.#waiting.fallBack(read, 'resuming');
-    else if (performance.now() - read.since >= PERMISSION_MS) this.#waiting.fallBack(read, 'timeout');
+    else if (!this.#mirrors.permissions.counts(read.since, performance.now()))
+      this.#waiting.fallBack(read, 'timeout');
     else this.#when(read, store, this.#seen.revision);
   }
 

@@ -168,6 +168,18 @@ describe('reads that wait for a mirror', () => {
     assert.equal(await late, FORWARDED);
   });
 
+  test('users or roles change while etcd is asked about a serializable read: forwarded', async () => {
+    const { askers, probe, reads } = start(60_000);
+    probe.allowed = false;
+    const before = reads.read(request(true), readCall());
+    mirrors.permissions.withdraw(performance.now());
+    await write('written after the change');
+    const later = reads.read(request(true), readCall());
+    for (const asker of askers) asker.probed(headerAt(applied()));
+    assert.equal(await before, FORWARDED, 'etcd may have said yes before the change');
+    assert.notEqual(await later, FORWARDED);
+  });
+
   test('a revision that does not come: forwarded', async () => {
     const { askers, reads } = start(20);
     const reply = reads.unary(request(), readCall());
