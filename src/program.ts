@@ -4,9 +4,11 @@
  * files of TLS that cannot be used. SIGHUP reads those files again.
  */
 import { App } from './app/app.ts';
-import { type Command, type Config, parseCommandLine, UsageError } from './config/config.ts';
+import { type Command, parseCommandLine } from './config/command-line.ts';
+import { given, type Settings } from './config/config.ts';
 import { ineffectiveTls } from './config/tls.ts';
 import { helpText } from './config/usage.ts';
+import { UsageError } from './config/usage-error.ts';
 import { openLog, type ProgramLog } from './observe/log.ts';
 import { Sink } from './observe/sink.ts';
 import { Throttles } from './observe/throttle.ts';
@@ -29,7 +31,7 @@ export async function run(signals: Signals): Promise<void> {
   }
   if (command.name === 'help') print(helpText());
   else if (command.name === 'version') print(`etcd-connect-proxy ${VERSION}\n`);
-  else await start(command.config, signals);
+  else await start(command, signals);
 }
 
 /** Prints what was asked for; if that does not arrive, the exit code says so. */
@@ -47,10 +49,10 @@ function refuse(error: Error, output: Sink): void {
   process.exitCode = 2;
 }
 
-async function start(config: Config, signals: Signals): Promise<void> {
-  const log = openLog(config.get('boolean', 'debug') ? 'debug' : config.get('level', 'log-level'));
+async function start({ config, sources }: Settings, signals: Signals): Promise<void> {
+  const log = openLog(config.debug ? 'debug' : config['log-level']);
   const { logger } = log;
-  for (const flag of config.given()) {
+  for (const flag of given(sources)) {
     if (flag.pending === 'ignored') logger.warn({ flag: flag.name }, 'flag has no effect yet');
   }
   for (const ineffective of ineffectiveTls(config)) logger.warn(ineffective, 'flag has no effect');

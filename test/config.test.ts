@@ -4,18 +4,26 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { type Command, type Config, parseCommandLine, UsageError } from '../src/config/config.ts';
+import { type Command, parseCommandLine } from '../src/config/command-line.ts';
+import type { Config, Settings } from '../src/config/config.ts';
+import { flag, number } from '../src/config/flag.ts';
 import { environmentName, FLAGS } from '../src/config/flags.ts';
-import { LIMITS, NUMBERS } from '../src/config/limits.ts';
+import { ANY } from '../src/config/limits.ts';
 import { endpoints, ineffectiveTls, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
+import { UsageError } from '../src/config/usage-error.ts';
 import { readUserFile } from '../src/config/user-file.ts';
 import { PARSERS } from '../src/config/values.ts';
+import type { Endpoint } from '../src/net/endpoint.ts';
+
+function settingsOf(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Settings {
+  const command: Command = parseCommandLine(['start', ...args], environment);
+  assert.ok(command.name === 'start');
+  return command;
+}
 
 function configOf(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Config {
-  const command: Command = parseCommandLine(['start', ...args], environment);
-  assert.equal(command.name, 'start');
-  return (command as { config: Config }).config;
+  return settingsOf(args, environment).config;
 }
 
 function refusal(args: readonly string[], environment: NodeJS.ProcessEnv = {}): string {
@@ -48,21 +56,42 @@ describe('the table of flags', () => {
   });
 
   test('every flag of etcd grpc-proxy start is there', () => {
-    const names = new Set(FLAGS.map((flag) => flag.name));
+    const names = new Set<string>(FLAGS.map((flag) => flag.name));
     const missing = INCUMBENT_FLAGS.filter((name) => !names.has(name));
     assert.deepEqual(missing, []);
   });
 });
 
+test('a wrong name or a wrong type does not compile', () => {
+  const config = configOf([]);
+  const timeout: number = config['dial-timeout'];
+  const endpoint: readonly Endpoint[] = config.endpoints;
+  // @ts-expect-error it is a number
+  const text: string = config['dial-timeout'];
+  // @ts-expect-error there is no such flag
+  const misspelt = config['dial-time-out'];
+  // @ts-expect-error settings do not change
+  config['dial-timeout'] = timeout;
+  // @ts-expect-error a number needs limits
+  const unlimited = number('bytes', '1', 'help');
+  // @ts-expect-error a number is not declared without limits
+  const plain = flag('bytes', '1', 'help');
+  // @ts-expect-error the default is text, as on the command line
+  const parsed = number('bytes', 1, ANY, 'help');
+  assert.deepEqual([timeout, text, misspelt], [2000, timeout, undefined]);
+  assert.equal(endpoint.length, 1);
+  assert.deepEqual([unlimited.type, plain.type, parsed.type], ['bytes', 'bytes', 'bytes']);
+});
+
 describe('parsing', () => {
   test('a flag goes before the environment, and that before the default', () => {
     const environment = { ETCD_PROXY_LISTEN_ADDR: '127.0.0.1:2', ETCD_PROXY_DIAL_TIMEOUT: '7s' };
-    const config = configOf(['--listen-addr=127.0.0.1:1'], environment);
-    assert.deepEqual(config.get('address', 'listen-addr').target, { host: '127.0.0.1', port: 1 });
-    assert.equal(config.get('duration', 'dial-timeout'), 7000);
-    assert.equal(config.get('bytes', 'max-send-bytes'), 67_108_864);
+    const { config, sources } = settingsOf(['--listen-addr=127.0.0.1:1'], environment);
+    assert.deepEqual(config['listen-addr'].target, { host: '127.0.0.1', port: 1 });
+    assert.equal(config['dial-timeout'], 7000);
+    assert.equal(config['max-send-bytes'], 67_108_864);
     assert.deepEqual(
-      ['listen-addr', 'dial-timeout', 'max-send-bytes'].map((name) => config.source(name)),
+      [sources['listen-addr'], sources['dial-timeout'], sources['max-send-bytes']],
       ['flag', 'environment', 'default'],
     );
   });
@@ -74,33 +103,33 @@ describe('parsing', () => {
   });
 
   test('flags take =, a space, one dash, and booleans stand alone', () => {
-    assert.equal(configOf(['-dial-timeout', '3s']).get('duration', 'dial-timeout'), 3000);
-    assert.equal(configOf(['--debug']).get('boolean', 'debug'), true);
-    assert.equal(configOf(['--debug=false']).get('boolean', 'debug'), false);
+    assert.equal(configOf(['-dial-timeout', '3s'])['dial-timeout'], 3000);
+    assert.equal(configOf(['--debug']).debug, true);
+    assert.equal(configOf(['--debug=false']).debug, false);
   });
 
   test('a switch is on or off', () => {
-    assert.equal(configOf([]).get('switch', 'read-coalescing'), true);
-    assert.equal(configOf(['--read-coalescing=off']).get('switch', 'read-coalescing'), false);
+    assert.equal(configOf([])['read-coalescing'], true);
+    assert.equal(configOf(['--read-coalescing=off'])['read-coalescing'], false);
     assert.match(refusal(['start', '--read-coalescing=no']), /--read-coalescing: want on or off/);
   });
 
   test('durations as Go writes them', () => {
-    assert.equal(configOf(['--dial-timeout=1m2.5s']).get('duration', 'dial-timeout'), 62_500);
-    assert.equal(configOf(['--cache-wait=0']).get('duration', 'cache-wait'), 0);
+    assert.equal(configOf(['--dial-timeout=1m2.5s'])['dial-timeout'], 62_500);
+    assert.equal(configOf(['--cache-wait=0'])['cache-wait'], 0);
     for (const [text, ms] of [
       ['+1s', 1000],
       ['.5s', 500],
       ['1.s', 1000],
       ['1500us', 1.5],
     ] as const) {
-      assert.equal(configOf([`--dial-timeout=${text}`]).get('duration', 'dial-timeout'), ms, text);
+      assert.equal(configOf([`--dial-timeout=${text}`])['dial-timeout'], ms, text);
     }
   });
 
   test('a duration beyond what a timer takes is as long as one', async () => {
-    const longest = configOf(['--dial-timeout=2562047h']).get('duration', 'dial-timeout');
-    assert.equal(configOf(['--dial-timeout=1000h']).get('duration', 'dial-timeout'), longest);
+    const longest = configOf(['--dial-timeout=2562047h'])['dial-timeout'];
+    assert.equal(configOf(['--dial-timeout=1000h'])['dial-timeout'], longest);
     const fired = new Promise((resolve) => setTimeout(resolve, 2 * longest - 1).unref());
     const first = await Promise.race([fired, new Promise((resolve) => setTimeout(resolve, 50, 'not yet'))]);
     assert.equal(first, 'not yet');
@@ -117,7 +146,7 @@ describe('parsing', () => {
       ['04000', 2048],
       ['0b100000000000', 2048],
     ] as const) {
-      assert.equal(configOf([`--max-send-bytes=${text}`]).get('bytes', 'max-send-bytes'), value, text);
+      assert.equal(configOf([`--max-send-bytes=${text}`])['max-send-bytes'], value, text);
     }
     for (const text of [
       '',
@@ -136,10 +165,7 @@ describe('parsing', () => {
   });
 
   test('endpoints with and without scheme, on IPv6 and Unix sockets', () => {
-    const endpoints = configOf(['--endpoints=a:1, http://b:2,[::1]:3,unix:///run/e.sock,c']).get(
-      'endpoints',
-      'endpoints',
-    );
+    const endpoints = configOf(['--endpoints=a:1, http://b:2,[::1]:3,unix:///run/e.sock,c']).endpoints;
     assert.deepEqual(
       endpoints.map((endpoint) => endpoint.target),
       [
@@ -167,7 +193,7 @@ describe('parsing', () => {
       'UNIX:///run/e.sock',
       'UnixS:///run/e.sock',
     ];
-    const endpoints = configOf([`--endpoints=${texts.join(',')}`]).get('endpoints', 'endpoints');
+    const endpoints = configOf([`--endpoints=${texts.join(',')}`]).endpoints;
     assert.deepEqual(
       endpoints.map(({ scheme, secure, authority }) => [scheme, secure, authority]),
       [
@@ -191,14 +217,11 @@ describe('parsing', () => {
   });
 
   test('flags that hold a list may be repeated', () => {
-    const names = (args: readonly string[]) =>
-      configOf(args)
-        .get('addresses', 'metrics-addr')
-        .map(({ name }) => name);
+    const names = (args: readonly string[]) => configOf(args)['metrics-addr'].map(({ name }) => name);
     const repeated = ['--metrics-addr=http://a:1', '--metrics-addr', 'https://b:2', ...PAIR];
     assert.deepEqual(names(repeated), ['http://a:1', 'https://b:2']);
     assert.deepEqual(names(['--metrics-addr=http://a:1,http://b:2']), ['http://a:1', 'http://b:2']);
-    assert.equal(configOf(['--endpoints=a:1', '--endpoints=b:2']).get('endpoints', 'endpoints').length, 2);
+    assert.equal(configOf(['--endpoints=a:1', '--endpoints=b:2']).endpoints.length, 2);
   });
 
   test('help and version', () => {
@@ -246,7 +269,7 @@ describe('what is refused is named', () => {
         ['user:pa:ss \r\nmore', 'user', 'pa:ss '],
         ['user:\n', 'user', ''],
       ] as const) {
-        const path = configOf([file(text)]).get('string', 'cache-prefix-user-file');
+        const path = configOf([file(text)])['cache-prefix-user-file'];
         assert.deepEqual(readUserFile(path), { name, password });
       }
     } finally {
@@ -365,7 +388,7 @@ describe('flags that change nothing beside the others are said to, as etcd takes
 });
 
 describe('numbers that make no sense', () => {
-  const numbers = FLAGS.filter(({ type }) => NUMBERS.has(type));
+  const numbers = FLAGS.filter(({ type }) => ['integer', 'bytes', 'duration'].includes(type));
   /** Flags for which zero is a value of its own, as their help says or their meaning. */
   const ZERO = [
     ...[
@@ -391,12 +414,15 @@ describe('numbers that make no sense', () => {
   const ZERO_IS_DEFAULT = ['dial-keepalive-timeout', 'grpc-keepalive-interval', 'grpc-keepalive-timeout'];
 
   test('every flag that is a number has limits, and nothing else has', () => {
-    assert.deepEqual(Object.keys(LIMITS).sort(), numbers.map(({ name }) => name).sort());
+    assert.deepEqual(
+      FLAGS.filter(({ limits }) => limits !== undefined),
+      numbers,
+    );
   });
 
   for (const flag of numbers) {
     const { name, type } = flag;
-    const value = (text: string): unknown => configOf([`--${name}=${text}`]).get(type, name);
+    const value = (text: string): unknown => configOf([`--${name}=${text}`])[name];
     const refused = (text: string): void => {
       const named = new RegExp(`^invalid value ".*" for --${name}: want `);
       assert.match(refusal(['start', `--${name}=${text}`]), named, text);

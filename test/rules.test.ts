@@ -136,6 +136,53 @@ describe('the protocols of the web door', () => {
   });
 });
 
+/** Folders in which no file knows itself over others, by types either. */
+const WITHOUT_CIRCLES = ['config', 'etcd'];
+
+/** The files of its own folder that a file imports, types included. */
+function neighbours(file: string, text: string): string[] {
+  const targets = [...text.matchAll(/(?:\sfrom |\bimport[ (])'(\.[^']+)'/g)];
+  return targets
+    .map(([, target]) => normalize(join(dirname(file), target as string)))
+    .filter((target) => firstPart(target) === firstPart(file));
+}
+
+/** The files of circles: what is left when those go, again and again, that import nothing or are imported by nothing. */
+function inCircles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const left = new Set(graph.keys());
+  for (let before = Number.POSITIVE_INFINITY; left.size < before; ) {
+    before = left.size;
+    for (const file of left) {
+      const importsNone = !graph.get(file)?.some((target) => left.has(target));
+      const importedByNone = ![...left].some((other) => graph.get(other)?.includes(file));
+      if (importsNone || importedByNone) left.delete(file);
+    }
+  }
+  return [...left];
+}
+
+describe('import circles', () => {
+  for (const folder of WITHOUT_CIRCLES) {
+    test(`there are none in ${folder}/, types included`, () => {
+      const own = files.filter(({ file }) => firstPart(file) === folder);
+      assert.notEqual(own.length, 0);
+      assert.deepEqual(inCircles(new Map(own.map(({ file, text }) => [file, neighbours(file, text)]))), []);
+    });
+  }
+
+  test('the check sees one, and nothing beside it', () => {
+    const texts = {
+      'x/a.ts': "import { B } from './b.ts';",
+      'x/b.ts': "export type { C } from './deep/c.ts';\nimport '../y/a.ts';",
+      'x/deep/c.ts': "let a: import('../a.ts').A;\nimport { D } from '../d.ts';",
+      'x/d.ts': '',
+      'x/e.ts': "import { A } from './a.ts';",
+    };
+    const graph = new Map(Object.entries(texts).map(([file, text]) => [file, neighbours(file, text)]));
+    assert.deepEqual(inCircles(graph).sort(), ['x/a.ts', 'x/b.ts', 'x/deep/c.ts']);
+  });
+});
+
 describe('file sizes', () => {
   const sizes = files
     .map(({ file, text }) => ({ file, lines: text.split('\n').length - 1 }))

@@ -67,12 +67,12 @@ export class App {
     this.#cluster = new Cluster({
       endpoints: etcd,
       tls: this.#tls.client,
-      dialTimeout: config.get('duration', 'dial-timeout'),
-      maxWaiting: config.get('integer', 'max-waiting-calls'),
-      maxReceiveBytes: config.get('bytes', 'max-recv-bytes'),
+      dialTimeout: config['dial-timeout'],
+      maxWaiting: config['max-waiting-calls'],
+      maxReceiveBytes: config['max-recv-bytes'],
       http2: {
-        keepaliveTimeoutMs: config.get('duration', 'dial-keepalive-timeout'),
-        permitWithoutStream: config.get('boolean', 'permit-without-stream'),
+        keepaliveTimeoutMs: config['dial-keepalive-timeout'],
+        permitWithoutStream: config['permit-without-stream'],
       },
       pings: pingIntervals(config, log),
       observer: new UpstreamMetrics(registry, programLog),
@@ -87,9 +87,9 @@ export class App {
     // Watches: the clients' share few on etcd.
     this.#watches = new WatchHub({
       upstream: this.#cluster,
-      historyBytes: config.get('bytes', 'watch-history-bytes'),
-      historyRevisions: config.get('integer', 'watch-history-revisions'),
-      linger: config.get('duration', 'watch-linger'),
+      historyBytes: config['watch-history-bytes'],
+      historyRevisions: config['watch-history-revisions'],
+      linger: config['watch-linger'],
     });
 
     // Reads: what knows answers, none of which is older than what clients have seen.
@@ -102,9 +102,9 @@ export class App {
     const observer = new CallMetrics(registry, services.methods(), programLog);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify.
-    const maxRequestBytes = config.get('bytes', 'max-send-bytes');
-    const maxMetadataBytes = config.get('bytes', 'max-metadata-bytes');
-    const ledger = new Ledger(config.get('bytes', 'max-request-bytes-in-flight'));
+    const maxRequestBytes = config['max-send-bytes'];
+    const maxMetadataBytes = config['max-metadata-bytes'];
+    const ledger = new Ledger(config['max-request-bytes-in-flight']);
     exposeRequestMemory(registry, ledger);
     const grpc = new GrpcServer({
       services,
@@ -117,7 +117,7 @@ export class App {
       maxRequestBytes,
       ledger,
       limits: { maxHeaderBytes: maxMetadataBytes },
-      corsAllowedOrigins: config.get('list', 'cors-allowed-origins'),
+      corsAllowedOrigins: config['cors-allowed-origins'],
       health: { check: (query) => etcdHealth.check(query), checkProxy: () => probe.checkProxy() },
       metrics: new MetricsPages(registry, this.#etcdPages),
       observer,
@@ -130,17 +130,17 @@ export class App {
       grpc,
       fallback: bridge(this.#web),
       settings: {
-        maxConcurrentStreams: config.get('integer', 'max-concurrent-streams'),
+        maxConcurrentStreams: config['max-concurrent-streams'],
         ...metadataLimits(maxMetadataBytes),
-        maxQueuedBytes: config.get('bytes', 'max-queued-bytes'),
-        maxResetsPerSecond: config.get('integer', 'max-resets-per-second'),
-        maxResetsBurst: RESETS_BURST_S * config.get('integer', 'max-resets-per-second'),
-        maxControlFramesPerSecond: config.get('integer', 'max-control-frames-per-second'),
-        prefaceTimeoutMs: config.get('duration', 'first-byte-timeout'),
-        writeTimeoutMs: config.get('duration', 'client-write-timeout'),
-        minPingIntervalMs: config.get('duration', 'grpc-keepalive-min-time'),
-        keepaliveIntervalMs: config.get('duration', 'grpc-keepalive-interval'),
-        keepaliveTimeoutMs: config.get('duration', 'grpc-keepalive-timeout'),
+        maxQueuedBytes: config['max-queued-bytes'],
+        maxResetsPerSecond: config['max-resets-per-second'],
+        maxResetsBurst: RESETS_BURST_S * config['max-resets-per-second'],
+        maxControlFramesPerSecond: config['max-control-frames-per-second'],
+        prefaceTimeoutMs: config['first-byte-timeout'],
+        writeTimeoutMs: config['client-write-timeout'],
+        minPingIntervalMs: config['grpc-keepalive-min-time'],
+        keepaliveIntervalMs: config['grpc-keepalive-interval'],
+        keepaliveTimeoutMs: config['grpc-keepalive-timeout'],
       },
       accounts: ledger,
       observer: metrics,
@@ -150,7 +150,7 @@ export class App {
       http1: this.#web.http,
       pages: this.#pages.http,
       tls: this.#tls.server,
-      firstByteTimeout: config.get('duration', 'first-byte-timeout'),
+      firstByteTimeout: config['first-byte-timeout'],
       observer: {
         silentConnection: () => metrics.silentConnection(),
         wrongTransport: (spoken) => tlsMetrics.wrongTransport(spoken),
@@ -165,8 +165,8 @@ export class App {
   async start(): Promise<void> {
     await this.#tls.start();
     await Promise.all([this.#web.app.ready(), this.#pages.app.ready()]);
-    const address = await this.#listeners.listen(this.#config.get('address', 'listen-addr'));
-    for (const wanted of this.#config.get('addresses', 'metrics-addr')) {
+    const address = await this.#listeners.listen(this.#config['listen-addr']);
+    for (const wanted of this.#config['metrics-addr']) {
       const got = await this.#listeners.listenForPages(wanted);
       this.#log.info({ address: got }, 'gRPC proxy listening for metrics');
     }
@@ -204,7 +204,7 @@ export class App {
 
 function pingIntervals(config: Config, log: Logger): PingIntervals {
   const flag = 'dial-keepalive-time';
-  const wanted = config.get('duration', flag);
+  const wanted = config[flag];
   const intervals = new PingIntervals(wanted);
   if (intervals.initial > wanted)
     log.warn({ flag, used: `${intervals.initial / 1000}s` }, 'gRPC allows no shorter interval between pings');

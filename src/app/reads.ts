@@ -12,7 +12,8 @@ import { Login } from '../clients/login.ts';
 import { Permissions } from '../clients/permission.ts';
 import { SeenRevision } from '../clients/seen-revision.ts';
 import { SeenUpstream } from '../clients/seen-upstream.ts';
-import { type Config, UsageError } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { UsageError } from '../config/usage-error.ts';
 import { readUserFile } from '../config/user-file.ts';
 import { KV } from '../etcd/methods.ts';
 import { readRangeQuery } from '../etcd/range-query.ts';
@@ -67,7 +68,7 @@ export function buildReads(parts: Parts): Reads {
   const upstream = new SeenUpstream(cluster, seen, {
     reads: (request, { path }) =>
       path === KV.Range.path || (path === KV.Txn.path && readTxnQuery(request) !== undefined),
-    strict: config.get('boolean', 'experimental-serializable-ordering'),
+    strict: config['experimental-serializable-ordering'],
     elsewhere: (request, call, accepts) => cluster.askElsewhere(request, call, accepts),
   });
   let ranges: UnaryUpstream = upstream;
@@ -75,20 +76,20 @@ export function buildReads(parts: Parts): Reads {
 
   // Reads that ask the same at the same time share a call. Next to etcd, since it asks for no memory of answers.
   const observer = new ReadMetrics(registry);
-  if (config.get('switch', 'read-coalescing')) {
-    const limits = { ...FLIGHT_BOUNDS, maxFlights: config.get('integer', 'max-read-flights') };
+  if (config['read-coalescing']) {
+    const limits = { ...FLIGHT_BOUNDS, maxFlights: config['max-read-flights'] };
     ranges = new Flights(ranges, limits, observer);
     rangeStreams = new StreamFlights({ upstream, forward: rangeStreams, limits, observer }).serve;
   }
 
   // Answers to serializable reads are remembered. Above the flights, so that many who miss are one call.
-  const cache = config.get('switch', 'cache')
+  const cache = config.cache
     ? new ReadCache(ranges, {
         hub,
         permissions,
         seen,
-        maxBytes: config.get('bytes', 'cache-bytes'),
-        maxFeeds: config.get('integer', 'cache-max-feeds'),
+        maxBytes: config['cache-bytes'],
+        maxFeeds: config['cache-max-feeds'],
       })
     : undefined;
   ranges = cache ?? ranges;
@@ -125,9 +126,9 @@ function buildMirrors(
   permissions: Permissions,
 ): Mirrors {
   return new Mirrors({
-    prefixes: config.get('list', 'cache-prefix'),
-    bytes: config.get('bytes', 'cache-prefix-bytes'),
-    historyRevisions: config.get('integer', 'watch-history-revisions'),
+    prefixes: config['cache-prefix'],
+    bytes: config['cache-prefix-bytes'],
+    historyRevisions: config['watch-history-revisions'],
     hub,
     permissions,
     seen,
@@ -137,12 +138,12 @@ function buildMirrors(
 }
 
 function fallBacksOf(config: Config) {
-  return { waitMs: config.get('duration', 'cache-wait'), max: config.get('integer', 'cache-max-fallbacks') };
+  return { waitMs: config['cache-wait'], max: config['cache-max-fallbacks'] };
 }
 
 /** The proxy's own user. Its file is read for every token, so that the password can be changed. */
 function loginOf(config: Config, cluster: Upstream): Login {
-  const path = config.get('string', 'cache-prefix-user-file');
+  const path = config['cache-prefix-user-file'];
   if (path === '') return new Login(undefined);
   return new Login(async () => {
     try {

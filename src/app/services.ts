@@ -35,7 +35,7 @@ export function buildServices({ config, reads, hub }: Parts) {
     ...healthService(async () => (await probe.check()).health),
   ]);
   // Watches of many clients are few on etcd.
-  if (config.get('switch', 'watch-coalescing'))
+  if (config['watch-coalescing'])
     services.add([{ method: Watch.Watch, stream: watchService(hub, upstream, seen) }]);
   return { services, probe };
 }

@@ -1,44 +1,40 @@
-/** What a flag is, for the tables of them. */
-import type { ValueType } from './values.ts';
+/** What a row in the table of flags says. */
+import type { Limits } from './limits.ts';
+import type { NumberType, ValueType } from './values.ts';
 
-/** A setting of the program. */
-export interface Flag {
-  /** Kebab-case, without dashes in front. */
-  readonly name: string;
-  readonly type: ValueType;
+/** A setting of the program, but for its name and its group, which its place in the table says. */
+export interface Row<T extends ValueType = ValueType> {
+  readonly type: T;
   /** The default as one would write it on the command line. */
   readonly default: string;
-  readonly group: Group;
   readonly help: string;
+  /** Which values make sense; every flag that is a number says it. */
+  readonly limits?: Limits;
   /**
    * Set while the feature is missing: `ignored` flags are accepted with one log line that says so; `refused`
    * ones stop the start, since running without them would be unsafe.
    */
-  readonly pending?: 'ignored' | 'refused';
+  readonly pending?: Pending;
+}
+export type Pending = 'ignored' | 'refused';
+
+/** A flag that is no number. */
+export function flag<T extends Exclude<ValueType, NumberType>>(
+  type: T,
+  otherwise: string,
+  help: string,
+  pending?: Pending,
+): Row<T> {
+  return { type, default: otherwise, help, ...(pending && { pending }) };
 }
 
-/** Headings of `--help`, in its order. */
-export const GROUPS = [
-  'Serving',
-  'Upstream',
-  'Reads',
-  'Limits',
-  'TLS',
-  'Cluster',
-  'Observability',
-  'Experimental',
-] as const;
-export type Group = (typeof GROUPS)[number];
-
-/** Makes a flag. */
-export const flag = (
-  group: Group,
-  name: string,
-  type: ValueType,
-  def: string,
+/** A flag that is a number. */
+export function number<T extends NumberType>(
+  type: T,
+  otherwise: string,
+  limits: Limits,
   help: string,
-  pending?: 'ignored' | 'refused',
-): Flag =>
-  pending === undefined
-    ? { name, type, default: def, group, help }
-    : { name, type, default: def, group, help, pending };
+  pending?: Pending,
+): Row<T> {
+  return { type, default: otherwise, help, limits, ...(pending && { pending }) };
+}

@@ -13,8 +13,8 @@ import type {
   SelfSigned,
   ServerTlsSettings,
 } from '../tls/settings.ts';
-import type { Config } from './config.ts';
-import { FLAGS } from './flags.ts';
+import { type Config, type FlagOf, isDefault } from './config.ts';
+import type { FlagName } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 
 /** @throws UsageError with one line that names the flags that do not fit together */
@@ -23,14 +23,14 @@ export function checkTls(config: Config): void {
   clientTls(config);
   endpoints(config);
   if (server === undefined) {
-    if (config.get('string', 'trusted-ca-file') !== '')
+    if (config['trusted-ca-file'] !== '')
       throw new UsageError(
         '--trusted-ca-file needs TLS to clients: --cert-file and --key-file, or --auto-tls',
       );
-    requireTls(config.get('address', 'listen-addr'), '--listen-addr');
-    for (const address of config.get('addresses', 'metrics-addr')) requireTls(address, '--metrics-addr');
+    requireTls(config['listen-addr'], '--listen-addr');
+    for (const address of config['metrics-addr']) requireTls(address, '--metrics-addr');
   } else {
-    const address = config.get('address', 'listen-addr');
+    const address = config['listen-addr'];
     if (address.scheme === 'http') {
       throw new UsageError(
         `--listen-addr=${address.name} says plaintext, and --cert-file or --auto-tls says TLS`,
@@ -40,18 +40,17 @@ export function checkTls(config: Config): void {
 }
 
 /** Flags that only narrow down what TLS to clients allows. */
-const NARROWING = ['client-crl-file', 'listen-cipher-suites', 'tls-min-version', 'tls-max-version'];
+const NARROWING = ['client-crl-file', 'listen-cipher-suites', 'tls-min-version', 'tls-max-version'] as const;
 
 /** A flag that was given and changes nothing. */
 export interface Ineffective {
-  readonly flag: string;
+  readonly flag: FlagName;
   readonly reason: string;
 }
 
 /** The flags about TLS that have no effect beside the others, which etcd's proxy takes all the same. */
 export function ineffectiveTls(config: Config): Ineffective[] {
-  const given = (name: string): boolean =>
-    FLAGS.some((flag) => flag.name === name && !config.isDefault(flag));
+  const given = (name: FlagName): boolean => !isDefault(config, name);
   if (serverTls(config) === undefined)
     return NARROWING.filter(given).map((flag) => ({ flag, reason: 'clients speak plaintext' }));
   if (!given('client-crl-file') || given('trusted-ca-file')) return [];
@@ -68,8 +67,8 @@ export function serverTls(config: Config): ServerTlsSettings | undefined {
   const ca = file(config, 'trusted-ca-file');
   // Without an authority no client shows a certificate that could be in the list.
   const crl = ca && file(config, 'client-crl-file');
-  const minVersion = config.get('version', 'tls-min-version') ?? 'TLSv1.2';
-  const maxVersion = config.get('version', 'tls-max-version') ?? 'TLSv1.3';
+  const minVersion = config['tls-min-version'] ?? 'TLSv1.2';
+  const maxVersion = config['tls-max-version'] ?? 'TLSv1.3';
   if (minVersion > maxVersion) {
     throw new UsageError('--tls-min-version is higher than --tls-max-version');
   }
@@ -80,7 +79,7 @@ export function serverTls(config: Config): ServerTlsSettings | undefined {
       '--listen-cipher-suites has no effect on TLS 1.3, and --tls-min-version allows no other',
     );
   }
-  const handshakeTimeout = config.get('duration', 'tls-handshake-timeout');
+  const handshakeTimeout = config['tls-handshake-timeout'];
   return { pair, ca, crl, cipherSuites, minVersion, maxVersion, handshakeTimeout };
 }
 
@@ -89,7 +88,7 @@ export function clientTls(config: Config): ClientTlsSettings {
   return {
     pair: keyPair(config, 'cert', 'key'),
     ca: file(config, 'cacert'),
-    verify: !config.get('boolean', 'insecure-skip-tls-verify'),
+    verify: !config['insecure-skip-tls-verify'],
   };
 }
 
@@ -99,10 +98,10 @@ export function clientTls(config: Config): ClientTlsSettings {
  * @throws UsageError
  */
 export function endpoints(config: Config): readonly Endpoint[] {
-  const plaintext = config.get('boolean', 'insecure-transport');
+  const plaintext = config['insecure-transport'];
   const { pair, ca, verify } = clientTls(config);
   const secure = !plaintext || pair !== undefined || ca !== undefined || !verify;
-  return config.get('endpoints', 'endpoints').map((endpoint) => {
+  return config.endpoints.map((endpoint) => {
     if (endpoint.scheme === undefined) return { ...endpoint, secure };
     if (!plaintext && !endpoint.secure) {
       throw new UsageError(
@@ -113,12 +112,16 @@ export function endpoints(config: Config): readonly Endpoint[] {
   });
 }
 
-function file(config: Config, name: string): FlaggedFile | undefined {
-  const path = config.get('string', name);
+function file(config: Config, name: FlagOf<'string'>): FlaggedFile | undefined {
+  const path = config[name];
   return path === '' ? undefined : { flag: `--${name}`, path };
 }
 
-function keyPair(config: Config, certFlag: string, keyFlag: string): KeyPairFiles | undefined {
+function keyPair(
+  config: Config,
+  certFlag: FlagOf<'string'>,
+  keyFlag: FlagOf<'string'>,
+): KeyPairFiles | undefined {
   const [cert, key] = [file(config, certFlag), file(config, keyFlag)];
   if (cert !== undefined && key !== undefined) return { cert, key };
   if (cert !== undefined) throw new UsageError(`--${certFlag} needs --${keyFlag}`);
@@ -127,19 +130,19 @@ function keyPair(config: Config, certFlag: string, keyFlag: string): KeyPairFile
 }
 
 function selfSigned(config: Config): SelfSigned | undefined {
-  if (!config.get('boolean', 'auto-tls')) return undefined;
-  const years = config.get('integer', 'self-signed-cert-validity');
+  if (!config['auto-tls']) return undefined;
+  const years = config['self-signed-cert-validity'];
   if (years === 0) throw new UsageError('--self-signed-cert-validity must be greater than 0');
-  const { target, serverName } = config.get('address', 'listen-addr');
+  const { target, serverName } = config['listen-addr'];
   const everywhere = 'path' in target || ['', '0.0.0.0', '::'].includes(target.host);
   const hosts = everywhere ? ['localhost', hostname(), '127.0.0.1', '::1'] : [serverName];
   // The incumbent's place, so that its certificate is used again.
-  return { folder: join(config.get('string', 'data-dir'), 'fixtures', 'proxy'), years, hosts };
+  return { folder: join(config['data-dir'], 'fixtures', 'proxy'), years, hosts };
 }
 
 function suites(config: Config): string[] {
   try {
-    return config.get('list', 'listen-cipher-suites').map(opensslSuite);
+    return config['listen-cipher-suites'].map(opensslSuite);
   } catch (error) {
     throw new UsageError(`--listen-cipher-suites: ${(error as Error).message}`);
   }

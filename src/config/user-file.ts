@@ -1,10 +1,11 @@
 /** The file with the proxy's own user in etcd. A flag would show the password to everybody who may list processes. */
 import { readFileSync } from 'node:fs';
 import type { User } from '../clients/authenticate.ts';
+import type { FlagName } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 
 /** Its flag. */
-const FLAG = 'cache-prefix-user-file';
+const FLAG: FlagName = 'cache-prefix-user-file';
 
 /** Reads the first line, `name:password`. @throws UsageError that names the file and nothing of what is in it */
 export function readUserFile(path: string): User {

@@ -22,6 +22,8 @@ export interface Values {
   version: TlsVersion | undefined;
 }
 export type ValueType = keyof Values;
+/** The types whose values are numbers; every other value is none. */
+export type NumberType = { [T in ValueType]: Values[T] extends number ? T : never }[ValueType];
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Text that is not a value of the flag's type. The message is for the user. */

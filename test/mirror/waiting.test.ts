@@ -171,10 +171,10 @@ describe('reads that wait for a mirror', () => {
   test('users or roles change while etcd is asked about a serializable read: forwarded', async () => {
     const { askers, probe, reads } = start(60_000);
     probe.allowed = false;
-    const before = reads.read(request(true), readCall());
+    const before = reads.unary(request(true), readCall());
     mirrors.permissions.withdraw(performance.now());
     await write('written after the change');
-    const later = reads.read(request(true), readCall());
+    const later = reads.unary(request(true), readCall());
     for (const asker of askers) asker.probed(headerAt(applied()));
     assert.equal(await before, FORWARDED, 'etcd may have said yes before the change');
     assert.notEqual(await later, FORWARDED);

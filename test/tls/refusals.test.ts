@@ -4,7 +4,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Registry } from '@prometheus-io/client';
-import { parseCommandLine } from '../../src/config/config.ts';
+import { parseCommandLine } from '../../src/config/command-line.ts';
 import { clientTls, serverTls } from '../../src/config/tls.ts';
 import { createLogger } from '../../src/observe/log.ts';
 import { TlsMetrics } from '../../src/observe/tls-metrics.ts';

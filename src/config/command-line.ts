@@ -1,0 +1,69 @@
+/** The command line as a whole: which command, which flags, and what does not go together. */
+import { type Config, given, isDefault, readSettings, type Settings, type Sources } from './config.ts';
+import { findFlag } from './flags.ts';
+import { checkTls } from './tls.ts';
+import { UsageError } from './usage-error.ts';
+import { readUserFile } from './user-file.ts';
+import { REPEATABLE } from './values.ts';
+
+/** What the command line asks for. */
+export type Command =
+  | ({ readonly name: 'start' } & Settings)
+  | { readonly name: 'help' }
+  | { readonly name: 'version' };
+
+/**
+ * Reads a command line (without the program's name): `start [flags]`, `grpc-proxy start [flags]`, `--help`,
+ * `--version`. Flags are written `--name=value`, `--name value`, or with one dash as Go takes them.
+ * @throws UsageError with one line that names what is wrong
+ */
+export function parseCommandLine(args: readonly string[], environment: NodeJS.ProcessEnv): Command {
+  if (args.some((arg) => arg === '--help' || arg === '-h' || arg === 'help')) return { name: 'help' };
+  if (args[0] === '--version' || args[0] === 'version') return { name: 'version' };
+  const rest = args[0] === 'grpc-proxy' ? args.slice(1) : args;
+  if (rest[0] === undefined) throw new UsageError('missing command: start (see --help)');
+  if (rest[0] !== 'start') throw new UsageError(`unknown command ${JSON.stringify(rest[0])} (see --help)`);
+  const { config, sources } = readSettings(parseFlags(rest.slice(1)), environment);
+  refuseUnsafe(config, sources);
+  refuseUnreadable(config, sources);
+  checkTls(config);
+  const userFile = config['cache-prefix-user-file'];
+  if (userFile !== '') readUserFile(userFile);
+  return { name: 'start', config, sources };
+}
+
+function parseFlags(args: readonly string[]): Map<string, string> {
+  const flags = new Map<string, string>();
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] as string;
+    const match = /^--?([A-Za-z][\w-]*)(?:=(.*))?$/s.exec(arg);
+    if (!match) throw new UsageError(`unexpected argument ${JSON.stringify(arg)} (see --help)`);
+    const name = match[1] as string;
+    const flag = findFlag(name);
+    if (!flag) throw new UsageError(`unknown flag --${name} (see --help)`);
+    let value = match[2];
+    if (value === undefined) value = flag.type === 'boolean' ? 'true' : args[++i];
+    if (value === undefined) throw new UsageError(`flag --${name} needs a value`);
+    const before = REPEATABLE.has(flag.type) ? flags.get(name) : undefined;
+    flags.set(name, before === undefined ? value : `${before},${value}`);
+  }
+  return flags;
+}
+
+/** Stops the start when replies are taken from etcd that no client could ever read, and both bounds were chosen. */
+function refuseUnreadable(config: Config, sources: Sources): void {
+  const [queued, received] = ['max-queued-bytes', 'max-recv-bytes'] as const;
+  const chosen = sources[queued] !== 'default' && sources[received] !== 'default';
+  if (chosen && config[queued] < config[received])
+    throw new UsageError(
+      `--${queued} must be at least --${received}: clients would be cut off for a larger reply`,
+    );
+}
+
+/** Stops the start when a flag asks for protection that does not exist yet. */
+function refuseUnsafe(config: Config, sources: Sources): void {
+  for (const { name, pending } of given(sources)) {
+    if (pending !== 'refused' || isDefault(config, name)) continue;
+    throw new UsageError(`--${name} is not supported yet, and running without it would not be safe`);
+  }
+}
