@@ -3,16 +3,12 @@
  * the range comes, they are the truth at every later revision too, up to the one that the feed has applied.
  */
 
+import { HEADER_TAG, type Header, headerField, readHeader, withRevision } from '../etcd/header.ts';
 import { MalformedMessage, Scanner } from '../etcd/scanner.ts';
-import { type Header, readHeader, withRevision } from '../etcd/watch-response.ts';
-import { headerField } from '../watch/batch.ts';
 import type { Cover } from './cover.ts';
 
 /** What an entry costs beside its key and its reply: object, buffer, places in a map and a set. Measured, in bytes. */
 const ENTRY_BYTES = 720;
-
-/** `header` of a reply. */
-const HEADER_TAG = 0x0a;
 
 /** A reply of etcd to a Range, taken apart. */
 export interface Reply {

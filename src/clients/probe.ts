@@ -4,8 +4,8 @@
  * was sent, so its revision is one that etcd itself could have started their watches at.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { type Header, headerOf } from '../etcd/header.ts';
 import { isRefusal } from '../etcd/statuses.ts';
-import { type Header, headerOf } from '../etcd/watch-response.ts';
 import { saysCompacted, saysNoLeader } from '../etcd/words.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import { Code, RpcError } from '../rpc/status.ts';

@@ -2,12 +2,12 @@
  * A WatchResponse of etcd, read in place: the few fields that decide what becomes of it, and where its events lie.
  * Events themselves stay the bytes that etcd sent.
  */
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { HEADER_TAG, type Header, NO_HEADER, readHeader } from './header.ts';
+import { KeyValueTag, KVS_TAG } from './range-response.ts';
 import { Scanner } from './scanner.ts';
 
 /** Field tags of the messages, with their wire types. */
 const Tag = {
-  header: 0x0a,
   watchId: 0x10,
   created: 0x18,
   canceled: 0x20,
@@ -16,13 +16,8 @@ const Tag = {
   fragment: 0x38,
   events: 0x5a,
   eventType: 0x08,
-  eventKv: 0x12,
+  eventKv: KVS_TAG,
   eventPrevKv: 0x1a,
-  kvKey: 0x0a,
-  kvModRevision: 0x18,
-  headerCluster: 0x08,
-  headerMember: 0x10,
-  headerRevision: 0x18,
 } as const;
 
 /** One event of a response: what it is about and where its bytes are. Offsets are into {@link source}. */
@@ -38,20 +33,6 @@ export interface EventRecord {
   readonly revision: number;
   readonly isDelete: boolean;
 }
-
-/** The header of a response. */
-export interface Header {
-  /** The encoded message. */
-  readonly bytes: Uint8Array;
-  readonly revision: number;
-  /** Which cluster answered; exact enough to tell clusters apart. */
-  readonly cluster: string;
-  /** Which member answered; exact enough to tell members apart. */
-  readonly member: string;
-}
-
-/** A header that says nothing. */
-export const NO_HEADER: Header = { bytes: new Uint8Array(0), revision: 0, cluster: '', member: '' };
 
 /** A response of etcd to a watch. */
 export interface WatchResponse {
@@ -82,7 +63,7 @@ export function readResponse(message: Uint8Array): WatchResponse {
     if (tag === Tag.events) {
       const end = scan.delimited();
       events.push(readEvent(scan, start, end));
-    } else if (tag === Tag.header) {
+    } else if (tag === HEADER_TAG) {
       const end = scan.delimited();
       header = readHeader(scan.bytes.subarray(scan.pos, end));
       scan.pos = end;
@@ -110,36 +91,6 @@ export function readResponse(message: Uint8Array): WatchResponse {
   };
 }
 
-/** Reads an encoded ResponseHeader. */
-export function readHeader(bytes: Uint8Array): Header {
-  const scan = new Scanner(bytes);
-  let revision = 0;
-  let cluster = '';
-  let member = '';
-  while (!scan.done) {
-    const tag = scan.varint();
-    if (tag === Tag.headerRevision) revision = scan.int64();
-    else if (tag === Tag.headerMember) member = scan.rawVarint();
-    else if (tag === Tag.headerCluster) cluster = scan.rawVarint();
-    else scan.skip(tag & 7);
-  }
-  return { bytes: Uint8Array.prototype.slice.call(bytes), revision, cluster, member };
-}
-
-/** The header of any response of etcd: all have it as their first field. */
-export function headerOf(message: Uint8Array): Header {
-  const scan = new Scanner(message);
-  while (!scan.done) {
-    const tag = scan.varint();
-    if (tag === Tag.header) {
-      const end = scan.delimited();
-      return readHeader(scan.bytes.subarray(scan.pos, end));
-    }
-    scan.skip(tag & 7);
-  }
-  return NO_HEADER;
-}
-
 /** Reads the event whose field began at `start` and whose body lies between the scanner and `end`. */
 function readEvent(scan: Scanner, start: number, end: number): EventRecord {
   let prevStart = end;
@@ -154,11 +105,11 @@ function readEvent(scan: Scanner, start: number, end: number): EventRecord {
       const kvEnd = scan.delimited();
       while (scan.pos < kvEnd) {
         const kvTag = scan.varint();
-        if (kvTag === Tag.kvKey) {
+        if (kvTag === KeyValueTag.key) {
           const keyEnd = scan.delimited();
           key = scan.bytes.toString('latin1', scan.pos, keyEnd);
           scan.pos = keyEnd;
-        } else if (kvTag === Tag.kvModRevision) revision = scan.int64();
+        } else if (kvTag === KeyValueTag.modRevision) revision = scan.int64();
         else scan.skip(kvTag & 7);
       }
     } else if (tag === Tag.eventPrevKv) {
@@ -170,21 +121,3 @@ function readEvent(scan: Scanner, start: number, end: number): EventRecord {
   }
   return { source: scan.bytes, start, end, prevStart, prevEnd, key, revision, isDelete };
 }
-
-/** The same header with another revision. */
-export function withRevision(header: Header, revision: number): Header {
-  if (header.revision === revision) return header;
-  const scan = new Scanner(header.bytes);
-  const writer = new BinaryWriter();
-  while (!scan.done) {
-    const start = scan.pos;
-    const tag = scan.varint();
-    scan.skip(tag & 7);
-    if (tag !== REVISION_TAG) writer.raw(header.bytes.subarray(start, scan.pos));
-  }
-  if (revision !== 0) writer.uint32(REVISION_TAG).int64(revision);
-  return readHeader(writer.finish());
-}
-
-/** `ResponseHeader.revision`. */
-const REVISION_TAG = 0x18;

@@ -10,10 +10,10 @@
  */
 
 import type { Read } from '../clients/probe.ts';
+import { headerOf, NO_HEADER } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { permissionRequest, revisionRequest } from '../etcd/own-requests.ts';
 import { isRefusal } from '../etcd/statuses.ts';
-import { headerOf, NO_HEADER } from '../etcd/watch-response.ts';
 import type { Store } from '../mvcc/store.ts';
 import { readPut } from '../mvcc/version.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';

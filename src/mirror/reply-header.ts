@@ -1,6 +1,5 @@
 /** The header of a mirror's answers: that of the feed's member at the mirror's revision, encoded once for each. */
-import { type Header, NO_HEADER, withRevision } from '../etcd/watch-response.ts';
-import { headerFieldText } from '../mvcc/range-reply.ts';
+import { type Header, headerFieldText, NO_HEADER, withRevision } from '../etcd/header.ts';
 
 export class ReplyHeader {
   #text = '';

@@ -4,11 +4,12 @@
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Read } from '../clients/probe.ts';
+import { HEADER_TAG, type Header, NO_HEADER, readHeader } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
+import { KVS_TAG, MORE_TAG } from '../etcd/range-response.ts';
 import { Scanner } from '../etcd/scanner.ts';
-import { type Header, NO_HEADER, readHeader } from '../etcd/watch-response.ts';
 import { Store } from '../mvcc/store.ts';
-import { KVS_TAG, readVersion, type Version } from '../mvcc/version.ts';
+import { readVersion, type Version } from '../mvcc/version.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
 /** The size that pages shall have, in bytes. */
@@ -17,10 +18,6 @@ const PAGE_BYTES = 1 << 20;
 const FIRST_KEYS = 64;
 /** Keys of any page. */
 const MAX_KEYS = 2000;
-
-/** Tags of `RangeResponse`. */
-const HEADER_TAG = 0x0a;
-const MORE_TAG = 0x18;
 
 /** The range takes more memory than it may. */
 export class OverBound extends Error {}

@@ -4,16 +4,12 @@
  * answer and etcd is asked. All of it is done in steps.
  */
 import { Order, type RangeQuery, Target } from '../etcd/range-query.ts';
+import { countText, MORE_TEXT } from '../etcd/range-response.ts';
 import { type Keyed, sorted } from './sort.ts';
 import type { Store } from './store.ts';
-import { type Version, varint } from './version.ts';
+import type { Version } from './version.ts';
 import { Walk } from './walk.ts';
 import type { Steps, Work } from './work.ts';
-
-/** Tags of `RangeResponse`. */
-const HEADER_TAG = 0x0a;
-const MORE_TAG = 0x18;
-const COUNT_TAG = 0x20;
 
 /** Go's sort keeps the order of equal elements up to so many of them; of more, nobody can tell. */
 const STABLE = 6;
@@ -25,7 +21,7 @@ export const MAX_REPLY_BYTES = 64 << 20;
 export const SMALL_REPLY_BYTES = 16 << 10;
 
 /** A whole reply's end: one key. */
-const ONE = String.fromCharCode(COUNT_TAG, 1);
+const ONE = countText(1);
 
 /** Why there is no answer; `work`: it would cost too much, `revision`: the past that it is read from is forgotten. */
 export type NoAnswer = 'unstable' | 'large' | 'release' | 'work' | 'revision';
@@ -103,8 +99,8 @@ export function* rangeParts(
   const more = limit > 0 && versions.length > limit;
   if (more) versions.length = limit;
   const problem = yield* fieldsOf(versions, query, parts, work);
-  if (more) parts.push(String.fromCharCode(MORE_TAG, 1));
-  if (walk.total > 0) parts.push(String.fromCharCode(COUNT_TAG, ...varint(walk.total)));
+  if (more) parts.push(MORE_TEXT);
+  if (walk.total > 0) parts.push(countText(walk.total));
   return problem;
 }
 
@@ -190,9 +186,4 @@ export function* join(parts: readonly string[], work: Work): Steps<Buffer | NoAn
     if (work.due) yield;
   }
   return reply;
-}
-
-/** An encoded header as the field that every reply begins with, latin1. */
-export function headerFieldText(header: Uint8Array): string {
-  return String.fromCharCode(HEADER_TAG, ...varint(header.length)) + Buffer.from(header).toString('latin1');
 }

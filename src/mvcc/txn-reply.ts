@@ -3,18 +3,13 @@
  * its comparisons and ranges together may cost what one read may.
  */
 
+import { revisionFieldText } from '../etcd/header.ts';
 import { CompareResult, CompareTarget, type Comparison, type TxnQuery } from '../etcd/txn-query.ts';
+import { rangeOperationHead, SUCCEEDED_TEXT } from '../etcd/txn-response.ts';
 import { join, MAX_REPLY_BYTES, type NoAnswer, pause, type Reading, rangeParts } from './range-reply.ts';
-import { type Version, varint } from './version.ts';
+import type { Version } from './version.ts';
 import { Walk } from './walk.ts';
 import type { Steps } from './work.ts';
-
-/** Tags: `TxnResponse.succeeded` and `responses`, `ResponseOp.response_range`, `RangeResponse.header`. */
-const SUCCEEDED = String.fromCharCode(0x10, 1);
-const RESPONSES_TAG = 0x1a;
-const RANGE_TAG = 0x0a;
-const HEADER_TAG = 0x0a;
-const REVISION_TAG = 0x18;
 
 /**
  * The reply, or why there is none. Has a step of its own before a reply that is not small is made.
@@ -29,8 +24,8 @@ export function* txnReply(reading: Reading, query: TxnQuery, header: string): St
     if (!succeeded) break;
   }
   // Within a transaction, headers have the revision and nothing else.
-  const inner = field(HEADER_TAG, String.fromCharCode(REVISION_TAG, ...varint(reading.revision)));
-  const parts: string[] = [succeeded ? header + SUCCEEDED : header];
+  const inner = revisionFieldText(reading.revision);
+  const parts: string[] = [succeeded ? header + SUCCEEDED_TEXT : header];
   let length = 0;
   for (const range of succeeded ? query.success : query.failure) {
     const one: string[] = [inner];
@@ -39,8 +34,7 @@ export function* txnReply(reading: Reading, query: TxnQuery, header: string): St
     const size = one.reduce((sum, part) => sum + part.length, 0);
     length += size;
     if (length > MAX_REPLY_BYTES) return 'large';
-    const head = headOf(RANGE_TAG, size);
-    parts.push(headOf(RESPONSES_TAG, head.length + size), head);
+    parts.push(rangeOperationHead(size));
     for (const part of one) parts.push(part);
     const paused = yield* pause(reading);
     if (paused !== undefined) return paused;
@@ -80,13 +74,4 @@ function compare(left: number | string, { result, operand }: Comparison): boolea
   if (result === CompareResult.equal) return left === operand;
   if (result === CompareResult.notEqual) return left !== operand;
   return result === CompareResult.greater ? left > operand : left < operand;
-}
-
-function field(tag: number, body: string): string {
-  return headOf(tag, body.length) + body;
-}
-
-/** What stands before `size` bytes of a field. */
-function headOf(tag: number, size: number): string {
-  return String.fromCharCode(tag, ...varint(size));
 }

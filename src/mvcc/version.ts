@@ -2,20 +2,9 @@
  * One version of a key, as etcd sent it. The encoded KeyValue stays what it is, so that fields which this program does
  * not know survive; the few numbers that filters and sorts need are read out once.
  */
+import { textField } from '../etcd/field-text.ts';
+import { KVS_TAG, KeyValueTag as Tag } from '../etcd/range-response.ts';
 import { Scanner } from '../etcd/scanner.ts';
-
-/** Tags of the fields of `mvccpb.KeyValue`. */
-const Tag = {
-  key: 0x0a,
-  createRevision: 0x10,
-  modRevision: 0x18,
-  version: 0x20,
-  value: 0x2a,
-  lease: 0x30,
-} as const;
-
-/** `RangeResponse.kvs`, and `Event.kv` as well: what is put in an event is a field of a reply as it stands. */
-export const KVS_TAG = 0x12;
 
 /** What a version costs beside its strings: the object, its places in a chunk and in the log. Bytes. */
 const OBJECT_BYTES = 120;
@@ -86,7 +75,7 @@ export class Version {
       scan.skip(tag & 7);
       if (tag !== Tag.value) kept += scan.bytes.toString('latin1', from, scan.pos);
     }
-    return String.fromCharCode(KVS_TAG, ...varint(kept.length)) + kept;
+    return textField(KVS_TAG, kept);
   }
 }
 
@@ -130,18 +119,6 @@ export function readPut(bytes: Buffer, start: number, end: number): Version {
 /** The version that says that a key was deleted. */
 export function deletion(key: string, revision: number): Version {
   return new Version(key, revision, 0, 0, '');
-}
-
-/** The octets of an unsigned varint. */
-export function varint(value: number): number[] {
-  const octets: number[] = [];
-  let rest = value;
-  while (rest >= 0x80) {
-    octets.push((rest % 0x80) | 0x80);
-    rest = Math.floor(rest / 0x80);
-  }
-  octets.push(rest);
-  return octets;
 }
 
 /** A scanner on the KeyValue within its field. */

@@ -4,11 +4,12 @@
  * `user name is empty` comes only after the read index, so that it proves service like any answer.
  */
 import { COUNT_ONE } from '../etcd/count-one.ts';
+import { clusterInHex } from '../etcd/header.ts';
+import { KV } from '../etcd/methods.ts';
 import { isRefusedForCredentials, refusalIn, Standing } from '../etcd/words.ts';
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
 import { Metadata } from '../rpc/metadata.ts';
-import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code } from '../rpc/status.ts';
 import { requestBlock } from './request-block.ts';
@@ -19,15 +20,6 @@ export type Reply =
   /** `cluster` is the id of its cluster as it stands in the header, in hex; unknown while auth is on. */
   | { readonly kind: 'serves'; readonly cluster: string | undefined }
   | { readonly kind: 'refuses'; readonly standing: number; readonly reason: string };
-
-const RANGE: Method = {
-  path: '/etcdserverpb.KV/Range',
-  service: 'etcdserverpb.KV',
-  name: 'Range',
-  kind: 'unary',
-  idempotent: true,
-  pace: 'prompt',
-};
 
 const DEMANDS_LEADER = new Metadata(['hasleader', 'true']);
 
@@ -51,7 +43,7 @@ export class Question implements ClientCallListener {
     replied: (reply: Reply) => void,
   ) {
     this.#replied = replied;
-    const call = new OwnCall(RANGE, DEMANDS_LEADER, performance.now() + DEADLINE_MS);
+    const call = new OwnCall(KV.Range, DEMANDS_LEADER, performance.now() + DEADLINE_MS);
     const block = requestBlock(endpoint, call);
     this.#call = new ClientCall(connection, block, this, LIMITS, call.deadline, endpoint.name);
     this.#call.send(COUNT_ONE, true);
@@ -67,7 +59,7 @@ export class Question implements ClientCallListener {
   }
 
   onMessage(message: Uint8Array): void {
-    this.#cluster = clusterOf(message);
+    this.#cluster = clusterInHex(message);
   }
 
   onDrain(): void {
@@ -83,13 +75,4 @@ export class Question implements ClientCallListener {
       this.#replied({ kind: 'refuses', standing, reason: message || `code ${code}` });
     }
   }
-}
-
-/** `header.cluster_id` of a reply, in hex; `undefined` where there is none. */
-function clusterOf(message: Uint8Array): string | undefined {
-  // The header is the first field and short; the id is the first field in it.
-  if (message[0] !== 0x0a || message[2] !== 0x08) return undefined;
-  let end = 3;
-  while ((message[end] ?? 0) >= 0x80) end++;
-  return Buffer.from(message.subarray(3, end + 1)).toString('hex');
 }

@@ -3,7 +3,8 @@
  * a WatchResponse: the header, then the events. What is sent of it to however many watchers shares these bytes.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { type EventRecord, type Header, withRevision } from '../etcd/watch-response.ts';
+import { type Header, headerField, withRevision } from '../etcd/header.ts';
+import type { EventRecord } from '../etcd/watch-response.ts';
 
 /** An event within a batch. Offsets are into {@link Batch.bytes}; see {@link EventRecord}. */
 export interface BatchEvent {
@@ -20,7 +21,6 @@ export interface BatchEvent {
 const OBJECT_BYTES = 320;
 const EVENT_BYTES = 120;
 
-const HEADER_TAG = 0x0a;
 const EVENTS_TAG = 0x5a;
 
 /** Immutable. */
@@ -118,11 +118,6 @@ function copied(head: Uint8Array, records: readonly EventRecord[], length: numbe
   let at = head.length;
   for (const { source, start, end } of records) at += source.copy(bytes, at, start, end);
   return bytes;
-}
-
-/** `header` of a response as a field. */
-export function headerField(header: Uint8Array): Uint8Array {
-  return new BinaryWriter().uint32(HEADER_TAG).bytes(header).finish();
 }
 
 /** An event of which the bytes are copied this much further. */

@@ -5,7 +5,7 @@
  */
 import { clientIdentityOf } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
-import { type Header, NO_HEADER, withRevision } from '../etcd/watch-response.ts';
+import { type Header, NO_HEADER, withRevision } from '../etcd/header.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
 import { forwardStream } from '../rpc/forward.ts';
 import { RpcError } from '../rpc/status.ts';

@@ -3,7 +3,7 @@
  * comes. The others walk through the history at the pace at which their clients read.
  */
 
-import { withRevision } from '../etcd/watch-response.ts';
+import { withRevision } from '../etcd/header.ts';
 import { Code } from '../rpc/status.ts';
 import { variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';

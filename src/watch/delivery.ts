@@ -3,9 +3,9 @@
  * client needs another form.
  */
 
-import { withRevision } from '../etcd/watch-response.ts';
+import { headerField, withRevision } from '../etcd/header.ts';
 import type { Audience } from './audience.ts';
-import { type Batch, headerField } from './batch.ts';
+import type { Batch } from './batch.ts';
 import type { FeedContext } from './feed-context.ts';
 import type { History } from './history.ts';
 import type { Watcher } from './watcher.ts';

@@ -1,8 +1,8 @@
 /** What a feed needs of the hub around it. */
 
 import type { Asker } from '../clients/probe.ts';
+import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import type { Header } from '../etcd/watch-response.ts';
 import type { Feed } from './feed.ts';
 import type { FragmentLimit } from './fragments.ts';
 import type { HistoryBudget } from './history.ts';

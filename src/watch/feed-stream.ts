@@ -3,9 +3,10 @@
  * While nobody reads it is given up altogether, so that neither etcd nor the proxy keeps anything for it.
  */
 
+import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { isFinal, isOutage } from '../etcd/statuses.ts';
-import type { Header, WatchResponse } from '../etcd/watch-response.ts';
+import type { WatchResponse } from '../etcd/watch-response.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import type { Status } from '../rpc/status.ts';
 import type { FeedContext } from './feed-context.ts';

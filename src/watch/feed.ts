@@ -7,8 +7,10 @@
  * response of an etcd whose progress responses can be trusted; never by the header of a response with events,
  * which is ahead of events still to come while etcd catches up.
  */
+
+import { type Header, NO_HEADER } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import { type Header, NO_HEADER, type WatchResponse } from '../etcd/watch-response.ts';
+import type { WatchResponse } from '../etcd/watch-response.ts';
 import { batchesOf } from './batch.ts';
 import { Cursors } from './cursors.ts';
 import type { FeedContext } from './feed-context.ts';

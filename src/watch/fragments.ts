@@ -3,14 +3,14 @@
  * it sends to the proxy tell.
  */
 
+import { HEADER_TAG, headerField } from '../etcd/header.ts';
 import { Scanner } from '../etcd/scanner.ts';
-import { type Batch, headerField } from './batch.ts';
+import type { Batch } from './batch.ts';
 
 /** etcd's default: `--max-request-bytes` and the room it leaves for the gRPC envelope. */
 const DEFAULT_LIMIT = (1536 << 10) + (512 << 10);
 
 const FRAGMENT_FIELD: Uint8Array = Uint8Array.of(0x38, 1);
-const HEADER_TAG = 0x0a;
 
 /** The size at which etcd splits. */
 export class FragmentLimit {

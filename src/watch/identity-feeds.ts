@@ -7,9 +7,9 @@
 import type { Identity } from '../clients/identity.ts';
 import type { Asker } from '../clients/probe.ts';
 import { RevisionProbes } from '../clients/revision-probes.ts';
+import { type Header, NO_HEADER } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { KV, Maintenance, Watch } from '../etcd/methods.ts';
-import { type Header, NO_HEADER } from '../etcd/watch-response.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code } from '../rpc/status.ts';
 import { Feed } from './feed.ts';

@@ -5,8 +5,8 @@
  * answers than the stream has room for.
  */
 
-import type { Header } from '../etcd/watch-response.ts';
-import { withRevision } from '../etcd/watch-response.ts';
+import type { Header } from '../etcd/header.ts';
+import { withRevision } from '../etcd/header.ts';
 import { isAt } from './cursors.ts';
 import type { Feed } from './feed.ts';
 import type { Watcher } from './watcher.ts';

@@ -1,7 +1,6 @@
 /** The responses to clients that are not events. Events never pass here. */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import type { Header } from '../etcd/watch-response.ts';
-import { headerField } from './batch.ts';
+import { type Header, headerField } from '../etcd/header.ts';
 
 /** What a response says beside its header. */
 export interface Reply {

@@ -3,8 +3,9 @@
  * mirror of a prefix. A subscriber takes every batch at once and never lags, so a feed that has one never stops
  * reading etcd: watchers that do not keep up fall out of its bounded history instead.
  */
+
+import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import type { Header } from '../etcd/watch-response.ts';
 import type { Batch } from './batch.ts';
 import type { Feed } from './feed.ts';
 import { RangeIndex } from './range-index.ts';

@@ -1,5 +1,5 @@
 /** The ends of a feed. */
-import type { Header } from '../etcd/watch-response.ts';
+import type { Header } from '../etcd/header.ts';
 import type { Status } from '../rpc/status.ts';
 
 /** How etcd ended a feed for good. */

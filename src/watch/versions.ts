@@ -3,9 +3,9 @@
  * not come at all (etcd issues 15220 and 17507). A member that is not known counts as one of those.
  */
 
+import { headerOf } from '../etcd/header.ts';
 import { Scanner } from '../etcd/scanner.ts';
 import { isOutage } from '../etcd/statuses.ts';
-import { headerOf } from '../etcd/watch-response.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import { RpcError } from '../rpc/status.ts';
 

@@ -2,8 +2,9 @@
  * One watch of a client. It is a cursor: the revision from which on it still wants events. Any feed that covers its
  * range and still knows that revision can serve it, so it can be moved between feeds at any time.
  */
+
+import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import type { Header } from '../etcd/watch-response.ts';
 import type { Audience } from './audience.ts';
 import type { Feed } from './feed.ts';
 import { idField } from './replies.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ResponseHeaderSchema } from '#gen/etcdserverpb/header_pb.js';
-import { readHeader, withRevision } from '../../src/etcd/watch-response.ts';
+import { readHeader, withRevision } from '../../src/etcd/header.ts';
 
 test('a header with another revision is otherwise the same', () => {
   const value = { clusterId: 7n, memberId: 2n ** 64n - 1n, revision: 5n, raftTerm: 2n };

@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
-import { type EventRecord, type Header, readResponse } from '../../src/etcd/watch-response.ts';
+import type { Header } from '../../src/etcd/header.ts';
+import { type EventRecord, readResponse } from '../../src/etcd/watch-response.ts';
 import { b } from '../support/watch-client.ts';
 
 /** A response with events of these revisions, each with a value and one in two with `prev_kv`. */
