@@ -8,10 +8,9 @@ import type { Permission } from '../clients/permission.ts';
 import type { Asker, ProbeResult } from '../clients/probe.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Batch } from '../watch/batch.ts';
-import type { Feed } from '../watch/feed.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
-import type { FeedSubscriber, Subscription } from '../watch/subscribers.ts';
-import type { Entry, Reply } from './entry.ts';
+import type { FeedSubscriber, SubscribedFeed, Subscription } from '../watch/subscribers.ts';
+import type { ParsedReply } from './parsed-reply.ts';
 
 /** What a cover costs beside its range, its entries and its feed. Measured, in bytes. */
 const COVER_BYTES = 800;
@@ -19,19 +18,25 @@ const COVER_BYTES = 800;
 /** Copies of a range's keys that a cover and its place in the feed hold. */
 const RANGE_COPIES = 4;
 
-/** Is told what becomes of a cover. */
-export interface CoverOwner {
-  /** An entry is not true any more. */
-  changed(entry: Entry): void;
-  /** The cover's feed is over. */
-  ended(cover: Cover): void;
-  /** It was not used for long, or its feed is too much. */
-  unused(cover: Cover): void;
-  /** etcd refuses the client. */
-  refused(cover: Cover): void;
+/** What a cover keeps true. */
+export interface Covered {
+  /** It is the state of the range at this revision. */
+  readonly revision: number;
 }
 
-export class Cover implements FeedSubscriber, Asker {
+/** Hears what becomes of a cover. */
+export interface CoverOwner<E extends Covered> {
+  /** An entry is not true any more. */
+  onChanged(entry: E): void;
+  /** The cover's feed is over. */
+  onEnded(cover: Cover<E>): void;
+  /** It was not used for long, or its feed is too much. */
+  onUnused(cover: Cover<E>): void;
+  /** etcd refuses the client. */
+  onRefused(cover: Cover<E>): void;
+}
+
+export class Cover<E extends Covered> implements FeedSubscriber, Asker {
   /** It asks whether its range may be read now, and about no revision. */
   readonly askedStart = 0;
   /** Identity and range. */
@@ -39,7 +44,7 @@ export class Cover implements FeedSubscriber, Asker {
   readonly feeds: IdentityFeeds;
   readonly range: KeyRange;
   readonly permission: Permission;
-  readonly entries = new Set<Entry>();
+  readonly entries = new Set<E>();
   /** What it stands for in memory. */
   readonly bytes: number;
   /** When one of its entries was used last, in milliseconds of `performance.now()`. */
@@ -51,10 +56,10 @@ export class Cover implements FeedSubscriber, Asker {
   readonly #from: number;
   /** The revision of the latest event. */
   #last = 0;
-  readonly #owner: CoverOwner;
+  readonly #owner: CoverOwner<E>;
 
   constructor(
-    owner: CoverOwner,
+    owner: CoverOwner<E>,
     id: string,
     feeds: IdentityFeeds,
     range: KeyRange,
@@ -73,7 +78,7 @@ export class Cover implements FeedSubscriber, Asker {
   }
 
   /** What brings the events, once it is {@link start}ed. */
-  get feed(): Feed {
+  get feed(): SubscribedFeed {
     return (this.#subscription as Subscription).feed;
   }
 
@@ -85,15 +90,15 @@ export class Cover implements FeedSubscriber, Asker {
 
   /** It hears no more. */
   stop(): void {
-    if (this.alive) this.feeds.unsubscribe(this.#subscription as Subscription);
+    if (this.alive) this.feed.unsubscribe(this.#subscription as Subscription);
     this.alive = false;
   }
 
   /** Whether a reply is the state of the range up to now, as far as the feed has come, and stays so until an event. */
-  vouchesFor({ header }: Reply): boolean {
+  vouchesFor({ header }: ParsedReply): boolean {
     if (!this.alive || this.feed.header.cluster !== header.cluster) return false;
     const { revision } = header;
-    return revision >= this.#last && revision + 1 >= this.#from && revision >= this.feed.doubtful;
+    return revision >= this.#last && revision + 1 >= this.#from && revision >= this.feed.undoneUpTo;
   }
 
   /** Whether the client may read, as etcd has said lately. Asks again when that will soon be too long ago. */
@@ -110,7 +115,7 @@ export class Cover implements FeedSubscriber, Asker {
   probed({ kind }: ProbeResult): void {
     const allowed = kind === 'failed' ? undefined : kind === 'ok';
     this.permission.answered(allowed, performance.now());
-    if (allowed === false) this.#owner.refused(this);
+    if (allowed === false) this.#owner.onRefused(this);
   }
 
   /** Asks etcd how far it is, where one answer tells that for many entries or nothing else would. */
@@ -122,17 +127,17 @@ export class Cover implements FeedSubscriber, Asker {
   onBatch(_batch: Batch, last: number): void {
     if (last <= this.#last) return;
     this.#last = last;
-    for (const entry of this.entries) if (entry.revision < last) this.#owner.changed(entry);
+    for (const entry of this.entries) if (entry.revision < last) this.#owner.onChanged(entry);
   }
 
   /** What is beyond the member, or beyond which the feed has come, may be of a past that a backup has undone. */
   onBegan(revision: number): void {
-    const undone = this.feed.doubtful > revision;
-    for (const entry of this.entries) if (undone || entry.revision > revision) this.#owner.changed(entry);
+    const undone = this.feed.undoneUpTo > revision;
+    for (const entry of this.entries) if (undone || entry.revision > revision) this.#owner.onChanged(entry);
   }
 
   onEnd(): void {
     this.alive = false;
-    this.#owner.ended(this);
+    this.#owner.onEnded(this);
   }
 }

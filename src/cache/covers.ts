@@ -6,9 +6,10 @@
 import type { Identity } from '../clients/identity.ts';
 import { PERMISSION_MS, Permission, type Permissions } from '../clients/permission.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import type { Feed } from '../watch/feed.ts';
 import type { WatchHub } from '../watch/hub.ts';
+import type { SubscribedFeed } from '../watch/subscribers.ts';
 import { Cover, type CoverOwner } from './cover.ts';
+import type { Entry } from './entry.ts';
 import type { CacheStats } from './stats.ts';
 
 /** How often it is looked at what is not used, in milliseconds. */
@@ -39,11 +40,11 @@ export interface CoversOptions {
 
 export class Covers {
   readonly #options: CoversOptions;
-  readonly #owner: CoverOwner;
-  readonly #covers = new Map<string, Cover>();
+  readonly #owner: CoverOwner<Entry>;
+  readonly #covers = new Map<string, Cover<Entry>>();
   #bytes = 0;
   /** How many covers each feed has. */
-  readonly #feeds = new Map<Feed, number>();
+  readonly #feeds = new Map<SubscribedFeed, number>();
   /** Ranges that are left alone, and until when nothing is tried; in the order of that. */
   readonly #resting = new Map<string, number>();
   /** Clients without a token share it: without auth, everybody may read everything. */
@@ -52,7 +53,7 @@ export class Covers {
   #full = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: CoversOptions, owner: CoverOwner) {
+  constructor(options: CoversOptions, owner: CoverOwner<Entry>) {
     this.#options = options;
     this.#anonymous = new Permission(options.permissions);
     this.#owner = owner;
@@ -69,16 +70,16 @@ export class Covers {
     return count;
   }
 
-  all(): Iterable<Cover> {
+  all(): Iterable<Cover<Entry>> {
     return this.#covers.values();
   }
 
-  find(identity: Identity, range: KeyRange): Cover | undefined {
+  find(identity: Identity, range: KeyRange): Cover<Entry> | undefined {
     return this.#covers.get(idOf(identity, range));
   }
 
   /** Makes a cover that hears every event from `from` on, if the bounds allow for it. */
-  make(identity: Identity, range: KeyRange, from: number, now: number): Cover | undefined {
+  make(identity: Identity, range: KeyRange, from: number, now: number): Cover<Entry> | undefined {
     const { hub, permissions, maxCovers, maxBytes, stats } = this.#options;
     const id = idOf(identity, range);
     if (now < (this.#resting.get(id) ?? 0)) return undefined;
@@ -89,13 +90,13 @@ export class Covers {
     }
     const permission = identity.hasToken ? new Permission(permissions) : this.#anonymous;
     const feeds = hub.feedsOf(identity);
-    const cover = new Cover(this.#owner, id, feeds, range, permission, from, now);
+    const cover = new Cover<Entry>(this.#owner, id, feeds, range, permission, from, now);
     const subscription =
       feeds.subscribe(range, false, from, cover, false) ??
       (this.#mayStart() ? feeds.subscribe(range, false, from, cover) : undefined);
     if (subscription === undefined) {
       stats.limits.feeds++;
-      hub.released(feeds);
+      hub.release(feeds);
       return undefined;
     }
     cover.start(subscription);
@@ -107,7 +108,7 @@ export class Covers {
   }
 
   /** Lets a cover go. @param rest whether its range is left alone for a while. @returns whether it was there */
-  remove(cover: Cover, rest: boolean): boolean {
+  remove(cover: Cover<Entry>, rest: boolean): boolean {
     if (this.#covers.get(cover.id) !== cover) return false;
     this.#covers.delete(cover.id);
     this.#bytes -= cover.bytes;
@@ -134,14 +135,14 @@ export class Covers {
     return !this.#full;
   }
 
-  #isOurs(feed: Feed): boolean {
+  #isOurs(feed: SubscribedFeed): boolean {
     return feed.cursors.size === 0 && feed.subscribers.size === this.#feeds.get(feed);
   }
 
   /** Lets go what is not used, and what clients have left to the cache beyond the bound of feeds. */
   #sweep(now: number): void {
     const idle = now - (this.#full ? FULL_IDLE_MS : IDLE_MS);
-    for (const cover of this.#covers.values()) if (cover.usedAt < idle) this.#owner.unused(cover);
+    for (const cover of this.#covers.values()) if (cover.usedAt < idle) this.#owner.onUnused(cover);
     let excess = this.feeds - this.#options.maxFeeds;
     if (excess > 0) {
       const oldest = [...this.#covers.values()].sort((a, b) => a.usedAt - b.usedAt);
@@ -149,7 +150,7 @@ export class Covers {
         if (excess <= 0) break;
         if (!cover.alive || !this.#isOurs(cover.feed)) continue;
         if (this.#feeds.get(cover.feed) === 1) excess--;
-        this.#owner.unused(cover);
+        this.#owner.onUnused(cover);
       }
     }
     for (const [id, until] of this.#resting) if (until <= now) this.#resting.delete(id);

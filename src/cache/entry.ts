@@ -3,38 +3,17 @@
  * the range comes, they are the truth at every later revision too, up to the one that the feed has applied.
  */
 
-import { HEADER_TAG, type Header, headerField, readHeader, withRevision } from '../etcd/header.ts';
-import { MalformedMessage, Scanner } from '../etcd/scanner.ts';
+import { type Header, headerField, withRevision } from '../etcd/header.ts';
 import type { Cover } from './cover.ts';
+import type { ParsedReply } from './parsed-reply.ts';
 
 /** What an entry costs beside its key and its reply: object, buffer, places in a map and a set. Measured, in bytes. */
 const ENTRY_BYTES = 720;
 
-/** A reply of etcd to a Range, taken apart. */
-export interface Reply {
-  readonly message: Uint8Array;
-  readonly header: Header;
-  /** Where what follows the header begins. */
-  readonly body: number;
-}
-
-/** Takes a reply apart; `undefined` for one that does not begin with a header, as etcd's do. */
-export function readReply(message: Uint8Array): Reply | undefined {
-  try {
-    const scan = new Scanner(message);
-    if (scan.done || scan.varint() !== HEADER_TAG) return undefined;
-    const body = scan.delimited();
-    return { message, header: readHeader(scan.bytes.subarray(scan.pos, body)), body };
-  } catch (error) {
-    if (error instanceof MalformedMessage) return undefined;
-    throw error;
-  }
-}
-
 export class Entry {
   /** Identity and bytes of the request. */
   readonly key: string;
-  readonly cover: Cover;
+  readonly cover: Cover<Entry>;
   /** What it stands for in memory. */
   readonly bytes: number;
   /** When it was used last, and as of when it stands in line to go; milliseconds of `performance.now()`. */
@@ -46,7 +25,7 @@ export class Entry {
   #message: Buffer;
   #body: number;
 
-  constructor(key: string, cover: Cover, reply: Reply, now: number) {
+  constructor(key: string, cover: Cover<Entry>, reply: ParsedReply, now: number) {
     this.key = key;
     this.cover = cover;
     this.usedAt = now;

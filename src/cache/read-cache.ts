@@ -28,8 +28,9 @@ import { NO_METADATA } from '../rpc/metadata.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import type { Cover, CoverOwner } from './cover.ts';
 import { Covers } from './covers.ts';
-import { Entry, readReply } from './entry.ts';
+import { Entry } from './entry.ts';
 import { EntryStore } from './entry-store.ts';
+import { parseReply } from './parsed-reply.ts';
 import { RecentReads } from './recent-reads.ts';
 import { CacheStats, type Miss } from './stats.ts';
 
@@ -64,7 +65,7 @@ interface Fill {
   readonly askedAt: number;
 }
 
-export class ReadCache implements UnaryUpstream, CoverOwner {
+export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
   readonly stats = new CacheStats();
   readonly #below: UnaryUpstream;
   readonly #seen: ReadCacheOptions['seen'];
@@ -141,21 +142,21 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
     this.stats.cleared++;
   }
 
-  changed(entry: Entry): void {
+  onChanged(entry: Entry): void {
     this.stats.changed++;
     this.#drop(entry);
   }
 
-  ended(cover: Cover): void {
+  onEnded(cover: Cover<Entry>): void {
     this.#forget(cover, true);
   }
 
-  unused(cover: Cover): void {
+  onUnused(cover: Cover<Entry>): void {
     this.#forget(cover, false);
   }
 
   /** Answers to what was asked before may come later, and find no cover to be remembered in. */
-  refused({ id, permission }: Cover): void {
+  onRefused({ id, permission }: Cover<Entry>): void {
     for (const cover of this.#covers.all())
       if (cover.id === id || cover.permission === permission) this.#forget(cover, false);
     this.#covers.rest(id);
@@ -209,7 +210,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
 
   #learn({ key, request, call, askedAt }: Fill, message: Uint8Array): void {
     if (call.responseHeaders !== NO_METADATA || call.responseTrailers !== NO_METADATA) return;
-    const reply = readReply(message);
+    const reply = parseReply(message);
     const range = rangeOf(request);
     if (reply === undefined || range === undefined) return;
     const now = performance.now();
@@ -233,7 +234,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
     this.#store.add(entry);
   }
 
-  #coverOf(identity: Identity, range: KeyRange, from: number, now: number): Cover | undefined {
+  #coverOf(identity: Identity, range: KeyRange, from: number, now: number): Cover<Entry> | undefined {
     const found = this.#covers.find(identity, range);
     if (found !== undefined) return found;
     const cover = this.#covers.make(identity, range, from, now);
@@ -254,7 +255,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner {
   }
 
   /** Drops a cover and its entries. @param rest whether its range is left alone for a while */
-  #forget(cover: Cover, rest: boolean): void {
+  #forget(cover: Cover<Entry>, rest: boolean): void {
     for (const entry of cover.entries) this.#store.remove(entry);
     cover.entries.clear();
     if (this.#covers.remove(cover, rest)) this.#store.hold(-cover.bytes);

@@ -2,7 +2,7 @@
  * Who waits until a mirror has applied a revision. An event may bring it there; since nobody knows whether one comes,
  * etcd is asked how far the feed is, one question for all who wait.
  */
-import type { Feed } from '../watch/feed.ts';
+import type { SubscribedFeed } from '../watch/subscribers.ts';
 import type { FallBack } from './stats.ts';
 
 /** Waits for a revision. */
@@ -14,13 +14,13 @@ export interface Arrival {
 }
 
 export class Arrivals {
-  readonly #feed: () => Feed | undefined;
+  readonly #feed: () => SubscribedFeed | undefined;
   #waiting = new Map<Arrival, number>();
   /** The highest revision that the feed was asked to reach. */
   #asked = 0;
 
   /** @param feed what the mirror lives on at the moment */
-  constructor(feed: () => Feed | undefined) {
+  constructor(feed: () => SubscribedFeed | undefined) {
     this.#feed = feed;
   }
 
@@ -31,7 +31,7 @@ export class Arrivals {
       arrival.failed('loading');
       return;
     }
-    if (feed.memberKnown && !feed.progressIsSafe) {
+    if (feed.progress.isUseless) {
       arrival.failed('progress');
       return;
     }
@@ -68,10 +68,10 @@ export class Arrivals {
   }
 
   /** The feed tells its subscribers when it is there; what matters here is whether its member can be asked at all. */
-  #ask(feed: Feed, revision: number): void {
+  #ask(feed: SubscribedFeed, revision: number): void {
     this.#asked = revision;
     feed.progress.reach(revision, () => {
-      if (feed === this.#feed() && feed.memberKnown && !feed.progressIsSafe) this.giveUp('progress');
+      if (feed === this.#feed() && feed.progress.isUseless) this.giveUp('progress');
     });
   }
 }

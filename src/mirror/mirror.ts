@@ -21,7 +21,7 @@ import type { Batch } from '../watch/batch.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
 import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../watch/subscribers.ts';
 import { Arrivals } from './arrivals.ts';
-import { LoadRetry } from './load-retry.ts';
+import { type LoadFailure, LoadRetry } from './load-retry.ts';
 import { ReplyHeader } from './reply-header.ts';
 import { loadSnapshot, OverBound, type Snapshot } from './snapshot.ts';
 import type { MirrorStats } from './stats.ts';
@@ -31,7 +31,7 @@ const SET_BACK = 'etcd has an older store now';
 const ANOTHER_CLUSTER = 'etcd is another cluster now';
 
 /** `over`: its keys take more memory than they may. `refused`: etcd does not let the proxy read them. */
-export type MirrorState = 'loading' | 'serving' | 'over' | 'refused' | 'closed';
+export type MirrorState = 'serving' | 'closed' | LoadFailure;
 
 /** What a mirror needs. */
 export interface MirrorOptions {
@@ -66,7 +66,6 @@ export class Mirror implements FeedSubscriber {
   readonly #options: MirrorOptions;
   readonly #retry = new LoadRetry();
   #store: Store | undefined;
-  #feeds: IdentityFeeds | undefined;
   #subscription: Subscription | undefined;
   #cluster = '';
   #header = new ReplyHeader(NO_HEADER);
@@ -120,7 +119,7 @@ export class Mirror implements FeedSubscriber {
   distrust(revision: number): void {
     if (this.state !== 'serving') return;
     this.#options.setBack(revision);
-    if (this.#subscription !== undefined) this.#feeds?.ended(this.#subscription.feed);
+    this.#subscription?.feed.retire();
     this.#fail('loading', SET_BACK);
   }
 
@@ -205,14 +204,13 @@ export class Mirror implements FeedSubscriber {
     this.#cluster = header.cluster;
     this.#header = new ReplyHeader(header);
     this.#suspect = false;
-    this.#feeds = feeds;
     const subscription = feeds.subscribe(this.range, true, store.applied + 1, this);
     this.#subscription = subscription;
     if (subscription === undefined || subscription.feed.applied <= store.applied) return;
     const { applied } = subscription.feed;
     const { revision } = headerOf(await this.#options.read(revisionRequest(this.range)));
     if (revision >= applied && this.#subscription === subscription) return;
-    feeds.ended(subscription.feed);
+    subscription.feed.retire();
     if (revision < applied) this.#options.setBack(revision);
     throw new RpcError(Code.UNAVAILABLE, SET_BACK);
   }
@@ -231,8 +229,7 @@ export class Mirror implements FeedSubscriber {
       return;
     }
     if (load !== this.#load) return;
-    this.#feeds = feeds();
-    this.#subscription = this.#feeds.subscribe(this.range, true, store.applied + 1, this);
+    this.#subscription = feeds().subscribe(this.range, true, store.applied + 1, this);
     this.onMoved();
     this.arrivals.moveOver();
   }
@@ -256,7 +253,7 @@ export class Mirror implements FeedSubscriber {
   }
 
   /** {@link #fail} after the feed's call, during which its subscriptions must not change. Serves no more from now on. */
-  #failSoon(state: MirrorState, reason: string): void {
+  #failSoon(state: LoadFailure, reason: string): void {
     const load = this.#load;
     this.state = state;
     setImmediate(() => {
@@ -264,7 +261,7 @@ export class Mirror implements FeedSubscriber {
     });
   }
 
-  #fail(state: MirrorState, reason: string): void {
+  #fail(state: LoadFailure, reason: string): void {
     this.#options.stats.failedLoads++;
     this.#clear(state);
     const ms = this.#retry.after(state, () => this.#loadNow());
@@ -276,20 +273,19 @@ export class Mirror implements FeedSubscriber {
     this.#load++;
     this.state = state;
     this.#store = undefined;
-    if (this.#subscription !== undefined) this.#feeds?.unsubscribe(this.#subscription);
+    if (this.#subscription !== undefined) this.#subscription.feed.unsubscribe(this.#subscription);
     this.#subscription = undefined;
-    this.#feeds = undefined;
     this.arrivals.giveUp('loading');
   }
 }
 
 /** What a failure of a read or a watch means for the mirror. */
-function stateAfter(status: Pick<Status, 'code'>): MirrorState {
+function stateAfter(status: Pick<Status, 'code'>): LoadFailure {
   return isRefusal(status) ? 'refused' : 'loading';
 }
 
 /** What the end of the feed means for the mirror. */
-function endOf(end: SubscriptionEnd): [MirrorState, string] {
+function endOf(end: SubscriptionEnd): [LoadFailure, string] {
   if (end.kind === 'status') return [stateAfter(end.status), end.status.message];
   // A watch that etcd cancels without a compaction is one that it does not permit.
   if (end.kind === 'canceled') return ['refused', end.reason];

@@ -26,12 +26,12 @@ const GAUGES: readonly Reading[] = [
   [
     'etcd_proxy_watch_history_bytes',
     'Memory held by events that watchers may still need.',
-    ({ budget }) => budget.bytes,
+    ({ shared }) => shared.budget.bytes,
   ],
   [
     'etcd_proxy_watch_long_key_bytes',
     'Memory held by keys of more than a kilobyte that clients watch or want to.',
-    ({ longKeys }) => longKeys.bytes,
+    ({ shared }) => shared.longKeys.bytes,
   ],
   [
     'etcd_proxy_watch_applied_revision',
@@ -92,7 +92,7 @@ export function exposeWatches(registry: Registry, hub: WatchHub, seen: SeenRevis
   const limitsHelp = 'Times that a bound on what clients name was reached, by the bound.';
   exposeCounts(registry, 'etcd_proxy_watch_limits_total', limitsHelp, 'limit', () => [
     ...Object.entries(hub.stats.limits),
-    ['ranges', hub.ranges.forgotten],
+    ['ranges', hub.shared.ranges.forgotten],
   ]);
 }
 
@@ -115,5 +115,6 @@ function lag(hub: WatchHub, told: number): number {
     told,
     highest(hub, ({ header }) => header.revision),
   );
-  return highest(hub, (feed) => (feed.used && feed.behind ? newest - feed.applied : 0));
+  const isBehind = ({ state, catchesUp }: Feed): boolean => state !== 'live' || catchesUp;
+  return highest(hub, (feed) => (feed.used && isBehind(feed) ? newest - feed.applied : 0));
 }

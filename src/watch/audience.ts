@@ -4,17 +4,22 @@
  */
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Batch, BatchEvent } from './batch.ts';
-import type { Watcher, WatchOptions } from './watcher.ts';
+import type { WatchOptions } from './requests.ts';
 
 /** Tells audiences of a range apart. */
 export function variantOf(options: WatchOptions, stripPrev: boolean): number {
   return (options.noPut ? 1 : 0) | (options.noDelete ? 2 : 0) | (stripPrev ? 4 : 0);
 }
 
-/** Audiences that hold something which they encoded. */
-let holding: Audience[] = [];
+/** What an audience encodes. */
+interface Encoder {
+  release(): void;
+}
 
-function untilEndOfTurn(audience: Audience): void {
+/** Audiences that hold something which they encoded. */
+let holding: Encoder[] = [];
+
+function releaseSoon(audience: Encoder): void {
   if (holding.push(audience) === 1) queueMicrotask(releaseAll);
 }
 
@@ -23,14 +28,15 @@ function releaseAll(): void {
   holding = [];
 }
 
-export class Audience {
+/** An audience of watchers `W`, of which it needs to know nothing. */
+export class Audience<W> {
   readonly range: KeyRange;
   readonly variant: number;
   /** How many watchers it has, synced or not. */
-  members = 0;
+  size = 0;
   /** The synced watchers. */
-  readonly watchers = new Set<Watcher>();
-  /** The batch encoded last in this turn, for the watchers that get it one after the other. */
+  readonly synced = new Set<W>();
+  /** The batch encoded last, for the watchers that get it one after the other. */
   #last: Batch | undefined;
   #tail: Buffer | undefined;
   readonly #noPut: boolean;
@@ -48,7 +54,7 @@ export class Audience {
   /** Header and events of a batch for these watchers; `undefined` when it holds nothing for them. */
   encode(batch: Batch): Buffer | undefined {
     if (batch !== this.#last) {
-      if (this.#last === undefined) untilEndOfTurn(this);
+      if (this.#last === undefined) releaseSoon(this);
       this.#last = batch;
       this.#tail = this.#encode(batch);
     }

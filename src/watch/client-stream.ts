@@ -16,6 +16,7 @@ import { ProgressRounds } from './progress-rounds.ts';
 import { encodeReply, type Reply, watchId } from './replies.ts';
 import { type Answer, Ticket, type TicketOwner } from './request-ticket.ts';
 import { readRequest, type WatchRequest } from './requests.ts';
+import type { SharedFeeds } from './shared-feeds.ts';
 import { Watcher, type WatchSink } from './watcher.ts';
 
 /** Requests of one stream that may wait; with more, the client is not read. */
@@ -47,7 +48,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   blocked = false;
   readonly feeds: IdentityFeeds;
   readonly watchers = new Map<bigint, Watcher>();
-  readonly #hub: WatchHub;
+  readonly #shared: SharedFeeds;
   readonly #client: ServerStream;
   readonly #call: Call;
   readonly #forward: StreamHandler;
@@ -60,7 +61,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   #over = false;
 
   constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler, seen: SeenRevision) {
-    this.#hub = hub;
+    this.#shared = hub.shared;
     this.#client = client;
     this.#call = call;
     this.#forward = forward;
@@ -73,19 +74,19 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   }
 
   onMessage(message: Uint8Array): void {
-    if (message.length > LARGE && this.#fresh) {
+    if (message.length > LARGE && this.#untouched) {
       this.#handOver(message);
       return;
     }
     let request: WatchRequest;
     try {
-      request = readRequest(message, this.#hub.ranges);
+      request = readRequest(message, this.#shared.ranges);
     } catch {
       this.#handOver(message);
       return;
     }
     if (request.kind === 'nothing') return;
-    if (request.kind === 'create' && request.start < 0 && this.#fresh) {
+    if (request.kind === 'create' && request.start < 0 && this.#untouched) {
       this.#handOver(message);
       return;
     }
@@ -101,7 +102,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   }
 
   /** Whether there is nothing on the stream yet, so that all of it can be left to etcd. */
-  get #fresh(): boolean {
+  get #untouched(): boolean {
     return this.watchers.size === 0 && this.#line.length === 0;
   }
 
@@ -116,8 +117,8 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     for (const watcher of lagging) {
       if (this.blocked) return;
       if (!this.#lagging.delete(watcher)) continue;
-      this.#hub.stats.lagging--;
-      watcher.feed?.cursors.pump(watcher);
+      this.#shared.stats.lagging--;
+      watcher.feed?.pump(watcher);
     }
   }
 
@@ -125,8 +126,8 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#leave();
   }
 
-  events(watcher: Watcher, tail: Buffer, shared: boolean): void {
-    const { stats, fragments } = this.#hub;
+  sendEvents(watcher: Watcher, tail: Buffer, shared: boolean): void {
+    const { stats, fragments } = this.#shared;
     this.#seen.raise(watcher.seenRevision);
     stats.bytes += tail.length;
     if (shared) stats.sharedBytes += tail.length;
@@ -137,20 +138,20 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     } else this.#sent(this.#client.sendJoined(watcher.idField, tail));
   }
 
-  lagging(watcher: Watcher): void {
+  onLagging(watcher: Watcher): void {
     if (this.#lagging.has(watcher)) return;
     this.#lagging.add(watcher);
-    this.#hub.stats.lagging++;
+    this.#shared.stats.lagging++;
   }
 
   /** As in etcd, a watch that a compaction ended keeps its number until its client cancels it. */
-  compacted(watcher: Watcher, header: Header, revision: number): void {
+  onCompacted(watcher: Watcher, header: Header, revision: number): void {
     const { id } = watcher;
     if (this.watchers.get(id) !== watcher) return;
     this.#reply({ header: withRevision(header, 0), id, canceled: true, compactRevision: revision });
   }
 
-  progress(watcher: Watcher, header: Header): void {
+  sendProgress(watcher: Watcher, header: Header): void {
     this.#reply({ header, id: watcher.id });
   }
 
@@ -160,7 +161,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#client.end(new RpcError(code, message));
   }
 
-  settled(): void {
+  onSettled(): void {
     this.#advance();
   }
 
@@ -205,7 +206,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     const watcher = new Watcher(this, range, options, id, next, header.revision);
     this.watchers.set(id, watcher);
     this.#client.hold(range.bytes);
-    this.#hub.stats.watchers++;
+    this.#shared.stats.watchers++;
     this.#reply({ header, id, created: true });
     this.feeds.place(watcher, header, answer.kind === 'ok' && answer.maybeCompacted && request.start !== 0);
     return true;
@@ -232,10 +233,10 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     if (this.watchers.get(watcher.id) !== watcher) return;
     this.watchers.delete(watcher.id);
     this.#client.hold(-watcher.range.bytes);
-    this.#hub.stats.watchers--;
-    this.#hub.longKeys.release(watcher.range);
-    if (this.#lagging.delete(watcher)) this.#hub.stats.lagging--;
-    this.feeds.remove(watcher);
+    this.#shared.stats.watchers--;
+    this.#shared.longKeys.release(watcher.range);
+    if (this.#lagging.delete(watcher)) this.#shared.stats.lagging--;
+    watcher.feed?.leave(watcher);
   }
 
   #reply(reply: Reply): void {

@@ -3,23 +3,41 @@
  * comes. The others walk through the history at the pace at which their clients read.
  */
 
-import { withRevision } from '../etcd/header.ts';
+import { type Header, withRevision } from '../etcd/header.ts';
 import { Code } from '../rpc/status.ts';
-import { variantOf } from './audience.ts';
+import { type Audience, variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
-import type { Feed } from './feed.ts';
-import type { Watcher } from './watcher.ts';
+import type { FeedStreamState } from './feed-stream.ts';
+import type { History } from './history.ts';
+import type { WatchStats } from './stats.ts';
+import type { Terminal } from './terminal.ts';
+import type { Watcher, WatcherFeed } from './watcher.ts';
 import { WatcherIndex } from './watcher-index.ts';
 
-/** Whether a watcher has had everything up to a revision, and may be told so. */
-export function isAt(watcher: Watcher, revision: number): boolean {
-  return (
-    watcher.synced &&
-    !watcher.sink.blocked &&
-    revision >= watcher.next - 1 &&
-    revision >= watcher.seenRevision
-  );
+/** The feed whose watchers they are. */
+export interface CursorsOwner extends WatcherFeed {
+  readonly prevKv: boolean;
+  readonly history: History;
+  /** Why it has ended, if etcd has ended it. */
+  readonly terminal: Terminal | undefined;
+  /** Is to look when a watcher begins to keep up, or to lag. */
+  readonly flow: { look(): void };
+  /** The feed has forgotten what the watcher needs next. */
+  onOutrun(watcher: Watcher): void;
+  /** The watcher has had all of a feed that has ended, and is on none now. */
+  onStranded(watcher: Watcher): void;
+  /** Watchers have left, maybe the last one. */
+  onLeft(): void;
+}
+
+/** A feed that watchers may move to. */
+export interface TargetFeed {
+  readonly state: FeedStreamState;
+  readonly header: Header;
+  /** Whether a watcher that needs everything from `next` on can be served. */
+  serves(next: number): boolean;
+  attach(watcher: Watcher): void;
 }
 
 /**
@@ -30,14 +48,16 @@ const refusal = (reason: string): string =>
   `etcd-connect-proxy: etcd does not go on with the watch: ${reason}`;
 
 export class Cursors {
-  readonly #feed: Feed;
+  readonly #feed: CursorsOwner;
+  readonly #stats: WatchStats;
   /** The watchers whose clients do not keep up; the others are known to the index only. */
   readonly #behind = new Set<Watcher>();
   readonly #index = new WatcherIndex();
   #synced = 0;
 
-  constructor(feed: Feed) {
+  constructor(feed: CursorsOwner, stats: WatchStats) {
     this.#feed = feed;
+    this.#stats = stats;
   }
 
   /** How many watchers the feed has. */
@@ -50,7 +70,7 @@ export class Cursors {
     return this.#behind.size > 0 && this.#synced === 0;
   }
 
-  /** The lowest revision that some watcher still needs. */
+  /** The lowest revision that some watcher still needs. It walks all watchers that lag. */
   least(): number {
     let least = this.#feed.applied + 1;
     for (const { next } of this.#behind) if (next < least) least = next;
@@ -59,23 +79,20 @@ export class Cursors {
 
   /** Takes a watcher that the feed can serve, and sends it what it has missed. */
   attach(watcher: Watcher): void {
-    if (this.size === 0) this.#feed.context.used(this.#feed);
-    watcher.feed = this.#feed;
-    watcher.synced = false;
-    this.#index.enter(watcher, variantOf(watcher.options, this.#feed.prevKv && !watcher.options.prevKv));
+    const { range, options } = watcher;
+    const variant = variantOf(options, this.#feed.prevKv && !options.prevKv);
+    watcher.enter(this.#feed, this.#index.enter(range, variant));
     this.pump(watcher);
   }
 
-  /** Lets a watcher go; `next` says from where another feed has to go on. */
+  /** Lets a watcher go, which knows from where another feed has to go on. */
   detach(watcher: Watcher): void {
     if (watcher.feed !== this.#feed) return;
-    if (watcher.synced) {
-      this.#unsync(watcher);
-      watcher.next = Math.max(watcher.next, this.#feed.applied + 1);
-    }
+    const audience = watcher.audience as Audience<Watcher>;
+    if (watcher.synced) this.#unsync(watcher);
     this.#behind.delete(watcher);
-    this.#index.leave(watcher);
-    watcher.feed = undefined;
+    this.#index.leave(audience);
+    watcher.leave();
   }
 
   /** Sends a watcher that is behind as much as its client takes. */
@@ -84,35 +101,33 @@ export class Cursors {
     const feed = this.#feed;
     const { history } = feed;
     if (watcher.next < history.floor) {
-      feed.context.replace(watcher);
+      feed.onOutrun(watcher);
       return;
     }
     let position = history.find(watcher.next);
     while (position < history.length) {
       if (watcher.sink.blocked) {
         this.#lag(watcher);
-        feed.flow();
+        feed.flow.look();
         return;
       }
-      position += deliverBacklog(watcher, history, position, feed.context);
+      position += deliverBacklog(watcher, history, position, this.#stats);
       if (watcher.feed !== feed) return; // its stream ended with what was sent
     }
-    if (feed.terminal !== undefined) this.#finish(watcher);
+    if (feed.terminal !== undefined) this.#finish(watcher, feed.terminal);
     else this.#sync(watcher);
   }
 
-  /** Gives a new batch to the synced watchers that it is for. */
+  /** Gives a new batch, which the feed has not applied yet, to the synced watchers that it is for. */
   deliver(batch: Batch): void {
-    const { context, applied } = this.#feed;
     let deliveries = 0;
     for (const audience of this.#index.match(batch)) {
       const tail = audience.encode(batch);
       if (tail === undefined) continue;
-      for (const watcher of audience.watchers) {
-        if (batch.revision < watcher.next) continue;
+      for (const watcher of audience.synced) {
+        if (watcher.isBeyond(batch)) continue;
         if (watcher.sink.blocked) {
           this.#unsync(watcher);
-          watcher.next = Math.max(watcher.next, applied + 1);
           this.#lag(watcher);
         } else {
           deliver(watcher, batch, tail, audience);
@@ -120,72 +135,67 @@ export class Cursors {
         }
       }
     }
-    context.stats.delivered(deliveries);
+    this.#stats.delivered(deliveries);
   }
 
   /** Tells the synced watchers that want it, and had no event since the last time, how far the feed has come. */
   notifyProgress(): void {
     const { announced, header } = this.#feed;
-    for (const watcher of this.#behind) watcher.quiet = true;
+    for (const watcher of this.#behind) watcher.onTick();
     for (const watcher of this.#index.synced()) {
       if (!watcher.options.progressNotify) continue;
-      const { quiet } = watcher;
-      watcher.quiet = true;
-      if (quiet && isAt(watcher, announced)) watcher.sink.progress(watcher, withRevision(header, announced));
+      if (watcher.onTick() && watcher.isAt(announced))
+        watcher.sink.sendProgress(watcher, withRevision(header, announced));
     }
   }
 
   /** Moves the watchers that `target` can serve to it, once it is known to be at the same store. */
-  moveTo(target: Feed): void {
-    const { applied, header } = this.#feed;
+  moveTo(target: TargetFeed): void {
+    const { header } = this.#feed;
     if (target.state !== 'live' || target.header.cluster !== header.cluster) return;
     for (const watcher of [...this.#behind, ...this.#index.synced()]) {
       // Moving one of them may end its stream, and others on it.
-      if (watcher.feed !== this.#feed) continue;
-      const next = watcher.synced ? Math.max(watcher.next, applied + 1) : watcher.next;
-      if (!target.serves(next)) continue;
+      if (watcher.feed !== this.#feed || !target.serves(watcher.next)) continue;
       this.detach(watcher);
-      target.cursors.attach(watcher);
+      target.attach(watcher);
     }
-    if (!this.#feed.used) this.#feed.context.unused(this.#feed);
+    this.#feed.onLeft();
   }
 
   /** The feed has ended: tells the watchers that have had all of it. */
-  finishSynced(): void {
+  finishSynced(terminal: Terminal): void {
     // The end of one watcher may be that of its stream, and of others on it.
     for (const watcher of [...this.#index.synced()])
-      if (watcher.synced && watcher.feed === this.#feed) this.#finish(watcher);
+      if (watcher.synced && watcher.feed === this.#feed) this.#finish(watcher, terminal);
   }
 
-  #finish(watcher: Watcher): void {
-    const { terminal, context } = this.#feed;
+  #finish(watcher: Watcher, terminal: Terminal): void {
+    watcher.hadAll();
     this.detach(watcher);
-    watcher.next = Math.max(watcher.next, this.#feed.applied + 1);
-    if (terminal?.kind === 'status') watcher.sink.fail(terminal.status.code, terminal.status.message);
-    else if (terminal?.kind === 'canceled') watcher.sink.fail(Code.UNAVAILABLE, refusal(terminal.reason));
-    else if (terminal?.kind === 'compacted' && watcher.next < terminal.revision)
-      watcher.sink.compacted(watcher, terminal.header, terminal.revision);
-    else context.place(watcher, this.#feed.header);
-    if (!this.#feed.used) context.unused(this.#feed);
+    if (terminal.kind === 'status') watcher.sink.fail(terminal.status.code, terminal.status.message);
+    else if (terminal.kind === 'canceled') watcher.sink.fail(Code.UNAVAILABLE, refusal(terminal.reason));
+    else if (watcher.next < terminal.revision)
+      watcher.sink.onCompacted(watcher, terminal.header, terminal.revision);
+    else this.#feed.onStranded(watcher);
+    this.#feed.onLeft();
   }
 
   #sync(watcher: Watcher): void {
     this.#behind.delete(watcher);
-    watcher.audience?.watchers.add(watcher);
-    watcher.synced = true;
-    watcher.fresh = false;
+    watcher.audience?.synced.add(watcher);
+    watcher.sync();
     this.#synced++;
-    if (this.#synced === 1) this.#feed.flow();
+    if (this.#synced === 1) this.#feed.flow.look();
   }
 
   #unsync(watcher: Watcher): void {
-    watcher.audience?.watchers.delete(watcher);
-    watcher.synced = false;
+    watcher.audience?.synced.delete(watcher);
+    watcher.unsync();
     this.#synced--;
   }
 
   #lag(watcher: Watcher): void {
     this.#behind.add(watcher);
-    watcher.sink.lagging(watcher);
+    watcher.sink.onLagging(watcher);
   }
 }

@@ -3,11 +3,10 @@
  * client needs another form.
  */
 
-import { headerField, withRevision } from '../etcd/header.ts';
 import type { Audience } from './audience.ts';
 import type { Batch } from './batch.ts';
-import type { FeedContext } from './feed-context.ts';
 import type { History } from './history.ts';
+import type { WatchStats } from './stats.ts';
 import type { Watcher } from './watcher.ts';
 
 /** etcd gives a watcher that catches up at most so many revisions at once. */
@@ -19,24 +18,8 @@ const MERGE_BYTES_CROWDED = 32 << 10;
 const CROWD = 32;
 
 /** Sends a watcher a batch that is for it. `tail` is the batch for the watcher's audience. */
-export function deliver(watcher: Watcher, batch: Batch, tail: Buffer, audience: Audience): void {
-  const whole = watcher.next <= batch.first && batch.header.revision >= watcher.seenRevision;
-  if (whole) {
-    watcher.next = batch.revision + 1;
-    watcher.quiet = false;
-    watcher.seenRevision = batch.header.revision;
-    watcher.sink.events(watcher, tail, true);
-  } else sendParts(watcher, batch, audience.parts(batch, watcher.next));
-}
-
-/** Sends a watcher events of its own choice, up to and including the last of `batch`. */
-function sendParts(watcher: Watcher, batch: Batch, parts: readonly Buffer[]): void {
-  watcher.next = batch.revision + 1;
-  if (parts.length === 0) return;
-  watcher.quiet = false;
-  watcher.seenRevision = Math.max(watcher.seenRevision, batch.header.revision);
-  const { bytes } = withRevision(batch.header, watcher.seenRevision);
-  watcher.sink.events(watcher, Buffer.concat([headerField(bytes), ...parts]), false);
+export function deliver(watcher: Watcher, batch: Batch, tail: Buffer, audience: Audience<Watcher>): void {
+  if (!watcher.sendShared(batch, tail)) watcher.sendParts(batch, audience.parts(batch, watcher.next));
 }
 
 /**
@@ -48,30 +31,28 @@ export function deliverBacklog(
   watcher: Watcher,
   history: History,
   position: number,
-  context: FeedContext,
+  stats: WatchStats,
 ): number {
-  const audience = watcher.audience as Audience;
-  const first = history.at(position) as Batch;
-  if (!watcher.fresh) {
-    const tail = audience.encode(first);
-    if (tail === undefined) watcher.next = first.revision + 1;
-    else {
-      deliver(watcher, first, tail, audience);
-      context.stats.delivered(1);
-    }
-    return 1;
+  const audience = watcher.audience as Audience<Watcher>;
+  if (watcher.mergesBacklog) return deliverMerged(watcher, audience, history, position, stats);
+  const batch = history.at(position) as Batch;
+  const tail = audience.encode(batch);
+  if (tail === undefined) watcher.pass(batch);
+  else {
+    deliver(watcher, batch, tail, audience);
+    stats.delivered(1);
   }
-  return deliverMerged(watcher, audience, history, position, context);
+  return 1;
 }
 
 function deliverMerged(
   watcher: Watcher,
-  audience: Audience,
+  audience: Audience<Watcher>,
   history: History,
   position: number,
-  context: FeedContext,
+  stats: WatchStats,
 ): number {
-  const limit = context.stats.lagging > CROWD ? MERGE_BYTES_CROWDED : MERGE_BYTES;
+  const limit = stats.lagging > CROWD ? MERGE_BYTES_CROWDED : MERGE_BYTES;
   const parts: Buffer[] = [];
   let bytes = 0;
   let revisions = 0;
@@ -85,7 +66,7 @@ function deliverMerged(
     parts.push(...events);
   }
   if (last === undefined) return 1;
-  sendParts(watcher, last, parts);
-  if (parts.length > 0) context.stats.delivered(1);
+  watcher.sendParts(last, parts);
+  if (parts.length > 0) stats.delivered(1);
   return taken;
 }

@@ -1,6 +1,6 @@
 /**
  * The stream of a feed to etcd. One that is lost is opened again behind what the feed knows, on whichever endpoint answers.
- * While nobody reads it is given up altogether, so that neither etcd nor the proxy keeps anything for it.
+ * While nobody reads what it brings it is given up altogether, so that neither etcd nor the proxy keeps anything for it.
  */
 
 import type { Header } from '../etcd/header.ts';
@@ -9,7 +9,8 @@ import { isFinal, isOutage } from '../etcd/statuses.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import type { Status } from '../rpc/status.ts';
-import type { FeedContext } from './feed-context.ts';
+import type { IdentityUpstream } from './identity-upstream.ts';
+import type { SharedFeeds } from './shared-feeds.ts';
 import type { Terminal } from './terminal.ts';
 import type { TurnTaker } from './turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
@@ -17,7 +18,7 @@ import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 /** `gathering`: not sent to etcd yet, so that it can still start earlier. */
 export type FeedStreamState = 'gathering' | 'starting' | 'live' | 'resuming' | 'ended';
 
-/** Hears of the stream. Nothing follows {@link over}. */
+/** Hears of the stream. Nothing follows {@link onOver}. */
 export interface FeedStreamOwner {
   readonly range: KeyRange;
   readonly prevKv: boolean;
@@ -28,14 +29,14 @@ export interface FeedStreamOwner {
   /** Whether it only brings watchers up to another feed: such streams begin a few at a time. */
   readonly catchesUp: boolean;
   /** etcd says this of itself. */
-  heard(header: Header): void;
+  onHeader(header: Header): void;
   /** The watch exists, and nothing is missing between what is applied and what it brings. */
-  began(): void;
+  onBegan(): void;
   /** Events, or progress. */
-  brought(response: WatchResponse): void;
+  onBrought(response: WatchResponse): void;
   /** It is lost, and will be opened again. */
-  lost(): void;
-  over(terminal: Terminal): void;
+  onLost(): void;
+  onOver(terminal: Terminal): void;
 }
 
 /** A stream that lived for so long, in milliseconds, was a good one: its end is the first of a row. */
@@ -47,7 +48,8 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
   state: FeedStreamState = 'gathering';
   /** It was given up until somebody reads. */
   parked = false;
-  readonly #context: FeedContext;
+  readonly #shared: SharedFeeds;
+  readonly #etcd: IdentityUpstream;
   readonly #owner: FeedStreamOwner;
   readonly #delay = new RetryDelay();
   #watch: UpstreamWatch | undefined;
@@ -62,8 +64,9 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
   /** How often in a row it failed soon, in a way that no outage explains. */
   #failures = 0;
 
-  constructor(context: FeedContext, owner: FeedStreamOwner) {
-    this.#context = context;
+  constructor(shared: SharedFeeds, etcd: IdentityUpstream, owner: FeedStreamOwner) {
+    this.#shared = shared;
+    this.#etcd = etcd;
     this.#owner = owner;
     this.#timer = setImmediate(() => this.#open());
   }
@@ -96,25 +99,25 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
     if (header.revision !== 0) {
       this.#revision = header.revision;
       this.#member = header.member;
-      this.#owner.heard(header);
+      this.#owner.onHeader(header);
     }
     if (this.state === 'ended') return;
     if (response.canceled) this.#canceled(response);
     else if (response.created) this.#created();
     else {
-      this.#owner.brought(response);
-      this.#context.turns.leave(this);
+      this.#owner.onBrought(response);
+      this.#shared.catchUpTurns.leave(this);
     }
   }
 
   onFragment(size: number): void {
-    this.#context.fragments.saw(size);
+    this.#shared.fragments.saw(size);
   }
 
   onEnd(status: Status): void {
     this.#watch = undefined;
-    this.#context.turns.leave(this);
-    this.#context.versions.forget(this.#member);
+    this.#shared.catchUpTurns.leave(this);
+    this.#etcd.versions.forget(this.#member);
     if (this.state === 'ended') return;
     if (performance.now() - this.#openedAt >= LIVED_MS) {
       this.#delay.reset();
@@ -126,12 +129,12 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
     }
     this.state = 'resuming';
     this.#timer = setTimeout(() => this.#open(), this.#delay.next());
-    this.#owner.lost();
+    this.#owner.onLost();
   }
 
   #open(): void {
     this.#timer = undefined;
-    if (!this.#owner.catchesUp || this.#context.turns.take(this)) this.onTurn();
+    if (!this.#owner.catchesUp || this.#shared.catchUpTurns.take(this)) this.onTurn();
   }
 
   /**
@@ -148,7 +151,7 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
   #watchFrom(start: number): void {
     const { range, prevKv } = this.#owner;
     this.#openedAt = performance.now();
-    this.#watch = this.#context.openWatch({ range, start, prevKv }, this);
+    this.#watch = this.#etcd.openWatch({ range, start, prevKv }, this);
   }
 
   #created(): void {
@@ -161,7 +164,7 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
       return;
     }
     this.state = 'live';
-    this.#owner.began();
+    this.#owner.onBegan();
   }
 
   #canceled({ header, compactRevision, cancelReason }: WatchResponse): void {
@@ -171,7 +174,7 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
 
   #over(terminal: Terminal): void {
     this.close();
-    this.#owner.over(terminal);
+    this.#owner.onOver(terminal);
   }
 
   #drop(): void {
@@ -180,6 +183,6 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
     this.#timer = undefined;
     this.#watch?.cancel();
     this.#watch = undefined;
-    this.#context.turns.leave(this);
+    this.#shared.catchUpTurns.leave(this);
   }
 }

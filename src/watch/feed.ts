@@ -8,88 +8,100 @@
  * which is ahead of events still to come while etcd catches up.
  */
 
-import { type Header, NO_HEADER } from '../etcd/header.ts';
+import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { batchesOf } from './batch.ts';
-import { Cursors } from './cursors.ts';
-import type { FeedContext } from './feed-context.ts';
+import { Cursors, type CursorsOwner, type TargetFeed } from './cursors.ts';
 import { FeedStream, type FeedStreamOwner, type FeedStreamState } from './feed-stream.ts';
+import { Flow, type FlowFeed } from './flow.ts';
 import { History } from './history.ts';
-import { ProgressQuestions } from './progress-questions.ts';
-import { Subscribers } from './subscribers.ts';
-import { SyncPoint } from './sync-point.ts';
+import type { IdentityUpstream } from './identity-upstream.ts';
+import { KnownStore } from './known-store.ts';
+import type { UnusedFeed } from './lingering.ts';
+import { ProgressClock } from './progress-clock.ts';
+import { ProgressQuestions, type QuestionedFeed } from './progress-questions.ts';
+import type { SharedFeeds } from './shared-feeds.ts';
+import { type FeedSubscriber, type SubscribedFeed, Subscribers, type Subscription } from './subscribers.ts';
 import type { Terminal } from './terminal.ts';
+import type { Watcher } from './watcher.ts';
 
-/** With so much unread by every watcher, a catch-up feed stops reading etcd. */
-const CATCH_UP_BYTES = 1 << 20;
-/** The same for other feeds. */
-const STALL_BYTES = 8 << 20;
+/** What a feed watches. */
+export interface FeedOptions {
+  readonly range: KeyRange;
+  readonly prevKv: boolean;
+  /** The first revision whose events are wanted. */
+  readonly start: number;
+  /** Whether it is started for events of the past. */
+  readonly past: boolean;
+  /** The feed that this one's watchers move to as soon as they have caught up with its history. */
+  readonly target: Feed | undefined;
+}
 
-export class Feed implements FeedStreamOwner {
-  readonly context: FeedContext;
+/** Decides which feed serves whom. */
+export interface FeedOwner {
+  /** The feed has its first user, or its first again. */
+  onUsed(feed: Feed): void;
+  /** The feed's last user has gone. */
+  onUnused(feed: Feed): void;
+  /** The feed serves nobody new from now on. */
+  onRetired(feed: Feed): void;
+  /** The feed has forgotten what the watcher needs next. */
+  onOutrun(feed: Feed, watcher: Watcher): void;
+  /** Finds a feed for a watcher that is on none. @param header what etcd has said of itself lately */
+  place(watcher: Watcher, header: Header): void;
+  /** Ends the feed: {@link Feed.stop}, and nothing else of it is left. */
+  close(feed: Feed): void;
+}
+
+export class Feed
+  implements FeedStreamOwner, CursorsOwner, TargetFeed, SubscribedFeed, QuestionedFeed, FlowFeed, UnusedFeed
+{
   readonly range: KeyRange;
   readonly prevKv: boolean;
   readonly past: boolean;
   readonly history: History;
   readonly cursors: Cursors;
-  readonly subscribers: Subscribers;
+  readonly subscribers = new Subscribers(this);
   readonly progress: ProgressQuestions;
-  /** The feed that this one's watchers move to as soon as they have caught up with its history. */
-  target: Feed | undefined;
+  readonly clock: ProgressClock;
   applied: number;
-  /** Up to here its knowledge may be of a past that a backup has undone: a stream began on a member at a lower revision. */
-  doubtful = 0;
-  /** etcd's latest header on this feed. */
-  header: Header = NO_HEADER;
-  /** Why it has ended, if etcd has ended it. */
   terminal: Terminal | undefined;
-  /** When the progress interval began, in milliseconds of `performance.now()`. */
-  tickedAt = performance.now();
-  /** When etcd's own interval began; not a number once something came in between. */
-  #heardAt = Number.NaN;
-  /** The least revision that a watcher needed when the stream was given up for lack of readers. */
-  #parkedAt = 0;
+  #target: Feed | undefined;
+  readonly #shared: SharedFeeds;
+  readonly #owner: FeedOwner;
+  readonly #store = new KnownStore();
   readonly #stream: FeedStream;
-  readonly #sync = new SyncPoint();
+  readonly flow: Flow;
 
-  /**
-   * @param start the first revision whose events are wanted
-   * @param past whether it is started for events of the past
-   */
-  constructor(
-    context: FeedContext,
-    range: KeyRange,
-    prevKv: boolean,
-    start: number,
-    target: Feed | undefined,
-    past: boolean,
-  ) {
-    this.past = past;
-    this.context = context;
+  constructor(shared: SharedFeeds, etcd: IdentityUpstream, owner: FeedOwner, options: FeedOptions) {
+    const { range, prevKv, start, past, target } = options;
     this.range = range;
     this.prevKv = prevKv;
-    this.target = target;
+    this.past = past;
     this.applied = start - 1;
-    this.history = new History(start, context.maxRevisions, context.budget);
+    this.#target = target;
+    this.#shared = shared;
+    this.#owner = owner;
+    this.history = new History(start, shared.historyRevisions, shared.budget);
     this.history.kept = target !== undefined;
-    this.cursors = new Cursors(this);
-    this.subscribers = new Subscribers(this);
-    this.progress = new ProgressQuestions(this);
-    this.#stream = new FeedStream(context, this);
+    this.cursors = new Cursors(this, shared.stats);
+    this.progress = new ProgressQuestions(this, etcd);
+    this.clock = new ProgressClock(shared.interval, () => this.cursors.notifyProgress());
+    this.#stream = new FeedStream(shared, etcd, this);
+    this.flow = new Flow(this, this.#stream);
   }
 
   get state(): FeedStreamState {
     return this.#stream.state;
   }
 
-  get catchesUp(): boolean {
-    return this.target !== undefined;
+  get header(): Header {
+    return this.#store.header;
   }
 
-  /** Whether anybody needs it. */
-  get used(): boolean {
-    return this.cursors.size > 0 || this.subscribers.size > 0;
+  get undoneUpTo(): number {
+    return this.#store.undoneUpTo;
   }
 
   /**
@@ -97,12 +109,29 @@ export class Feed implements FeedStreamOwner {
    * etcd had when the present stream began. `Infinity` without a stream, and until its member is as far as the feed.
    */
   get syncPoint(): number {
-    return this.state === 'live' ? this.#sync.revision : Number.POSITIVE_INFINITY;
+    return this.state === 'live' ? this.#store.syncPoint : Number.POSITIVE_INFINITY;
   }
 
-  /** Whether it may lack events that etcd has: it has no stream, or catches up. */
-  get behind(): boolean {
-    return this.state !== 'live' || this.target !== undefined;
+  get target(): Feed | undefined {
+    return this.#target;
+  }
+
+  get catchesUp(): boolean {
+    return this.#target !== undefined;
+  }
+
+  /** Whether anybody needs it. */
+  get used(): boolean {
+    return this.cursors.size > 0 || this.subscribers.size > 0;
+  }
+
+  get lingers(): boolean {
+    return this.state !== 'ended' && !this.catchesUp;
+  }
+
+  /** Up to here watchers may be told that they have everything: etcd has named this revision or a later one. */
+  get announced(): number {
+    return Math.min(this.applied, this.header.revision);
   }
 
   /** Whether a watcher that needs everything from `next` on can be served. */
@@ -110,14 +139,9 @@ export class Feed implements FeedStreamOwner {
     return this.state !== 'ended' && next >= this.history.floor;
   }
 
-  /**
-   * Whether what it remembers is the past of the store that says this of itself. Until its stream is there again it
-   * cannot know better: meanwhile the store may have been set back to a backup, or be that of another cluster.
-   */
+  /** Whether what it remembers is the past of the store that says this of itself. */
   knows(header: Header): boolean {
-    if (this.header !== NO_HEADER && header !== NO_HEADER && this.header.cluster !== header.cluster)
-      return false;
-    return this.state !== 'resuming' || this.applied <= header.revision;
+    return this.#store.isStoreOf(header, this.applied, this.state !== 'resuming');
   }
 
   /** Makes a feed that has not been sent to etcd start earlier, unless it is one for new events only. */
@@ -127,160 +151,146 @@ export class Feed implements FeedStreamOwner {
     this.applied = next - 1;
   }
 
-  /** Up to here watchers may be told that they have everything: etcd has named this revision or a later one. */
-  get announced(): number {
-    return Math.min(this.applied, this.header.revision);
+  /** Takes a watcher that it can serve, and sends it what it has missed. */
+  attach(watcher: Watcher): void {
+    if (this.cursors.size === 0) this.#owner.onUsed(this);
+    this.cursors.attach(watcher);
   }
 
-  /** Whether progress responses of the present stream mean what they say. */
-  get progressIsSafe(): boolean {
-    return this.context.versions.isSafe(this.header.member);
+  pump(watcher: Watcher): void {
+    this.cursors.pump(watcher);
   }
 
-  /** Whether it is known what progress responses are worth. */
-  get memberKnown(): boolean {
-    return this.context.versions.knows(this.header.member);
+  leave(watcher: Watcher): void {
+    this.cursors.detach(watcher);
+    this.#onUserGone();
   }
 
-  /** Finds out about the member, and goes on with the questions that wait for that. */
-  learnMember(): void {
-    this.context.versions.learn(this.header.member, () => this.progress.look());
+  /** Takes a subscriber that it can serve, and gives it the batches from `next` on before this returns. */
+  subscribe(range: KeyRange, next: number, subscriber: FeedSubscriber): Subscription {
+    this.#owner.onUsed(this);
+    const subscription = this.subscribers.add(range, next, subscriber, this.history);
+    if (this.subscribers.size === 1) this.flow.look();
+    return subscription;
   }
 
-  /** Asks etcd for a progress response, if the stream is up. */
+  unsubscribe(subscription: Subscription): void {
+    if (this.subscribers.remove(subscription)) this.#onUserGone();
+  }
+
+  retire(): void {
+    this.#owner.onRetired(this);
+  }
+
+  /** Ends it because nobody needs it. */
+  close(): void {
+    this.#owner.close(this);
+  }
+
+  /** Gives up its stream and forgets everything. */
+  stop(): void {
+    this.#stream.close();
+    this.history.release();
+    this.progress.close();
+    this.#target = undefined;
+  }
+
+  /** Its target is no use any more: it stands on its own. */
+  promote(): void {
+    this.#target = undefined;
+    this.history.kept = false;
+    this.flow.look();
+  }
+
   askProgress(): void {
     this.#stream.requestProgress();
   }
 
-  /** Ends the feed because nobody needs it. */
-  close(): void {
-    this.#stream.close();
-    this.history.release();
-    this.progress.close();
+  onOutrun(watcher: Watcher): void {
+    this.#owner.onOutrun(this, watcher);
   }
 
-  /** The target is gone: this feed stands on its own. */
-  promote(): void {
-    this.target = undefined;
-    this.history.kept = false;
-    this.flow();
+  onStranded(watcher: Watcher): void {
+    this.#owner.place(watcher, this.header);
   }
 
-  /** Users have come, gone or read: decides whether etcd may send more. It waits only while nobody reads. */
-  flow(): void {
-    const nobodyReads = this.cursors.allLagging && this.subscribers.size === 0;
-    // Who is furthest behind takes a look at all who are, so it is asked only where it matters.
-    const least = nobodyReads || this.target !== undefined ? this.cursors.least() : this.applied + 1;
-    if (this.target !== undefined) this.history.forgetBefore(least);
-    if (nobodyReads && this.#full(least)) {
-      if (this.#stream.parked) return;
-      this.#parkedAt = least;
-      this.#stream.park();
-      this.subscribers.moved();
-    } else if (this.#stream.parked) this.#stream.unpark();
+  onLeft(): void {
+    if (!this.used) this.#owner.onUnused(this);
   }
 
-  /** Whether there is much that nobody reads; once it was given up, until somebody has read half of that. */
-  #full(least: number): boolean {
-    const unread = this.history.bytesFrom(least);
-    const limit = this.target === undefined ? STALL_BYTES : CATCH_UP_BYTES;
-    return this.#stream.parked ? least === this.#parkedAt || unread > limit / 2 : unread > limit;
+  onHeader(header: Header): void {
+    if (!this.#store.onHeader(header, this.applied)) return;
+    this.subscribers.end({ kind: 'replaced', header });
+    // Its history is that of the other cluster: nobody new may be served from it.
+    this.retire();
   }
 
-  /** etcd's progress interval has passed: tells the watchers that want it how far they are. */
-  tick(now: number): void {
-    this.tickedAt = now;
-    this.cursors.notifyProgress();
-  }
-
-  heard(header: Header): void {
-    const before = this.header;
-    this.header = header;
-    if (before !== NO_HEADER && before.cluster !== header.cluster) {
-      this.subscribers.end({ kind: 'replaced', header });
-      // Its history is that of the other cluster: nobody new may be served from it.
-      this.context.ended(this);
+  /** Where what it knows may never have happened, its watchers go on behind it, and nobody else gets anything of it. */
+  onBegan(): void {
+    if (this.#store.onBegan(this.applied)) {
+      this.history.forgetBefore(this.applied + 1);
+      this.history.floor = this.applied + 1;
     }
-    this.#sync.heard(header.revision, this.applied);
+    this.clock.onBegan();
+    this.progress.onBegan();
+    this.subscribers.onBegan(this.header.revision);
+    this.subscribers.onMoved();
   }
 
-  began(): void {
-    const { revision } = this.header;
-    if (revision < this.applied) this.#doubt();
-    this.#sync.begin();
-    this.#sync.heard(revision, this.applied);
-    this.#heardAt = performance.now();
-    this.tickedAt = this.#heardAt;
-    this.learnMember();
-    if (this.target !== undefined) this.progress.catchUp();
-    this.progress.resume();
-    this.subscribers.began(revision);
-    this.subscribers.moved();
-  }
-
-  brought(response: WatchResponse): void {
-    if (response.events.length > 0) this.#events(response);
-    else this.#progressed(response);
+  onBrought(response: WatchResponse): void {
+    if (response.events.length > 0) this.#onEvents(response);
+    else this.#onProgress(response);
     this.#moveOn();
   }
 
-  lost(): void {
-    this.context.stats.resumes++;
-    this.subscribers.moved();
-    this.flow();
+  onLost(): void {
+    this.#shared.stats.resumes++;
+    this.subscribers.onMoved();
+    this.flow.look();
   }
 
-  over(terminal: Terminal): void {
+  onOver(terminal: Terminal): void {
     this.terminal = terminal;
     this.progress.close();
     this.subscribers.end(terminal);
-    this.context.ended(this);
-    this.cursors.finishSynced();
+    this.retire();
+    this.cursors.finishSynced(terminal);
   }
 
-  /**
-   * The member is behind, or was set back to a backup and what the feed knows never happened. Its watchers go on behind
-   * what they have had, as directly; nobody else gets anything of it.
-   */
-  #doubt(): void {
-    this.doubtful = this.applied;
-    this.history.forgetBefore(this.applied + 1);
-    this.history.floor = this.applied + 1;
+  #onUserGone(): void {
+    if (this.used) this.flow.look();
+    else this.#owner.onUnused(this);
   }
 
-  #events({ events, header }: WatchResponse): void {
-    this.#heardAt = Number.NaN;
+  #onEvents({ events, header }: WatchResponse): void {
+    this.clock.onEvents();
     // Where it had to catch up with the present, its watchers get what they would have got meanwhile.
     const batches = batchesOf(header, events, this.applied, !this.past);
-    this.context.stats.received(events.length, batches);
+    this.#shared.stats.received(events.length, batches);
     for (const batch of batches) {
       this.history.push(batch);
-      this.subscribers.deliver(batch);
+      this.subscribers.onBatch(batch);
       this.cursors.deliver(batch);
       this.applied = batch.revision;
     }
-    this.context.budget.enforce();
+    this.#shared.budget.enforce();
   }
 
-  #progressed({ header, watchId }: WatchResponse): void {
-    const periodic = watchId >= 0;
-    if (!this.memberKnown) this.learnMember();
-    if (this.progressIsSafe) {
+  #onProgress({ header, watchId }: WatchResponse): void {
+    const isNotification = watchId >= 0;
+    this.progress.learnMember();
+    if (this.progress.isSafe) {
       if (header.revision > this.applied) this.applied = header.revision;
-      if (!periodic) this.progress.answered();
+      if (!isNotification) this.progress.onAnswer();
     }
-    if (!periodic) return;
-    const now = performance.now();
-    if (this.#heardAt > 0) this.context.interval.saw(now - this.#heardAt);
-    this.#heardAt = now;
-    this.tick(now);
+    if (isNotification) this.clock.onNotification();
   }
 
   /** Hands watchers over to the target where they fit, and sees to the flow of the others. */
   #moveOn(): void {
     this.progress.look();
-    this.subscribers.moved();
-    if (this.target !== undefined) this.cursors.moveTo(this.target);
-    if (this.state !== 'ended') this.flow();
+    this.subscribers.onMoved();
+    if (this.#target !== undefined) this.cursors.moveTo(this.#target);
+    if (this.state !== 'ended') this.flow.look();
   }
 }

@@ -7,116 +7,86 @@
  *                                 ▼
  *                           UpstreamWatch ─▶ etcd
  *
- * The hub knows the feeds by identity, and what all feeds share.
+ * A client's stream (`client-stream.ts`): Ticket, a request that waits for etcd; ProgressRounds, the answers to
+ * requests for progress.
  *
- *   IdentityFeeds       the feeds of one identity: which of them serves a watcher, or whether one is started
- *     RevisionProbes      where a watch starts, and whether the client may watch
- *     FeedTable           the feeds by range
- *     Feed                one watch on etcd
+ * The hub knows the feeds by identity, and SharedFeeds: what all feeds share.
+ *
+ *   IdentityFeeds       the feeds of one identity: the door for clients' streams and for subscribers
+ *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range
+ *     IdentityUpstream    etcd, with the identity's token: RevisionProbes, where a watch starts and whether the client
+ *                         may watch; Versions, what progress responses of a member are worth
+ *     LeaderDetector      tells clients that want a leader when it is lost
+ *     Feed                one watch on etcd, and `applied`: up to where it has seen everything
  *       FeedStream          its stream, opened again when it is lost; Turns: few catch-ups begin at a time
- *         UpstreamWatch     one stream; Versions: what progress responses of the member are worth
+ *         UpstreamWatch     one stream
+ *       KnownStore          whether what it remembers is the past of the store that etcd has now
+ *       Flow                whether it reads etcd: not while much lies unread
+ *       ProgressClock       when its watchers are told how far it is; ProgressInterval: etcd's interval
+ *       ProgressQuestions   asks etcd how far it is
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others behind
- *       Subscribers         what lives on it and is no client's watcher; SyncPoint: from where on that misses nothing
- *       ProgressQuestions   asks etcd how far it is
- *     LeaderDetector      tells clients that want a leader when it is lost
+ *       Subscribers         what lives on it and is no client's watcher
  *   Lingering           feeds that nobody uses now
  *   KeyRanges, LongKeys what clients name: in memory once, and within bounds
  *
- * The streams of clients are in `services/watch.ts`.
+ * Imports form no circle: a part declares what it needs of its owner (`CursorsOwner`, `FlowFeed`, ...), which the owner
+ * implements. What an owner hears is called `onX`, what it is asked to do is not.
  */
 
 import type { Identity } from '../clients/identity.ts';
-import { KeyRanges } from '../etcd/key-ranges.ts';
-import type { Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
-import { OwnCall } from '../rpc/own-call.ts';
-import { FragmentLimit } from './fragments.ts';
-import { HistoryBudget } from './history.ts';
+import type { Feed } from './feed.ts';
 import { IdentityFeeds } from './identity-feeds.ts';
-import { Lingering } from './lingering.ts';
-import { LongKeys } from './long-keys.ts';
-import { ProgressInterval } from './progress-interval.ts';
-import { WatchStats } from './stats.ts';
-import { Turns } from './turns.ts';
+import { SharedFeeds, type WatchHubOptions } from './shared-feeds.ts';
+import type { WatchStats } from './stats.ts';
 
-export interface WatchHubOptions {
-  readonly upstream: Upstream;
-  /** Bytes of all histories together. */
-  readonly historyBytes: number;
-  /** Revisions in the history of one feed. */
-  readonly historyRevisions: number;
-  /** Milliseconds for which a feed without watchers stays. */
-  readonly linger: number;
-}
-
-/** Catch-ups that may wait for etcd's first answer at a time, and for how long, in milliseconds; others wait for that. */
-const CATCH_UPS_AT_ONCE = 32;
-const CATCH_UP_TURN_MS = 1000;
-
-/** The same for watches that are put to etcd only to be refused. */
-const RELAYS_AT_ONCE = 64;
-const RELAY_TURN_MS = 5000;
-
-/** How long one call of the hub's own may take, in milliseconds. */
-const CALL_MS = 5000;
+export type { WatchHubOptions } from './shared-feeds.ts';
 
 export class WatchHub {
-  readonly options: WatchHubOptions;
-  readonly stats = new WatchStats();
-  readonly ranges = new KeyRanges();
-  readonly fragments = new FragmentLimit();
-  readonly budget: HistoryBudget;
-  readonly interval: ProgressInterval;
-  readonly turns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
-  readonly relays = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
-  readonly longKeys = new LongKeys();
-  readonly lingering: Lingering;
+  readonly shared: SharedFeeds;
+  readonly stats: WatchStats;
   readonly #identities = new Map<string, IdentityFeeds>();
+  readonly #onIdle = (feeds: IdentityFeeds): void => this.release(feeds);
 
   constructor(options: WatchHubOptions) {
-    this.options = options;
-    this.budget = new HistoryBudget(options.historyBytes);
-    this.interval = new ProgressInterval((now, ms) => this.#tick(now, ms));
-    this.interval.start();
-    this.lingering = new Lingering(options.linger, () => this.stats.limits.lingering++);
+    this.shared = new SharedFeeds(options, (now, ms) => {
+      for (const feed of this.feeds()) feed.clock.look(now, ms);
+    });
+    this.stats = this.shared.stats;
+    this.shared.interval.start();
   }
 
   /** The feeds of an identity. */
   feedsOf(identity: Identity): IdentityFeeds {
     let feeds = this.#identities.get(identity.id);
     if (feeds === undefined) {
-      feeds = new IdentityFeeds(this, identity);
+      feeds = new IdentityFeeds(this.shared, identity, this.#onIdle);
       this.#identities.set(identity.id, feeds);
     }
     return feeds;
   }
 
   /** Forgets an identity that nothing is left of. */
-  released(feeds: IdentityFeeds): void {
+  release(feeds: IdentityFeeds): void {
     if (feeds.idle && this.#identities.get(feeds.identity.id) === feeds)
       this.#identities.delete(feeds.identity.id);
   }
 
   /** Every feed of every identity. */
-  *feeds(): Iterable<import('./feed.ts').Feed> {
-    for (const identity of this.#identities.values()) yield* identity.feeds();
+  *feeds(): Iterable<Feed> {
+    for (const { feeds } of this.#identities.values()) yield* feeds;
   }
 
-  /** Makes a call of the hub's own, which ends in time. */
-  async unary(method: Method, metadata: Metadata, request: Uint8Array): Promise<Uint8Array> {
-    const call = new OwnCall(method, metadata, performance.now() + CALL_MS);
-    return call.inTime(this.options.upstream.unary(request, call));
+  /** See {@link SharedFeeds.unary}. */
+  unary(method: Method, metadata: Metadata, request: Uint8Array): Promise<Uint8Array> {
+    return this.shared.unary(method, metadata, request);
   }
 
   /** Ends every feed. Client streams are ended by whoever serves them. */
   close(): void {
-    this.interval.stop();
+    this.shared.interval.stop();
     for (const identity of [...this.#identities.values()]) identity.close();
-  }
-
-  #tick(now: number, ms: number): void {
-    for (const feed of this.feeds()) if (now - feed.tickedAt > ms) feed.tick(now);
   }
 }

@@ -5,7 +5,25 @@
  */
 
 import type { ProbeResult } from '../clients/probe.ts';
-import type { Feed } from './feed.ts';
+import type { Header } from '../etcd/header.ts';
+import type { KeyRange } from '../etcd/key-range.ts';
+import type { FeedStreamState } from './feed-stream.ts';
+import type { IdentityUpstream } from './identity-upstream.ts';
+
+/** The feed that is asked about. */
+export interface QuestionedFeed {
+  readonly range: KeyRange;
+  readonly state: FeedStreamState;
+  /** etcd's latest header on it. */
+  readonly header: Header;
+  /** etcd has named this revision or a later one, and everything up to it is there. */
+  readonly announced: number;
+  /** Whether it only brings watchers up to another feed. */
+  readonly catchesUp: boolean;
+  readonly cursors: { readonly allLagging: boolean };
+  /** Asks etcd for a progress response, if the stream is up. */
+  askProgress(): void;
+}
 
 /** One question is followed by the next no sooner than this, unless it was answered. */
 const FIRST_MS = 10;
@@ -17,17 +35,40 @@ interface Waiting {
 }
 
 export class ProgressQuestions {
-  readonly #feed: Feed;
+  readonly #feed: QuestionedFeed;
+  readonly #etcd: IdentityUpstream;
   #waiting: Waiting[] = [];
+  /** It keeps asking while the feed catches up with its target. */
   #catchingUp = false;
-  /** Somebody has come since the last question. */
-  #fresh = false;
+  /** Somebody has begun to wait since the last question. */
+  #hasNewcomer = false;
   #sentAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #delay = FIRST_MS;
 
-  constructor(feed: Feed) {
+  constructor(feed: QuestionedFeed, etcd: IdentityUpstream) {
     this.#feed = feed;
+    this.#etcd = etcd;
+  }
+
+  /** Whether the feed's member is known to send progress responses that mean what they say. */
+  get isSafe(): boolean {
+    return this.#etcd.versions.isSafe(this.#feed.header.member);
+  }
+
+  /** Whether it is known that they do not. */
+  get isUseless(): boolean {
+    return this.#knowsMember && !this.isSafe;
+  }
+
+  get #knowsMember(): boolean {
+    return this.#etcd.versions.knows(this.#feed.header.member);
+  }
+
+  /** Finds out about the member, if it is not known, and goes on with the questions that wait for that. */
+  learnMember(): void {
+    if (this.#knowsMember) return;
+    this.#etcd.versions.learn(this.#feed.header.member, () => this.look());
   }
 
   /**
@@ -37,52 +78,51 @@ export class ProgressQuestions {
   ask(atLeast: number, done: () => void): void {
     const probed = (result: ProbeResult): void =>
       this.reach(Math.max(atLeast, result.kind === 'ok' ? result.header.revision : 0), done);
-    this.#feed.context.probe(this.#feed.range, { askedStart: 0, probed });
+    this.#etcd.probe(this.#feed.range, { askedStart: 0, probed });
   }
 
   /** The same for a revision that is known. */
   reach(revision: number, done: () => void): void {
     this.#waiting.push({ revision, done });
-    this.#fresh = true;
+    this.#hasNewcomer = true;
     this.look();
   }
 
-  /** Asks once, for nobody in particular. */
+  /** Asks once; nobody waits for the answer. */
   nudge(): void {
-    if (this.#feed.state !== 'live' || !this.#feed.progressIsSafe || !this.#due) return;
+    if (this.#feed.state !== 'live' || !this.isSafe || !this.#due) return;
     this.#sentAt = performance.now();
     this.#feed.askProgress();
-  }
-
-  /** Keeps asking while the feed catches up with its target. */
-  catchUp(): void {
-    this.#catchingUp = true;
-    this.#next();
   }
 
   /** The feed has come further, or more is known about its member. */
   look(): void {
     if (this.#waiting.length === 0 && !this.#catchingUp) return;
-    const { announced, state, memberKnown, progressIsSafe } = this.#feed;
-    if (state === 'ended' || (memberKnown && !progressIsSafe)) this.#release(() => true);
+    const { announced, state } = this.#feed;
+    if (state === 'ended' || this.isUseless) this.#release(() => true);
     else this.#release(({ revision }) => revision <= announced);
     this.#next();
   }
 
-  /** A question was answered. Nobody is in a hurry where only a catch-up wants to know more. */
-  answered(): void {
+  /** A question was answered. The next one may take its time where only a catch-up wants to know more. */
+  onAnswer(): void {
     this.#stop(this.#waiting.length > 0);
     this.look();
   }
 
-  /** The stream is up again: questions on the old one will not be answered. */
-  resume(): void {
+  /** Another stream is up: questions on the old one will not be answered. */
+  onBegan(): void {
+    this.learnMember();
+    if (this.#feed.catchesUp) {
+      this.#catchingUp = true;
+      this.#next();
+    }
     this.#stop();
     this.#sentAt = 0;
     this.look();
   }
 
-  /** No answer will come: whoever waits looks for himself. */
+  /** No answer will come: calls back all who wait. */
   close(): void {
     this.#stop();
     this.#catchingUp = false;
@@ -103,25 +143,25 @@ export class ProgressQuestions {
 
   #next(): void {
     const feed = this.#feed;
-    if (feed.target === undefined) this.#catchingUp = false;
+    if (!feed.catchesUp) this.#catchingUp = false;
     if (this.#waiting.length === 0 && !this.#catchingUp) {
       this.#stop();
       return;
     }
     if (feed.state !== 'live') return;
     const underWay = this.#timer !== undefined;
-    // Another feed may have lost its stream since, and with it everybody what was known of its member.
-    if (!feed.memberKnown) feed.learnMember();
-    else if (!feed.progressIsSafe) this.#stop();
-    else if (underWay ? this.#fresh && this.#due : this.#fresh || this.#due) this.#send();
+    // What was known of the member is forgotten when any other feed loses its stream.
+    if (!this.#knowsMember) this.learnMember();
+    else if (!this.isSafe) this.#stop();
+    else if (underWay ? this.#hasNewcomer && this.#due : this.#hasNewcomer || this.#due) this.#send();
     else this.#timer ??= setTimeout(() => this.#again(), this.#delay);
   }
 
   #send(): void {
     clearTimeout(this.#timer);
-    this.#fresh = false;
+    this.#hasNewcomer = false;
     this.#sentAt = performance.now();
-    // Nobody reads what a catch-up brings while all of its watchers lag, so it is no use to know how far it is.
+    // How far a catch-up is does not matter while all of its watchers lag: nobody reads what it brings.
     if (this.#waiting.length > 0 || !this.#feed.cursors.allLagging) this.#feed.askProgress();
     this.#timer = setTimeout(() => this.#again(), this.#delay);
     this.#delay = Math.min(this.#delay * 2, MAX_MS);

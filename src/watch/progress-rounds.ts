@@ -7,9 +7,7 @@
 
 import type { Header } from '../etcd/header.ts';
 import { withRevision } from '../etcd/header.ts';
-import { isAt } from './cursors.ts';
-import type { Feed } from './feed.ts';
-import type { Watcher } from './watcher.ts';
+import type { Watcher, WatcherFeed } from './watcher.ts';
 
 /** Requests that one round answers; more are passed over, as etcd does when its channel is full. */
 const MAX_WAITING = 128;
@@ -54,8 +52,8 @@ export class ProgressRounds {
   }
 
   /** The feeds that watches are on, each with the highest revision that one of its watches was told. */
-  #feeds(): Map<Feed, number> {
-    const feeds = new Map<Feed, number>();
+  #feeds(): Map<WatcherFeed, number> {
+    const feeds = new Map<WatcherFeed, number>();
     for (const { feed, seenRevision } of this.#watchers.values())
       if (feed !== undefined) feeds.set(feed, Math.max(seenRevision, feeds.get(feed) ?? 0));
     return feeds;
@@ -71,12 +69,12 @@ export class ProgressRounds {
   }
 
   /** The feed that is furthest behind, if every watch has had everything up to where that is. */
-  #least(): Feed | undefined {
-    let least: Feed | undefined;
+  #least(): WatcherFeed | undefined {
+    let least: WatcherFeed | undefined;
     for (const feed of this.#feeds().keys())
       if (least === undefined || feed.announced < least.announced) least = feed;
     if (least === undefined) return undefined;
-    for (const watcher of this.#watchers.values()) if (!isAt(watcher, least.announced)) return undefined;
+    for (const watcher of this.#watchers.values()) if (!watcher.isAt(least.announced)) return undefined;
     return least;
   }
 }

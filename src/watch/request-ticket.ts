@@ -27,7 +27,7 @@ const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
 export interface TicketOwner {
   readonly feeds: IdentityFeeds;
   /** An answer is there; not called for one that is there right after {@link Ticket.start}. */
-  settled(): void;
+  onSettled(): void;
 }
 
 export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
@@ -56,9 +56,9 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     const { feeds } = this.#owner;
     if (request.kind === 'create') {
       const { range, start, options } = request;
-      this.#hasRoom = feeds.longKeys.take(range);
+      this.#hasRoom = feeds.shared.longKeys.take(range);
       if (!this.#hasRoom) {
-        feeds.stats.limits.long_keys++;
+        feeds.shared.stats.limits.long_keys++;
         this.answer = { kind: 'refused', header: NO_HEADER, reason: TOO_LONG };
         this.ready = true;
         return;
@@ -69,19 +69,19 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
         // No store has revisions that a number cannot hold.
         const asks = start > 0 && Number.isSafeInteger(start);
         if (asks && feeds.remembers(range, options.prevKv, start)) this.askedStart = start;
-        feeds.probe(range, this);
+        feeds.etcd.probe(range, this);
       }
-    } else if (request.kind === 'cancel') feeds.probeAny(this);
+    } else if (request.kind === 'cancel') feeds.etcd.probeAny(this);
     else this.ready = true;
   }
 
   /** No watch comes of it. */
   cancel(): void {
     const { request } = this;
-    const { relays, longKeys } = this.#owner.feeds;
+    const { relayTurns, longKeys } = this.#owner.feeds.shared;
     this.#over = true;
     this.#watch?.cancel();
-    relays.leave(this);
+    relayTurns.leave(this);
     if (this.#hasRoom && request.kind === 'create') longKeys.release(request.range);
     this.#hasRoom = false;
   }
@@ -116,23 +116,23 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
 
   /** Has etcd refuse the watch itself, when it is its turn. */
   #relay(): void {
-    const { relays, stats } = this.#owner.feeds;
-    if (relays.take(this)) this.onTurn();
+    const { relayTurns, stats } = this.#owner.feeds.shared;
+    if (relayTurns.take(this)) this.onTurn();
     else stats.limits.relays++;
   }
 
   onTurn(): void {
     if (this.request.kind !== 'create') return;
     const { range, start, options } = this.request;
-    this.#watch = this.#owner.feeds.openWatch({ range, start, prevKv: options.prevKv }, this);
+    this.#watch = this.#owner.feeds.etcd.openWatch({ range, start, prevKv: options.prevKv }, this);
   }
 
   #settle(answer: Answer): void {
     if (this.#over) return;
     this.#over = true;
-    this.#owner.feeds.relays.leave(this);
+    this.#owner.feeds.shared.relayTurns.leave(this);
     this.answer = answer;
     this.ready = true;
-    this.#owner.settled();
+    this.#owner.onSettled();
   }
 }

@@ -3,8 +3,15 @@ import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { KeyRanges } from '../etcd/key-ranges.ts';
 import { latin1 } from '../etcd/latin1.ts';
-import type { UpstreamWatchRequest } from './upstream-watch.ts';
-import type { WatchOptions } from './watcher.ts';
+
+/** What a watch asks for. */
+export interface WatchOptions {
+  readonly prevKv: boolean;
+  readonly noPut: boolean;
+  readonly noDelete: boolean;
+  readonly fragment: boolean;
+  readonly progressNotify: boolean;
+}
 
 /** A client's WatchRequest. */
 export type WatchRequest =
@@ -22,6 +29,14 @@ export interface CreateRequest {
   /** Zero: the server chooses. */
   readonly id: bigint;
   readonly options: WatchOptions;
+}
+
+/** What the proxy itself watches on etcd. */
+export interface UpstreamWatchRequest {
+  readonly range: KeyRange;
+  /** Zero: now. */
+  readonly start: number;
+  readonly prevKv: boolean;
 }
 
 /** The encoded request for progress. */

@@ -7,8 +7,9 @@
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Batch } from './batch.ts';
-import type { Feed } from './feed.ts';
-import { RangeIndex } from './range-index.ts';
+import type { FeedStreamState } from './feed-stream.ts';
+import type { History } from './history.ts';
+import { RangeMap } from './range-map.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Hears from a feed. It must not subscribe or unsubscribe while it is called, {@link onEnd} apart. */
@@ -36,67 +37,121 @@ export interface FeedSubscriber {
 /** Why a subscription ended. */
 export type SubscriptionEnd = Terminal | { readonly kind: 'replaced'; readonly header: Header };
 
+/** A feed, as its subscribers see it. */
+export interface SubscribedFeed {
+  /** Everything up to here has been seen. */
+  readonly applied: number;
+  /** etcd's latest header on it. */
+  readonly header: Header;
+  readonly state: FeedStreamState;
+  /** From this revision on a subscriber that knows its range misses nothing but what is on its way. */
+  readonly syncPoint: number;
+  /** Up to here what the feed knows may be of a past that a backup has undone. */
+  readonly undoneUpTo: number;
+  readonly progress: {
+    /** Whether etcd's progress responses are known to promise nothing. */
+    readonly isUseless: boolean;
+    /** Calls back when the feed has come to a revision, or when that cannot be known. */
+    reach(revision: number, done: () => void): void;
+    /** Asks etcd once how far it is. */
+    nudge(): void;
+  };
+  /** Whether anybody needs it, and who. */
+  readonly used: boolean;
+  readonly cursors: { readonly size: number };
+  readonly subscribers: { readonly size: number };
+  /** Ends a subscription; nothing happens when it is over already. */
+  unsubscribe(subscription: Subscription): void;
+  /** Has it serve nobody new from now on. */
+  retire(): void;
+}
+
 /** A subscriber's place on a feed. */
 export interface Subscription {
-  /** What brings the batches; its `applied`, `header`, `state` and `syncPoint` may be read at any time. */
-  readonly feed: Feed;
+  /** What brings the batches. */
+  readonly feed: SubscribedFeed;
   readonly range: KeyRange;
   readonly subscriber: FeedSubscriber;
 }
 
 /** The subscriptions to one feed. */
 export class Subscribers {
-  readonly #feed: Feed;
-  readonly #index = new RangeIndex<Subscription>();
+  readonly #feed: SubscribedFeed;
+  readonly #ranges = new RangeMap<Set<Subscription>>();
+  #size = 0;
   /** Those that want to hear {@link FeedSubscriber.onMoved}. */
   readonly #movable = new Set<Subscription>();
 
-  constructor(feed: Feed) {
+  constructor(feed: SubscribedFeed) {
     this.#feed = feed;
   }
 
   /** How many there are. */
   get size(): number {
-    return this.#index.size;
+    return this.#size;
   }
 
   /** Adds a subscriber that the feed can serve, and gives it the batches from `next` on. */
-  add(range: KeyRange, next: number, subscriber: FeedSubscriber): Subscription {
+  add(range: KeyRange, next: number, subscriber: FeedSubscriber, history: History): Subscription {
     const subscription: Subscription = { feed: this.#feed, range, subscriber };
-    this.#index.add(range, subscription);
+    const found = this.#ranges.get(range);
+    if (found === undefined) this.#ranges.add(range, new Set([subscription]));
+    else found.add(subscription);
+    this.#size++;
     if (subscriber.onMoved !== undefined) this.#movable.add(subscription);
-    const { history } = this.#feed;
     for (let at = history.find(next); at < history.length; at++) {
       const batch = history.at(at) as Batch;
       const last = batch.events.findLast(({ key }) => range.contains(key));
       if (last !== undefined) subscriber.onBatch(batch, last.revision);
     }
-    if (this.#index.size === 1) this.#feed.flow();
     return subscription;
   }
 
   /** Removes a subscription. @returns whether it was there */
   remove(subscription: Subscription): boolean {
     this.#movable.delete(subscription);
-    return this.#index.remove(subscription.range, subscription);
+    const found = this.#ranges.get(subscription.range);
+    if (found === undefined || !found.delete(subscription)) return false;
+    this.#size--;
+    if (found.size === 0) this.#ranges.delete(subscription.range);
+    return true;
   }
 
-  deliver(batch: Batch): void {
-    for (const [{ subscriber }, last] of this.#index.match(batch)) subscriber.onBatch(batch, last);
+  onBatch(batch: Batch): void {
+    if (this.#size === 0) return;
+    for (const [{ subscriber }, last] of this.#match(batch)) subscriber.onBatch(batch, last);
   }
 
-  began(revision: number): void {
-    for (const { subscriber } of this.#index.all()) subscriber.onBegan?.(revision);
+  onBegan(revision: number): void {
+    for (const { subscriber } of this.#all()) subscriber.onBegan?.(revision);
   }
 
-  moved(): void {
+  onMoved(): void {
     for (const { subscriber } of this.#movable) subscriber.onMoved?.();
   }
 
-  /** Tells all of them that it is over. */
+  /** Ends all of them. */
   end(end: SubscriptionEnd): void {
-    const all = [...this.#index.all()];
+    const all = [...this.#all()];
     for (const subscription of all) this.remove(subscription);
     for (const { subscriber } of all) subscriber.onEnd(end);
+  }
+
+  /** The subscriptions with an event in their range, each with the revision of the last one. */
+  #match(batch: Batch): ReadonlyMap<Subscription, number> {
+    const matched = new Map<Subscription, number>();
+    let at = 0;
+    const collect = (subscriptions: ReadonlySet<Subscription>): void => {
+      for (const subscription of subscriptions) matched.set(subscription, at);
+    };
+    for (const { key, revision } of batch.events) {
+      at = revision;
+      this.#ranges.visit(key, collect);
+    }
+    return matched;
+  }
+
+  *#all(): Iterable<Subscription> {
+    for (const subscriptions of this.#ranges.values()) yield* subscriptions;
   }
 }

@@ -2,7 +2,6 @@
  * One watch on etcd, on a stream of its own. Puts fragments together, so that its owner gets whole revisions.
  */
 
-import type { KeyRange } from '../etcd/key-range.ts';
 import { MalformedMessage } from '../etcd/scanner.ts';
 import { type EventRecord, readResponse, type WatchResponse } from '../etcd/watch-response.ts';
 import type { ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
@@ -10,7 +9,7 @@ import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
-import { createRequest, PROGRESS_REQUEST } from './requests.ts';
+import { createRequest, PROGRESS_REQUEST, type UpstreamWatchRequest } from './requests.ts';
 
 /** Hears of a watch on etcd. Nothing follows `onEnd`. */
 export interface UpstreamWatchOwner {
@@ -19,14 +18,6 @@ export interface UpstreamWatchOwner {
   /** A part of a response was this large, and the event that follows did not fit. */
   onFragment(size: number): void;
   onEnd(status: Status): void;
-}
-
-/** What to watch. */
-export interface UpstreamWatchRequest {
-  readonly range: KeyRange;
-  /** Zero: now. */
-  readonly start: number;
-  readonly prevKv: boolean;
 }
 
 /** Fragments are put together up to this size, as far as whole revisions allow. */

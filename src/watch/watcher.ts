@@ -1,59 +1,66 @@
 /**
  * One watch of a client. It is a cursor: the revision from which on it still wants events. Any feed that covers its
- * range and still knows that revision can serve it, so it can be moved between feeds at any time.
+ * range and still knows that revision can serve it, so it can be moved between feeds at any time. Its position is written
+ * here and nowhere else.
  */
 
-import type { Header } from '../etcd/header.ts';
+import { type Header, headerField, withRevision } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Audience } from './audience.ts';
-import type { Feed } from './feed.ts';
+import type { Batch } from './batch.ts';
 import { idField } from './replies.ts';
-
-/** What a watch asks for. */
-export interface WatchOptions {
-  readonly prevKv: boolean;
-  readonly noPut: boolean;
-  readonly noDelete: boolean;
-  readonly fragment: boolean;
-  readonly progressNotify: boolean;
-}
+import type { WatchOptions } from './requests.ts';
 
 /** The client's stream, as its watchers see it. */
 export interface WatchSink {
   /** The client does not keep up; nothing may be sent until it asks for more. */
   readonly blocked: boolean;
   /** Sends events of a watcher. `tail` is header and events, encoded; `shared` with other watchers or made for it. */
-  events(watcher: Watcher, tail: Buffer, shared: boolean): void;
-  /** The watcher waits for the client to read. The sink calls `watcher.feed.pump` when it does. */
-  lagging(watcher: Watcher): void;
-  /** The watch is over: what it needs next was compacted at this revision. */
-  compacted(watcher: Watcher, header: Header, revision: number): void;
-  progress(watcher: Watcher, header: Header): void;
-  /** The whole stream is over. */
+  sendEvents(watcher: Watcher, tail: Buffer, shared: boolean): void;
+  sendProgress(watcher: Watcher, header: Header): void;
+  /** Ends the whole stream. */
   fail(code: number, message: string): void;
+  /** The watcher waits for the client to read; then the sink has it pumped by its feed. */
+  onLagging(watcher: Watcher): void;
+  /** The watch is over: what it needs next was compacted at this revision. */
+  onCompacted(watcher: Watcher, header: Header, revision: number): void;
+}
+
+/** The feed that a watcher is on, as the watcher and its client's stream see it. */
+export interface WatcherFeed {
+  /** The synced watchers have had everything up to here. */
+  readonly applied: number;
+  /** Up to here watchers may be told that they have everything. */
+  readonly announced: number;
+  /** etcd's latest header on it. */
+  readonly header: Header;
+  readonly progress: {
+    /** Calls back when the feed has come as far as etcd is now, and at least to a revision, or when that cannot be known. */
+    ask(atLeast: number, done: () => void): void;
+  };
+  /** Sends a watcher that is behind as much as its client takes. */
+  pump(watcher: Watcher): void;
+  /** Lets a watcher go for good. */
+  leave(watcher: Watcher): void;
 }
 
 export class Watcher {
   readonly sink: WatchSink;
-  /** Equal ranges are one object while their watchers are on the same feed. */
-  range: KeyRange;
   readonly options: WatchOptions;
   /** The number that its client knows it by. */
   readonly id: bigint;
   /** The field `watch_id` of its responses. */
   readonly idField: Uint8Array;
-  /** The lowest revision that was not delivered. While the watcher is synced, the feed knows better. */
-  next: number;
-  /** `header.revision` of what was sent last; a client never sees it go back. */
-  seenRevision: number;
-  /** It follows the newest events. Otherwise it has to be pumped. */
-  synced = false;
-  /** It has never been synced: its backlog may be sent in few large responses, as etcd does. */
-  fresh = true;
+  #range: KeyRange;
+  /** The revision after the last one that it was sent, or passed over; at first the one that its client named. */
+  #unsent: number;
+  #seenRevision: number;
+  #synced = false;
+  #mergesBacklog = true;
   /** Nothing was sent since the last tick of the progress interval. */
-  quiet = true;
-  feed: Feed | undefined;
-  audience: Audience | undefined;
+  #quiet = true;
+  #feed: WatcherFeed | undefined;
+  #audience: Audience<Watcher> | undefined;
 
   constructor(
     sink: WatchSink,
@@ -64,11 +71,125 @@ export class Watcher {
     created: number,
   ) {
     this.sink = sink;
-    this.range = range;
+    this.#range = range;
     this.options = options;
     this.id = id;
     this.idField = idField(id);
-    this.next = next;
-    this.seenRevision = created;
+    this.#unsent = next;
+    this.#seenRevision = created;
+  }
+
+  /** Equal ranges are one object while their watchers are on the same feed. */
+  get range(): KeyRange {
+    return this.#range;
+  }
+
+  /** The lowest revision that it still needs. While it is synced, it has had all that its feed has applied. */
+  get next(): number {
+    const feed = this.#feed;
+    return this.#synced && feed !== undefined ? Math.max(this.#unsent, feed.applied + 1) : this.#unsent;
+  }
+
+  /** `header.revision` of what was sent last; a client never sees it go back. */
+  get seenRevision(): number {
+    return this.#seenRevision;
+  }
+
+  /** It follows the newest events. Otherwise it has to be pumped. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** It was not synced since it needed a feed: its backlog may be sent in few large responses, as etcd does. */
+  get mergesBacklog(): boolean {
+    return this.#mergesBacklog;
+  }
+
+  get feed(): WatcherFeed | undefined {
+    return this.#feed;
+  }
+
+  get audience(): Audience<Watcher> | undefined {
+    return this.#audience;
+  }
+
+  /** It is on a feed, and not synced yet. */
+  enter(feed: WatcherFeed, audience: Audience<Watcher>): void {
+    this.#feed = feed;
+    this.#audience = audience;
+    this.#range = audience.range;
+  }
+
+  /** It is on no feed any more; it must not be synced. */
+  leave(): void {
+    this.#feed = undefined;
+    this.#audience = undefined;
+  }
+
+  /** It has had all that its feed has applied. */
+  hadAll(): void {
+    this.#unsent = Math.max(this.#unsent, (this.#feed?.applied ?? 0) + 1);
+  }
+
+  /** It has had everything up to now, and follows. */
+  sync(): void {
+    this.#synced = true;
+    this.#mergesBacklog = false;
+  }
+
+  /** It follows no longer: what comes next is in the history for it. */
+  unsync(): void {
+    this.hadAll();
+    this.#synced = false;
+  }
+
+  /** It needs a feed that goes back further, as a new watch does. */
+  startOver(): void {
+    this.#mergesBacklog = true;
+  }
+
+  /** Whether it has had everything up to a revision, and may be told so. */
+  isAt(revision: number): boolean {
+    return (
+      this.#synced && !this.sink.blocked && revision >= this.#unsent - 1 && revision >= this.#seenRevision
+    );
+  }
+
+  /** Whether all of a batch lies before what its client wants. */
+  isBeyond(batch: Batch): boolean {
+    return batch.revision < this.#unsent;
+  }
+
+  /** Nothing in a batch is for it. */
+  pass(batch: Batch): void {
+    this.#unsent = batch.revision + 1;
+  }
+
+  /** Sends it a batch as the bytes that all of its audience get. @returns `false` where it needs others, and got none */
+  sendShared(batch: Batch, tail: Buffer): boolean {
+    const { header } = batch;
+    if (this.#unsent > batch.first || header.revision < this.#seenRevision) return false;
+    this.#unsent = batch.revision + 1;
+    this.#quiet = false;
+    this.#seenRevision = header.revision;
+    this.sink.sendEvents(this, tail, true);
+    return true;
+  }
+
+  /** Sends it events of its own choice, up to and including the last of `batch`. */
+  sendParts(batch: Batch, parts: readonly Buffer[]): void {
+    this.#unsent = batch.revision + 1;
+    if (parts.length === 0) return;
+    this.#quiet = false;
+    this.#seenRevision = Math.max(this.#seenRevision, batch.header.revision);
+    const { bytes } = withRevision(batch.header, this.#seenRevision);
+    this.sink.sendEvents(this, Buffer.concat([headerField(bytes), ...parts]), false);
+  }
+
+  /** The progress interval is over. @returns whether nothing was sent in it */
+  onTick(): boolean {
+    const quiet = this.#quiet;
+    this.#quiet = true;
+    return quiet;
   }
 }

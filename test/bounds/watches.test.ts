@@ -31,7 +31,7 @@ describe('long keys', () => {
     for (let i = 0; i < 200; i++) {
       client.watch({ key: longKey('a', i), watchId: BigInt(i + 1) });
       const { created, canceled, cancelReason, watchId } = await reply(client, i + 1);
-      assert.ok(created && at.hub.longKeys.bytes <= 64 * MIB);
+      assert.ok(created && at.hub.shared.longKeys.bytes <= 64 * MIB);
       if (canceled)
         assert.deepEqual([watchId, /too many bytes of long keys/.test(cancelReason)], [-1n, true]);
       else granted++;
@@ -48,7 +48,7 @@ describe('long keys', () => {
     client.watch({ key: longKey('b', 1) });
     assert.equal((await reply(client, 204)).canceled, false, 'there is room again');
     client.leave();
-    assert.equal(at.hub.longKeys.bytes, 0);
+    assert.equal(at.hub.shared.longKeys.bytes, 0);
   });
 
   test('leave nothing behind where no watch comes of them', async () => {
@@ -59,14 +59,14 @@ describe('long keys', () => {
     // A number that is taken.
     client.watch({ key: longKey('a', 1), watchId: 7n });
     assert.equal((await reply(client, 2)).canceled, true);
-    assert.equal(at.hub.longKeys.bytes, 0);
+    assert.equal(at.hub.shared.longKeys.bytes, 0);
     // An empty range, which etcd refuses.
     client.watch({ key: longKey('b', 2), rangeEnd: longKey('a', 2) });
-    assert.ok(at.hub.longKeys.bytes > 800 * 1000);
+    assert.ok(at.hub.shared.longKeys.bytes > 800 * 1000);
     await until('the watch that etcd is to refuse', () => at.upstream.streams.length === 2);
     at.upstream.streams[1]?.say(1, { created: true, canceled: true, cancelReason: 'etcd: no' });
     assert.equal((await reply(client, 3)).cancelReason, 'etcd: no');
-    assert.equal(at.hub.longKeys.bytes, 0);
+    assert.equal(at.hub.shared.longKeys.bytes, 0);
     // Clients that leave while etcd is asked.
     for (let i = 0; i < 3; i++) {
       const another = at.client();
@@ -74,7 +74,7 @@ describe('long keys', () => {
       another.watch({ key: longKey('b', i), rangeEnd: longKey('a', i) });
       another.leave();
     }
-    assert.equal(at.hub.longKeys.bytes, 0);
+    assert.equal(at.hub.shared.longKeys.bytes, 0);
   });
 });
 
@@ -109,7 +109,7 @@ describe('feeds that nobody uses', () => {
       await reply(client, 1);
       client.leave();
     }
-    assert.deepEqual([at.hub.lingering.size, at.hub.stats.feeds], [1000, 1000]);
+    assert.deepEqual([at.hub.shared.lingering.size, at.hub.stats.feeds], [1000, 1000]);
     assert.equal(at.hub.stats.limits.lingering, 500);
   });
 
@@ -120,15 +120,15 @@ describe('feeds that nobody uses', () => {
       client.watch({ key: i % 2 === 0 ? b(`${i}`) : longKey('k', i) });
       assert.equal((await reply(client, 1)).canceled, false);
       client.leave();
-      assert.ok(at.hub.lingering.bytes <= 16 * MIB, `${at.hub.lingering.bytes}`);
+      assert.ok(at.hub.shared.lingering.bytes <= 16 * MIB, `${at.hub.shared.lingering.bytes}`);
     }
-    assert.ok(at.hub.lingering.size > 5 && at.hub.lingering.size < 30);
-    assert.equal(at.hub.stats.feeds, at.hub.lingering.size);
+    assert.ok(at.hub.shared.lingering.size > 5 && at.hub.shared.lingering.size < 30);
+    assert.equal(at.hub.stats.feeds, at.hub.shared.lingering.size);
     // One that is used again does not count.
-    const before = at.hub.lingering.size;
+    const before = at.hub.shared.lingering.size;
     const again = at.client(['token', '149'.padEnd(200 * KIB, 't')]);
     again.watch({ key: longKey('k', 149) });
     await reply(again, 1);
-    assert.equal(at.hub.lingering.size, before - 1);
+    assert.equal(at.hub.shared.lingering.size, before - 1);
   });
 });

@@ -4,11 +4,12 @@ import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import type { Cover } from '../../src/cache/cover.ts';
-import { Entry, type Reply, readReply } from '../../src/cache/entry.ts';
+import { Entry } from '../../src/cache/entry.ts';
 import { EntryStore } from '../../src/cache/entry-store.ts';
+import { type ParsedReply, parseReply } from '../../src/cache/parsed-reply.ts';
 
 const message = toBinary(RangeResponseSchema, create(RangeResponseSchema, { header: { revision: 1n } }));
-const reply = readReply(message) as Reply;
+const reply = parseReply(message) as ParsedReply;
 
 /** All of one length. */
 const keyOf = (name: number): string => `key ${String(name).padStart(2, '0')}`;
@@ -16,11 +17,11 @@ const keyOf = (name: number): string => `key ${String(name).padStart(2, '0')}`;
 /** Room for ten entries, and what had to go so far. */
 function tenPlaces() {
   const gone: string[] = [];
-  const sample = new Entry(keyOf(0), {} as Cover, reply, 0);
+  const sample = new Entry(keyOf(0), {} as Cover<Entry>, reply, 0);
   const store = new EntryStore(10 * sample.bytes, ({ key }) => gone.push(key));
   let now = 0;
   const add = (...names: number[]) => {
-    for (const name of names) store.add(new Entry(keyOf(name), {} as Cover, reply, ++now));
+    for (const name of names) store.add(new Entry(keyOf(name), {} as Cover<Entry>, reply, ++now));
   };
   const use = (name: number) => {
     const entry = store.get(keyOf(name));

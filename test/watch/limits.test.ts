@@ -35,14 +35,14 @@ describe('--watch-history-bytes', () => {
       if (lagging) clients[0]?.stop();
       for (let i = 0; i < 1000; i++) {
         at.tell(streams[i % 2] as ScriptedStream, i % 2 === 0 ? 'a' : 'b', KIB);
-        assert.ok(at.hub.budget.bytes <= 200 * KIB, `${at.hub.budget.bytes}`);
+        assert.ok(at.hub.shared.budget.bytes <= 200 * KIB, `${at.hub.shared.budget.bytes}`);
       }
-      assert.ok(at.hub.budget.bytes > 100 * KIB);
+      assert.ok(at.hub.shared.budget.bytes > 100 * KIB);
     }
     assert.equal(at.hub.stats.lagging, 1);
     assert.equal(clients[1]?.keys.length, 1000);
     for (const client of clients) client.leave();
-    assert.equal(at.hub.budget.bytes, 0);
+    assert.equal(at.hub.shared.budget.bytes, 0);
   });
 
   test('also what a catch-up keeps for a client that has stopped, beside one that reads', async () => {
@@ -59,7 +59,7 @@ describe('--watch-history-bytes', () => {
       at.tell(main, 'c', 180 * KIB);
       const kv = { key: b('c'), modRevision: BigInt(revision), value: Buffer.alloc(KIB) };
       catchUp.say(at.upstream.revision, { events: [{ kv }] });
-      assert.ok(at.hub.budget.bytes <= 200 * KIB, `${at.hub.budget.bytes} at ${revision}`);
+      assert.ok(at.hub.shared.budget.bytes <= 200 * KIB, `${at.hub.shared.budget.bytes} at ${revision}`);
     }
     assert.deepEqual(late[1]?.revisions, span(2, 999));
     assert.deepEqual([late[0]?.revisions, keeper.revisions.length], [[2], 1398]);

@@ -119,10 +119,10 @@ for (const install of await availableEtcds()) {
       const [, one] = subscribe('keep', '', revision + 1);
       const [, two] = subscribe('keep', '', revision + 1);
       assert.equal(hub.stats.feeds, before + 1);
-      feeds.unsubscribe(one);
-      feeds.unsubscribe(one);
+      one.feed.unsubscribe(one);
+      one.feed.unsubscribe(one);
       assert.equal(hub.stats.feeds, before + 1);
-      feeds.unsubscribe(two);
+      two.feed.unsubscribe(two);
       assert.equal(hub.stats.feeds, before);
       assert.equal(two.feed.state, 'ended');
     });

@@ -1,0 +1,183 @@
+/**
+ * Which feed of an identity serves a watcher: one whose range contains the watcher's and which still knows the revision
+ * that it needs next. Where there is none, a feed is started. If another feed covers the range but has forgotten that
+ * revision, the new one is a catch-up: its watchers move over as soon as they fit.
+ */
+
+import { type Header, NO_HEADER } from '../etcd/header.ts';
+import type { KeyRange } from '../etcd/key-range.ts';
+import { Code } from '../rpc/status.ts';
+import { Feed, type FeedOptions, type FeedOwner } from './feed.ts';
+import { FeedTable } from './feed-table.ts';
+import type { IdentityUpstream } from './identity-upstream.ts';
+import type { SharedFeeds } from './shared-feeds.ts';
+import type { FeedSubscriber, Subscription } from './subscribers.ts';
+import type { Watcher } from './watcher.ts';
+
+/** Catch-ups for watchers whose clients did not keep up; one more ends its stream. */
+const MAX_LAGGING_CATCH_UPS = 64;
+
+/** Copies of a token that an identity holds, as it is and encoded, and of keys that a feed does. */
+const TOKEN_COPIES = 3;
+const RANGE_COPIES = 2;
+
+export class FeedPlacement implements FeedOwner {
+  readonly #shared: SharedFeeds;
+  readonly #etcd: IdentityUpstream;
+  readonly #onClosed: () => void;
+  /** All of them, also those that serve nobody new. */
+  readonly #feeds = new Set<Feed>();
+  /** Those that may serve somebody new. */
+  readonly #table = new FeedTable();
+
+  /** @param onClosed is called whenever a feed is gone */
+  constructor(shared: SharedFeeds, etcd: IdentityUpstream, onClosed: () => void) {
+    this.#shared = shared;
+    this.#etcd = etcd;
+    this.#onClosed = onClosed;
+  }
+
+  /** All feeds, also those that have ended and still have readers of their history. */
+  get feeds(): ReadonlySet<Feed> {
+    return this.#feeds;
+  }
+
+  /** Whether a feed would serve a revision, so that etcd itself would not be asked for it. */
+  remembers(range: KeyRange, prevKv: boolean, start: number): boolean {
+    for (const feed of this.#table.covering(range, prevKv)) if (feed.serves(start)) return true;
+    return false;
+  }
+
+  /**
+   * Finds a feed for a watcher that is on none, or starts one.
+   * @param header what etcd has said of itself lately
+   * @param maybeCompacted etcd has to say whether the watcher's revision still exists: no history will do
+   */
+  place(watcher: Watcher, header: Header, maybeCompacted = false): void {
+    const { range, next, options } = watcher;
+    const { prevKv } = options;
+    let feed = this.#find(range, prevKv, next, header);
+    if (feed === undefined || next < 1 || (maybeCompacted && feed.state !== 'gathering')) {
+      const target = next < 1 ? undefined : this.#containing(range, prevKv);
+      // What is not known to be there yet is not watched from: the feed would seem to know everything before it.
+      const now = header === NO_HEADER ? next : header.revision + 1;
+      feed = this.#start({ range, prevKv, start: Math.min(now, next), target, past: next < now });
+    }
+    feed.attach(watcher);
+  }
+
+  /**
+   * Puts a subscriber on a feed that brings every event of the range from `next` on; the batches of those that the
+   * feed has already come before this returns. It never rides on a catch-up, which ends when its watchers have moved.
+   * @param start whether a feed may be started if there is none that fits
+   */
+  subscribe(
+    range: KeyRange,
+    prevKv: boolean,
+    next: number,
+    subscriber: FeedSubscriber,
+    start: boolean,
+  ): Subscription | undefined {
+    let feed: Feed | undefined;
+    for (const candidate of this.#table.covering(range, prevKv)) {
+      if (candidate.catchesUp || !candidate.serves(next)) continue;
+      feed = candidate;
+      if (feed.state === 'live') break;
+    }
+    if (feed === undefined && start)
+      feed = this.#start({ range, prevKv, start: next, target: undefined, past: false });
+    return feed?.subscribe(range, next, subscriber);
+  }
+
+  /** Ends every feed. */
+  closeAll(): void {
+    for (const feed of [...this.#feeds]) this.close(feed);
+  }
+
+  onUsed(feed: Feed): void {
+    this.#shared.lingering.used(feed);
+  }
+
+  onUnused(feed: Feed): void {
+    if (!this.#feeds.has(feed)) return;
+    const bytes = RANGE_COPIES * feed.range.bytes + TOKEN_COPIES * this.#etcd.identity.bytes;
+    this.#shared.lingering.unused(feed, bytes);
+  }
+
+  onRetired(feed: Feed): void {
+    this.#retire(feed);
+    if (!feed.used) this.onUnused(feed);
+  }
+
+  /** The watcher needs a feed that goes back further; there are only so many for watchers that did not keep up. */
+  onOutrun(feed: Feed, watcher: Watcher): void {
+    const { stats } = this.#shared;
+    const { header } = feed;
+    feed.cursors.detach(watcher);
+    const { range, options, next } = watcher;
+    const served = this.#find(range, options.prevKv, next, header) !== undefined;
+    if (!served && stats.catchUps >= MAX_LAGGING_CATCH_UPS) {
+      stats.evicted++;
+      watcher.sink.fail(Code.UNAVAILABLE, 'etcd-connect-proxy: the client reads its watches too slowly');
+    } else {
+      watcher.startOver();
+      this.place(watcher, header);
+    }
+    if (!feed.used) this.onUnused(feed);
+  }
+
+  close(feed: Feed): void {
+    if (!this.#feeds.delete(feed)) return;
+    const { stats, lingering } = this.#shared;
+    lingering.used(feed);
+    this.#retire(feed);
+    const { catchesUp } = feed;
+    feed.stop();
+    stats.feeds--;
+    if (catchesUp) stats.catchUps--;
+    this.#onClosed();
+  }
+
+  /** The feed that would serve a watcher from its history, if any. @param header what etcd says of itself now */
+  #find(range: KeyRange, prevKv: boolean, next: number, header: Header): Feed | undefined {
+    let found: Feed | undefined;
+    for (const feed of this.#table.covering(range, prevKv)) {
+      if (feed.range.id === range.id) feed.startFrom(next);
+      if (!feed.serves(next) || !feed.knows(header)) continue;
+      if (!feed.catchesUp && feed.prevKv === prevKv) return feed;
+      if (found === undefined || found.catchesUp) found = feed;
+    }
+    return found;
+  }
+
+  /** A feed that new events of the range come from. */
+  #containing(range: KeyRange, prevKv: boolean): Feed | undefined {
+    for (const feed of this.#table.covering(range, prevKv))
+      if (feed.state !== 'ended' && !feed.catchesUp) return feed;
+    return undefined;
+  }
+
+  #start(options: FeedOptions): Feed {
+    const { stats } = this.#shared;
+    const start = Math.min(options.start, Number.MAX_SAFE_INTEGER);
+    const feed = new Feed(this.#shared, this.#etcd, this, { ...options, start });
+    this.#feeds.add(feed);
+    stats.feeds++;
+    if (feed.catchesUp) stats.catchUps++;
+    // Releases of etcd differ in what they make of a revision below the first, so such a feed is never shared.
+    if (options.start >= 1) this.#table.add(feed);
+    return feed;
+  }
+
+  /** Serves nobody new; catch-ups that were to lead to it stand on their own. */
+  #retire(feed: Feed): void {
+    const { stats } = this.#shared;
+    this.#table.remove(feed);
+    if (stats.catchUps === 0) return;
+    for (const other of this.#feeds) {
+      if (other.target !== feed) continue;
+      stats.catchUps--;
+      other.promote();
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Whether a feed reads etcd: it does while somebody reads what it brings. A feed of which much lies unread, and that all
+ * of its watchers lag behind, gives its stream up until one of them has read half of that.
+ */
+import type { History } from './history.ts';
+
+/** With so much unread by every watcher, a catch-up feed stops reading etcd. */
+const CATCH_UP_BYTES = 1 << 20;
+/** The same for other feeds. */
+const STALL_BYTES = 8 << 20;
+
+/** The feed, as far as that decides. */
+export interface FlowFeed {
+  readonly applied: number;
+  /** Whether it only brings watchers up to another feed: then it remembers only what they need. */
+  readonly catchesUp: boolean;
+  readonly history: History;
+  readonly cursors: { readonly allLagging: boolean; least(): number };
+  readonly subscribers: { readonly size: number };
+}
+
+/** Its stream. */
+export interface FlowStream {
+  readonly parked: boolean;
+  park(): void;
+  unpark(): void;
+}
+
+export class Flow {
+  readonly #feed: FlowFeed;
+  readonly #stream: FlowStream;
+  /** The least revision that a watcher needed when the stream was given up. */
+  #parkedAt = 0;
+
+  constructor(feed: FlowFeed, stream: FlowStream) {
+    this.#feed = feed;
+    this.#stream = stream;
+  }
+
+  /** Users have come, gone or read: decides whether etcd may send more. */
+  look(): void {
+    const { cursors, subscribers, history, catchesUp, applied } = this.#feed;
+    const nobodyReads = cursors.allLagging && subscribers.size === 0;
+    // `least()` walks all lagging watchers, so it is called only where the answer decides something.
+    const least = nobodyReads || catchesUp ? cursors.least() : applied + 1;
+    if (catchesUp) history.forgetBefore(least);
+    if (nobodyReads && this.#isFull(least)) {
+      if (this.#stream.parked) return;
+      this.#parkedAt = least;
+      this.#stream.park();
+    } else if (this.#stream.parked) this.#stream.unpark();
+  }
+
+  /** Whether there is much that nobody reads; once it was given up, until somebody has read half of that. */
+  #isFull(least: number): boolean {
+    const unread = this.#feed.history.bytesFrom(least);
+    const limit = this.#feed.catchesUp ? CATCH_UP_BYTES : STALL_BYTES;
+    return this.#stream.parked ? least === this.#parkedAt || unread > limit / 2 : unread > limit;
+  }
+}

@@ -1,0 +1,47 @@
+/** etcd as the clients of one identity reach it: what is asked and watched there carries their token. */
+import type { Identity } from '../clients/identity.ts';
+import type { Asker } from '../clients/probe.ts';
+import { RevisionProbes } from '../clients/revision-probes.ts';
+import type { KeyRange } from '../etcd/key-range.ts';
+import { KV, Maintenance, Watch } from '../etcd/methods.ts';
+import type { ClientStream, ClientStreamListener } from '../rpc/contract.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import type { UpstreamWatchRequest } from './requests.ts';
+import type { SharedFeeds } from './shared-feeds.ts';
+import { UpstreamWatch, type UpstreamWatchOwner } from './upstream-watch.ts';
+import { Versions } from './versions.ts';
+
+export class IdentityUpstream {
+  readonly identity: Identity;
+  readonly versions: Versions;
+  readonly #shared: SharedFeeds;
+  readonly #probes: RevisionProbes;
+
+  constructor(shared: SharedFeeds, identity: Identity) {
+    this.#shared = shared;
+    this.identity = identity;
+    const { metadata } = identity;
+    this.#probes = new RevisionProbes(identity, (request) => shared.unary(KV.Range, metadata, request));
+    this.versions = new Versions(() => shared.unary(Maintenance.Status, metadata, new Uint8Array(0)));
+  }
+
+  /** Asks for the revision that etcd's member has, and whether the range may be read. */
+  probe(range: KeyRange, asker: Asker): void {
+    this.#probes.ask(range, asker);
+  }
+
+  /** Asks for etcd's revision on behalf of nothing that is watched. */
+  probeAny(asker: Asker): void {
+    this.#probes.askAny(asker);
+  }
+
+  openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch {
+    return new UpstreamWatch(this.#shared.upstream, Watch.Watch, this.identity.metadata, request, owner);
+  }
+
+  /** A watch stream on which nothing is watched yet. */
+  openStream(listener: ClientStreamListener): ClientStream {
+    const call = new OwnCall(Watch.Watch, this.identity.metadata, Number.POSITIVE_INFINITY);
+    return this.#shared.upstream.stream(call, listener);
+  }
+}

@@ -1,0 +1,64 @@
+/** What the feeds of all identities share: the way to etcd, and the bounds on all of them together. */
+import { KeyRanges } from '../etcd/key-ranges.ts';
+import type { Upstream } from '../rpc/contract.ts';
+import type { Metadata } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import { FragmentLimit } from './fragments.ts';
+import { HistoryBudget } from './history.ts';
+import { Lingering } from './lingering.ts';
+import { LongKeys } from './long-keys.ts';
+import { ProgressInterval } from './progress-interval.ts';
+import { WatchStats } from './stats.ts';
+import { Turns } from './turns.ts';
+
+export interface WatchHubOptions {
+  readonly upstream: Upstream;
+  /** Bytes of all histories together. */
+  readonly historyBytes: number;
+  /** Revisions in the history of one feed. */
+  readonly historyRevisions: number;
+  /** Milliseconds for which a feed without watchers stays. */
+  readonly linger: number;
+}
+
+/** Catch-ups that may wait for etcd's first answer at a time, and for how long, in milliseconds; others wait for that. */
+const CATCH_UPS_AT_ONCE = 32;
+const CATCH_UP_TURN_MS = 1000;
+
+/** The same for watches that are put to etcd only to be refused. */
+const RELAYS_AT_ONCE = 64;
+const RELAY_TURN_MS = 5000;
+
+/** How long one call of the proxy's own may take, in milliseconds. */
+const CALL_MS = 5000;
+
+export class SharedFeeds {
+  readonly upstream: Upstream;
+  /** Revisions that one feed may remember. */
+  readonly historyRevisions: number;
+  readonly stats = new WatchStats();
+  readonly ranges = new KeyRanges();
+  readonly longKeys = new LongKeys();
+  readonly fragments = new FragmentLimit();
+  readonly budget: HistoryBudget;
+  readonly lingering: Lingering;
+  readonly interval: ProgressInterval;
+  readonly catchUpTurns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
+  readonly relayTurns = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
+
+  /** @param onInterval is called often enough to find feeds whose watchers have heard nothing for so many milliseconds */
+  constructor(options: WatchHubOptions, onInterval: (now: number, ms: number) => void) {
+    this.upstream = options.upstream;
+    this.historyRevisions = options.historyRevisions;
+    this.budget = new HistoryBudget(options.historyBytes);
+    this.lingering = new Lingering(options.linger, () => this.stats.limits.lingering++);
+    this.interval = new ProgressInterval(onInterval);
+  }
+
+  /** Makes a call of the proxy's own, which ends in time. */
+  async unary(method: Method, metadata: Metadata, request: Uint8Array): Promise<Uint8Array> {
+    const call = new OwnCall(method, metadata, performance.now() + CALL_MS);
+    return call.inTime(this.upstream.unary(request, call));
+  }
+}
