@@ -136,15 +136,15 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation(
     'one-probe-for-all-ranges',
-    `${HUB}/revision-probes.ts`,
-    "const id = this.#byRange ? range.id : '';",
-    "const id = '';",
+    `${CLIENTS}/probes.ts`,
+    'const key = identity.hasToken ? identity.id + asked.id : identity.id;',
+    'const key = identity.id;',
   ),
   mutation(
     'a-probe-for-each-range',
-    `${HUB}/revision-probes.ts`,
-    "const id = this.#byRange ? range.id : '';",
-    'const id = range.id;',
+    `${CLIENTS}/probes.ts`,
+    'const key = identity.hasToken ? identity.id + asked.id : identity.id;',
+    'const key = identity.id + range.start;',
   ),
   mutation(
     'identities-mixed',

@@ -57,6 +57,11 @@ export class Probe {
     this.#linearizable = linearizable;
   }
 
+  /** Whether somebody waits. */
+  get busy(): boolean {
+    return this.#busy;
+  }
+
   /** Asks. The answer never comes within the call. */
   ask(asker: Asker): void {
     this.#gathering.push(asker);

@@ -9,7 +9,7 @@
 
 import { clientIdentityOf } from '../clients/identity.ts';
 import type { ProbeResult } from '../clients/probe.ts';
-import type { Probes } from '../clients/read-probes.ts';
+import type { Probes } from '../clients/probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { TxnQuery } from '../etcd/txn-query.ts';
 import type { Store } from '../mvcc/store.ts';

@@ -3,7 +3,7 @@
  *
  *   MirroredReads   a read: which mirror, is it far enough, may the client read
  *     RangeQuery      the request, understood to the last bit; TxnQuery: several, with comparisons
- *     ReadProbes      asks etcd for its revision, for all reads that wait
+ *     ProbeTable      asks etcd for its revision, for all reads that wait
  *     WaitingReads    those that cannot be answered at once, each for a time
  *     Mirror          one prefix: snapshot and feed, loading and losing it
  *       loadSnapshot    all keys at one revision, page by page; LoadRetry: when it is tried again
@@ -19,7 +19,7 @@
 import { clientIdentityOf } from '../clients/identity.ts';
 import type { Login } from '../clients/login.ts';
 import type { Permissions } from '../clients/permission.ts';
-import { ReadProbes } from '../clients/read-probes.ts';
+import { ProbeTable } from '../clients/probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { KeyRange } from '../etcd/key-range.ts';
 import { KV } from '../etcd/methods.ts';
@@ -45,17 +45,20 @@ export interface MirrorsOptions {
 export class Mirrors {
   readonly stats = new MirrorStats();
   readonly permissions: Permissions;
-  readonly probes: ReadProbes;
+  readonly probes: ProbeTable;
   readonly all: readonly Mirror[];
 
   constructor(options: MirrorsOptions) {
     const { prefixes, bytes, historyRevisions, hub, permissions, seen, login, log } = options;
     const { stats } = this;
     this.permissions = permissions;
-    this.probes = new ReadProbes(permissions, (metadata, request) => {
-      stats.probes++;
-      return hub.unary(KV.Range, metadata, request);
-    });
+    this.probes = new ProbeTable(
+      (metadata, request) => {
+        stats.probes++;
+        return hub.unary(KV.Range, metadata, request);
+      },
+      { permissions },
+    );
     this.all = distinct(prefixes).map(
       (prefix) =>
         new Mirror(prefix, {

@@ -14,7 +14,7 @@
  *
  *   IdentityFeeds       the feeds of one identity: the door for clients' streams and for subscribers
  *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range
- *     IdentityUpstream    etcd, with the identity's token: RevisionProbes, where a watch starts and whether the client
+ *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
  *                         may watch; Versions, what progress responses of a member are worth
  *     LeaderDetector      tells clients that want a leader when it is lost
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything

@@ -1,7 +1,7 @@
 /** etcd as the clients of one identity reach it: what is asked and watched there carries their token. */
 import type { Identity } from '../clients/identity.ts';
+import { IdentityProbes } from '../clients/identity-probes.ts';
 import type { Asker } from '../clients/probe.ts';
-import { RevisionProbes } from '../clients/revision-probes.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { KV, Maintenance, Watch } from '../etcd/methods.ts';
 import type { ClientStream, ClientStreamListener } from '../rpc/contract.ts';
@@ -15,13 +15,13 @@ export class IdentityUpstream {
   readonly identity: Identity;
   readonly versions: Versions;
   readonly #shared: SharedFeeds;
-  readonly #probes: RevisionProbes;
+  readonly #probes: IdentityProbes;
 
   constructor(shared: SharedFeeds, identity: Identity) {
     this.#shared = shared;
     this.identity = identity;
     const { metadata } = identity;
-    this.#probes = new RevisionProbes(identity, (request) => shared.unary(KV.Range, metadata, request));
+    this.#probes = new IdentityProbes(identity, (asker, request) => shared.unary(KV.Range, asker, request));
     this.versions = new Versions(() => shared.unary(Maintenance.Status, metadata, new Uint8Array(0)));
   }
 

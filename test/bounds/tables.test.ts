@@ -4,10 +4,10 @@ import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { callIdentityOf, clientIdentityOf } from '../../src/clients/identity.ts';
+import { IdentityProbes } from '../../src/clients/identity-probes.ts';
 import { Permissions } from '../../src/clients/permission.ts';
 import type { ProbeResult } from '../../src/clients/probe.ts';
-import { ReadProbes } from '../../src/clients/read-probes.ts';
-import { RevisionProbes } from '../../src/clients/revision-probes.ts';
+import { ProbeTable } from '../../src/clients/probes.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { KeyRanges } from '../../src/etcd/key-ranges.ts';
 import { BoundedTable } from '../../src/rpc/bounded-table.ts';
@@ -135,7 +135,7 @@ describe('probes', () => {
 
   test('of watches are there while somebody waits, shared meanwhile, and answer cancels', async () => {
     let reads = 0;
-    const probes = new RevisionProbes(tokenOf('x'), async () => {
+    const probes = new IdentityProbes(tokenOf('x'), async () => {
       reads++;
       await turn();
       return REPLY;
@@ -162,10 +162,13 @@ describe('probes', () => {
 
   test('of mirrored reads are kept while etcd allows them, within their bytes', async () => {
     let refuse = false;
-    const probes = new ReadProbes(new Permissions(), async () => {
-      if (refuse) throw new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
-      return REPLY;
-    });
+    const probes = new ProbeTable(
+      async () => {
+        if (refuse) throw new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
+        return REPLY;
+      },
+      { permissions: new Permissions() },
+    );
     const ask = async (token: string, start: string, rangeEnd = ''): Promise<string> => {
       const asker = new Asker();
       probes.of(tokenOf(token), { start, rangeEnd }).revision(asker);

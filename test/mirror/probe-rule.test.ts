@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { Probes } from '../../src/clients/read-probes.ts';
+import type { Probes } from '../../src/clients/probes.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { readRangeQuery } from '../../src/etcd/range-query.ts';
 import { MirroredReads } from '../../src/mirror/mirrored-reads.ts';

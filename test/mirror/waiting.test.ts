@@ -11,7 +11,7 @@ import {
 } from '#gen/etcdserverpb/kv_pb.js';
 import { PERMISSION_MS } from '../../src/clients/permission.ts';
 import type { Asker } from '../../src/clients/probe.ts';
-import type { Probes } from '../../src/clients/read-probes.ts';
+import type { Probes } from '../../src/clients/probes.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { readRangeQuery } from '../../src/etcd/range-query.ts';
 import { readTxnQuery } from '../../src/etcd/txn-query.ts';

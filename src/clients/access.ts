@@ -1,0 +1,103 @@
+/**
+ * What one client may read of one range, and how far etcd is: the two probes that ask etcd, of any member and of the
+ * cluster, and what they have learned of the client's permission.
+ */
+import type { KeyRange } from '../etcd/key-range.ts';
+import { isRefusal } from '../etcd/statuses.ts';
+import { RpcError } from '../rpc/status.ts';
+import type { Identity } from './identity.ts';
+import type { Permission } from './permission.ts';
+import { type Asker, Probe } from './probe.ts';
+
+/** What can be found out about a client and a range. */
+export interface Access {
+  /** Whether etcd has allowed the client to read not long ago. */
+  readonly allowed: boolean;
+  /** Asks for a revision that is not older than this moment. */
+  revision(asker: Asker): void;
+  /** Asks whether the client may read, with the revision of any member. */
+  permission(asker: Asker): void;
+}
+
+/** The table that it stands in. */
+export interface AccessOwner {
+  /** Asks etcd, in the client's name. */
+  read(identity: Identity, request: Uint8Array): Promise<Uint8Array>;
+  /** It has its first asker, or its first again. */
+  onAsked(access: RangeAccess): void;
+  /** It has no askers any more. */
+  onIdle(access: RangeAccess): void;
+  /** etcd lets the client read. */
+  onAllowed(access: RangeAccess): void;
+  /** etcd refuses the client. */
+  onRefused(access: RangeAccess): void;
+}
+
+/** One client and one range, as the table of probes has them. */
+export class RangeAccess implements Access {
+  /** Of the client and the range. */
+  readonly key: string;
+  readonly identity: Identity;
+  readonly range: KeyRange;
+  readonly #owner: AccessOwner;
+  readonly #permission: Permission;
+  #linearizable: Probe | undefined;
+  #serializable: Probe | undefined;
+
+  constructor(owner: AccessOwner, key: string, identity: Identity, range: KeyRange, permission: Permission) {
+    this.#owner = owner;
+    this.key = key;
+    this.identity = identity;
+    this.range = range;
+    this.#permission = permission;
+  }
+
+  get allowed(): boolean {
+    return this.#permission.has(performance.now());
+  }
+
+  revision(asker: Asker): void {
+    this.#linearizable ??= this.#probe(true);
+    this.#ask(this.#linearizable, asker);
+  }
+
+  permission(asker: Asker): void {
+    this.#serializable ??= this.#probe(false);
+    this.#ask(this.#serializable, asker);
+  }
+
+  /** Whether somebody waits. */
+  get #busy(): boolean {
+    return this.#linearizable?.busy === true || this.#serializable?.busy === true;
+  }
+
+  #ask(probe: Probe, asker: Asker): void {
+    if (!this.#busy) this.#owner.onAsked(this);
+    probe.ask(asker);
+  }
+
+  #probe(linearizable: boolean): Probe {
+    const { start, rangeEnd } = this.range;
+    const probe = new Probe((request) => this.#read(request), start, rangeEnd, linearizable);
+    probe.onIdle = () => {
+      if (!this.#busy) this.#owner.onIdle(this);
+    };
+    return probe;
+  }
+
+  async #read(request: Uint8Array): Promise<Uint8Array> {
+    const sent = performance.now();
+    try {
+      const reply = await this.#owner.read(this.identity, request);
+      this.#permission.grant(sent);
+      this.#owner.onAllowed(this);
+      return reply;
+    } catch (error) {
+      if (isRefusal(RpcError.from(error))) {
+        this.#permission.refuse(performance.now());
+        this.#owner.onRefused(this);
+      }
+      throw error;
+    }
+  }
+}
