@@ -3,7 +3,7 @@
  * those that wait are kept by reference, so one that many calls share costs its bytes once. What all of them hold is
  * bounded: the connection that leaves most unread goes.
  */
-import type { Http2Connection } from '../http2/index.ts';
+import type { ConnectionHandle } from '../http2/index.ts';
 import type { Outlet, RoomWaiter } from '../rpc/contract.ts';
 
 /** Smaller replies are sent at once. Bytes. */
@@ -36,11 +36,11 @@ class Held {
 /** The replies to the calls of one connection. */
 export class ReplyLine implements Outlet {
   readonly held = new Held();
-  readonly connection: Http2Connection;
+  readonly connection: ConnectionHandle;
   readonly #lines: ReplyLines;
   readonly #waiting = new Set<RoomWaiter>();
 
-  constructor(lines: ReplyLines, connection: Http2Connection) {
+  constructor(lines: ReplyLines, connection: ConnectionHandle) {
     this.#lines = lines;
     this.connection = connection;
   }
@@ -86,7 +86,7 @@ export class ReplyLine implements Outlet {
 
 /** Those of all connections. */
 export class ReplyLines {
-  readonly #lines = new WeakMap<Http2Connection, ReplyLine>();
+  readonly #lines = new WeakMap<ConnectionHandle, ReplyLine>();
   readonly #holding = new Set<ReplyLine>();
   readonly #held = new Held();
 
@@ -96,7 +96,7 @@ export class ReplyLines {
   }
 
   /** The replies of a connection. */
-  of(connection: Http2Connection): ReplyLine {
+  of(connection: ConnectionHandle): ReplyLine {
     let line = this.#lines.get(connection);
     if (line === undefined) {
       line = new ReplyLine(this, connection);

@@ -3,8 +3,10 @@
  * slice of time, and TCP stops it. Everything under way on the connection lives on. Only a peer that goes on at many
  * times the rate for long is cut off: a new connection would cost us more than a slow one.
  */
-import type { Http2Connection } from './connection.ts';
 import { RateLimit } from './rate-limit.ts';
+import type { Reports } from './reports.ts';
+import type { Http2Settings } from './settings.ts';
+import type { SocketLink } from './socket-link.ts';
 
 /** How long nothing is read, in milliseconds. */
 const SLICE_MS = 100;
@@ -13,17 +15,27 @@ const FLOOD_PART = 1 / 10;
 
 const NOTHING = Buffer.alloc(0);
 
+/** The connection that is slowed down. */
+export interface BrakedConnection {
+  readonly settings: Http2Settings;
+  readonly reports: Reports;
+  readonly link: SocketLink;
+  readonly closed: boolean;
+  readonly now: number;
+  received(chunk: Buffer): void;
+}
+
 /** The brake of one connection. */
 export class Brake {
   /** Nothing is read. */
   on = false;
-  private readonly connection: Http2Connection;
+  private readonly connection: BrakedConnection;
   private readonly rate: RateLimit;
   private timer: NodeJS.Timeout | undefined;
   private releasedAt = Number.NEGATIVE_INFINITY;
   private floodMs = 0;
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: BrakedConnection) {
     this.connection = connection;
     const perSecond = connection.settings.maxControlFramesPerSecond;
     this.rate = new RateLimit(perSecond, perSecond, connection.now);
@@ -36,8 +48,8 @@ export class Brake {
     const flood = connection.now - this.releasedAt < SLICE_MS * FLOOD_PART;
     this.floodMs = flood ? this.floodMs + SLICE_MS : 0;
     if (this.floodMs > connection.settings.maxFloodMs)
-      throw connection.guard.over('maxFloodMs', 'too many frames');
-    if (!flood) connection.guard.reached('maxControlFramesPerSecond');
+      throw connection.reports.over('maxFloodMs', 'too many frames');
+    if (!flood) connection.reports.reached('maxControlFramesPerSecond');
     this.on = true;
     connection.link.pause();
     this.wait();

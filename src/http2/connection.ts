@@ -1,22 +1,24 @@
 /**
  * One HTTP/2 connection of either role over a socket: wires the parts together, and owns the life of the
- * connection from the preface to GOAWAY. The members marked internal are for the parts.
+ * connection from the preface to GOAWAY. What its owner calls is {@link ConnectionHandle}; the members marked internal are
+ * for the parts, each of which names what it needs.
  *
- *   socket -> FrameReader -> FrameHandler -> HeaderInput -> Http2Stream -> StreamListener
- *   Http2Stream -> (SendScheduler) -> Output -> socket, flushed once a turn
+ *   socket -> FrameReader -> FrameHandler -> HeaderInput -> Stream -> StreamListener
+ *   Stream -> (SendScheduler) -> Output -> socket, flushed once a turn
  */
 import type { Socket } from 'node:net';
 import { ErrorCode, Http2Error } from './errors.ts';
 import { MAX_31_BITS } from './frame.ts';
-import { FrameHandler } from './frame-handler.ts';
+import { FrameHandler, type HandledConnection } from './frame-handler.ts';
 import { FrameReader } from './frame-reader.ts';
 import { GoingAway } from './going-away.ts';
 import { Guard } from './guard.ts';
 import { Intake, type RequestAccounts } from './intake.ts';
-import type { ConnectionListener, StreamListener } from './listener.ts';
+import type { ConnectionHandle, ConnectionListener, StreamListener } from './listener.ts';
 import { Output } from './output.ts';
 import { type PingDone, Pings } from './pings.ts';
 import { ReceiveWindow } from './receive-window.ts';
+import { Reports } from './reports.ts';
 import { RequestLine } from './request-line.ts';
 import { Resuming } from './resuming.ts';
 import { Room } from './room.ts';
@@ -24,7 +26,7 @@ import { SendScheduler } from './send-scheduler.ts';
 import { completeSettings, type Http2Settings, type LimitName, type Role } from './settings.ts';
 import { SettingsExchange } from './settings-exchange.ts';
 import { SocketLink } from './socket-link.ts';
-import { Http2Stream } from './stream.ts';
+import { Stream } from './stream.ts';
 import { StreamSlots } from './stream-slots.ts';
 import { StreamTable } from './stream-table.ts';
 import { Timeouts } from './timeouts.ts';
@@ -34,8 +36,7 @@ import { atEndOfTurn } from './turn.ts';
 const PUMPED = 2 << 20;
 
 /** A connection. It starts by itself; its listener is first called after the constructor has returned. */
-export class Http2Connection {
-  /** True once the connection is of no more use; every stream is closed then. */
+export class Http2Connection implements ConnectionHandle, HandledConnection {
   closed = false;
   /** Whether large replies should come now. */
   readonly room = new Room(this);
@@ -50,6 +51,7 @@ export class Http2Connection {
   /** @internal */ readonly table = new StreamTable();
   /** @internal */ readonly pings = new Pings();
   /** @internal */ readonly exchange: SettingsExchange;
+  /** @internal */ readonly reports: Reports;
   /** @internal */ readonly guard: Guard;
   /** @internal */ readonly timeouts: Timeouts;
   /** @internal */ readonly away: GoingAway;
@@ -82,6 +84,7 @@ export class Http2Connection {
     this.isServer = role === 'server';
     this.listener = listener;
     this.settings = completeSettings(role, settings);
+    this.reports = new Reports(this, listener);
     this.receiver = new ReceiveWindow(this.settings.connectionWindowSize, this.settings.maxHeldBytes);
     this.output = new Output(socket, this);
     this.line = new RequestLine(this.output);
@@ -96,30 +99,23 @@ export class Http2Connection {
     this.link = new SocketLink(socket, this, head);
   }
 
-  /** Open streams of both sides, without those that `requestAside` has opened. */
   get openStreams(): number {
     return this.table.size - this.table.asides.size;
   }
 
-  /** True once either side has sent GOAWAY: no new streams. */
   get draining(): boolean {
     return this.away.draining;
   }
 
-  /** Client role: `request` will not throw. Once `draining` or `closed`, never again. */
   get canOpenStream(): boolean {
     return this.slots.available;
   }
 
-  /**
-   * Client role: opens a stream with the request's field block.
-   * @throws Http2Error REFUSED_STREAM unless {@link canOpenStream}
-   */
-  request(block: Uint8Array, listener: StreamListener, endStream: boolean): Http2Stream {
+  request(block: Uint8Array, listener: StreamListener, endStream: boolean): Stream {
     if (!this.canOpenStream) throw new Http2Error(ErrorCode.REFUSED_STREAM, 'no stream can be opened');
     const { peer, receiveWindow } = this.exchange;
     const { table } = this;
-    const stream = new Http2Stream(this, table.nextId, [], peer.initialWindowSize, receiveWindow);
+    const stream = new Stream(this, table.nextId, [], peer.initialWindowSize, receiveWindow);
     table.nextId += 2;
     table.add(stream);
     stream.listener = listener;
@@ -131,24 +127,21 @@ export class Http2Connection {
     return stream;
   }
 
-  /** Sends a PING; `done` is called once, with the round-trip time or the error that ended the connection. */
   ping(done: PingDone): void {
     if (this.closed) {
       done(new Http2Error(ErrorCode.CANCEL, 'the connection is closed'), 0);
       return;
     }
-    this.pings.send(this.output, (error, rttMs) => this.guard.tell(() => done(error, rttMs)));
+    this.pings.send(this.output, (error, rttMs) => this.reports.tell(() => done(error, rttMs)));
     this.wake();
   }
 
-  /** Ends the connection gracefully: no new streams, GOAWAY, and close after the last stream (RFC 9113 section 6.8). */
   drain(): void {
     if (this.closed) return;
     this.away.start();
     this.wake();
   }
 
-  /** Ends the connection now, with GOAWAY; `debug` goes along with it. */
   destroy(code: number = ErrorCode.NO_ERROR, debug = ''): void {
     this.shut(code === ErrorCode.NO_ERROR ? undefined : new Http2Error(code, debug), code, debug);
   }
@@ -171,7 +164,7 @@ export class Http2Connection {
   }
 
   /** @internal A stream wants what was kept for it at the end of the turn. */
-  resumed(stream: Http2Stream): void {
+  resumed(stream: Stream): void {
     this.resuming.add(stream);
     this.wake();
   }
@@ -225,14 +218,14 @@ export class Http2Connection {
     this.slots.changed();
     if (first) {
       this.timeouts.prefaceSeen();
-      this.guard.tell(() => this.listener.onReady(this));
+      this.reports.tell(() => this.listener.onReady(this));
     }
     this.left();
   }
 
   /** @internal A time has passed that a setting sets. */
   timedOut(limit: LimitName, code: number): void {
-    this.guard.reached(limit);
+    this.reports.reached(limit);
     this.shut(new Http2Error(code, `${limit} passed`), code, limit);
   }
 
@@ -255,15 +248,14 @@ export class Http2Connection {
     }
   }
 
-  /** Ends the connection: more waits for the peer than may. */
   overrun(limit: LimitName): void {
-    const error = this.guard.over(limit, 'the peer does not read');
+    const error = this.reports.over(limit, 'the peer does not read');
     this.shut(error, error.code, error.detail);
   }
 
   private broken(error: unknown): void {
     const ours = !(error instanceof Http2Error);
-    if (ours) this.guard.report(error);
+    if (ours) this.reports.report(error);
     const reason = ours ? new Http2Error(ErrorCode.INTERNAL_ERROR, 'internal', { cause: error }) : error;
     this.shut(reason, reason.code, ours ? '' : reason.detail);
   }
@@ -289,6 +281,6 @@ export class Http2Connection {
     this.intake.close();
     this.link.close(this.settings.lingerTimeoutMs);
     this.pings.fail(error ?? new Http2Error(ErrorCode.CANCEL, 'the connection is closed'));
-    this.guard.tell(() => this.listener.onClose(this, error));
+    this.reports.tell(() => this.listener.onClose(this, error));
   }
 }

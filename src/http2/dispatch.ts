@@ -4,11 +4,23 @@
  */
 import { ErrorCode } from './errors.ts';
 import type { HeaderList } from './hpack/header-block.ts';
-import { NO_LISTENER } from './listener.ts';
-import type { Http2Stream } from './stream.ts';
+import { type ConnectionHandle, type ConnectionListener, type Http2Stream, NO_LISTENER } from './listener.ts';
+import type { Reports } from './reports.ts';
+
+/** The connection of a stream that is told something. */
+export interface ToldConnection extends ConnectionHandle {
+  readonly listener: ConnectionListener;
+  readonly reports: Reports;
+}
+
+/** The stream. */
+export interface Told extends Http2Stream {
+  readonly connection: ToldConnection;
+  headers: HeaderList;
+}
 
 /** Gives a new stream to the connection's owner, who must take it. */
-export function callStream(stream: Http2Stream): void {
+export function callStream(stream: Told): void {
   const { connection } = stream;
   try {
     connection.listener.onStream(stream);
@@ -19,7 +31,7 @@ export function callStream(stream: Http2Stream): void {
 }
 
 /** Delivers the final response's header fields. */
-export function callHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
+export function callHeaders(stream: Told, list: HeaderList, endStream: boolean): void {
   try {
     stream.headers = list;
     stream.listener.onHeaders(stream, list, endStream);
@@ -29,7 +41,7 @@ export function callHeaders(stream: Http2Stream, list: HeaderList, endStream: bo
 }
 
 /** Delivers content. */
-export function callData(stream: Http2Stream, chunk: Buffer): void {
+export function callData(stream: Told, chunk: Buffer): void {
   try {
     stream.listener.onData(stream, chunk);
   } catch (failure) {
@@ -38,7 +50,7 @@ export function callData(stream: Http2Stream, chunk: Buffer): void {
 }
 
 /** Delivers trailers. */
-export function callTrailers(stream: Http2Stream, list: HeaderList): void {
+export function callTrailers(stream: Told, list: HeaderList): void {
   try {
     stream.listener.onTrailers(stream, list);
   } catch (failure) {
@@ -47,7 +59,7 @@ export function callTrailers(stream: Http2Stream, list: HeaderList): void {
 }
 
 /** Tells that the peer is done. */
-export function callEnd(stream: Http2Stream): void {
+export function callEnd(stream: Told): void {
   try {
     stream.listener.onEnd(stream);
   } catch (failure) {
@@ -56,7 +68,7 @@ export function callEnd(stream: Http2Stream): void {
 }
 
 /** Tells that the queue has room again. */
-export function callDrain(stream: Http2Stream): void {
+export function callDrain(stream: Told): void {
   try {
     stream.listener.onDrain(stream);
   } catch (failure) {
@@ -65,25 +77,25 @@ export function callDrain(stream: Http2Stream): void {
 }
 
 /** Tells that a request has to go; true when its answer follows. */
-export function callTooMuch(stream: Http2Stream): boolean {
+export function callTooMuch(stream: Told): boolean {
   try {
     return stream.listener.onTooMuch?.(stream) ?? false;
   } catch (failure) {
-    stream.connection.guard.report(failure);
+    stream.connection.reports.report(failure);
     return false;
   }
 }
 
 /** The last call a listener gets. */
-export function callClose(stream: Http2Stream, code: number, local: boolean): void {
+export function callClose(stream: Told, code: number, local: boolean): void {
   try {
     stream.listener.onClose(stream, code, local);
   } catch (failure) {
-    stream.connection.guard.report(failure);
+    stream.connection.reports.report(failure);
   }
 }
 
-function abandon(stream: Http2Stream, failure: unknown): void {
-  stream.connection.guard.report(failure);
+function abandon(stream: Told, failure: unknown): void {
+  stream.connection.reports.report(failure);
   stream.reset(ErrorCode.INTERNAL_ERROR);
 }

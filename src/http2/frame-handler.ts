@@ -2,22 +2,28 @@
  * Meets each incoming frame (RFC 9113 section 6): checks what the RFC demands of it, and hands it to the
  * part of the connection it is for. Whatever is wrong with the connection as a whole is thrown.
  */
-import type { Http2Connection } from './connection.ts';
 import { ErrorCode, Http2Error, protocolError } from './errors.ts';
 import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
 import type { FrameSink } from './frame-reader.ts';
-import { HeaderInput } from './header-input.ts';
-import { answerPing } from './pings.ts';
-import type { Http2Stream } from './stream.ts';
+import { HeaderInput, type OpenedConnection } from './header-input.ts';
+import { answerPing, type Pings } from './pings.ts';
+import type { SendScheduler } from './send-scheduler.ts';
+import type { Stream } from './stream.ts';
 import { Past } from './stream-table.ts';
 
 /** A shorter part of a larger buffer is copied. Octets. */
 const SMALL = 1024;
 const LARGE_BUFFER = 16_384;
 
+/** The connection that frames arrive on. */
+export interface HandledConnection extends OpenedConnection {
+  readonly pings: Pings;
+  readonly scheduler: SendScheduler;
+}
+
 /** The frames of one connection's input. */
 export class FrameHandler implements FrameSink {
-  private readonly connection: Http2Connection;
+  private readonly connection: HandledConnection;
   private readonly headerInput: HeaderInput;
   /** Frames so far. */
   frames = 0;
@@ -25,7 +31,7 @@ export class FrameHandler implements FrameSink {
   messages = 0;
   private greeted = false;
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: HandledConnection) {
     this.connection = connection;
     this.headerInput = new HeaderInput(connection);
   }
@@ -120,14 +126,7 @@ export class FrameHandler implements FrameSink {
     else this.content(stream, length, endStream, source, from, to);
   }
 
-  private content(
-    s: Http2Stream,
-    length: number,
-    ends: boolean,
-    source: Buffer,
-    from: number,
-    to: number,
-  ): void {
+  private content(s: Stream, length: number, ends: boolean, source: Buffer, from: number, to: number): void {
     const { guard, isServer } = this.connection;
     if (s.input.ended) {
       guard.streamError(s, ErrorCode.STREAM_CLOSED);
@@ -228,7 +227,7 @@ export class FrameHandler implements FrameSink {
     else if (connection.table.past(id) === Past.IDLE) throw protocolError('WINDOW_UPDATE on an idle stream');
   }
 
-  private streamWindow(stream: Http2Stream, increment: number): void {
+  private streamWindow(stream: Stream, increment: number): void {
     const { connection } = this;
     if (increment === 0) connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
     else if (!stream.moveSendWindow(increment))

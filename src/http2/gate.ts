@@ -6,28 +6,39 @@
  * Honest clients give up too, by the hundred when etcd stalls. So nobody is refused: some streams begin in any case,
  * and one more for each that is answered, so that a client whose calls are answered again hardly waits at all.
  */
-import type { Http2Connection } from './connection.ts';
 import { callStream } from './dispatch.ts';
 import { RateLimit } from './rate-limit.ts';
-import type { Http2Stream } from './stream.ts';
+import type { Reports } from './reports.ts';
+import type { Http2Settings } from './settings.ts';
+import type { Stream } from './stream.ts';
 
 /** New streams get their share of the rate in slices of this many milliseconds. */
 const SLICE_MS = 100;
+
+/** The connection that the streams are on. */
+export interface GatedConnection {
+  readonly settings: Http2Settings;
+  readonly reports: Reports;
+  readonly closed: boolean;
+  readonly now: number;
+  wake(): void;
+  resumed(stream: Stream): void;
+}
 
 /** What new streams of one connection pass. */
 export class Gate {
   /** They have to wait. */
   shut = false;
-  private readonly connection: Http2Connection;
+  private readonly connection: GatedConnection;
   private readonly waste: RateLimit;
   /** Streams that may begin in a slice, answered or not. */
   private readonly share: number;
-  private readonly waiting = new Set<Http2Stream>();
+  private readonly waiting = new Set<Stream>();
   /** Streams that may begin now. */
   private credits = 0;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: GatedConnection) {
     const { maxResetsPerSecond, maxResetsBurst } = connection.settings;
     this.connection = connection;
     this.waste = new RateLimit(maxResetsPerSecond, maxResetsBurst, connection.now);
@@ -45,7 +56,7 @@ export class Gate {
     if (this.waste.take(connection.now) || this.shut || connection.closed) return;
     this.shut = true;
     this.credits = this.share;
-    connection.guard.reached('maxResetsPerSecond');
+    connection.reports.reached('maxResetsPerSecond');
     this.wait();
   }
 
@@ -57,7 +68,7 @@ export class Gate {
   }
 
   /** Takes a new stream in if it has to wait; what arrives for it is kept meanwhile. */
-  holds(stream: Http2Stream): boolean {
+  holds(stream: Stream): boolean {
     if (!this.shut) return false;
     if (this.credits >= 1 && this.waiting.size === 0) {
       this.credits--;
@@ -70,7 +81,7 @@ export class Gate {
   }
 
   /** A stream that waits is closed. */
-  forget(stream: Http2Stream): void {
+  forget(stream: Stream): void {
     this.waiting.delete(stream);
   }
 
@@ -89,7 +100,7 @@ export class Gate {
     this.waiting.clear();
   }
 
-  private begin(stream: Http2Stream): void {
+  private begin(stream: Stream): void {
     this.waiting.delete(stream);
     stream.waits = false;
     // Its owner may pause it again, so this comes first.

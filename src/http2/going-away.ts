@@ -3,10 +3,22 @@
  * the highest identifier there is, so that no request under way is lost, and names the real last stream
  * after a PING round trip. Either side closes when the last stream has ended.
  */
-import type { Http2Connection } from './connection.ts';
 import { debugText, ErrorCode, Http2Error } from './errors.ts';
 import { MAX_31_BITS } from './frame.ts';
+import type { ConnectionHandle, ConnectionListener } from './listener.ts';
+import type { Output } from './output.ts';
+import type { Reports } from './reports.ts';
+import type { StreamTable } from './stream-table.ts';
 import type { Timeouts } from './timeouts.ts';
+
+/** The connection that comes to its end. */
+export interface EndingConnection extends ConnectionHandle {
+  readonly listener: ConnectionListener;
+  readonly reports: Reports;
+  readonly output: Output;
+  readonly table: StreamTable;
+  wake(): void;
+}
 
 /** What is known about the end of one connection. */
 export class GoingAway {
@@ -14,14 +26,14 @@ export class GoingAway {
   started = false;
   /** Why the peer goes away, when it said so with an error code. */
   reason: Http2Error | undefined;
-  private readonly connection: Http2Connection;
+  private readonly connection: EndingConnection;
   private readonly timeouts: Timeouts;
   private final = false;
   private finalId = MAX_31_BITS;
   private peerLast = MAX_31_BITS;
   private received = false;
 
-  constructor(connection: Http2Connection, timeouts: Timeouts) {
+  constructor(connection: EndingConnection, timeouts: Timeouts) {
     this.connection = connection;
     this.timeouts = timeouts;
   }
@@ -81,7 +93,7 @@ export class GoingAway {
       this.reason = new Http2Error(code, `GOAWAY from the peer${debugText(debug)}`);
     this.peerLast = Math.min(this.peerLast, last);
     connection.wake();
-    connection.guard.tell(() => connection.listener.onGoaway(connection, last, code, debug));
+    connection.reports.tell(() => connection.listener.onGoaway(connection, last, code, debug));
     if (connection.isServer) return;
     for (const stream of connection.table.values()) {
       if (stream.id <= this.peerLast && stream.unsent === undefined) continue;

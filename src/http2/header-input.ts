@@ -2,16 +2,19 @@
  * Field blocks as they arrive: puts HEADERS and CONTINUATION frames together (RFC 9113 section 6.10), keeps
  * the HPACK decoder in step, and opens streams, answers them or ends them with trailers.
  */
-import type { Http2Connection } from './connection.ts';
 import { callStream } from './dispatch.ts';
 import { ErrorCode, Http2Error, protocolError } from './errors.ts';
 import { Flag } from './frame.ts';
+import type { GoingAway } from './going-away.ts';
+import type { Guard } from './guard.ts';
 import { isRequest, isResponse, isTrailers } from './header-rules.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
 import type { HeaderBlock } from './hpack/header-block.ts';
-import { Http2Stream } from './stream.ts';
-import { Past } from './stream-table.ts';
+import type { Intake } from './intake.ts';
+import type { SettingsExchange } from './settings-exchange.ts';
+import { Stream, type StreamConnection } from './stream.ts';
+import { Past, type StreamTable } from './stream-table.ts';
 
 /** RFC 6585 section 5: the answer to a field section over the limit. */
 const TOO_LARGE = encodeHeaders([':status', '431', 'content-length', '0']);
@@ -24,10 +27,19 @@ const FAR_OVER_ENCODED = 2;
 const FAR_OVER_DECODED = 4;
 const FAR_OVER_FOR_CLIENT = 16;
 
+/** The connection that field blocks arrive on. */
+export interface OpenedConnection extends StreamConnection {
+  readonly away: GoingAway;
+  readonly exchange: SettingsExchange;
+  readonly guard: Guard;
+  readonly intake: Intake;
+  readonly table: StreamTable;
+}
+
 /** The field blocks of one connection's input. */
 export class HeaderInput {
   readonly decoder: HpackDecoder;
-  private readonly connection: Http2Connection;
+  private readonly connection: OpenedConnection;
   private fragments: Buffer[] = [];
   private collected = 0;
   private id = 0;
@@ -35,7 +47,7 @@ export class HeaderInput {
   /** The HEADERS frame made its stream depend on itself. */
   private dependsOnItself = false;
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: OpenedConnection) {
     const { headerTableSize, maxHeaderListSize } = connection.settings;
     const most = connection.isServer ? FAR_OVER_DECODED : FAR_OVER_FOR_CLIENT;
     this.connection = connection;
@@ -94,18 +106,18 @@ export class HeaderInput {
       throw new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, 'too much is held for requests');
     }
     if (this.fragments.length - 1 > connection.settings.maxContinuationFrames) {
-      throw connection.guard.over('maxContinuationFrames', 'too many CONTINUATION frames');
+      throw connection.reports.over('maxContinuationFrames', 'too many CONTINUATION frames');
     }
     // An encoder hardly makes a list longer than it is, so this is over the limit once decoded too.
     const most = connection.isServer ? FAR_OVER_ENCODED : FAR_OVER_FOR_CLIENT;
     if (this.collected > most * connection.settings.maxHeaderListSize) {
-      throw connection.guard.over('maxHeaderListSize', 'field block far over the limit');
+      throw connection.reports.over('maxHeaderListSize', 'field block far over the limit');
     }
   }
 
   private decoded(block: HeaderBlock): void {
     const { connection, id } = this;
-    if (block.tooLarge) connection.guard.reached('maxHeaderListSize');
+    if (block.tooLarge) connection.reports.reached('maxHeaderListSize');
     const stream = connection.table.get(id);
     if (stream !== undefined && this.dependsOnItself)
       connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
@@ -135,7 +147,7 @@ export class HeaderInput {
     const { connection, id } = this;
     if (connection.away.ignoresNewStreams) return;
     if (connection.table.size >= connection.settings.maxConcurrentStreams) {
-      connection.guard.reached('maxConcurrentStreams');
+      connection.reports.reached('maxConcurrentStreams');
       connection.guard.refuse(id, ErrorCode.REFUSED_STREAM);
     } else if (this.dependsOnItself) {
       connection.guard.refuse(id, ErrorCode.PROTOCOL_ERROR);
@@ -155,7 +167,7 @@ export class HeaderInput {
 
   private openStream(block: HeaderBlock): void {
     const { connection } = this;
-    const stream = new Http2Stream(
+    const stream = new Stream(
       connection,
       this.id,
       block.list,
@@ -173,7 +185,7 @@ export class HeaderInput {
     if (endStream) stream.input.end();
   }
 
-  private response(stream: Http2Stream, block: HeaderBlock): void {
+  private response(stream: Stream, block: HeaderBlock): void {
     const { connection, endStream } = this;
     if (block.tooLarge) {
       connection.guard.streamError(stream, ErrorCode.ENHANCE_YOUR_CALM);
@@ -190,7 +202,7 @@ export class HeaderInput {
     }
   }
 
-  private trailers(stream: Http2Stream, block: HeaderBlock): void {
+  private trailers(stream: Stream, block: HeaderBlock): void {
     const { connection } = this;
     if (block.tooLarge) connection.guard.streamError(stream, ErrorCode.ENHANCE_YOUR_CALM);
     else if (!this.endStream || !isTrailers(block))

@@ -9,6 +9,5 @@ export { PREFACE } from './frame.ts';
 export { encodeHeaders } from './hpack/encoder.ts';
 export type { HeaderList } from './hpack/header-block.ts';
 export type { RequestAccount, RequestAccounts } from './intake.ts';
-export type { ConnectionListener, StreamListener } from './listener.ts';
+export type { ConnectionHandle, ConnectionListener, Http2Stream, StreamListener } from './listener.ts';
 export type { Http2Settings, LimitName, Role } from './settings.ts';
-export { Http2Stream } from './stream.ts';

@@ -4,11 +4,13 @@
  * this one has more than its share, its window stays shut while answers will set memory free, and otherwise the
  * largest requests that are not complete are refused.
  */
-import type { Http2Connection } from './connection.ts';
 import { callTooMuch } from './dispatch.ts';
 import { ErrorCode } from './errors.ts';
-import type { Http2Stream } from './stream.ts';
-import { WindowTurns } from './window-turns.ts';
+import type { Output } from './output.ts';
+import type { ReceiveWindow } from './receive-window.ts';
+import type { Stream } from './stream.ts';
+import type { StreamTable } from './stream-table.ts';
+import { type TakingTurns, WindowTurns } from './window-turns.ts';
 
 /** What an open stream costs beside its header fields and content. Measured: 1.7 to 3.6 kB for a watch, in all its objects. */
 export const STREAM_OCTETS = 4096;
@@ -69,36 +71,43 @@ const UNCOUNTED: RequestAccount = {
   close: nothing,
 };
 
+/** The connection whose requests are counted. */
+export interface CountedConnection extends TakingTurns {
+  readonly table: StreamTable;
+  readonly receiver: ReceiveWindow;
+  readonly output: Output;
+}
+
 /** The memory for the requests of one connection. */
 export class Intake {
   readonly turns: WindowTurns;
-  private readonly connection: Http2Connection;
+  private readonly connection: CountedConnection;
   private readonly account: RequestAccount;
   /** Octets of requests that are complete, or have been passed on and wait. */
   private waiting = 0;
   private looked = Number.NEGATIVE_INFINITY;
 
-  constructor(connection: Http2Connection, accounts: RequestAccounts | undefined) {
+  constructor(connection: CountedConnection, accounts: RequestAccounts | undefined) {
     this.connection = connection;
     this.account = accounts?.open(this) ?? UNCOUNTED;
     this.turns = new WindowTurns(connection, this.account);
   }
 
   /** A stream was opened with header fields of this size. */
-  opened(stream: Http2Stream, fields: number): void {
+  opened(stream: Stream, fields: number): void {
     this.arrived(stream, STREAM_OCTETS + fields);
     // It is complete already, but nothing was done for it, and no window keeps such requests from coming.
     if (stream.input.ended && !stream.closed && this.overAndFull) this.refuseOne(stream);
   }
 
   /** Octets have arrived on a stream. */
-  arrived(stream: Http2Stream, octets: number): void {
+  arrived(stream: Stream, octets: number): void {
     stream.input.charged += octets;
     if (this.account.take(octets)) this.tooMuch(stream);
   }
 
   /** The owner has made more of what arrived; false when there is no room for it, and the request has to go. */
-  charge(stream: Http2Stream, octets: number): boolean {
+  charge(stream: Stream, octets: number): boolean {
     this.arrived(stream, octets);
     if (stream.closed) return true;
     if (stream.input.ended) this.completed(stream);
@@ -109,7 +118,7 @@ export class Intake {
   }
 
   /** The request is complete. */
-  completed(stream: Http2Stream): void {
+  completed(stream: Stream): void {
     const { input } = stream;
     this.waiting += input.charged - input.waiting;
     input.waiting = input.charged;
@@ -117,14 +126,14 @@ export class Intake {
   }
 
   /** Octets of a stream were passed on. */
-  release(stream: Http2Stream, octets: number): void {
+  release(stream: Stream, octets: number): void {
     stream.input.charged -= octets;
     stream.input.begun = true;
     this.account.give(octets);
   }
 
   /** The owner keeps octets of a stream for a while; negative: no longer. */
-  hold(stream: Http2Stream, octets: number): void {
+  hold(stream: Stream, octets: number): void {
     const { input } = stream;
     input.charged += octets;
     input.waiting += octets;
@@ -137,7 +146,7 @@ export class Intake {
   }
 
   /** A stream is closed. */
-  closed(stream: Http2Stream): void {
+  closed(stream: Stream): void {
     const { input } = stream;
     this.turns.left(input);
     this.waiting -= input.waiting;
@@ -182,7 +191,7 @@ export class Intake {
   }
 
   /** The connection holds more than it may, and this stream has received something. */
-  private tooMuch(stream: Http2Stream): void {
+  private tooMuch(stream: Stream): void {
     const { account, connection } = this;
     if (!account.full && this.answersHelp()) {
       this.shutWindow();
@@ -203,7 +212,7 @@ export class Intake {
   }
 
   /** A large message was passed on to an owner who keeps it; it is refused when that owner is done with it. */
-  private refuseLate(stream: Http2Stream): void {
+  private refuseLate(stream: Stream): void {
     if (!stream.closed && !stream.input.refused && this.overAndFull) this.refuseOne(stream);
   }
 
@@ -219,7 +228,7 @@ export class Intake {
     this.account.countHeldBack();
   }
 
-  private refuseOne(stream: Http2Stream): void {
+  private refuseOne(stream: Stream): void {
     stream.input.refused = true;
     this.account.countRefused();
     // To gRPC this code means the same as the status that the owner would have sent.
@@ -228,7 +237,7 @@ export class Intake {
 }
 
 /** Whether refusing a stream loses only a request that is not complete. */
-function mayRefuse({ closed, input }: Http2Stream): boolean {
+function mayRefuse({ closed, input }: Stream): boolean {
   if (closed || input.ended || input.refused) return false;
   return !input.begun || input.charged - input.waiting > BEGUN_OCTETS + STREAM_OCTETS;
 }

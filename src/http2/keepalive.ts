@@ -2,18 +2,27 @@
  * Finds dead peers: after a time of silence it sends a PING, and gives the connection up when nothing at
  * all arrives for another while.
  */
-import type { Http2Connection } from './connection.ts';
+
+import type { ConnectionHandle, ConnectionListener } from './listener.ts';
+import type { Reports } from './reports.ts';
 import { Deadline, type Watchdog } from './watchdog.ts';
+
+/** The connection that is kept alive. */
+export interface KeptConnection extends ConnectionHandle {
+  readonly listener: ConnectionListener;
+  readonly reports: Reports;
+  readonly handler: { readonly messages: number };
+}
 
 /** Keepalive of one connection; driven by the deadlines KEEPALIVE and KEEPALIVE_ACK. */
 export class Keepalive {
-  private readonly connection: Http2Connection;
+  private readonly connection: KeptConnection;
   private readonly watchdog: Watchdog;
   private pingedAt = 0;
   /** HEADERS and DATA frames of the peer when it answered the last PING; before the first PING there is no such number. */
   private messagesThen = -1;
 
-  constructor(connection: Http2Connection, watchdog: Watchdog) {
+  constructor(connection: KeptConnection, watchdog: Watchdog) {
     this.connection = connection;
     this.watchdog = watchdog;
   }
@@ -56,7 +65,7 @@ export class Keepalive {
     if (connection.openStreams === 0 && !connection.settings.permitWithoutStream) return false;
     const quiet = connection.handler.messages === this.messagesThen;
     let allowed = true;
-    connection.guard.tell(() => {
+    connection.reports.tell(() => {
       allowed = connection.listener.onKeepalive?.(connection, quiet) ?? true;
     });
     return allowed && !connection.closed;

@@ -4,12 +4,12 @@
  * makes the requests, and no reason to end the connection. A request that waits has certainly not been processed.
  */
 import type { Output } from './output.ts';
-import type { Http2Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 
 /** Requests whose header fields were not appended to the output yet. */
 export class RequestLine {
   private readonly output: Output;
-  private readonly streams = new Set<Http2Stream>();
+  private readonly streams = new Set<Stream>();
 
   constructor(output: Output) {
     this.output = output;
@@ -21,7 +21,7 @@ export class RequestLine {
   }
 
   /** Begins a request, at once where the socket has room. */
-  begin(stream: Http2Stream, block: Uint8Array, endStream: boolean): void {
+  begin(stream: Stream, block: Uint8Array, endStream: boolean): void {
     if (this.streams.size === 0 && !this.output.full) {
       this.output.headers(stream.id, block, endStream);
       if (endStream) stream.localEnd();
@@ -44,11 +44,11 @@ export class RequestLine {
   }
 
   /** A request was given up. Its identifier is skipped (RFC 9113 section 5.1.1). */
-  drop(stream: Http2Stream): void {
+  drop(stream: Stream): void {
     this.streams.delete(stream);
   }
 
-  private send(stream: Http2Stream): void {
+  private send(stream: Stream): void {
     const { output } = this;
     const block = stream.unsent as Uint8Array;
     const ends = stream.endsAfterQueue && stream.queuedBytes === 0;

@@ -1,8 +1,8 @@
 /** Streams of one connection that want what was kept for them, at the end of the turn: their reader has resumed. */
-import type { Http2Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 
 export class Resuming {
-  private streams: Http2Stream[] = [];
+  private streams: Stream[] = [];
 
   /** Whether any does. */
   get waiting(): boolean {
@@ -10,7 +10,7 @@ export class Resuming {
   }
 
   /** One more does. */
-  add(stream: Http2Stream): void {
+  add(stream: Stream): void {
     this.streams.push(stream);
   }
 

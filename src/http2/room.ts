@@ -1,20 +1,28 @@
 /** Whether a connection takes large replies now: whoever makes them asks before, so that they do not pile up unread. */
-import type { Http2Connection } from './connection.ts';
+import type { ReplyRoom } from './listener.ts';
+import type { Reports } from './reports.ts';
+import type { Http2Settings } from './settings.ts';
 
-export class Room {
-  private readonly connection: Http2Connection;
+/** The connection whose room it is. */
+export interface RoomyConnection {
+  readonly scheduler: { readonly queued: number };
+  readonly settings: Http2Settings;
+  readonly reports: Reports;
+  wake(): void;
+}
+
+export class Room implements ReplyRoom {
+  private readonly connection: RoomyConnection;
   private wanted: (() => void) | undefined = undefined;
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: RoomyConnection) {
     this.connection = connection;
   }
 
-  /** Whether no more waits in the streams than `connectionHighWaterMark` says. */
   get free(): boolean {
     return this.connection.scheduler.queued <= this.connection.settings.connectionHighWaterMark;
   }
 
-  /** Calls back once, at the end of the first turn from this one on at which there is room; for one caller only. */
   whenFree(callback: () => void): void {
     this.wanted = callback;
     this.connection.wake();
@@ -25,6 +33,6 @@ export class Room {
     const { wanted } = this;
     if (wanted === undefined || !this.free) return;
     this.wanted = undefined;
-    this.connection.guard.tell(wanted);
+    this.connection.reports.tell(wanted);
   }
 }

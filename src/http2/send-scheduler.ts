@@ -5,7 +5,7 @@
  */
 import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
 import type { Output } from './output.ts';
-import type { Http2Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 
 /** Data moved in one turn of the event loop, so that one connection does not keep the others waiting. */
 const TURN_BUDGET = 1 << 20;
@@ -16,8 +16,8 @@ export class SendScheduler {
   window = 65_535;
   /** Octets queued in all streams. */
   queued = 0;
-  private first: Http2Stream | undefined;
-  private last: Http2Stream | undefined;
+  private first: Stream | undefined;
+  private last: Stream | undefined;
 
   /** True while some stream could send if the connection's window and the socket allowed. */
   get waiting(): boolean {
@@ -25,7 +25,7 @@ export class SendScheduler {
   }
 
   /** Puts a stream at the end of the ring, unless it is in it. */
-  add(stream: Http2Stream): void {
+  add(stream: Stream): void {
     if (stream.inRing) return;
     stream.inRing = true;
     stream.ringBefore = this.last;
@@ -35,7 +35,7 @@ export class SendScheduler {
   }
 
   /** Takes a stream out of the ring. */
-  remove(stream: Http2Stream): void {
+  remove(stream: Stream): void {
     if (!stream.inRing) return;
     stream.inRing = false;
     if (stream.ringBefore === undefined) this.first = stream.ringAfter;
@@ -62,7 +62,7 @@ export class SendScheduler {
     return false;
   }
 
-  private sendFrame(stream: Http2Stream, output: Output): number {
+  private sendFrame(stream: Stream, output: Output): number {
     this.remove(stream);
     const queue = stream.queue;
     if (queue === undefined) return 0;

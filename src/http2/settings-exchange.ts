@@ -1,14 +1,29 @@
 /** The exchange of SETTINGS of one connection (RFC 9113 section 6.5.3), and what it changes on open streams. */
-import type { Http2Connection } from './connection.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
 import { DEFAULT_WINDOW, Flag, FrameType, PREFACE } from './frame.ts';
+import type { Output } from './output.ts';
+import type { Http2Settings } from './settings.ts';
 import { encodeSettings, PeerSettings } from './settings-frame.ts';
+import type { StreamTable } from './stream-table.ts';
+import type { Timeouts } from './timeouts.ts';
 
 const NOTHING = new Uint8Array(0);
 /** Windows moved at the cost of one control frame. */
 const STREAMS_PER_FRAME = 64;
 /** Larger frames are not worth it: streams take turns by the frame. */
 const LARGEST_FRAME = 65_536;
+
+/** The connection whose two sides tell each other their settings. */
+export interface AgreeingConnection {
+  readonly isServer: boolean;
+  readonly settings: Http2Settings;
+  readonly output: Output;
+  readonly table: StreamTable;
+  readonly timeouts: Timeouts;
+  readonly guard: { countControl(): void };
+  /** The peer's SETTINGS were applied. */
+  settingsChanged(first: boolean): void;
+}
 
 /** Our settings and the peer's, as far as each side knows the other's. */
 export class SettingsExchange {
@@ -17,11 +32,11 @@ export class SettingsExchange {
   ready = false;
   /** Receive window of a new stream, in octets. */
   receiveWindow: number;
-  private readonly connection: Http2Connection;
+  private readonly connection: AgreeingConnection;
   private known = false;
   private noTable = false;
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: AgreeingConnection) {
     this.connection = connection;
     // Until the peer has seen our settings it may rely on the RFC's window.
     this.receiveWindow = Math.max(connection.settings.initialWindowSize, DEFAULT_WINDOW);

@@ -2,12 +2,39 @@
  * The receiving half of one stream: its flow-control window, the length its content was announced with,
  * and the order in which everything reaches the listener, also when that pauses.
  */
-import { callData, callEnd, callHeaders, callTrailers } from './dispatch.ts';
+import { callData, callEnd, callHeaders, callTrailers, type Told, type ToldConnection } from './dispatch.ts';
 import { ErrorCode } from './errors.ts';
 import { FrameType } from './frame.ts';
 import { HeldHeaders, HeldInput } from './held-input.ts';
 import type { HeaderList } from './hpack/header-block.ts';
-import type { Http2Stream } from './stream.ts';
+import type { Output } from './output.ts';
+import type { ReceiveWindow } from './receive-window.ts';
+import { dropSlowest } from './slow-readers.ts';
+
+/** The connection of a stream that receives. */
+export interface ReceivingConnection extends ToldConnection {
+  readonly output: Output;
+  readonly receiver: ReceiveWindow;
+  readonly table: { values(): Iterable<Receiving> };
+  readonly now: number;
+  /** Server role: counts what is received. */
+  readonly intake: {
+    readonly turns: { mayGrow(input: StreamInput): boolean };
+    arrived(stream: Receiving, octets: number): void;
+    completed(stream: Receiving): void;
+  };
+}
+
+/** The stream. */
+export interface Receiving extends Told {
+  readonly connection: ReceivingConnection;
+  readonly input: StreamInput;
+  tooSlow: boolean;
+  /** Its owner does not know of it yet. */
+  readonly waits: boolean;
+  /** `onEnd` was called. */
+  inputFinished(): void;
+}
 
 /** What one stream receives. */
 export class StreamInput {
@@ -26,13 +53,13 @@ export class StreamInput {
   begun = false;
   /** Server role: it was told that it has to go. */
   refused = false;
-  private readonly stream: Http2Stream;
+  private readonly stream: Receiving;
   private received = 0;
   private owed = 0;
   private paused = false;
   private held: HeldInput | undefined = undefined;
 
-  constructor(stream: Http2Stream, window: number) {
+  constructor(stream: Receiving, window: number) {
     this.stream = stream;
     this.window = window;
   }
@@ -92,9 +119,9 @@ export class StreamInput {
   /** Content has arrived. */
   data(chunk: Buffer): void {
     if (this.mustHold()) {
-      const { isServer, receiver, guard } = this.stream.connection;
+      const { connection } = this.stream;
       this.hold().data(chunk);
-      if (receiver.hold(chunk.length) && !isServer) guard.dropSlowest();
+      if (connection.receiver.hold(chunk.length) && !connection.isServer) dropSlowest(connection);
     } else {
       callData(this.stream, chunk);
       this.giveBack(chunk.length);

@@ -1,12 +1,25 @@
 /** Client role: how many streams the peer allows (SETTINGS_MAX_CONCURRENT_STREAMS), and when there is room again. */
-import type { Http2Connection } from './connection.ts';
 import { MAX_31_BITS } from './frame.ts';
+import type { GoingAway } from './going-away.ts';
+import type { ConnectionHandle, ConnectionListener } from './listener.ts';
+import type { Reports } from './reports.ts';
+import type { SettingsExchange } from './settings-exchange.ts';
+import type { StreamTable } from './stream-table.ts';
+
+/** The connection that streams are opened on. */
+export interface SlottedConnection extends ConnectionHandle {
+  readonly listener: ConnectionListener;
+  readonly reports: Reports;
+  readonly away: GoingAway;
+  readonly table: StreamTable;
+  readonly exchange: SettingsExchange;
+}
 
 export class StreamSlots {
-  private readonly connection: Http2Connection;
+  private readonly connection: SlottedConnection;
   private out = false;
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: SlottedConnection) {
     this.connection = connection;
   }
 
@@ -32,6 +45,6 @@ export class StreamSlots {
     const { connection } = this;
     if (!this.out || !this.available) return;
     this.out = false;
-    connection.guard.tell(() => connection.listener.onStreamSlots(connection));
+    connection.reports.tell(() => connection.listener.onStreamSlots(connection));
   }
 }

@@ -2,7 +2,7 @@
  * The streams of one connection by identifier, and what must be known about those that are no more
  * (RFC 9113 section 5.1.1).
  */
-import type { Http2Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 
 /** How a stream that is not in the table came to its end. */
 export const Past = {
@@ -31,8 +31,8 @@ export class StreamTable {
   /** Streams opened so far, by either side. */
   opened = 0;
   /** The open streams that nobody waits for. */
-  readonly asides = new Set<Http2Stream>();
-  private readonly streams = new Map<number, Http2Stream>();
+  readonly asides = new Set<Stream>();
+  private readonly streams = new Map<number, Stream>();
   private readonly gaps: number[] = [];
   // Packed as 8 * id + Past; ids have 31 bits, so doubles are needed.
   private readonly recent = new Float64Array(RECENT);
@@ -43,12 +43,12 @@ export class StreamTable {
     return this.streams.size;
   }
 
-  get(id: number): Http2Stream | undefined {
+  get(id: number): Stream | undefined {
     return this.streams.get(id);
   }
 
   /** The open streams; may be changed while iterating. */
-  values(): MapIterator<Http2Stream> {
+  values(): MapIterator<Stream> {
     return this.streams.values();
   }
 
@@ -60,13 +60,13 @@ export class StreamTable {
   }
 
   /** Adds a stream that was just opened. */
-  add(stream: Http2Stream): void {
+  add(stream: Stream): void {
     this.opened++;
     this.streams.set(stream.id, stream);
   }
 
   /** Removes a stream that is closed; `local` says that we reset it. */
-  remove(stream: Http2Stream, local: boolean): void {
+  remove(stream: Stream, local: boolean): void {
     this.streams.delete(stream.id);
     if (this.asides.size > 0) this.asides.delete(stream);
     if (local) return;

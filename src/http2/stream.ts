@@ -1,39 +1,54 @@
 /**
- * One stream (RFC 9113 section 5). The public half is what its owner calls; the members marked internal
- * belong to the connection that the stream is on.
+ * One stream (RFC 9113 section 5). What its owner calls is {@link Http2Stream}; the members marked internal belong to the
+ * connection that the stream is on.
  */
 import { ByteQueue } from './byte-queue.ts';
-import type { Http2Connection } from './connection.ts';
 import { callClose, callDrain } from './dispatch.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
 import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
 import type { HeaderList } from './hpack/header-block.ts';
-import { NO_LISTENER, type StreamListener } from './listener.ts';
-import { StreamInput } from './stream-input.ts';
+import { type Http2Stream, NO_LISTENER, type StreamListener } from './listener.ts';
+import { type Receiving, type ReceivingConnection, StreamInput } from './stream-input.ts';
 
 /** Data up to this length may skip the queue. */
 const SHORT = 16_384;
 const NO_PART = new Uint8Array(0);
 
-/** A stream of either role. After `onClose` every method is a no-op. */
-export class Http2Stream {
-  /** The stream identifier. */
+/** What a stream needs of its connection. */
+export interface StreamConnection extends ReceivingConnection {
+  readonly guard: { readonly gate: { answered(): void; forget(stream: Stream): void } };
+  readonly scheduler: {
+    window: number;
+    queued: number;
+    readonly waiting: boolean;
+    add(stream: Stream): void;
+    remove(stream: Stream): void;
+  };
+  readonly intake: ReceivingConnection['intake'] & {
+    charge(stream: Stream, octets: number): boolean;
+    release(stream: Stream, octets: number): void;
+    hold(stream: Stream, octets: number): void;
+    closed(stream: Stream): void;
+  };
+  readonly line: { drop(stream: Stream): void };
+  readonly table: ReceivingConnection['table'] & { remove(stream: Stream, local: boolean): void };
+  /** Frames were appended: they are flushed at the end of the turn. */
+  wake(): void;
+  /** A stream wants what was kept for it at the end of the turn. */
+  resumed(stream: Stream): void;
+  /** The listener of a closed stream was told. */
+  left(): void;
+}
+
+/** A stream of either role. */
+export class Stream implements Http2Stream, Receiving {
   readonly id: number;
-  readonly connection: Http2Connection;
-  /** Told what happens on this stream. */
+  readonly connection: StreamConnection;
   listener: StreamListener = NO_LISTENER;
-  /** Server role: the request's header fields. Client role: the response's, once they arrived. */
   headers: HeaderList;
-  /** True when the peer certainly did nothing for this stream, so that the request may be repeated (RFC 9113 section 8.7). */
   unprocessed = false;
-  /** True when we reset it because it was paused for too long while too much was kept for paused streams. */
   tooSlow = false;
-  /**
-   * Server role, set by the owner: when the peer gives the stream up by its own announcement, in milliseconds of
-   * `performance.now()`. That it is reset by then is no sign of an attack.
-   */
   givenUpAt = Number.POSITIVE_INFINITY;
-  /** True from just before `onClose`. */
   closed = false;
 
   /** @internal Octets the peer lets us send. */
@@ -46,13 +61,12 @@ export class Http2Stream {
   endsAfterQueue = false;
   /** @internal Neighbours in the scheduler's ring. */
   inRing = false;
-  ringBefore: Http2Stream | undefined = undefined;
-  ringAfter: Http2Stream | undefined = undefined;
+  ringBefore: Stream | undefined = undefined;
+  ringAfter: Stream | undefined = undefined;
   /** @internal Header fields were sent (server) or received (client). */
   answered = false;
   /** @internal Its owner does not know of it yet, see `Gate`. */
   waits = false;
-  /** When it was opened, in milliseconds of `performance.now()`. */
   readonly openedAt: number;
   /** @internal The output's epoch when a request's HEADERS were appended. */
   epoch: number;
@@ -65,7 +79,7 @@ export class Http2Stream {
   private trailers: Uint8Array | undefined = undefined;
 
   /** @internal */
-  constructor(connection: Http2Connection, id: number, headers: HeaderList, send: number, receive: number) {
+  constructor(connection: StreamConnection, id: number, headers: HeaderList, send: number, receive: number) {
     this.connection = connection;
     this.id = id;
     this.headers = headers;
@@ -75,22 +89,18 @@ export class Http2Stream {
     this.epoch = connection.output.epoch;
   }
 
-  /** True once END_STREAM has arrived, delivered or not. */
   get endStreamReceived(): boolean {
     return this.input.ended;
   }
 
-  /** True when END_STREAM has arrived and no content before it. */
   get empty(): boolean {
     return this.input.empty;
   }
 
-  /** Octets given to `sendData` that wait for a window or the socket. */
   get queuedBytes(): number {
     return this.queue === undefined ? 0 : this.queue.length;
   }
 
-  /** Sends a field block made by `encodeHeaders`: response header fields, interim or final. */
   sendHeaders(block: Uint8Array, endStream = false): void {
     if (this.closed) return;
     this.mustBeOpen();
@@ -101,15 +111,10 @@ export class Http2Stream {
     if (endStream) this.localEnd();
   }
 
-  /**
-   * Sends content, which is not copied and must not change. False asks to stop until `onDrain`; the
-   * octets are taken all the same.
-   */
   sendData(chunk: Uint8Array, endStream = false): boolean {
     return this.sendParts(NO_PART, chunk, endStream);
   }
 
-  /** {@link sendData} for content in two parts, such as an envelope and a message that many streams share. */
   sendParts(head: Uint8Array, body: Uint8Array, endStream = false): boolean {
     if (this.closed) return false;
     this.mustBeOpen();
@@ -120,7 +125,6 @@ export class Http2Stream {
     return true;
   }
 
-  /** {@link sendParts}, but `head` is copied where it has to be kept, so that its owner can use it again. */
   sendJoined(head: Uint8Array, body: Uint8Array): boolean {
     if (this.closed) return false;
     this.mustBeOpen();
@@ -133,7 +137,6 @@ export class Http2Stream {
     return true;
   }
 
-  /** Sends trailer fields, which end the stream, after all queued data. */
   sendTrailers(block: Uint8Array): void {
     if (this.closed) return;
     this.mustBeOpen();
@@ -147,14 +150,12 @@ export class Http2Stream {
     this.localEnd();
   }
 
-  /** Sends a whole response with content and trailers. */
   sendReply(headers: Uint8Array, data: Uint8Array, trailers: Uint8Array): void {
     this.sendHeaders(headers);
     this.sendData(data);
     this.sendTrailers(trailers);
   }
 
-  /** Ends the stream at once with RST_STREAM (RFC 9113 section 6.4); queued data is dropped, `onClose` comes before this returns. */
   reset(code: number): void {
     if (this.closed) return;
     // To the peer a request that was not sent is no stream.
@@ -163,27 +164,22 @@ export class Http2Stream {
     this.close(code, true);
   }
 
-  /** Server role: so many octets of what arrived are no longer held; see {@link Intake}. */
   release(octets: number): void {
     if (!this.closed) this.connection.intake.release(this, octets);
   }
 
-  /** Server role: so many more octets are held for the request; false when it has to go for it. */
   charge(octets: number): boolean {
     return this.closed || this.connection.intake.charge(this, octets);
   }
 
-  /** Server role: so many more octets wait for somebody else than the client, or (negative) no longer. */
   hold(octets: number): void {
     if (!this.closed) this.connection.intake.hold(this, octets);
   }
 
-  /** Stops delivery; what arrives is kept, and no window is given back, so that the peer stops too. */
   pause(): void {
     this.input.pause();
   }
 
-  /** Goes on with delivery, at the end of this turn of the event loop if something was kept. */
   resume(): void {
     if (this.input.resume()) this.connection.resumed(this);
   }

@@ -1,19 +1,30 @@
 /** The times one connection may take, see the `...Ms` members of the settings: what starts, stops and follows them. */
-import type { Http2Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
-import { Keepalive } from './keepalive.ts';
+import { Keepalive, type KeptConnection } from './keepalive.ts';
+import type { LimitName } from './settings.ts';
+import type { StreamTable } from './stream-table.ts';
 import { Deadline, Watchdog } from './watchdog.ts';
+
+/** The connection that may take so long. */
+export interface TimedConnection extends KeptConnection {
+  readonly now: number;
+  readonly table: StreamTable;
+  readonly away: { sendFinal(): void };
+  readonly intake: { readonly turns: { expired(now: number): void } };
+  /** A time has passed that a setting sets. */
+  timedOut(limit: LimitName, code: number): void;
+}
 
 /** Watches over the peer's pace. */
 export class Timeouts {
-  private readonly connection: Http2Connection;
+  private readonly connection: TimedConnection;
   private readonly watchdog: Watchdog;
   private readonly keepalive: Keepalive;
   private framesBefore = 0;
   private blockBefore = 0;
   private openedBefore = -1;
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: TimedConnection) {
     this.connection = connection;
     this.watchdog = new Watchdog((kind) => this.expired(kind));
     this.keepalive = new Keepalive(connection, this.watchdog);
@@ -105,7 +116,7 @@ export class Timeouts {
     const { connection } = this;
     const { opened, size } = connection.table;
     if (size === 0 && opened === this.openedBefore) {
-      connection.guard.reached('idleTimeoutMs');
+      connection.reports.reached('idleTimeoutMs');
       connection.drain();
       return;
     }

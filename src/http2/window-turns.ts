@@ -3,7 +3,6 @@
  * that large requests are completed one after the other. Otherwise all of them would be half received when there is
  * no room for more, and none could ever be let go.
  */
-import type { Http2Connection } from './connection.ts';
 import type { StreamInput } from './stream-input.ts';
 
 /** Streams whose turn it is at a time. */
@@ -12,15 +11,22 @@ const TURNS = 8;
 /** A stream that has not used its window in this time has lost its turn. Milliseconds. */
 const TURN_MS = 1000;
 
+/** The connection whose streams take turns. */
+export interface TakingTurns {
+  readonly now: number;
+  readonly timeouts: { turnsTaken(ms: number, now: number): void };
+  wake(): void;
+}
+
 /** The turns of one connection's streams. */
 export class WindowTurns {
-  private readonly connection: Http2Connection;
+  private readonly connection: TakingTurns;
   private readonly account: { readonly crowded: boolean; wait(): void };
   /** Those whose turn it is, and since when they have had their last window. */
   private readonly now = new Map<StreamInput, number>();
   private readonly later = new Set<StreamInput>();
 
-  constructor(connection: Http2Connection, account: { readonly crowded: boolean; wait(): void }) {
+  constructor(connection: TakingTurns, account: { readonly crowded: boolean; wait(): void }) {
     this.connection = connection;
     this.account = account;
   }

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, test } from 'node:test';
-import { encodeHeaders, Http2Connection, type Http2Stream } from '../../src/http2/index.ts';
+import { encodeHeaders, Http2Connection } from '../../src/http2/index.ts';
+import type { Stream } from '../../src/http2/stream.ts';
 import { Exchange, Owner } from './support/exchange.ts';
 import * as raw from './support/raw-peer.ts';
 
@@ -41,9 +42,9 @@ class Play implements AsyncDisposable {
   }
 
   /** Opens so many streams, in one turn or in several. */
-  async open(count: number): Promise<{ streams: Http2Stream[]; exchanges: Exchange[] }> {
+  async open(count: number): Promise<{ streams: Stream[]; exchanges: Exchange[] }> {
     const exchanges = Array.from({ length: count }, () => new Exchange());
-    const streams: Http2Stream[] = [];
+    const streams: Stream[] = [];
     for (const [i, exchange] of exchanges.entries()) {
       const stream = this.connection.request(BLOCK, exchange, false);
       stream.sendData(Buffer.from([i & 0xff]), true);
@@ -111,7 +112,7 @@ describe('requests that wait for the socket', () => {
       if (how === 'GOAWAY')
         play.peer.send(raw.frame('GOAWAY', 0, 0, [...raw.u32(0x7fffffff), ...raw.u32(0)]));
       else play.peer.socket.destroy();
-      await (waiting[0] as Http2Stream & { listener: Exchange }).listener.done;
+      await (waiting[0] as Stream & { listener: Exchange }).listener.done;
       assert.ok(waiting.every(({ closed, unprocessed }) => closed && unprocessed));
       const sent = streams.filter((stream) => !waiting.includes(stream));
       assert.ok(sent.some(({ unprocessed }) => !unprocessed));

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ErrorCode, type Http2Stream } from '../../src/http2/index.ts';
+import type { Stream } from '../../src/http2/stream.ts';
 import { Exchange } from './support/exchange.ts';
 import { OK, POST } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
@@ -34,9 +35,9 @@ test('the stream that was paused for longest goes, and the window stays open for
   const stopped = [new Stopped(), new Stopped(), new Stopped()];
   const reader = new Exchange();
   const [first, second, third] = stopped.map((exchange) => connection.request(POST, exchange, true)) as [
-    Http2Stream,
-    Http2Stream,
-    Http2Stream,
+    Stream,
+    Stream,
+    Stream,
   ];
   const reading = connection.request(POST, reader, true);
   await peer.nextOf('HEADERS', reading.id);

@@ -7,7 +7,7 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { type ConnectionListener, Http2Connection } from '../../../src/http2/index.ts';
+import { type ConnectionHandle, type ConnectionListener, Http2Connection } from '../../../src/http2/index.ts';
 import { Exchange } from './exchange.ts';
 
 /** What becomes of a server under attack. */
@@ -23,7 +23,7 @@ export interface Condition {
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
-const connections = new Set<Http2Connection>();
+const connections = new Set<ConnectionHandle>();
 let failures = 0;
 
 const listener: ConnectionListener = {
