@@ -2,9 +2,7 @@
  * Asks the cluster through the proxy's own handlers whether it can be used: with the read that clients would
  * send, and with a watch that must be confirmed. Simultaneous checks share one.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
-import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
@@ -30,11 +28,9 @@ const REFUSALS: ReadonlySet<number> = new Set([
 
 /** The key that the incumbent's health check reads. */
 const KEY = Buffer.from('a');
-const READ = toBinary(RangeRequestSchema, create(RangeRequestSchema, { key: KEY, countOnly: true }));
-const WATCH = toBinary(
-  WatchRequestSchema,
-  create(WatchRequestSchema, { requestUnion: { case: 'createRequest', value: { key: KEY } } }),
-);
+/** `RangeRequest{key, count_only: true}` and `WatchRequest{create_request: {key}}`. */
+const READ = new BinaryWriter().uint32(0x0a).bytes(KEY).uint32(0x48).bool(true).finish();
+const WATCH = new BinaryWriter().uint32(0x0a).fork().uint32(0x0a).bytes(KEY).join().finish();
 
 export class HealthProbe {
   readonly #services: Services;

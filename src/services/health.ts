@@ -2,12 +2,7 @@
  * `grpc.health.v1.Health`: the proxy serves when the cluster answers through it. As in etcd, the only service
  * name is the empty one.
  */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import {
-  HealthCheckRequestSchema,
-  HealthCheckResponseSchema,
-  HealthCheckResponse_ServingStatus as ServingStatus,
-} from '#gen/grpc/health/v1/health_pb.js';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { methodsOf } from '../etcd/methods.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { Code, RpcError } from '../rpc/status.ts';
@@ -17,6 +12,14 @@ export const Health = methodsOf('grpc.health.v1.Health', {
   Check: { idempotent: true },
   Watch: { kind: 'server_stream' },
 });
+
+/** `HealthCheckRequest.service` and `HealthCheckResponse.status`. */
+const SERVICE_FIELD = 1;
+const STATUS_TAG = 0x08;
+
+/** `HealthCheckResponse.ServingStatus`. */
+const ServingStatus = { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const;
+type ServingStatus = (typeof ServingStatus)[keyof typeof ServingStatus];
 
 /** How often the cluster is asked while somebody watches, in milliseconds. */
 const WATCH_INTERVAL_MS = 2000;
@@ -40,15 +43,24 @@ async function check(request: Uint8Array, healthy: () => Promise<boolean>): Prom
 }
 
 function serviceName(request: Uint8Array): string {
+  const reader = new BinaryReader(request);
+  let name = '';
   try {
-    return fromBinary(HealthCheckRequestSchema, request).service;
+    while (reader.pos < reader.len) {
+      const [field, wireType] = reader.tag();
+      if (field === SERVICE_FIELD && wireType === WireType.LengthDelimited) name = reader.string(true);
+      else reader.skip(wireType, field);
+    }
   } catch {
     throw new RpcError(Code.INVALID_ARGUMENT, 'etcd-connect-proxy: malformed HealthCheckRequest');
   }
+  return name;
 }
 
 function encode(status: ServingStatus): Uint8Array {
-  return toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status }));
+  const writer = new BinaryWriter();
+  if (status !== ServingStatus.UNKNOWN) writer.uint32(STATUS_TAG).int32(status);
+  return writer.finish();
 }
 
 /** One client's watch: the status now, then every change. */

@@ -46,10 +46,17 @@ const FAIL = 1 << 18;
 /** The bits since the last symbol are a proper padding: at most seven, all ones. */
 const ACCEPT = 1 << 19;
 
-const steps = decoderSteps();
+/** The codes as a binary tree. */
+interface CodeTree {
+  /** `children[2 * node + bit]` is a node, or `~symbol` at a leaf. */
+  readonly children: readonly number[];
+  /** Of each node. */
+  readonly depth: readonly number[];
+  /** Of each node whether only ones lead to it. */
+  readonly allOnes: readonly boolean[];
+}
 
-function decoderSteps(): Int32Array {
-  // A binary tree first: children[2 * node + bit] is a node, or ~symbol at a leaf.
+function codeTree(): CodeTree {
   const children: number[] = [0, 0];
   const depth = [0];
   const allOnes = [true];
@@ -69,33 +76,36 @@ function decoderSteps(): Int32Array {
       node = children[slot] as number;
     }
   }
-  const table = new Int32Array(depth.length * 16);
-  for (let state = 0; state < depth.length; state++) {
-    for (let nibble = 0; nibble < 16; nibble++) {
-      table[state * 16 + nibble] = oneStep(state, nibble, children, depth, allOnes);
-    }
-  }
-  return table;
+  return { children, depth, allOnes };
 }
 
-function oneStep(
-  state: number,
-  nibble: number,
-  children: number[],
-  depth: number[],
-  ones: boolean[],
-): number {
-  let node = state;
-  let emitted = 0;
+/**
+ * A tree of 257 leaves has 256 inner nodes, which are the states. A step is worked out when it is first needed, and 0 until
+ * then, which no step is. The start of the program would wait for all of them, and have 5 MiB of the compiler in memory that
+ * they make hot.
+ */
+const steps = new Int32Array(EOS * 16);
+let tree: CodeTree | undefined;
+
+/** The step from a state by four bits, kept for the next time. */
+function firstStep(index: number): number {
+  tree ??= codeTree();
+  const { children, depth, allOnes } = tree;
+  let node = index >>> 4;
+  let step = 0;
   for (let bit = 3; bit >= 0; bit--) {
-    node = children[2 * node + ((nibble >>> bit) & 1)] as number;
-    if (node < 0) {
-      if (~node === EOS) return FAIL;
-      emitted = EMIT | (~node << SYMBOL_SHIFT);
-      node = 0;
+    node = children[2 * node + ((index >>> bit) & 1)] as number;
+    if (node >= 0) continue;
+    if (~node === EOS) {
+      step = FAIL;
+      break;
     }
+    step = EMIT | (~node << SYMBOL_SHIFT);
+    node = 0;
   }
-  return node | emitted | ((depth[node] as number) <= 7 && ones[node] ? ACCEPT : 0);
+  if (step !== FAIL) step |= node | ((depth[node] as number) <= 7 && allOnes[node] ? ACCEPT : 0);
+  steps[index] = step;
+  return step;
 }
 
 let scratch = Buffer.allocUnsafeSlow(4096);
@@ -112,10 +122,12 @@ export function huffmanDecode(source: Buffer, start: number, end: number): strin
   let length = 0;
   for (let at = start; at < end; at++) {
     const octet = source[at] as number;
-    step = steps[((step & STATE) << 4) | (octet >>> 4)] as number;
+    const high = ((step & STATE) << 4) | (octet >>> 4);
+    step = steps[high] || firstStep(high);
     if ((step & EMIT) !== 0) target[length++] = step >>> SYMBOL_SHIFT;
     if ((step & FAIL) !== 0) break;
-    step = steps[((step & STATE) << 4) | (octet & 15)] as number;
+    const low = ((step & STATE) << 4) | (octet & 15);
+    step = steps[low] || firstStep(low);
     if ((step & EMIT) !== 0) target[length++] = step >>> SYMBOL_SHIFT;
     if ((step & FAIL) !== 0) break;
   }
