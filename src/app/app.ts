@@ -28,8 +28,8 @@ import { Cluster } from '../upstream/cluster.ts';
 import { EndpointPages } from '../upstream/pages.ts';
 import { PingIntervals } from '../upstream/ping-intervals.ts';
 import { WatchHub } from '../watch/hub.ts';
-import { bridge } from '../web/http2-bridge.ts';
-import { createWebServer, type WebServer, type WebServerOptions } from '../web/server.ts';
+import { LateWebDoor } from '../web/late-door.ts';
+import type { WebServerOptions } from '../web/options.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
 
@@ -43,10 +43,10 @@ export class App {
   readonly #etcdPages: EndpointPages;
   readonly #watches: WatchHub;
   readonly #mirrors: Mirrors;
-  readonly #web: WebServer;
+  readonly #web: LateWebDoor;
   readonly #http2: Http2Door;
   /** Serves the pages on `--metrics-addr`. */
-  readonly #pages: WebServer;
+  readonly #pages: LateWebDoor;
   readonly #listeners: Listeners;
   readonly #tls: BothSides;
 
@@ -101,7 +101,7 @@ export class App {
     const { services, probe } = buildServices({ config, reads, hub: this.#watches });
     const observer = new CallMetrics(registry, services.methods(), programLog);
 
-    // Doors: gRPC on the HTTP/2 engine, everything else on Fastify.
+    // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when somebody comes.
     const maxRequestBytes = config['max-send-bytes'];
     const maxMetadataBytes = config['max-metadata-bytes'];
     const ledger = new Ledger(config['max-request-bytes-in-flight']);
@@ -122,13 +122,13 @@ export class App {
       metrics: new MetricsPages(registry, this.#etcdPages),
       observer,
     };
-    this.#web = createWebServer(web);
-    this.#pages = createWebServer({ ...web, pagesOnly: true });
+    this.#web = new LateWebDoor(web);
+    this.#pages = new LateWebDoor({ ...web, pagesOnly: true });
 
     // Listeners: ALPN or the first bytes decide between the two.
     this.#http2 = new Http2Door({
       grpc,
-      fallback: bridge(this.#web),
+      fallback: (stream) => this.#web.stream(stream),
       settings: {
         maxConcurrentStreams: config['max-concurrent-streams'],
         ...metadataLimits(maxMetadataBytes),
@@ -147,8 +147,8 @@ export class App {
     });
     this.#listeners = new Listeners({
       http2: this.#http2,
-      http1: this.#web.http,
-      pages: this.#pages.http,
+      http1: (socket, head) => this.#web.connection(socket, head),
+      pages: (socket, head) => this.#pages.connection(socket, head),
       tls: this.#tls.server,
       firstByteTimeout: config['first-byte-timeout'],
       observer: {
@@ -164,7 +164,6 @@ export class App {
    */
   async start(): Promise<void> {
     await this.#tls.start();
-    await Promise.all([this.#web.app.ready(), this.#pages.app.ready()]);
     const address = await this.#listeners.listen(this.#config['listen-addr']);
     for (const wanted of this.#config['metrics-addr']) {
       const got = await this.#listeners.listenForPages(wanted);

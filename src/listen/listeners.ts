@@ -1,8 +1,6 @@
 /**
  * All ports of the proxy: the one for everything, and further ones that serve pages such as `/metrics` only.
  */
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Http2Door } from './http2-door.ts';
@@ -26,10 +24,10 @@ export interface TlsSource {
 export interface ListenersOptions {
   /** Serves HTTP/2. */
   readonly http2: Http2Door;
-  /** Serves HTTP/1.1 connections, given as `connection` events. */
-  readonly http1: Server;
+  /** Serves HTTP/1.1 connections. */
+  readonly http1: Protocols['http1'];
   /** The same on the ports for pages. */
-  readonly pages: Server;
+  readonly pages: Protocols['http1'];
   /** Undefined: every port speaks plaintext. */
   readonly tls: TlsSource | undefined;
   /** Milliseconds in which a new connection has to say what it speaks. */
@@ -49,16 +47,20 @@ export class Listeners {
   listen(address: Endpoint): Promise<string> {
     const { http1, http2, tls } = this.#options;
     const protocols: Protocols = {
-      http2: (socket, head) => http2.accept(socket, head),
-      http1: (socket, head) => handOver(http1, socket, head),
+      http2: (socket, head) => {
+        http2.accept(socket, head);
+        socket.resume();
+      },
+      http1,
     };
     return this.#open(address, protocols, tls && ['h2', 'http/1.1']);
   }
 
   /** Listens for requests of pages, over HTTP/1.1. Returns where. Rejects when the address cannot be used. */
   listenForPages(address: Endpoint): Promise<string> {
-    const http1: Protocols['http1'] = (socket, head) => handOver(this.#options.pages, socket, head);
-    return this.#open(address, { http1, http2: http1 }, address.secure ? ['http/1.1'] : undefined);
+    const { pages } = this.#options;
+    const protocols: Protocols = { http1: pages, http2: pages };
+    return this.#open(address, protocols, address.secure ? ['http/1.1'] : undefined);
   }
 
   /** Accepts no more connections and drops those that are not with a protocol yet. */
@@ -84,9 +86,4 @@ export class Listeners {
     await port.listen(address);
     return port.address;
   }
-}
-
-function handOver(server: Server, socket: Socket, head: Buffer): void {
-  if (head.length > 0) socket.unshift(head);
-  server.emit('connection', socket);
 }

@@ -11,7 +11,7 @@ import { clientOn } from './peer.ts';
 import { removeStaleSocket } from './unix-socket.ts';
 import { refusePlaintext, refuseTls, type WrongTransport } from './wrong-transport.ts';
 
-/** Who serves a connection. `head` holds the bytes that were read already. */
+/** Who serves a connection. It is paused, and `head` holds the bytes that were read already. */
 export interface Protocols {
   http2(socket: Socket, head: Buffer): void;
   http1(socket: Socket, head: Buffer): void;
@@ -122,7 +122,6 @@ export class OnePort {
     noteClient(socket, clientOn(socket, this.#address));
     if (opening === 'http2') http2(socket, head);
     else http1(socket, head);
-    socket.resume();
   }
 }
 

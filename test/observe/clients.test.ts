@@ -23,6 +23,7 @@ import { Ledger } from '../../src/rpc/ledger.ts';
 import { ServerTls } from '../../src/tls/server-tls.ts';
 import { bridge } from '../../src/web/http2-bridge.ts';
 import { createWebServer } from '../../src/web/server.ts';
+import { handOver } from '../support/hand-over.ts';
 import { methodAt } from '../support/methods.ts';
 import { usual } from '../tls/support.ts';
 
@@ -67,8 +68,8 @@ async function open(range: (call: Call) => Uint8Array, tls?: TlsSource) {
   });
   const listeners = new Listeners({
     http2,
-    http1: web.http,
-    pages: web.http,
+    http1: handOver(web.http),
+    pages: handOver(web.http),
     tls,
     firstByteTimeout: 60_000,
     observer: { silentConnection: ignore, wrongTransport: ignore },

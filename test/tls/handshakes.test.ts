@@ -13,6 +13,7 @@ import { Listeners } from '../../src/listen/listeners.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import type { FailureReason, HandshakeFailure } from '../../src/tls/handshake-failure.ts';
 import { ServerTls } from '../../src/tls/server-tls.ts';
+import { handOver } from '../support/hand-over.ts';
 import { until } from '../support/until.ts';
 import { clientOptions, type Usual, usual, visit } from './support.ts';
 
@@ -72,6 +73,7 @@ class Door {
       this.counts,
     );
     const nobody = { accept: () => false };
+    const http1 = handOver(this.#http);
     this.#listeners = new Listeners({
       http2: new Http2Door({
         grpc: nobody,
@@ -79,8 +81,8 @@ class Door {
         settings: {},
         observer: NO_OBSERVER,
       } as never),
-      http1: this.#http,
-      pages: this.#http,
+      http1,
+      pages: http1,
       tls: this.#tls,
       firstByteTimeout: 60_000,
       observer: this.counts,

@@ -1,0 +1,137 @@
+/**
+ * The web door as the listeners see it. Half of the program stands behind it (Fastify, Connect, the descriptors of all
+ * messages), and whoever speaks gRPC needs none of that: so it is read and built when the first connection or stream comes
+ * that wants it, which waits. See {@link readParts} for how others are kept from waiting.
+ */
+import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ErrorCode, type Http2Stream, type StreamListener } from '../http2/index.ts';
+import type { WebServerOptions } from './options.ts';
+import { readParts } from './parts.ts';
+import type { WebServer } from './server.ts';
+
+/** The door, when it is there. */
+interface Door {
+  readonly server: WebServer;
+  /** Takes the streams of HTTP/2 connections. */
+  readonly stream: (stream: Http2Stream) => void;
+}
+
+const ignore = (): void => {};
+
+export class LateWebDoor {
+  readonly #options: WebServerOptions;
+  #door: Door | undefined;
+  #opening: Promise<void> | undefined;
+  #closed = false;
+  /** Connections that wait, paused, with what was read from them already. */
+  readonly #sockets = new Map<Socket, Buffer>();
+  /** Streams that wait, paused. */
+  readonly #streams = new Set<Http2Stream>();
+  /** What hears of the latter meanwhile. */
+  readonly #waiting: StreamListener = {
+    onHeaders: ignore,
+    onData: ignore,
+    onTrailers: ignore,
+    onEnd: ignore,
+    onDrain: ignore,
+    onClose: (stream) => this.#streams.delete(stream),
+  };
+
+  constructor(options: WebServerOptions) {
+    this.#options = options;
+  }
+
+  /** Takes an HTTP/1.1 connection that is paused; `head` holds the bytes read from it so far. */
+  connection(socket: Socket, head: Buffer): void {
+    if (this.#door !== undefined) {
+      serve(this.#door, socket, head);
+      return;
+    }
+    this.#sockets.set(socket, head);
+    socket.on('error', ignore);
+    socket.once('close', () => this.#sockets.delete(socket));
+    this.#read();
+  }
+
+  /** Takes an HTTP/2 stream that is not gRPC. */
+  stream(stream: Http2Stream): void {
+    if (this.#door !== undefined) {
+      this.#door.stream(stream);
+      return;
+    }
+    stream.pause();
+    stream.listener = this.#waiting;
+    this.#streams.add(stream);
+    this.#read();
+  }
+
+  /** As {@link WebServer.drain}; what waits for the door still gets through it. */
+  async drain(ms: number): Promise<void> {
+    await this.#opening;
+    await this.#door?.server.drain(ms);
+  }
+
+  /** Closes every connection at once. */
+  close(): void {
+    this.#closed = true;
+    this.#breakOff();
+    this.#door?.server.close();
+  }
+
+  #read(): void {
+    if (this.#closed) this.#breakOff();
+    else this.#opening ??= this.#open().catch((error: unknown) => this.#failed(error));
+  }
+
+  /** Whoever comes next tries again. */
+  #failed(error: unknown): void {
+    this.#options.observer.fault(error);
+    this.#opening = undefined;
+    this.#breakOff();
+  }
+
+  async #open(): Promise<void> {
+    const { bridge, createWebServer } = await readParts();
+    if (this.#closed) return;
+    const server = createWebServer(this.#options);
+    await server.app.ready();
+    if (this.#closed) {
+      server.close();
+      return;
+    }
+    this.#door = { server, stream: bridge(server) };
+    this.#letIn(this.#door);
+    // Their requests are read in this turn; before, a drain would take their connections for idle.
+    await nextTurn();
+  }
+
+  #letIn(door: Door): void {
+    for (const [socket, head] of this.#sockets) {
+      socket.off('error', ignore);
+      serve(door, socket, head);
+    }
+    this.#sockets.clear();
+    for (const stream of this.#streams) {
+      try {
+        door.stream(stream);
+        stream.resume();
+      } catch (error) {
+        this.#options.observer.fault(error);
+        stream.reset(ErrorCode.INTERNAL_ERROR);
+      }
+    }
+    this.#streams.clear();
+  }
+
+  #breakOff(): void {
+    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const stream of this.#streams) stream.reset(ErrorCode.INTERNAL_ERROR);
+  }
+}
+
+function serve({ server }: Door, socket: Socket, head: Buffer): void {
+  if (head.length > 0) socket.unshift(head);
+  server.http.emit('connection', socket);
+  socket.resume();
+}

@@ -1,0 +1,37 @@
+/**
+ * Reads the parts of the web door, one in each turn of the event loop: all at once they would keep every other client
+ * waiting for a third of a second. The order is that of need, so that no part brings much of another with it. Where a file
+ * of ours uses a library, the file is named, since the build keeps only what is used.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { bridge } from './http2-bridge.ts';
+import type { createWebServer } from './server.ts';
+
+/** What the door is made of. */
+interface Parts {
+  readonly bridge: typeof bridge;
+  readonly createWebServer: typeof createWebServer;
+}
+
+const PARTS: readonly (() => Promise<unknown>)[] = [
+  () => import('./schemas.ts'),
+  () => import('./connect/error.ts'),
+  () => import('./json-pieces.ts'),
+  () => import('./connect/routes.ts'),
+  () => import('fastify'),
+  () => import('@fastify/cors'),
+  // Node.js reads the whole of its `fetch` for this class, which Connect uses.
+  async () => new Headers(),
+];
+
+/** Reads them, and what joins them. */
+export async function readParts(): Promise<Parts> {
+  for (const read of PARTS) {
+    await read();
+    await nextTurn();
+  }
+  const { bridge } = await import('./http2-bridge.ts');
+  const { createWebServer } = await import('./server.ts');
+  await nextTurn();
+  return { bridge, createWebServer };
+}
