@@ -12,7 +12,7 @@ await runSteps([
   ['lint and format', 'biome', 'ci', '.'],
   ['lint the protobuf files', 'buf', 'lint'],
   ['type check', 'tsc', '-p', 'tsconfig.json'],
-  ['build', 'tsc', '-p', 'tsconfig.build.json'],
+  ['build', 'node', 'scripts/build.ts'],
   ['get etcd', 'node', 'scripts/etcd/fetch.ts'],
   [
     'tests',

@@ -54,7 +54,7 @@ const ARROWS: Readonly<
     ],
   },
   'program.ts': { imports: ['app', 'config', 'observe', 'tls', 'version.ts'], types: ['signals.ts'] },
-  'main.ts': { imports: ['signals.ts'] },
+  'main.ts': { imports: ['signals.ts', 'program.ts'] },
   'signals.ts': { imports: [] },
   'version.ts': { imports: [] },
 };
@@ -89,6 +89,11 @@ function importsOf(file: string, text: string): Import[] {
       found.push({ file: target, folder: firstPart(target), typeOnly });
     }
   }
+  // What is read later is imported too.
+  for (const [, path] of text.matchAll(/\bimport\('(\.[^']+)'\)(?!\.)/g)) {
+    const target = normalize(join(dirname(file), path as string));
+    found.push({ file: target, folder: firstPart(target), typeOnly: false });
+  }
   return found;
 }
 
@@ -122,6 +127,8 @@ describe('import arrows', () => {
     assert.deepEqual(seen, { file: 'grpc/server.ts', folder: 'grpc', typeOnly: false });
     const [type] = importsOf('web/x.ts', "import type { A } from '../grpc/server.ts';");
     assert.deepEqual(type, { file: 'grpc/server.ts', folder: 'grpc', typeOnly: true });
+    const [later] = importsOf('web/x.ts', "const { A } = await import('../grpc/server.ts');");
+    assert.deepEqual(later, { file: 'grpc/server.ts', folder: 'grpc', typeOnly: false });
   });
 });
 

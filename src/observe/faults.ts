@@ -11,7 +11,7 @@ const QUIET_MS = 60_000;
 /** Frames of a stack that tell places apart. */
 const FRAMES = 4;
 
-/** Stacks that are looked at in a second: to write one down, with the places in the sources, takes 0.3 ms. */
+/** Stacks that are looked at in a second: to write one down takes up to 0.3 ms. */
 const STACKS_PER_SECOND = 100;
 
 /** Takes what was thrown and nobody caught. */

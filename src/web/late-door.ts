@@ -95,7 +95,9 @@ export class LateWebDoor {
     const { bridge, createWebServer } = await readParts();
     if (this.#closed) return;
     const server = createWebServer(this.#options);
+    await nextTurn();
     await server.app.ready();
+    await nextTurn();
     if (this.#closed) {
       server.close();
       return;
