@@ -280,7 +280,8 @@ test('an HTTP/1.1 client that stops reading stops the service; memory stays flat
   assert.deepEqual(services[0]?.heard, ['message 0', 'half-close']);
 });
 
-test('a stalled HTTP/1.1 client that goes away lets the service go', async () => {
+test('a stalled HTTP/1.1 client that goes away lets the service go, and nothing is printed of it', async (t) => {
+  const printed = t.mock.method(console, 'error', () => {});
   let pushed = (): number => 0;
   const [door, services] = await openDoor((service) => {
     pushed = firehose(service);
@@ -293,6 +294,7 @@ test('a stalled HTTP/1.1 client that goes away lets the service go', async () =>
   socket.destroy();
   await until('cancel', () => services[0]?.heard.at(-1) === 'cancel');
   assert.deepEqual(door.observer.faults, []);
+  assert.equal(printed.mock.callCount(), 0);
 });
 
 test('an HTTP/2 client that stops reading stops the service; going away cancels it', async () => {

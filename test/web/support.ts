@@ -109,8 +109,10 @@ export class Door implements AsyncDisposable {
   static async open(
     fakes: FakeServices = {},
     options: Partial<WebServerOptions> & { http2?: Partial<Http2Settings> } = {},
+    prepare: (door: Door) => void = () => {},
   ): Promise<Door> {
     const door = new Door(fakes, options);
+    prepare(door);
     await door.web.app.ready();
     for (const server of [door.#http1, door.#http2]) {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,5 +1,5 @@
 /**
- * Puts every RPC that Connect and gRPC-Web can carry on a route of Fastify: Connect reads the protocols, the
+ * START HERE. Puts every RPC that Connect and gRPC-Web can carry on a route of Fastify: Connect reads the protocols, the
  * services answer.
  *
  *   request.ts   what Fastify read, as Connect reads it           large-request.ts   past Connect, on another thread
