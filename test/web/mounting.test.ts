@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { Door, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Door } from './support.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 const JSON_TYPE = 'content-type: application/json\r\n';
@@ -56,7 +57,7 @@ test('an RPC is answered whatever host its client names, and without one', async
   ];
   for (const head of heads) {
     const client = new RawClient(door, `${head}${JSON_TYPE}content-length: 2\r\n\r\n{}`);
-    await until(() => client.read.endsWith('{"count":"5"}'), `the answer to ${head}`);
+    await until(`the answer to ${head}`, () => client.read.endsWith('{"count":"5"}'));
     assert.deepEqual(client.answers(), ['HTTP/1.1 200']);
     client.socket.destroy();
   }
@@ -79,7 +80,7 @@ test('after an early answer the connection serves the next request, however long
   }
   for (let rest = 0; rest < 30; rest++) socket.write(part);
   socket.write(`0\r\n\r\nPOST ${RANGE} HTTP/1.1\r\nhost: x\r\n${JSON_TYPE}content-length: 2\r\n\r\n{}`);
-  await until(() => client.read.endsWith('{"count":"5"}'), 'the second answer');
+  await until('the second answer', () => client.read.endsWith('{"count":"5"}'));
   assert.deepEqual(client.answers(), ['HTTP/1.1 429', 'HTTP/1.1 200']);
   assert.ok(!client.closed);
   socket.destroy();
@@ -97,7 +98,7 @@ test('a response that fails half way closes its connection', async (t) => {
     door,
     `POST ${RANGE} HTTP/1.1\r\nhost: x\r\n${JSON_TYPE}content-length: 2\r\n\r\n{}`,
   );
-  await until(() => client.closed, 'the end of the response');
+  await until('the end of the response', () => client.closed);
   assert.deepEqual(client.answers(), ['HTTP/1.1 200']);
   assert.ok(!client.read.endsWith('\r\n0\r\n\r\n'));
   assert.ok(door.observer.events.includes('malformed Range'), door.observer.events.join());
@@ -111,12 +112,13 @@ test('a fault before the response is a 500, and reported', async (t) => {
   const method = (): never => {
     throw fault;
   };
-  await using door = await Door.open({}, { method });
+  const services = { method, unary: () => undefined, stream: () => assert.fail('no stream') };
+  await using door = await Door.open({}, { services });
   const client = new RawClient(
     door,
     `POST ${RANGE} HTTP/1.1\r\nhost: x\r\n${JSON_TYPE}content-length: 2\r\n\r\n{}`,
   );
-  await until(() => client.read.endsWith('}'), 'the answer');
+  await until('the answer', () => client.read.endsWith('}'));
   assert.deepEqual(client.answers(), ['HTTP/1.1 500']);
   assert.ok(!client.read.includes('secret'));
   assert.deepEqual(door.observer.faults, [fault]);
@@ -145,7 +147,7 @@ test('hooks of Fastify see RPCs, answered and refused', async (t) => {
     assert.equal(response.status, status);
     assert.equal(response.headers.get('x-late'), '1');
     await response.text();
-    await until(() => seen.includes(`onResponse ${status}`), 'onResponse');
+    await until('onResponse', () => seen.includes(`onResponse ${status}`));
     assert.ok(seen.includes(`onSend ${status}`));
   }
   const noMethod = await fetch(`${door.url}${RANGE}`, {
