@@ -169,6 +169,7 @@ describe('what is remembered', () => {
     await settle();
     assert.equal(probes.of(tokenOf('x'), RANGE).allowed, false);
     assert.ok(probes.bytes < bytes, 'it is remembered no more');
+    assert.equal(probes.size, 1, 'the other one is on its way');
     allowed?.yes();
     await settle();
     assert.equal(probes.of(tokenOf('x'), RANGE).allowed, false, 'asked before');
