@@ -2,7 +2,7 @@
  * Faults of the program, where they surface: counted, and logged with their stack, of each place once in a while.
  * Reporting one is the last thing that can be done about it, so it must not fail.
  */
-import type { Logger } from './log.ts';
+import type { Logger } from 'pino';
 import { Throttles } from './throttle.ts';
 
 /** One line in this many milliseconds for each place that faults come from. */

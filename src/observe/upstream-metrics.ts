@@ -6,7 +6,7 @@ import { Counter, Gauge, Histogram, type Registry } from '@prometheus-io/client'
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
-import type { UpstreamObserver } from '../upstream/cluster.ts';
+import type { UpstreamObserver } from '../upstream/call-environment.ts';
 import type { PoolObserver } from '../upstream/pool.ts';
 import type { Logger, ProgramLog } from './log.ts';
 import { Throttles } from './throttle.ts';

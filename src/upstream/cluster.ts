@@ -1,22 +1,14 @@
 /**
  * The client of the etcd cluster: unary and streaming calls on bytes. The one place that knows connections.
  */
-
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
-import type { Method } from '../rpc/method.ts';
+import type { CallEnvironment, UpstreamObserver } from './call-environment.ts';
 import type { DialOptions } from './connection.ts';
 import { askElsewhere } from './elsewhere.ts';
 import { Pool, type PoolObserver } from './pool.ts';
 import { StreamUpstreamCall } from './stream-call.ts';
-import { type CallEnvironment, UnaryUpstreamCall } from './unary-call.ts';
-
-/** Is told of every unary call sent to etcd, for metrics. */
-export interface UpstreamObserver {
-  /** One attempt ended with this gRPC status code after this many milliseconds. */
-  answered(method: Method, code: number, ms: number): void;
-  retried(method: Method): void;
-}
+import { UnaryUpstreamCall } from './unary-call.ts';
 
 export interface ClusterOptions extends DialOptions {
   readonly endpoints: readonly Endpoint[];

@@ -8,12 +8,12 @@ import type { Call, ClientStream, ClientStreamListener } from '../rpc/contract.t
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Pace } from '../rpc/method.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
+import type { CallEnvironment } from './call-environment.ts';
 import type { Accuser } from './choice.ts';
 import { KeptMessages } from './kept-messages.ts';
 import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';
 import type { Asked } from './unanswered.ts';
-import type { CallEnvironment } from './unary-call.ts';
 import type { Waiter } from './waiting-calls.ts';
 
 export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser {

@@ -5,26 +5,15 @@
 import { namesLease } from '../etcd/lease-field.ts';
 import { refusalIn, saysLeaderChanged } from '../etcd/words.ts';
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
-import type { ReceiveLimits } from '../grpc/envelope.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import { Code, RpcError } from '../rpc/status.ts';
+import type { CallEnvironment } from './call-environment.ts';
 import type { Accuser } from './choice.ts';
-import type { UpstreamObserver } from './cluster.ts';
-import type { Pool } from './pool.ts';
 import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';
 import type { Asked } from './unanswered.ts';
 import type { Waiter } from './waiting-calls.ts';
-
-/** What calls to etcd share. */
-export interface CallEnvironment {
-  readonly pool: Pool;
-  readonly receive: ReceiveLimits;
-  readonly observer: UpstreamObserver;
-  /** How often a call may be sent, the first time included. */
-  readonly maxAttempts: number;
-}
 
 export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
   readonly deadline: number;
