@@ -22,7 +22,7 @@ import type { Permissions } from '../clients/permission.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { latin1 } from '../etcd/latin1.ts';
-import { Kind, kindOf, rangeOf } from '../etcd/range-request.ts';
+import { Kind, kindOf, rangeOf } from '../etcd/range-kind.ts';
 import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import type { WatchHub } from '../watch/hub.ts';

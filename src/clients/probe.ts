@@ -3,8 +3,8 @@
  * who want to know at a time: one read under way, one gathering behind it. A read answers only those who asked before it
  * was sent, so its revision is one that etcd itself could have started their watches at.
  */
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { type Header, headerOf } from '../etcd/header.ts';
+import { rangeRequest } from '../etcd/range-request.ts';
 import { isRefusal } from '../etcd/statuses.ts';
 import { saysCompacted, saysNoLeader } from '../etcd/words.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
@@ -111,13 +111,14 @@ export class Probe {
 
   /** A count of the keys: no key and no value travels. */
   #request(revision: number): Uint8Array {
-    const writer = new BinaryWriter();
-    writer.uint32(0x0a).bytes(Buffer.from(this.#key, 'latin1'));
-    if (this.#rangeEnd !== '') writer.uint32(0x12).bytes(Buffer.from(this.#rangeEnd, 'latin1'));
-    writer.uint32(0x18).int64(1);
-    if (revision !== 0) writer.uint32(0x20).int64(revision);
-    if (!this.#linearizable) writer.uint32(0x38).bool(true);
-    return writer.uint32(0x48).bool(true).finish();
+    return rangeRequest({
+      key: this.#key,
+      rangeEnd: this.#rangeEnd,
+      limit: 1,
+      revision,
+      serializable: !this.#linearizable,
+      countOnly: true,
+    });
   }
 }
 

@@ -3,8 +3,9 @@
  * serializable read go behind them. After the endpoint has changed, the member in use may be behind the one before; then
  * it is made to catch up, and asked again.
  */
-import { COUNT_ONE } from '../etcd/count-one.ts';
+
 import { KV } from '../etcd/methods.ts';
+import { COUNT_ONE } from '../etcd/own-requests.ts';
 import { isOutage } from '../etcd/statuses.ts';
 import { isRefusedForCredentials } from '../etcd/words.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';

@@ -6,7 +6,13 @@
 import { hash } from 'node:crypto';
 
 /** Above every key: no byte is larger than 255. */
-const NO_END = '\u0100';
+export const NO_END = '\u0100';
+
+/** The first key behind a range, latin1. @param rangeEnd as requests write it; empty: just the key; a zero byte: no end */
+export function endOf(start: string, rangeEnd: string): string {
+  if (rangeEnd === '') return `${start}\0`;
+  return rangeEnd === '\0' ? NO_END : rangeEnd;
+}
 
 /** Longer ranges go by a digest: as keys of tables they would be in memory once more, with two bytes for each of theirs. */
 const MAX_ID_LENGTH = 1024;
@@ -41,8 +47,7 @@ export class KeyRange {
 
   /** The first key behind the range. */
   get end(): string {
-    if (this.exact) return `${this.start}\0`;
-    return this.rangeEnd === '\0' ? NO_END : this.rangeEnd;
+    return endOf(this.start, this.exact ? '' : this.rangeEnd);
   }
 
   /** Whether no key can be in it; etcd refuses to watch such a range. */

@@ -3,7 +3,7 @@
  * at a time; what they have in common should be in memory once. Nobody relies on it: equal ranges may be several objects.
  */
 import { BoundedTable, type TableBounds } from '../rpc/bounded-table.ts';
-import { KeyRange } from './key-range.ts';
+import { KeyRange, NO_END } from './key-range.ts';
 
 /** Ranges that are remembered. */
 const RANGES: TableBounds = { entries: 10_000, bytes: 8 << 20 };
@@ -30,8 +30,8 @@ export class KeyRanges {
   /** The range of a request; see {@link KeyRange}. */
   of(key: string, rangeEnd: string): KeyRange {
     if (key.length + rangeEnd.length > MAX_RANGE_BYTES) return new KeyRange(key, rangeEnd);
-    // Keys have no character above a byte's, so the two cannot be taken for another pair.
-    const name = rangeEnd === '' ? key : `${key}\u0100${rangeEnd}`;
+    // No key has the character between the two, so they cannot be taken for another pair.
+    const name = rangeEnd === '' ? key : `${key}${NO_END}${rangeEnd}`;
     let range = this.#known.get(name);
     if (range === undefined) {
       range = new KeyRange(key, rangeEnd);

@@ -1,22 +1,19 @@
-/** The reads by which a mirror finds out what its feed cannot tell, encoded. They count keys, so that none travels. */
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
+/** The reads by which the proxy finds out what it cannot know. They count keys, so that none travels. */
 import type { KeyRange } from './key-range.ts';
+import { rangeRequest } from './range-request.ts';
+
+/** The lightest linearizable read: who answers it has caught up with the cluster. */
+export const COUNT_ONE: Uint8Array = rangeRequest({ key: '\0', countOnly: true });
 
 /**
  * A linearizable count of one key: its header has the store's revision. The key is of the range, since the proxy's user
  * need not be allowed to read any other.
  */
 export function revisionRequest({ start }: KeyRange): Uint8Array {
-  return countOf(start, '');
+  return rangeRequest({ key: start, countOnly: true });
 }
 
 /** A linearizable count of a range: etcd refuses it to whom it would refuse a watch of the range. */
 export function permissionRequest({ start, rangeEnd }: KeyRange): Uint8Array {
-  return countOf(start, rangeEnd);
-}
-
-function countOf(key: string, rangeEnd: string): Uint8Array {
-  const writer = new BinaryWriter().uint32(0x0a).bytes(Buffer.from(key, 'latin1'));
-  if (rangeEnd !== '') writer.uint32(0x12).bytes(Buffer.from(rangeEnd, 'latin1'));
-  return writer.uint32(0x48).bool(true).finish();
+  return rangeRequest({ key: start, rangeEnd, countOnly: true });
 }

@@ -2,35 +2,12 @@
  * A RangeRequest as a mirror understands it. What it does not understand to the last bit is left to etcd: fields of a
  * newer release, values out of place, a field that comes twice, ranges that etcd refuses.
  */
-import { MalformedMessage, Scanner } from './scanner.ts';
+import { endOf } from './key-range.ts';
+import { latin1 } from './latin1.ts';
+import { Odd, Order, RangeScan, Target } from './range-request.ts';
 
-/** `RangeRequest.SortOrder`. */
-export const Order = { none: 0, ascend: 1, descend: 2 } as const;
-/** `RangeRequest.SortTarget`. */
-export const Target = { key: 0, version: 1, create: 2, mod: 3, value: 4 } as const;
-
-/** Numbers of the fields of `RangeRequest`. */
-const Field = {
-  key: 1,
-  rangeEnd: 2,
-  limit: 3,
-  revision: 4,
-  sortOrder: 5,
-  sortTarget: 6,
-  serializable: 7,
-  keysOnly: 8,
-  countOnly: 9,
-  minMod: 10,
-  maxMod: 11,
-  minCreate: 12,
-  maxCreate: 13,
-} as const;
-
-/** No number in a request has more octets, unless it is negative or written in a way nobody writes it. */
-const MAX_VARINT = 9;
-
-/** Above every key: no byte is larger than 255. */
-const NO_END = '\u0100';
+/** For all requests. */
+const scan = new RangeScan();
 
 export class RangeQuery {
   /** The first key, latin1. */
@@ -51,8 +28,8 @@ export class RangeQuery {
   minCreate = 0;
   maxCreate = 0;
 
-  /** Whether it is for one key. */
-  get exact(): boolean {
+  /** Whether it names a key, and no end of a range. */
+  get namesOneKey(): boolean {
     return this.rangeEnd === '';
   }
 
@@ -69,61 +46,32 @@ export class RangeQuery {
 
 /** Reads a request; `undefined`: etcd has to be asked. */
 export function readRangeQuery(request: Uint8Array): RangeQuery | undefined {
-  const scan = new Scanner(request);
-  try {
-    return read(scan);
-  } catch (error) {
-    if (error instanceof MalformedMessage) return undefined;
-    throw error;
-  }
+  return readRange(request, 0, request.length);
 }
 
-/** Reads a request that lies between the scanner's position and its end. @throws MalformedMessage */
-export function read(scan: Scanner): RangeQuery | undefined {
+/** Reads the request that lies in `bytes` from `start` to `end`. */
+export function readRange(bytes: Uint8Array, start: number, end: number): RangeQuery | undefined {
+  if (!scan.read(bytes, start, end)) return undefined;
+  if ((scan.odd & (Odd.unknown | Odd.repeated | Odd.longNumber)) !== 0) return undefined;
+  const { keyAt, keyLength, rangeEndAt, rangeEndLength, order, target } = scan;
+  // An empty `range_end` that is written out is not the same as none.
+  if (keyLength <= 0 || rangeEndLength === 0) return undefined;
+  // Values that etcd would refuse or not know.
+  if (order > Order.descend || target > Target.value) return undefined;
   const query = new RangeQuery();
-  let seen = 0;
-  while (!scan.done) {
-    const tag = scan.varint();
-    const field = tag >>> 3;
-    const bit = 1 << field;
-    if (field > Field.maxCreate || (seen & bit) !== 0) return undefined;
-    seen |= bit;
-    if (tag === 0x0a || tag === 0x12) {
-      const end = scan.delimited();
-      // An empty `range_end` that is written out is not the same as none.
-      if (end === scan.pos) return undefined;
-      const text = scan.bytes.toString('latin1', scan.pos, end);
-      scan.pos = end;
-      if (field === Field.key) query.start = text;
-      else query.rangeEnd = text;
-    } else {
-      if ((tag & 7) !== 0 || field < Field.limit) return undefined;
-      const from = scan.pos;
-      const value = scan.varint();
-      if (scan.pos - from > MAX_VARINT || !set(query, field, value)) return undefined;
-    }
-  }
-  if (query.rangeEnd === '') query.end = `${query.start}\0`;
-  else query.end = query.rangeEnd === '\0' ? NO_END : query.rangeEnd;
-  return query.start !== '' && query.start < query.end ? query : undefined;
-}
-
-/** Sets a number; `false` for a value that etcd would refuse or not know. */
-function set(query: RangeQuery, field: number, value: number): boolean {
-  if (field === Field.limit) query.limit = value;
-  else if (field === Field.revision) query.revision = value;
-  else if (field === Field.sortOrder) {
-    query.order = value;
-    return value <= Order.descend;
-  } else if (field === Field.sortTarget) {
-    query.target = value;
-    return value <= Target.value;
-  } else if (field === Field.serializable) query.serializable = value !== 0;
-  else if (field === Field.keysOnly) query.keysOnly = value !== 0;
-  else if (field === Field.countOnly) query.countOnly = value !== 0;
-  else if (field === Field.minMod) query.minMod = value;
-  else if (field === Field.maxMod) query.maxMod = value;
-  else if (field === Field.minCreate) query.minCreate = value;
-  else query.maxCreate = value;
-  return true;
+  query.start = latin1(bytes, keyAt, keyAt + keyLength);
+  if (rangeEndLength > 0) query.rangeEnd = latin1(bytes, rangeEndAt, rangeEndAt + rangeEndLength);
+  query.end = endOf(query.start, query.rangeEnd);
+  query.limit = scan.limit;
+  query.revision = scan.revision;
+  query.order = order;
+  query.target = target;
+  query.serializable = scan.serializable;
+  query.keysOnly = scan.keysOnly;
+  query.countOnly = scan.countOnly;
+  query.minMod = scan.minMod;
+  query.maxMod = scan.maxMod;
+  query.minCreate = scan.minCreate;
+  query.maxCreate = scan.maxCreate;
+  return query.start < query.end ? query : undefined;
 }

@@ -1,81 +1,199 @@
-/**
- * RangeRequests read in place, as far as a cache has to know them. What is read: which keys, and whether the answer is
- * the present state of some member. All other options are part of the bytes that make two requests the same: the
- * answer to the same bytes follows from the keys of the range.
- */
-import { KeyRange } from './key-range.ts';
+/** RangeRequests: the one reader, in place, and the one writer. */
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
-/** What a request asks for, as far as it matters here. */
-export const Kind = {
-  /** A linearizable read, or bytes that are no request. */
-  other: 0,
-  /** A serializable read that is not remembered: at a revision, or with fields that nobody here knows. */
-  unfit: 1,
-  /** A serializable read of the present state. */
-  present: 2,
+/** Numbers of the fields of `RangeRequest`. The first two are texts, the others numbers. */
+export const Field = {
+  key: 1,
+  rangeEnd: 2,
+  limit: 3,
+  revision: 4,
+  sortOrder: 5,
+  sortTarget: 6,
+  serializable: 7,
+  keysOnly: 8,
+  countOnly: 9,
+  minMod: 10,
+  maxMod: 11,
+  minCreate: 12,
+  maxCreate: 13,
 } as const;
-export type Kind = (typeof Kind)[keyof typeof Kind];
 
-const KEY = 0x0a;
-const RANGE_END = 0x12;
-const LIMIT = 0x18;
-const REVISION = 0x20;
-const SERIALIZABLE = 0x38;
-/** The highest known field, `max_create_revision`; those from 3 on are varints. */
-const LAST = 0x68;
+/** `RangeRequest.SortOrder`. */
+export const Order = { none: 0, ascend: 1, descend: 2 } as const;
+/** `RangeRequest.SortTarget`. */
+export const Target = { key: 0, version: 1, create: 2, mod: 3, value: 4 } as const;
+
+/** What the proxy asks for itself. Texts are latin1. */
+export interface RangeRequest {
+  readonly key: string;
+  /** Empty: just the key. */
+  readonly rangeEnd?: string;
+  readonly limit?: number;
+  /** Zero: the present. */
+  readonly revision?: number;
+  readonly serializable?: boolean;
+  readonly countOnly?: boolean;
+}
+
+/** Encodes a request. */
+export function rangeRequest(request: RangeRequest): Uint8Array {
+  const { key, rangeEnd = '', limit = 0, revision = 0, serializable = false, countOnly = false } = request;
+  const writer = new BinaryWriter();
+  writer.tag(Field.key, WireType.LengthDelimited).bytes(Buffer.from(key, 'latin1'));
+  if (rangeEnd !== '')
+    writer.tag(Field.rangeEnd, WireType.LengthDelimited).bytes(Buffer.from(rangeEnd, 'latin1'));
+  if (limit !== 0) writer.tag(Field.limit, WireType.Varint).int64(limit);
+  if (revision !== 0) writer.tag(Field.revision, WireType.Varint).int64(revision);
+  if (serializable) writer.tag(Field.serializable, WireType.Varint).bool(true);
+  if (countOnly) writer.tag(Field.countOnly, WireType.Varint).bool(true);
+  return writer.finish();
+}
+
+/** What is odd about a request, a bit each; those who read it decide what that means. */
+export const Odd = {
+  /** A field that nobody here knows. */
+  unknown: 1,
+  /** A field that comes twice; the last one counts. */
+  repeated: 2,
+  /** A number in more octets than one that is meant has: it is negative, or written in a way nobody writes it. */
+  longNumber: 4,
+  /** A text of 16 KiB and more, or `serializable` in more than one octet. */
+  unusual: 8,
+} as const;
+
+/** Tags of the two texts; those of all numbers that are known are above, and have one octet. */
+const KEY_TAG = (Field.key << 3) | WireType.LengthDelimited;
+const RANGE_END_TAG = (Field.rangeEnd << 3) | WireType.LengthDelimited;
 
 /** A byte of a varint with this bit is followed by another. */
 const CONTINUED = 0x80;
+/** Varints have at most this many octets, numbers that are meant one less, and lengths of usual texts two. */
+const MAX_OCTETS = 10;
+const USUAL_LENGTH_OCTETS = 2;
 
-/** What a request asks for. Makes nothing, and takes what is written unusually for `other`. */
-export function kindOf(request: Uint8Array): Kind {
-  const { length } = request;
-  let serializable = false;
-  let fit = true;
-  let at = 0;
-  while (at < length) {
-    const tag = request[at++] as number;
-    let value = request[at++] as number;
-    if (tag === KEY || tag === RANGE_END) {
-      if (value >= CONTINUED) {
-        const high = request[at++] as number;
-        if (high >= CONTINUED) return Kind.other;
-        value += (high - 1) * CONTINUED;
+/**
+ * What is in a request, without a copy of anything. One object reads one request after another, since every read of a
+ * client passes here and nothing shall be made for it. Numbers are exact up to 2^53, and zero where they are not there.
+ */
+export class RangeScan {
+  /** Bits of {@link Odd}. */
+  odd = 0;
+  /** Where the texts begin, and their lengths; a negative one: the field is not there. */
+  keyAt = 0;
+  keyLength = 0;
+  rangeEndAt = 0;
+  rangeEndLength = 0;
+  limit = 0;
+  revision = 0;
+  order = 0;
+  target = 0;
+  serializable = false;
+  keysOnly = false;
+  countOnly = false;
+  minMod = 0;
+  maxMod = 0;
+  minCreate = 0;
+  maxCreate = 0;
+  /** Where a varint of several octets ended. */
+  #at = 0;
+
+  /** Reads the request that lies in `bytes` from `start` to `end`. @returns `false` for bytes that are none */
+  read(bytes: Uint8Array, start = 0, end: number = bytes.length): boolean {
+    this.#clear();
+    let at = start;
+    let seen = 0;
+    let odd = 0;
+    while (at < end) {
+      let tag = bytes[at++] as number;
+      if (tag >= CONTINUED) {
+        tag = this.#varint(bytes, at - 1, end);
+        at = this.#at;
       }
-      at += value;
-    } else if (tag === SERIALIZABLE) {
-      if (value >= CONTINUED) return Kind.other;
-      serializable = value !== 0;
-    } else if ((tag & 7) === 0) {
-      if (tag < LIMIT || tag > LAST || (tag === REVISION && value !== 0)) fit = false;
-      while (value >= CONTINUED) value = request[at++] as number;
-    } else return Kind.other;
+      const field = tag >>> 3;
+      const isText = tag === KEY_TAG || tag === RANGE_END_TAG;
+      if (at >= end) return false;
+      let value = bytes[at++] as number;
+      if (value >= CONTINUED) {
+        const from = at - 1;
+        value = this.#varint(bytes, from, end);
+        at = this.#at;
+        odd |= oddLength(field, isText, at - from);
+      }
+      if (isText) {
+        this.#setText(field, at, value);
+        at += value;
+      } else if ((tag & 7) !== WireType.Varint) return false;
+      else if (field < Field.limit || field > Field.maxCreate) {
+        odd |= Odd.unknown;
+        continue;
+      } else this.#setNumber(field, value);
+      const bit = 1 << field;
+      if ((seen & bit) !== 0) odd |= Odd.repeated;
+      seen |= bit;
+    }
+    this.odd = odd;
+    return at === end;
   }
-  if (at !== length || !serializable) return Kind.other;
-  return fit ? Kind.present : Kind.unfit;
+
+  #clear(): void {
+    this.keyLength = -1;
+    this.rangeEndLength = -1;
+    this.limit = 0;
+    this.revision = 0;
+    this.order = 0;
+    this.target = 0;
+    this.serializable = false;
+    this.keysOnly = false;
+    this.countOnly = false;
+    this.minMod = 0;
+    this.maxMod = 0;
+    this.minCreate = 0;
+    this.maxCreate = 0;
+  }
+
+  #setText(field: number, at: number, length: number): void {
+    if (field === Field.key) {
+      this.keyAt = at;
+      this.keyLength = length;
+    } else {
+      this.rangeEndAt = at;
+      this.rangeEndLength = length;
+    }
+  }
+
+  #setNumber(field: number, value: number): void {
+    if (field === Field.serializable) this.serializable = value !== 0;
+    else if (field === Field.limit) this.limit = value;
+    else if (field === Field.revision) this.revision = value;
+    else if (field === Field.sortOrder) this.order = value;
+    else if (field === Field.sortTarget) this.target = value;
+    else if (field === Field.keysOnly) this.keysOnly = value !== 0;
+    else if (field === Field.countOnly) this.countOnly = value !== 0;
+    else if (field === Field.minMod) this.minMod = value;
+    else if (field === Field.maxMod) this.maxMod = value;
+    else if (field === Field.minCreate) this.minCreate = value;
+    else this.maxCreate = value;
+  }
+
+  /** A varint; of one that is cut off or too long, the end is behind the request's. */
+  #varint(bytes: Uint8Array, from: number, end: number): number {
+    let at = from;
+    let value = 0;
+    for (let scale = 1; at < end && at - from < MAX_OCTETS; scale *= CONTINUED) {
+      const byte = bytes[at++] as number;
+      value += (byte & 0x7f) * scale;
+      if (byte < CONTINUED) {
+        this.#at = at;
+        return value;
+      }
+    }
+    this.#at = end + 1;
+    return value;
+  }
 }
 
-/** The keys that a request is about, or `undefined` for a range that has no key in it and that etcd does not watch. */
-export function rangeOf(request: Uint8Array): KeyRange | undefined {
-  const bytes = Buffer.from(request.buffer, request.byteOffset, request.length);
-  let key = '';
-  let rangeEnd = '';
-  let at = 0;
-  while (at < bytes.length) {
-    const tag = bytes[at++] as number;
-    let value = 0;
-    for (let scale = 1; ; scale *= CONTINUED) {
-      const byte = bytes[at++] ?? 0;
-      value += (byte & 0x7f) * scale;
-      if (byte < CONTINUED) break;
-    }
-    if (tag !== KEY && tag !== RANGE_END) continue;
-    const text = bytes.toString('latin1', at, at + value);
-    if (tag === KEY) key = text;
-    else rangeEnd = text;
-    at += value;
-  }
-  if (key === '') return undefined;
-  const range = new KeyRange(key, rangeEnd);
-  return range.empty ? undefined : range;
+/** What is odd about a varint of several octets. */
+function oddLength(field: number, isText: boolean, octets: number): number {
+  if (isText) return octets > USUAL_LENGTH_OCTETS ? Odd.unusual : 0;
+  return (field === Field.serializable ? Odd.unusual : 0) | (octets === MAX_OCTETS ? Odd.longNumber : 0);
 }

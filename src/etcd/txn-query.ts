@@ -3,7 +3,8 @@
  * nested (etcd puts nested ones through its log like writes). Everything else is left to etcd.
  */
 
-import { type RangeQuery, read as readRange } from './range-query.ts';
+import { endOf, NO_END } from './key-range.ts';
+import { type RangeQuery, readRange } from './range-query.ts';
 import { MalformedMessage, Scanner } from './scanner.ts';
 
 /** `Compare.CompareTarget`; `LEASE` is left to etcd. */
@@ -13,8 +14,9 @@ export const CompareResult = { equal: 0, greater: 1, less: 2, notEqual: 3 } as c
 
 /** Operations that every etcd takes in one transaction; it refuses more than it is told to. */
 const MAX_OPERATIONS = 128;
-/** See {@link RangeQuery}: no number that is meant has more octets. */
-const MAX_VARINT = 9;
+
+/** No number that is meant has more octets: a negative one has, and one written in a way nobody writes it. */
+const MAX_OCTETS = 9;
 
 /** Tags of the fields of `TxnRequest`, `RequestOp` and `Compare`. */
 const Tag = {
@@ -50,7 +52,7 @@ export class TxnQuery {
   readonly success: RangeQuery[] = [];
   readonly failure: RangeQuery[] = [];
   /** The least range that has all keys that are looked at. */
-  start = '\u0100';
+  start = NO_END;
   end = '';
   readonly revision = 0;
   readonly rangeEnd = '';
@@ -112,7 +114,7 @@ function mostOf({ comparisons, success, failure }: TxnQuery): number {
 function readOperation(scan: Scanner): RangeQuery | undefined {
   if (scan.done || scan.varint() !== Tag.requestRange) return undefined;
   const end = scan.delimited();
-  return end === scan.end ? readRange(new Scanner(scan.bytes, scan.pos, end)) : undefined;
+  return end === scan.end ? readRange(scan.bytes, scan.pos, end) : undefined;
 }
 
 function readComparison(scan: Scanner): Comparison | undefined {
@@ -128,7 +130,7 @@ function readComparison(scan: Scanner): Comparison | undefined {
     } else if (tag === Tag.result || tag === Tag.target || OPERANDS.includes(tag)) {
       const from = scan.pos;
       numbers.set(tag, scan.varint());
-      if (scan.pos - from > MAX_VARINT) return undefined;
+      if (scan.pos - from > MAX_OCTETS) return undefined;
     } else return undefined;
   }
   const target = numbers.get(Tag.target) ?? 0;
@@ -141,6 +143,8 @@ function readComparison(scan: Scanner): Comparison | undefined {
     target === CompareTarget.value ? (texts.get(operandTag) ?? '') : (numbers.get(operandTag) ?? 0);
   const start = texts.get(Tag.key) ?? '';
   const rangeEnd = texts.get(Tag.rangeEnd);
-  const end = rangeEnd === undefined ? `${start}\0` : rangeEnd === '\0' ? '\u0100' : rangeEnd;
+  // An empty `range_end` that is written out is not the same as none.
+  if (rangeEnd === '') return undefined;
+  const end = endOf(start, rangeEnd ?? '');
   return start !== '' && start < end ? { start, end, target, result, operand } : undefined;
 }

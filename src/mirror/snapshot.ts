@@ -2,10 +2,10 @@
  * Reads all keys of a range as they were at one revision, page by page: the first page is linearizable and names the
  * revision, the others are read at it. No page is large, and nothing is kept of one but what is copied out of it.
  */
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Read } from '../clients/probe.ts';
 import { HEADER_TAG, type Header, NO_HEADER, readHeader } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
+import { rangeRequest } from '../etcd/range-request.ts';
 import { KVS_TAG, MORE_TAG } from '../etcd/range-response.ts';
 import { Scanner } from '../etcd/scanner.ts';
 import { Store } from '../mvcc/store.ts';
@@ -62,7 +62,14 @@ export async function loadSnapshot(
   for (;;) {
     let reply: Uint8Array;
     try {
-      reply = await read(pageRequest(from, range.rangeEnd, limit, snapshot?.header.revision ?? 0));
+      reply = await read(
+        rangeRequest({
+          key: from,
+          rangeEnd: range.rangeEnd,
+          limit,
+          revision: snapshot?.header.revision ?? 0,
+        }),
+      );
     } catch (error) {
       // Larger than what may be received at once: fewer keys, down to one.
       if (!(error instanceof RpcError) || error.code !== Code.RESOURCE_EXHAUSTED || limit === 1) throw error;
@@ -82,15 +89,6 @@ export async function loadSnapshot(
     const fitting = Math.floor((versions.length * PAGE_BYTES) / reply.length);
     limit = Math.max(1, Math.min(fitting, limit * 4, MAX_KEYS));
   }
-}
-
-function pageRequest(from: string, rangeEnd: string, limit: number, revision: number): Uint8Array {
-  const writer = new BinaryWriter();
-  writer.uint32(0x0a).bytes(Buffer.from(from, 'latin1'));
-  writer.uint32(0x12).bytes(Buffer.from(rangeEnd, 'latin1'));
-  writer.uint32(0x18).int64(limit);
-  if (revision !== 0) writer.uint32(0x20).int64(revision);
-  return writer.finish();
 }
 
 /** @throws MalformedMessage */

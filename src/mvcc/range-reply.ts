@@ -3,7 +3,8 @@
  * bytes that etcd sent for each key. Where releases of etcd differ, or the outcome hangs on how Go sorts, it has no
  * answer and etcd is asked. All of it is done in steps.
  */
-import { Order, type RangeQuery, Target } from '../etcd/range-query.ts';
+import type { RangeQuery } from '../etcd/range-query.ts';
+import { Order, Target } from '../etcd/range-request.ts';
 import { countText, MORE_TEXT } from '../etcd/range-response.ts';
 import { type Keyed, sorted } from './sort.ts';
 import type { Store } from './store.ts';
@@ -35,8 +36,8 @@ export interface Reading {
 }
 
 /** Whether a read is for one key as it is, which needs no steps. */
-export function isPlain({ exact, countOnly, keysOnly, filtered }: RangeQuery): boolean {
-  return exact && !countOnly && !keysOnly && !filtered;
+export function isPlain({ namesOneKey, countOnly, keysOnly, filtered }: RangeQuery): boolean {
+  return namesOneKey && !countOnly && !keysOnly && !filtered;
 }
 
 /** The reply to a plain read, made at once; `undefined`: it is large, and there is no room. */

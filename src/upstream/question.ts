@@ -3,9 +3,10 @@
  * token. Learners and members without a leader refuse it before etcd looks at who asks, and where auth is on the refusal
  * `user name is empty` comes only after the read index, so that it proves service like any answer.
  */
-import { COUNT_ONE } from '../etcd/count-one.ts';
+
 import { clusterInHex } from '../etcd/header.ts';
 import { KV } from '../etcd/methods.ts';
+import { COUNT_ONE } from '../etcd/own-requests.ts';
 import { isRefusedForCredentials, refusalIn, Standing } from '../etcd/words.ts';
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';

@@ -7,8 +7,8 @@ import { pipeline } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
 import type { DescMessage } from '@bufbuild/protobuf';
+import type { WebCall } from '../call.ts';
 import { jsonPieces } from '../json-pieces.ts';
-import type { ConnectCall } from './gate.ts';
 
 /** Smaller replies are left to Connect. Bytes. */
 export const LARGE_REPLY_BYTES = 256 << 10;
@@ -20,6 +20,13 @@ const SLICE_BYTES = 256 << 10;
 export interface LargeReply {
   readonly schema: DescMessage;
   readonly message: Uint8Array;
+}
+
+/** Whose replies they are. */
+interface Replying {
+  readonly call: WebCall;
+  /** A reply on its way that is too large for Connect. */
+  largeReply: LargeReply | undefined;
 }
 
 /** A response of Connect's, as far as it matters here. */
@@ -40,7 +47,7 @@ interface Form {
 /** The body of a response with its large messages; changes the headers where they say something else of them. */
 export function bodyOf(
   response: Response,
-  connectCall: ConnectCall,
+  connectCall: Replying,
   acceptEncoding: string,
 ): AsyncIterable<Uint8Array> | undefined {
   const { header, body } = response;
@@ -58,7 +65,7 @@ export function bodyOf(
 
 async function* exchanged(
   body: AsyncIterable<Uint8Array>,
-  connectCall: ConnectCall,
+  connectCall: Replying,
   form: Form,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
@@ -70,11 +77,7 @@ async function* exchanged(
 }
 
 /** @throws RpcError for a reply that is no message, which is found out on the way. */
-async function* converted(
-  reply: LargeReply,
-  connectCall: ConnectCall,
-  form: Form,
-): AsyncGenerator<Uint8Array> {
+async function* converted(reply: LargeReply, connectCall: Replying, form: Form): AsyncGenerator<Uint8Array> {
   try {
     if (form.enveloped) yield* envelope(reply, form);
     else yield* form.gzip ? packed(contents(reply, form)) : contents(reply, form);

@@ -4,7 +4,10 @@ import { describe, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { Kind, kindOf, rangeOf } from '../../src/etcd/range-request.ts';
+import { COUNT_ONE } from '../../src/etcd/own-requests.ts';
+import { Kind, kindOf, rangeOf } from '../../src/etcd/range-kind.ts';
+import { readRangeQuery } from '../../src/etcd/range-query.ts';
+import { rangeRequest } from '../../src/etcd/range-request.ts';
 
 const encode = (fields: MessageInitShape<typeof RangeRequestSchema>): Uint8Array =>
   toBinary(RangeRequestSchema, create(RangeRequestSchema, fields));
@@ -83,5 +86,47 @@ describe('RangeRequests in place', () => {
       }),
       { numRuns: 20_000 },
     );
+  });
+
+  test('for a mirror have every field that they were encoded with, or are left to etcd', () => {
+    fc.assert(
+      fc.property(fields, (request) => {
+        const query = readRangeQuery(encode(request));
+        const [start, end] = [text(request.key), text(request.rangeEnd)];
+        const numbers = [request.limit, request.revision, request.minModRevision, request.maxModRevision];
+        numbers.push(request.minCreateRevision, request.maxCreateRevision);
+        const empty = start === '' || (end !== '' && end !== '\0' && end <= start);
+        assert.equal(query === undefined, empty || numbers.some((value) => value < 0n));
+        if (query === undefined) return;
+        const { limit, revision, minMod, maxMod, minCreate, maxCreate } = query;
+        const read = [limit, revision, minMod, maxMod, minCreate, maxCreate];
+        assert.deepEqual(read, numbers.map(Number));
+        assert.deepEqual([query.start, query.rangeEnd], [start, end]);
+        assert.deepEqual([query.order, query.target], [request.sortOrder, request.sortTarget]);
+        const { serializable, keysOnly, countOnly } = query;
+        assert.partialDeepStrictEqual(request, { serializable, keysOnly, countOnly });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('are written as the library writes them', () => {
+    const latin1 = (text: string) => Buffer.from(text, 'latin1');
+    for (const [own, fields] of [
+      [
+        { key: '\0', countOnly: true },
+        { key: latin1('\0'), countOnly: true },
+      ],
+      [
+        { key: 'a', rangeEnd: '\xff' },
+        { key: latin1('a'), rangeEnd: latin1('\xff') },
+      ],
+      [
+        { key: 'a', rangeEnd: '', limit: 1, revision: 2 ** 40, serializable: true },
+        { key: latin1('a'), limit: 1n, revision: 2n ** 40n, serializable: true },
+      ],
+    ] as const)
+      assert.deepEqual(rangeRequest(own), encode(fields));
+    assert.deepEqual(COUNT_ONE, encode({ key: latin1('\0'), countOnly: true }));
   });
 });
