@@ -1,0 +1,252 @@
+/**
+ * The table of all series of the proxy: what happens, and exactly what changes on the page by it. Two fields that are
+ * swapped, or a number that is not shown, cannot pass.
+ */
+import type { Registry } from '@prometheus-io/client';
+import type { ReadCache } from '../../src/cache/read-cache.ts';
+import { CacheStats } from '../../src/cache/stats.ts';
+import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import type { Mirrors } from '../../src/mirror/mirrors.ts';
+import { MirrorStats } from '../../src/mirror/stats.ts';
+import { parseEndpoint } from '../../src/net/endpoint.ts';
+import { exposeCache } from '../../src/observe/cache-metrics.ts';
+import { CallMetrics } from '../../src/observe/call-metrics.ts';
+import { Faults } from '../../src/observe/faults.ts';
+import { createLogger } from '../../src/observe/log.ts';
+import { PageMetrics } from '../../src/observe/metrics-pages.ts';
+import { exposeMirrors } from '../../src/observe/mirror-metrics.ts';
+import { ProxyMetrics } from '../../src/observe/proxy-metrics.ts';
+import { ReadMetrics } from '../../src/observe/read-metrics.ts';
+import { exposeRequestMemory } from '../../src/observe/request-metrics.ts';
+import { Sink } from '../../src/observe/sink.ts';
+import { TlsMetrics } from '../../src/observe/tls-metrics.ts';
+import { UpstreamMetrics } from '../../src/observe/upstream-metrics.ts';
+import { exposeWatches } from '../../src/observe/watch-metrics.ts';
+import { ITSELF } from '../../src/rpc/client.ts';
+import { Ledger } from '../../src/rpc/ledger.ts';
+import type { WatchHub } from '../../src/watch/hub.ts';
+import { WatchStats } from '../../src/watch/stats.ts';
+import { methodAt } from '../support/methods.ts';
+
+/** What happens, and by how much each series is another afterwards. */
+export type Row = readonly [act: () => void, changes: Readonly<Record<string, number>>];
+
+/** Exposes a part of the proxy, and gives the rows of its series. */
+export type Part = (registry: Registry) => readonly Row[];
+
+/** The log, of which nobody reads the lines. */
+const logger = createLogger('info', { write: () => {} });
+const quiet = { logger, faults: new Faults(logger), sink: new Sink(2) };
+const range = methodAt('/etcdserverpb.KV/Range');
+const call = { method: range, client: ITSELF };
+
+/** A number grows, and its series with it. */
+function grows<T extends object>(
+  numbers: T,
+  series: Readonly<Partial<Record<keyof T, string | string[]>>>,
+): Row[] {
+  const counted = numbers as Record<keyof T, number>;
+  return (Object.keys(series) as (keyof T)[]).map((name, i) => {
+    const by = i + 2;
+    const names = [series[name] as string | string[]].flat();
+    return [
+      () => Object.assign(numbers, { [name]: counted[name] + by }),
+      Object.fromEntries(names.map((each) => [each, by])),
+    ];
+  });
+}
+
+const calls: Part = (registry) => {
+  const metrics = new CallMetrics(registry, [range], quiet);
+  const method = 'grpc_type="unary",grpc_service="etcdserverpb.KV",grpc_method="Range"';
+  return [
+    [() => metrics.started(call), { [`grpc_server_started_total{${method}}`]: 1 }],
+    [() => metrics.received(call), { [`grpc_server_msg_received_total{${method}}`]: 1 }],
+    [() => metrics.sent(call), { [`grpc_server_msg_sent_total{${method}}`]: 1 }],
+    [() => metrics.handled(call, 0), { [`grpc_server_handled_total{${method},grpc_code="OK"}`]: 1 }],
+    [() => metrics.malformedReply(call), { etcd_proxy_malformed_replies_total: 1 }],
+  ];
+};
+
+const upstream: Part = (registry) => {
+  const metrics = new UpstreamMetrics(registry, quiet);
+  const etcd = parseEndpoint('a:1');
+  const duration = 'etcd_proxy_upstream_request_duration_seconds';
+  const method = 'grpc_service="etcdserverpb.KV",grpc_method="Range"';
+  const answered = {
+    [`${duration}_bucket{le="8.192",${method}}`]: 1,
+    [`${duration}_bucket{le="+Inf",${method}}`]: 1,
+    [`${duration}_sum{${method}}`]: 8,
+    [`${duration}_count{${method}}`]: 1,
+  };
+  const failed = { 'etcd_proxy_upstream_errors_total{grpc_code="NotFound"}': 1 };
+  const open = (by: number) => ({ etcd_proxy_upstream_connections: by });
+  return [
+    [() => metrics.answered(range, 0, 8000), answered],
+    [() => metrics.answered(range, 5, 8000), { ...answered, ...failed }],
+    [() => metrics.retried(), { etcd_proxy_upstream_retries_total: 1 }],
+    [() => metrics.connected(etcd), { etcd_proxy_upstream_connects_total: 1, ...open(1) }],
+    [() => metrics.lost(etcd, 'reset'), { etcd_proxy_upstream_connections_lost_total: 1, ...open(-1) }],
+    [() => metrics.connected(etcd), { etcd_proxy_upstream_connects_total: 1, ...open(1) }],
+    [() => metrics.closed(), open(-1)],
+    [() => metrics.switched(etcd, etcd), { etcd_proxy_upstream_switches_total: 1 }],
+    [() => metrics.asked('stay'), { 'etcd_proxy_upstream_surveys_total{verdict="stay"}': 1 }],
+    [() => metrics.dialFailed('refused'), { etcd_proxy_upstream_dial_failures_total: 1 }],
+    [() => metrics.waitingFull(), { etcd_proxy_upstream_waiting_rejected_total: 1 }],
+    [() => metrics.limitReached('x'), { 'etcd_proxy_upstream_http2_limits_total{limit="x"}': 1 }],
+  ];
+};
+
+const doors: Part = (registry) => {
+  const metrics = new ProxyMetrics(registry, quiet);
+  const tls = new TlsMetrics(registry, quiet.logger);
+  const expires = new Date(4_000_000_000_000);
+  const failure = { reason: 'timeout', detail: '' } as const;
+  return [
+    [() => metrics.http2Opened(), { etcd_proxy_http2_connections: 1 }],
+    [() => metrics.http2Closed(), { etcd_proxy_http2_connections: -1 }],
+    [() => metrics.silentConnection(), { etcd_proxy_silent_connections_total: 1 }],
+    [() => metrics.http2Limit('x', ITSELF), { 'etcd_proxy_http2_limits_total{limit="x"}': 1 }],
+    [() => metrics.fault(new Error('x'), ITSELF), { etcd_proxy_faults_total: 1 }],
+    ...grows(quiet.sink as { lost: number }, { lost: 'etcd_proxy_log_lines_lost_total' }),
+    [() => tls.handshakeDone(), { etcd_proxy_tls_handshakes_total: 1 }],
+    [
+      () => tls.handshakeFailed(failure, 'client'),
+      { 'etcd_proxy_tls_handshakes_failed_total{reason="timeout"}': 1 },
+    ],
+    [() => tls.wrongTransport('tls'), { 'etcd_proxy_wrong_transport_total{spoken="tls"}': 1 }],
+    [() => tls.reloaded('client'), { 'etcd_proxy_tls_reloads_total{side="client",result="ok"}': 1 }],
+    [
+      () => tls.reloadFailed('client', ''),
+      { 'etcd_proxy_tls_reloads_total{side="client",result="failed"}': 1 },
+    ],
+    [
+      () => tls.loaded('client', expires),
+      { 'etcd_proxy_tls_certificate_expiry_timestamp_seconds{side="client"}': 4e9 },
+    ],
+  ];
+};
+
+const reads: Part = (registry) => {
+  const metrics = new ReadMetrics(registry);
+  const pages = new PageMetrics(registry);
+  const ledger = new Ledger(1 << 20);
+  exposeRequestMemory(registry, ledger);
+  const limit = 'etcd_proxy_request_bytes_limit_total';
+  return [
+    [() => metrics.sent(), { etcd_proxy_read_flights_total: 1, etcd_proxy_read_flights: 1 }],
+    [() => metrics.ended(), { etcd_proxy_read_flights: -1 }],
+    [() => metrics.joined(), { etcd_proxy_read_joins_total: 1 }],
+    [() => metrics.refused('members'), { 'etcd_proxy_read_limits_total{limit="members"}': 1 }],
+    [() => pages.fetched('ok'), { 'etcd_proxy_etcd_pages_total{result="ok"}': 1 }],
+    ...grows(ledger, {
+      held: 'etcd_proxy_request_bytes_in_flight',
+      heldBack: `${limit}{reaction="held_back"}`,
+      refused: `${limit}{reaction="refused"}`,
+    }),
+  ];
+};
+
+const watches: Part = (registry) => {
+  const stats = new WatchStats();
+  const feed = { applied: 0, header: { revision: 0 }, used: true, behind: false, cursors: new Set([1]) };
+  const numbers = { budget: { bytes: 0 }, longKeys: { bytes: 0 }, ranges: { forgotten: 0 } };
+  const seen = new SeenRevision();
+  exposeWatches(registry, { stats, ...numbers, feeds: () => [feed] } as unknown as WatchHub, seen);
+  return [
+    ...grows(stats, {
+      watchers: 'etcd_proxy_watch_watchers',
+      feeds: 'etcd_proxy_watch_feeds',
+      catchUps: 'etcd_proxy_watch_catch_ups',
+      lagging: 'etcd_proxy_watch_lagging_watchers',
+      events: 'etcd_proxy_watch_events_in_total',
+      repeated: 'etcd_proxy_watch_events_repeated_total',
+      deliveries: 'etcd_proxy_watch_deliveries_total',
+      shared: 'etcd_grpc_proxy_events_coalescing_total',
+      bytes: 'etcd_proxy_watch_bytes_out_total',
+      sharedBytes: 'etcd_proxy_watch_bytes_shared_total',
+      resumes: 'etcd_proxy_watch_resumes_total',
+      evicted: 'etcd_proxy_watch_evicted_total',
+    }),
+    ...grows(stats.limits, {
+      lingering: 'etcd_proxy_watch_limits_total{limit="lingering"}',
+      long_keys: 'etcd_proxy_watch_limits_total{limit="long_keys"}',
+      relays: 'etcd_proxy_watch_limits_total{limit="relays"}',
+    }),
+    ...grows(numbers.ranges, { forgotten: 'etcd_proxy_watch_limits_total{limit="ranges"}' }),
+    ...grows(numbers.budget, { bytes: 'etcd_proxy_watch_history_bytes' }),
+    ...grows(numbers.longKeys, { bytes: 'etcd_proxy_watch_long_key_bytes' }),
+    ...grows(feed, { applied: 'etcd_proxy_watch_applied_revision' }),
+    [() => void feed.cursors.add(2), { etcd_grpc_proxy_watchers_coalescing_total: 1 }],
+    [
+      () => Object.assign(feed, { behind: true, header: { revision: 9 } }),
+      { etcd_proxy_watch_applied_lag: 7 },
+    ],
+  ];
+};
+
+const cached: Part = (registry) => {
+  const stats = new CacheStats();
+  const numbers = { entries: 0, bytes: 0, covers: 0, feeds: 0, stats };
+  exposeCache(registry, numbers as unknown as ReadCache);
+  const misses = (reason: string) => [
+    `etcd_proxy_cache_misses_total{reason="${reason}"}`,
+    'etcd_grpc_proxy_cache_misses_total',
+  ];
+  const limits = (limit: string) => `etcd_proxy_cache_limits_total{limit="${limit}"}`;
+  return [
+    ...grows(numbers, {
+      entries: ['etcd_proxy_cache_entries', 'etcd_grpc_proxy_cache_keys_total'],
+      bytes: 'etcd_proxy_cache_bytes',
+      covers: 'etcd_proxy_cache_ranges',
+      feeds: 'etcd_proxy_cache_feeds',
+    }),
+    ...grows(stats, {
+      hits: ['etcd_proxy_cache_hits_total', 'etcd_grpc_proxy_cache_hits_total'],
+      fills: 'etcd_proxy_cache_fills_total',
+      stamps: 'etcd_proxy_cache_stamps_total',
+      changed: 'etcd_proxy_cache_changed_total',
+      evicted: 'etcd_proxy_cache_evicted_total',
+      cleared: 'etcd_proxy_cache_cleared_total',
+    }),
+    ...Object.keys(stats.misses).flatMap((name) => grows(stats.misses, { [name]: misses(name) })),
+    ...Object.keys(stats.limits).flatMap((name) => grows(stats.limits, { [name]: limits(name) })),
+  ];
+};
+
+const mirrored: Part = (registry) => {
+  const stats = new MirrorStats();
+  const probes = { forgotten: 0 };
+  const store = { keys: 0, bytes: 0, applied: 0 };
+  const mirror = { range: { start: '/a/' }, state: 'loading', heard: 0, store };
+  const seen = new SeenRevision();
+  exposeMirrors(registry, { stats, probes, all: [mirror] } as unknown as Mirrors, seen);
+  const state = (name: string) => `etcd_proxy_mirror_state{prefix="/a/",state="${name}"}`;
+  return [
+    ...grows(stats, {
+      hits: 'etcd_proxy_mirror_hits_total',
+      immediate: 'etcd_proxy_mirror_hits_immediate_total',
+      probes: 'etcd_proxy_mirror_probes_total',
+      waits: 'etcd_proxy_mirror_waits_total',
+      loads: 'etcd_proxy_mirror_loads_total',
+      failedLoads: 'etcd_proxy_mirror_load_failures_total',
+      queued: 'etcd_proxy_mirror_fallbacks_queued_total',
+      refused: 'etcd_proxy_mirror_fallbacks_refused_total',
+    }),
+    ...grows(probes, { forgotten: 'etcd_proxy_mirror_probes_forgotten_total' }),
+    ...grows(store, {
+      keys: 'etcd_proxy_mirror_keys{prefix="/a/"}',
+      bytes: 'etcd_proxy_mirror_bytes{prefix="/a/"}',
+    }),
+    [() => stats.fellBack('large'), { 'etcd_proxy_mirror_fallbacks_total{reason="large"}': 1 }],
+    [() => Object.assign(mirror, { heard: 5 }), { 'etcd_proxy_mirror_lag{prefix="/a/"}': 5 }],
+    [() => Object.assign(store, { applied: 2 }), { 'etcd_proxy_mirror_lag{prefix="/a/"}': -2 }],
+    [() => Object.assign(mirror, { state: 'serving' }), { [state('loading')]: -1, [state('serving')]: 1 }],
+  ];
+};
+
+/** All parts that expose something. */
+export const PARTS = { calls, upstream, doors, reads, watches, cached, mirrored } satisfies Record<
+  string,
+  Part
+>;
