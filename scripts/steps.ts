@@ -4,6 +4,15 @@ import { runGuarded } from '../test/support/process.ts';
 /** What it proves, and a command that can be run alone. */
 export type Step = readonly [name: string, command: string, ...args: string[]];
 
+/** What needs no test to be seen, in the order in which it fails fastest, and what tests need. */
+export const BEFORE_TESTS: readonly Step[] = [
+  ['lint and format', 'biome', 'ci', '.'],
+  ['lint the protobuf files', 'buf', 'lint'],
+  ['type check', 'tsc', '-p', 'tsconfig.json'],
+  ['build', 'node', 'scripts/build.ts'],
+  ['get etcd', 'node', 'scripts/etcd/fetch.ts'],
+];
+
 /** Runs them. A run that is interrupted leaves nothing behind. */
 export async function runSteps(steps: readonly Step[]): Promise<void> {
   for (const [name, command, ...args] of steps) {

@@ -1,0 +1,70 @@
+/** One test file, run in a process of its own. */
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { inspect } from 'node:util';
+
+/** A test that hangs for so long fails, and so does a file. */
+const LIMIT_MS = 600_000;
+
+/** How much is shown of an error, or of what a file printed that failed outside of its tests; the log has all. */
+const SHOWN = 4000;
+
+const shown = (text: string): string =>
+  text.length <= SHOWN ? text : `${text.slice(0, SHOWN / 2)}\n...\n${text.slice(-SHOWN / 2)}`;
+
+/** A test that did not run, and the reason that it gives. */
+export interface Skipped {
+  readonly file: string;
+  readonly why: string;
+}
+
+/** A failure of a part makes what it is part of fail too; that says nothing new. */
+const OF_PARTS = 'subtestsFailed';
+
+export class FileRun {
+  readonly file: string;
+  ms = 0;
+  passed = 0;
+  /** Each with its name, place and error. */
+  readonly failures: string[] = [];
+  readonly skipped: Skipped[] = [];
+  /** All that the tests reported and printed. */
+  text = '';
+
+  /** Whether it failed by itself, outside of its tests. */
+  #broke = false;
+
+  private constructor(file: string) {
+    this.file = file;
+  }
+
+  /** Runs a file to its end. */
+  static async of(file: string): Promise<FileRun> {
+    const result = new FileRun(file);
+    await result.#run();
+    return result;
+  }
+
+  async #run(): Promise<void> {
+    const began = performance.now();
+    const events = run({ files: [this.file], isolation: 'process', concurrency: 1, timeout: LIMIT_MS });
+    events.on('test:pass', ({ name, skip, details }) => {
+      if (skip !== undefined && skip !== false) this.#skipped(name, skip);
+      else if (name === this.file) this.failures.push(`✖ ${name}: no test in it`);
+      else if (details.type !== 'suite') this.passed++;
+    });
+    events.on('test:fail', ({ name, line, details, todo }) => {
+      const { error } = details;
+      if (name === this.file) this.#broke = true;
+      else if (todo === undefined && !('failureType' in error && error.failureType === OF_PARTS))
+        this.failures.push(`✖ ${this.file}:${line} ${name}\n${shown(inspect(error.cause ?? error))}`);
+    });
+    for await (const text of events.compose(new spec())) this.text += String(text);
+    if (this.#broke) this.failures.push(`✖ ${this.file} broke down\n${shown(this.text)}`);
+    this.ms = performance.now() - began;
+  }
+
+  #skipped(name: string, why: string | true): void {
+    this.skipped.push({ file: this.file, why: why === true ? name : why });
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * `node scripts/run-tests.ts [--quick | file ...]`: runs test files, those that mostly wait side by side, the others
+ * alone or two at a time (`scripts/test-files.ts`). Prints a line for each file when it ends; then what was skipped and
+ * why, the slowest files, and each failure again. Everything that the tests print is in `.artifacts/tests.log`.
+ */
+import { createWriteStream, globSync, mkdirSync } from 'node:fs';
+import { relative } from 'node:path';
+import { FileRun } from './file-run.ts';
+import { inTurns } from './in-turns.ts';
+import { order, quickFiles, WIDTH, weightOf } from './test-files.ts';
+
+const SLOWEST = 20;
+const LOG = '.artifacts/tests.log';
+
+const args = process.argv.slice(2);
+const all = globSync('test/**/*.test.ts').sort();
+const named = args.filter((arg) => !arg.startsWith('--'));
+const files = named.length > 0 ? named : args.includes('--quick') ? quickFiles(all) : all;
+
+mkdirSync('.artifacts', { recursive: true });
+const log = createWriteStream(LOG);
+const began = performance.now();
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+
+const done: FileRun[] = [];
+await inTurns(order(files), WIDTH, weightOf, async (file) => {
+  const run = await FileRun.of(file);
+  done.push(run);
+  log.write(`== ${file}\n${run.text}\n`);
+  const skipped = run.skipped.length > 0 ? `, ${run.skipped.length} skipped` : '';
+  const result = run.failures.length > 0 ? 'FAILED' : 'ok';
+  print(`${result} ${seconds(run.ms).padStart(8)}  ${file} (${run.passed} passed${skipped})`);
+  for (const failure of run.failures) print(failure);
+});
+await new Promise((resolve) => log.end(resolve));
+
+const reasons = Map.groupBy(
+  done.flatMap(({ skipped }) => skipped),
+  ({ why }) => why,
+);
+for (const [why, tests] of reasons) {
+  const where = [...new Set(tests.map(({ file }) => relative('test', file)))].sort();
+  print(`skipped ${tests.length}: ${why} (${where.join(', ')})`);
+}
+
+print('\nthe slowest files');
+for (const { file, ms } of done.toSorted((a, b) => b.ms - a.ms).slice(0, SLOWEST))
+  print(`${seconds(ms).padStart(8)}  ${file}`);
+
+const failed = done.filter(({ failures }) => failures.length > 0);
+for (const { failures } of failed) for (const failure of failures) print(`\n${failure}`);
+const sum = (of: (run: FileRun) => number): number => done.reduce((total, run) => total + of(run), 0);
+const counts = [
+  `${sum(({ passed }) => passed)} passed`,
+  `${sum(({ failures }) => failures.length)} failed`,
+  `${sum(({ skipped }) => skipped.length)} skipped`,
+];
+print(
+  `\n${done.length} files, ${counts.join(', ')} in ${seconds(performance.now() - began)} (${seconds(sum(({ ms }) => ms))} one after the other); ${LOG}`,
+);
+process.exitCode = failed.length === 0 ? 0 : 1;

@@ -1,0 +1,152 @@
+/** Which test files run beside which, in what order, and which are quick. */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join, normalize } from 'node:path';
+
+/** Files side by side: most of them wait, for etcd and for time to pass. */
+export const WIDTH = 3 * availableParallelism();
+
+/** These measure memory, pauses or a rate, or starve what runs beside them: they have the machine for themselves. */
+const ALONE: readonly string[] = [
+  'clients/nghttp2-tools',
+  'grpc/unpacking-memory',
+  'http2/attacks-memory',
+  'http2/peer-tools',
+  'http2/soak',
+  'long/attacks',
+  'mirror/long-reads',
+  'mirror/work',
+  'observe/sink',
+  'streams/back-pressure',
+  'streams/impatient',
+  'streams/many-streams',
+  'streams/request-memory',
+  'streams/request-memory-web',
+  'streams/shared-connection',
+  'streams/slow-readers',
+  'watch/scale',
+  'watch/stopped',
+  'web/large',
+  'web/request-memory',
+];
+
+/** These keep one core busy, or hold the proxy to a time of a few seconds: two at a time. */
+const HALF: readonly string[] = [
+  'bounds/kept',
+  'cache/schedules',
+  'clients/etcdctl',
+  'differential/calls',
+  'differential/streams',
+  'failing/',
+  'failover/failover',
+  'http2/honest',
+  'mirror/differential',
+  'mirror/schedules',
+  'reads/joining-rule',
+  'reads/under-fire',
+  'upstream/choice',
+  'upstream/edges',
+  'watch/model',
+];
+
+/** The longest ones begin first, so that none of them is left over at the end; seconds on two cores. */
+const LONG: Readonly<Record<string, number>> = {
+  'watch/model': 90,
+  'differential/calls': 90,
+  'watch/stopped': 80,
+  'clients/etcdctl': 70,
+  'failing/hangs': 70,
+  'failing/no-quorum': 70,
+  'differential/streams': 60,
+  'differential/quorum': 60,
+  'differential/time': 50,
+  'mirror/identity': 50,
+  'failover/pings': 48,
+  'watch/incumbent': 50,
+  'failing/order': 45,
+  'cache/permissions': 40,
+  'tls/clientv3': 40,
+  'watch/revoked': 40,
+  'differential/same-store': 40,
+  'failing/defragments': 30,
+  'failing/stalls': 30,
+  'failing/leaves': 30,
+  'failing/cut-off': 30,
+  'upstream/edges': 32,
+  'upstream/choice': 32,
+  'mirror/lifecycle': 32,
+  'web/etcd-pages': 30,
+  'watch/compaction': 30,
+};
+
+const nameOf = (file: string): string => file.replace(/^test\//, '').replace(/\.test\.ts$/, '');
+const isOf = (list: readonly string[], file: string): boolean =>
+  list.some((entry) => (entry.endsWith('/') ? nameOf(file).startsWith(entry) : nameOf(file) === entry));
+
+/** How much of the machine a file takes. */
+export function weightOf(file: string): number {
+  if (isOf(ALONE, file)) return WIDTH;
+  return isOf(HALF, file) ? WIDTH / 2 : 1;
+}
+
+/** Side by side first, the longest of them at the head; then two at a time; then those that are alone. */
+export function order(files: readonly string[]): string[] {
+  const long = (file: string): number => LONG[nameOf(file)] ?? 0;
+  return files.toSorted((a, b) => weightOf(a) - weightOf(b) || long(b) - long(a));
+}
+
+/** Names on the lists that are no files. */
+export function strangers(files: readonly string[]): string[] {
+  const names = files.map(nameOf);
+  const entries = [...ALONE, ...HALF, ...Object.keys(LONG), ...QUICK_WITH_ETCD];
+  return entries.filter(
+    (entry) => !names.some((name) => name === entry || (entry.endsWith('/') && name.startsWith(entry))),
+  );
+}
+
+/** These need one etcd, and little time; those that need none are found by what they import. */
+const QUICK_WITH_ETCD: readonly string[] = [
+  'bounds/tables',
+  'cache/told',
+  'failover/goaway',
+  'grpc/as-etcd',
+  'mirror/waiting',
+  'observe/every-series',
+  'reads/sharing',
+  'streams/drain',
+  'watch/lifetimes',
+  'watch/metrics',
+  'watch/protocols',
+  'web/unary',
+];
+
+/** What starts an etcd, or takes long although it does not. */
+const ETCD = normalize('test/support/etcd.ts');
+const NOT_QUICK: readonly string[] = [
+  'clients/h2spec',
+  'differential/foreign',
+  'differential/self',
+  'http2/h2spec',
+  'http2/peer-go',
+  'readme',
+  'support/etcd-install',
+];
+
+/** Those that need no more than one etcd, and are soon done. */
+export function quickFiles(files: readonly string[]): string[] {
+  const without = (file: string): boolean =>
+    !isOf([...ALONE, ...HALF, ...NOT_QUICK], file) && !reaches(file, new Set());
+  return files.filter((file) => isOf(QUICK_WITH_ETCD, file) || without(file));
+}
+
+/** Whether a file imports what starts an etcd, itself or through others. */
+function reaches(file: string, seen: Set<string>): boolean {
+  if (file === ETCD) return true;
+  if (seen.has(file)) return false;
+  seen.add(file);
+  const text = readFileSync(file, 'utf8');
+  const targets = [...text.matchAll(/^(?:import|export|\}).*? from '(\.[^']+\.ts)';/gm)].map(
+    ([, path]) => path as string,
+  );
+  return targets.some((path) => reaches(normalize(join(dirname(file), path)), seen));
+}
