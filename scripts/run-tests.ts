@@ -1,5 +1,5 @@
 /**
- * `node scripts/run-tests.ts [--quick | file ...]`: runs test files, those that mostly wait side by side, the others
+ * `node scripts/run-tests.ts [--quick | --long | file ...]`: runs test files, those that mostly wait side by side, the others
  * alone or two at a time (`scripts/test-files.ts`). Prints a line for each file when it ends; then what was skipped and
  * why, the slowest files, and each failure again. Everything that the tests print is in `.artifacts/tests.log`.
  */
@@ -7,7 +7,7 @@ import { createWriteStream, globSync, mkdirSync } from 'node:fs';
 import { relative } from 'node:path';
 import { FileRun } from './file-run.ts';
 import { inTurns } from './in-turns.ts';
-import { order, quickFiles, WIDTH, weightOf } from './test-files.ts';
+import { longFiles, order, quickFiles, WIDTH, weightOf } from './test-files.ts';
 
 const SLOWEST = 20;
 const LOG = '.artifacts/tests.log';
@@ -15,9 +15,15 @@ const LOG = '.artifacts/tests.log';
 const args = process.argv.slice(2);
 const all = globSync('test/**/*.test.ts').sort();
 const named = args.filter((arg) => !arg.startsWith('--'));
-const files = named.length > 0 ? named : args.includes('--quick') ? quickFiles(all) : all;
+const files = named.length > 0 ? named : chosen();
 
 mkdirSync('.artifacts', { recursive: true });
+/** The files that an option stands for. */
+function chosen(): string[] {
+  if (args.includes('--quick')) return quickFiles(all);
+  return args.includes('--long') ? longFiles(all) : all;
+}
+
 const log = createWriteStream(LOG);
 const began = performance.now();
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

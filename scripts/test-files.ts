@@ -122,6 +122,8 @@ const QUICK_WITH_ETCD: readonly string[] = [
 
 /** What starts an etcd, or takes long although it does not. */
 const ETCD = normalize('test/support/etcd.ts');
+/** What gives a suite fewer releases than there are. */
+const OUTER = normalize('test/support/outer-etcds.ts');
 const NOT_QUICK: readonly string[] = [
   'clients/h2spec',
   'differential/foreign',
@@ -135,18 +137,22 @@ const NOT_QUICK: readonly string[] = [
 /** Those that need no more than one etcd, and are soon done. */
 export function quickFiles(files: readonly string[]): string[] {
   const without = (file: string): boolean =>
-    !isOf([...ALONE, ...HALF, ...NOT_QUICK], file) && !reaches(file, new Set());
+    !isOf([...ALONE, ...HALF, ...NOT_QUICK], file) && !reaches(file, ETCD);
   return files.filter((file) => isOf(QUICK_WITH_ETCD, file) || without(file));
 }
 
-/** Whether a file imports what starts an etcd, itself or through others. */
-function reaches(file: string, seen: Set<string>): boolean {
-  if (file === ETCD) return true;
+/** Those that `npm test` runs in a short form. */
+export const longFiles = (files: readonly string[]): string[] =>
+  files.filter((file) => isOf(['failing/', 'long/'], file) || reaches(file, OUTER));
+
+/** Whether a file imports another one, itself or through others. */
+function reaches(file: string, target: string, seen = new Set<string>()): boolean {
+  if (file === target) return true;
   if (seen.has(file)) return false;
   seen.add(file);
   const text = readFileSync(file, 'utf8');
   const targets = [...text.matchAll(/^(?:import|export|\}).*? from '(\.[^']+\.ts)';/gm)].map(
     ([, path]) => path as string,
   );
-  return targets.some((path) => reaches(normalize(join(dirname(file), path)), seen));
+  return targets.some((path) => reaches(normalize(join(dirname(file), path)), target, seen));
 }

@@ -12,8 +12,9 @@ import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { PERMISSION_MS } from '../../src/clients/permission.ts';
 import { bytes, clientOf } from '../reads/clients.ts';
-import { availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
+import { outerEtcds } from '../support/outer-etcds.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { until } from '../support/until.ts';
@@ -76,7 +77,7 @@ async function setUp(held: AsyncDisposableStack, install: EtcdInstall) {
   return { etcd, proxy, client, direct, authAt, tokenOf, ask, warm };
 }
 
-for (const install of await availableEtcds()) {
+for (const install of await outerEtcds()) {
   describe(`permissions, etcd ${install.version}`, { concurrency: true }, () => {
     test('auth switched on ends what nobody in particular may read', async () => {
       await using held = new AsyncDisposableStack();

@@ -4,7 +4,8 @@
  * for the scenarios that are most a matter of versions also the one of etcdctl's own release.
  */
 import { after, describe, test } from 'node:test';
-import { atLeast, availableEtcds, type EtcdInstall, newestEtcd } from '../support/etcd.ts';
+import { atLeast, type EtcdInstall, newestEtcd } from '../support/etcd.ts';
+import { outerEtcds } from '../support/outer-etcds.ts';
 import { Pair, type Scenario } from './etcdctl/pair.ts';
 import * as basics from './etcdctl/scenarios.ts';
 import { auth } from './etcdctl/scenarios-auth.ts';
@@ -82,7 +83,7 @@ function suite(ctl: EtcdInstall, server: EtcdInstall): void {
 }
 
 const newest = await newestEtcd();
-for (const ctl of await availableEtcds()) {
+for (const ctl of await outerEtcds()) {
   if (ctl.etcdctl === undefined) {
     test(`etcdctl ${ctl.version}`, { skip: 'this etcd has no etcdctl at hand' });
     continue;

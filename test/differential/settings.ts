@@ -1,5 +1,6 @@
 /** How the etcds of the differential suite are set up, the same on every lane. */
 import { availableEtcds, type EtcdInstall, type EtcdOptions } from '../support/etcd.ts';
+import { outerEtcds } from '../support/outer-etcds.ts';
 
 /** The largest request etcd takes; small, so that limits can be reached with little. */
 export const requestBytes = 256 * 1024;
@@ -7,12 +8,13 @@ export const requestBytes = 256 * 1024;
 /** The settings of the etcds whose stores the cases fill. */
 export const plainSettings: EtcdOptions = { maxRequestBytes: requestBytes, bcryptCost: 4 };
 
-/** The etcds to run against: all at hand, or those of the release lines in DIFFERENTIAL_ETCD, such as `3.5,3.7`. */
+/** The etcds to run against: the outer ones at hand, or those of the release lines in DIFFERENTIAL_ETCD, such as `3.5,3.7`. */
 export async function etcdsToCompare(): Promise<EtcdInstall[]> {
   const wanted = process.env.DIFFERENTIAL_ETCD?.split(',');
-  const all = await availableEtcds();
   const found =
-    wanted === undefined ? all : all.filter(({ major, minor }) => wanted.includes(`${major}.${minor}`));
+    wanted === undefined
+      ? await outerEtcds()
+      : (await availableEtcds()).filter(({ major, minor }) => wanted.includes(`${major}.${minor}`));
   if (found.length === 0) throw new Error('no etcd to compare with');
   return found;
 }

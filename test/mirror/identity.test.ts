@@ -11,8 +11,9 @@ import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import { bytes, connect } from '../reads/clients.ts';
-import { availableEtcds, startEtcd } from '../support/etcd.ts';
+import { startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
+import { outerEtcds } from '../support/outer-etcds.ts';
 import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 import { until } from '../support/until.ts';
@@ -57,7 +58,7 @@ async function userFile(text: string): Promise<string> {
 }
 
 describe('mirrors and auth', async () => {
-  for (const install of await availableEtcds()) {
+  for (const install of await outerEtcds()) {
     test(`etcd ${install.version}: auth is switched on while a mirror serves`, TIMEOUT, async () => {
       await using held = new AsyncDisposableStack();
       const etcd = held.use(await startEtcd({ install, bcryptCost: 4 }));
@@ -126,7 +127,7 @@ describe('mirrors and auth', async () => {
     });
   }
 
-  for (const install of await availableEtcds()) {
+  for (const install of await outerEtcds()) {
     test(`etcd ${install.version}: a mirror that reads as a user of its own`, TIMEOUT, async () => {
       await using held = new AsyncDisposableStack();
       const etcd = held.use(await startEtcd({ install, bcryptCost: 4, authTokenTtlSeconds: 2 }));

@@ -4,7 +4,7 @@ import { globSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { inTurns } from '../../scripts/in-turns.ts';
-import { order, quickFiles, strangers, WIDTH, weightOf } from '../../scripts/test-files.ts';
+import { longFiles, order, quickFiles, strangers, WIDTH, weightOf } from '../../scripts/test-files.ts';
 
 const files = globSync('test/**/*.test.ts').sort();
 
@@ -24,6 +24,18 @@ describe('the lists of test files', () => {
     assert.ok(quick.includes('test/rules.test.ts'));
     assert.ok(!quick.includes('test/failover/failover.test.ts'));
   });
+});
+
+test('what has a short form runs in full in npm run test:long', () => {
+  const long = longFiles(files);
+  for (const name of [
+    'long/attacks',
+    'failing/hangs',
+    'differential/calls',
+    'watch/model',
+    'clients/etcdctl',
+  ])
+    assert.ok(long.includes(`test/${name}.test.ts`), name);
 });
 
 describe('jobs in turns', () => {

@@ -8,7 +8,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { availableEtcds, type EtcdInstall } from '../support/etcd.ts';
+import type { EtcdInstall } from '../support/etcd.ts';
+import { outerEtcds } from '../support/outer-etcds.ts';
 import { Bench } from './model/bench.ts';
 import { check } from './model/check.ts';
 import { fragmentedResponses } from './model/observed.ts';
@@ -39,7 +40,7 @@ interface Plan {
 }
 
 /** Every release with both settings; of its cluster one of them, every other release the same, unless all are wanted. */
-const plans: Plan[] = (await availableEtcds()).flatMap((install, at) => [
+const plans: Plan[] = (await outerEtcds()).flatMap((install, at) => [
   ...SETTINGS.map((setting) => ({ install, members: 1, setting })),
   ...SETTINGS.filter((_, index) => process.env.MODEL_ALL || index !== at % 2).map((setting) => ({
     install,

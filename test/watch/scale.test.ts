@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { availableEtcds, type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { etcdMetric, metric, rangesHandled, streamsInProgress } from '../support/metrics.ts';
+import { outerEtcds } from '../support/outer-etcds.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { until } from '../support/until.ts';
@@ -81,7 +82,7 @@ class Crowd implements Disposable {
   }
 }
 
-const installs = await availableEtcds();
+const installs = await outerEtcds();
 
 for (const install of installs) {
   describe(`what etcd ${install.version} sees`, { concurrency: 1 }, () => {

@@ -8,8 +8,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { residentBytes } from '../../bench/support/memory.ts';
-import { availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
+import { outerEtcds } from '../support/outer-etcds.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { b, put } from '../support/watch-client.ts';
@@ -39,7 +40,7 @@ const HISTORY_BYTES = 16 * MIB;
  */
 const GROWTH_BYTES = HISTORY_BYTES + (150 + rate / 10) * MIB;
 
-for (const install of await availableEtcds())
+for (const install of await outerEtcds())
   test(`etcd ${install.version}: a stopped client costs nothing and misses nothing`, () => stopped(install));
 
 async function stopped(install: EtcdInstall): Promise<void> {
