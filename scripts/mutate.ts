@@ -1,44 +1,19 @@
 /**
- * `node scripts/mutate-watches.ts [name ...]`: is the proof of the watch hub worth anything? Breaks the hub in a scratch
- * copy, in one way after the other (`scripts/watch-mutations.ts`), and runs the tests of watches until one fails. A
- * mutation that survives is a gap in the tests. Prints a line for each; ends with 1 when there are survivors.
+ * `npm run mutate [part or mutation ...]`: are the tests of watches, the cache, mirrors and shared calls worth anything?
+ * Breaks the program in a scratch copy, in one way after the other (`scripts/mutations/`), and runs the tests of the part
+ * until one fails. A mutation that survives is a gap in the tests. Prints a line for each, the survivors once more at the
+ * end, and ends with 1 when there are any. All of them take hours; arguments choose parts (`watch`, `cache`, `mirror`,
+ * `flights`) or single mutations.
  */
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runProcess, startProcess } from '../test/support/process.ts';
-import { MUTATIONS, type Mutation } from './watch-mutations.ts';
+import { PARTS, type Part } from './mutations/index.ts';
+import type { Mutation } from './mutations/mutation.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const COPIED = ['src', 'test', 'scripts', 'bin', 'package.json', 'tsconfig.json', 'gen'];
-/** In the order in which they are tried, the quick ones first. */
-const TESTS = [
-  'interval-tree',
-  'batch',
-  'history',
-  'fragments',
-  'requests',
-  'versions',
-  'turns',
-  'probe',
-  'subscribers',
-  'progress-interval',
-  'progress-questions',
-  'pasts',
-  'limits',
-  'start',
-  'metrics',
-  'lifetimes',
-  'progress',
-  'incumbent',
-  'compaction',
-  'identities',
-  'revoked',
-  'leader',
-  'reauthentication',
-  'protocols',
-  'scale',
-  'model',
 ];
 /** Beyond this a test counts as failed: what waits for a lost event waits for long. */
 const TEST_MS = 240_000;
@@ -70,7 +45,7 @@ async function mutate(folder: string, { file, from, to }: Mutation): Promise<() 
 /** Runs a test file until its first failure. @returns what failed, or nothing */
 async function failure(folder: string, name: string): Promise<string | undefined> {
   const env = { MODEL_SHRINK_MS: '0', NODE_TEST_CONTEXT: undefined };
-  const args = ['--test', `--test-timeout=${TEST_MS}`, `test/watch/${name}.test.ts`];
+  const args = ['--test', `--test-timeout=${TEST_MS}`, `test/${name}.test.ts`];
   await using running = await startProcess(process.execPath, args, { cwd: folder, env });
   const ended = running.waitForExit(TEST_MS * 2).then(() => undefined);
   const failed = running.waitForLine(FAILED, TEST_MS * 2).catch(() => undefined);
@@ -79,7 +54,8 @@ async function failure(folder: string, name: string): Promise<string | undefined
   return FAILED.exec(line ?? '')?.[1] ?? `ended with ${running.exit?.code}`;
 }
 
-async function killer(folder: string): Promise<string | undefined> {
+/** The test that fails, of those of a part. */
+async function killer(folder: string, tests: readonly string[]): Promise<string | undefined> {
   for (const command of [['node_modules/.bin/tsc', '-p', 'tsconfig.json'], ['scripts/build.ts']]) {
     const { code, stdout, stderr } = await runProcess(process.execPath, command, {
       cwd: folder,
@@ -87,7 +63,7 @@ async function killer(folder: string): Promise<string | undefined> {
     });
     if (code !== 0) throw new Error(`a mutation that does not compile proves nothing: ${stdout}${stderr}`);
   }
-  for (const name of TESTS) {
+  for (const name of tests) {
     const failed = await failure(folder, name);
     if (failed !== undefined) return `${name}: ${failed}`;
   }
@@ -95,22 +71,28 @@ async function killer(folder: string): Promise<string | undefined> {
 }
 
 const wanted = process.argv.slice(2);
+const chosen = Object.entries(PARTS).flatMap(([name, { tests, mutations }]: [string, Part]) =>
+  mutations
+    .filter((each) => wanted.length === 0 || wanted.includes(name) || wanted.includes(each.name))
+    .map((each) => ({ mutation: each, tests })),
+);
+if (chosen.length === 0) throw new Error(`no mutation is called ${wanted.join(' or ')}`);
 const folder = await scratch();
-let survivors = 0;
+const survivors: string[] = [];
 try {
-  for (const mutation of MUTATIONS) {
-    if (wanted.length > 0 && !wanted.includes(mutation.name)) continue;
+  for (const { mutation, tests } of chosen) {
     const started = performance.now();
     const restore = await mutate(folder, mutation);
-    const by = await killer(folder);
+    const by = await killer(folder, tests);
     await restore();
-    if (by === undefined) survivors++;
+    if (by === undefined) survivors.push(`${mutation.file}: ${mutation.name}`);
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
-    process.stdout.write(
-      `${by === undefined ? 'SURVIVED' : 'killed'} ${mutation.name} (${seconds} s): ${by ?? ''}\n`,
-    );
+    const result = by === undefined ? 'SURVIVED' : 'killed';
+    process.stdout.write(`${result} ${mutation.name} (${seconds} s): ${by ?? ''}\n`);
   }
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
-process.exitCode = survivors === 0 ? 0 : 1;
+process.stdout.write(`${chosen.length - survivors.length} of ${chosen.length} killed\n`);
+for (const survivor of survivors) process.stdout.write(`SURVIVED ${survivor}\n`);
+process.exitCode = survivors.length === 0 ? 0 : 1;

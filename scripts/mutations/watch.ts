@@ -1,25 +1,10 @@
-/** Ways to break the watch hub, each a slip that somebody could make. `scripts/mutate-watches.ts` tries them. */
-
-export interface Mutation {
-  readonly name: string;
-  /** Below `src`. */
-  readonly file: string;
-  /** The code, which must be there exactly once, and what it becomes. */
-  readonly from: string;
-  readonly to: string;
-}
+/** Ways to break the watch hub and what it asks etcd by. */
+import { type Mutation, mutation } from './mutation.ts';
 
 const HUB = 'watch';
 const CLIENTS = 'clients';
 
-const mutation = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file,
-  from,
-  to,
-});
-
-export const MUTATIONS: readonly Mutation[] = [
+export const WATCH: readonly Mutation[] = [
   mutation(
     'applied-by-header',
     `${HUB}/feed.ts`,
@@ -90,8 +75,8 @@ export const MUTATIONS: readonly Mutation[] = [
   mutation(
     'compaction-forgotten',
     `${CLIENTS}/probe.ts`,
-    'maybeCompacted = error.message.includes(COMPACTED);',
-    'maybeCompacted = error.message.includes(COMPACTED) && false;',
+    'maybeCompacted = saysCompacted(error);',
+    'maybeCompacted = saysCompacted(error) && false;',
   ),
   mutation(
     'filters-swapped',

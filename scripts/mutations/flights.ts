@@ -1,0 +1,92 @@
+/** Ways to break the sharing of calls. */
+import { type Mutation, mutation } from './mutation.ts';
+
+const FLIGHTS = 'flights';
+
+export const SHARED: readonly Mutation[] = [
+  mutation(
+    'one-flight-for-all-identities',
+    `${FLIGHTS}/flights.ts`,
+    'anonymous ? latin1(request) : identity + latin1(request);',
+    'latin1(request);',
+  ),
+  mutation(
+    'no-bound-on-members',
+    `${FLIGHTS}/flights.ts`,
+    'gathered >= this.#limits.maxMembers',
+    'gathered < 0',
+  ),
+  mutation(
+    'no-bound-on-flights',
+    `${FLIGHTS}/flights.ts`,
+    'this.#anonymous.size + this.#named.size >= this.#limits.maxFlights',
+    'this.#anonymous.size + this.#named.size < 0',
+  ),
+  mutation(
+    'no-bound-on-keys',
+    `${FLIGHTS}/flights.ts`,
+    'identity === undefined || identity.length + request.length > maxKeyBytes',
+    'identity === undefined',
+  ),
+  mutation('a-lane-that-stays', `${FLIGHTS}/flights.ts`, 'lanes.delete(lane.key);', 'lanes.has(lane.key);'),
+  mutation(
+    'joins-a-call-that-was-sent',
+    `${FLIGHTS}/lane.ts`,
+    'const flight = this.#gathering;\n    this.#gathering = undefined;',
+    'const flight = this.#gathering;',
+  ),
+  mutation(
+    'the-first-deadline-ends-it-for-all',
+    `${FLIGHTS}/flight.ts`,
+    'if (call.deadline > latest) latest = call.deadline;',
+    'if (latest === 0 || call.deadline < latest) latest = call.deadline;',
+  ),
+  mutation(
+    'one-that-leaves-cancels-it-for-all',
+    `${FLIGHTS}/flight.ts`,
+    'if (this.#members.length > 0 || !this.#sent) return;',
+    'if (!this.#sent) return;',
+  ),
+  mutation(
+    'nobody-waits-and-it-goes-on',
+    `${FLIGHTS}/flight.ts`,
+    'this.cancelled = true;\n    this.work?.cancel();',
+    'this.cancelled = true;',
+  ),
+  mutation(
+    'the-wrong-member-leaves',
+    `${FLIGHTS}/flight.ts`,
+    'if (last !== member) {',
+    'if (last === undefined) {',
+  ),
+  mutation(
+    'more-than-a-turn-takes',
+    `${FLIGHTS}/flight.ts`,
+    'if (this.#members.length > 0) setImmediate(() => this.#deliver(settle));',
+    '',
+  ),
+  mutation(
+    'headers-for-the-first-only',
+    `${FLIGHTS}/flight.ts`,
+    '      call.responseHeaders = this.responseHeaders;\n',
+    '',
+  ),
+  mutation(
+    'nobody-is-too-slow',
+    `${FLIGHTS}/stream-flight.ts`,
+    'held.bytes > held.limit && this.#members.size > 1',
+    'held.bytes < 0 && this.#members.size > 1',
+  ),
+  mutation(
+    'etcd-is-never-paused',
+    `${FLIGHTS}/stream-flight.ts`,
+    'paused &&= blocked;',
+    'paused = blocked && paused && this.#gone < 0;',
+  ),
+  mutation(
+    'held-bytes-are-not-given-back',
+    `${FLIGHTS}/stream-flight.ts`,
+    'this.#owner.held.bytes -= (this.#messages[i] as Uint8Array).length;',
+    'this.#owner.held.bytes -= (this.#messages[i] as Uint8Array).length * 0;',
+  ),
+];

@@ -1,0 +1,59 @@
+/** The parts of the program that are broken to see whether their tests notice, and those tests. */
+import { CACHED } from './cache.ts';
+import { SHARED } from './flights.ts';
+import { MIRRORED } from './mirror.ts';
+import type { Mutation } from './mutation.ts';
+import { WATCH } from './watch.ts';
+
+export interface Part {
+  readonly mutations: readonly Mutation[];
+  /** Its test files, in the order in which they are tried: the quick ones first. */
+  readonly tests: readonly string[];
+}
+
+const below = (folder: string, ...names: string[]): string[] => names.map((name) => `${folder}/${name}`);
+
+export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Part>> = {
+  watch: {
+    mutations: WATCH,
+    tests: [
+      ...below('watch', 'interval-tree', 'batch', 'history', 'fragments', 'requests', 'versions', 'turns'),
+      ...below('watch', 'probe', 'subscribers', 'progress-interval', 'progress-questions', 'pasts', 'limits'),
+      ...below('watch', 'start', 'metrics', 'lifetimes', 'progress', 'incumbent', 'compaction', 'identities'),
+      ...below('watch', 'revoked', 'leader', 'reauthentication', 'protocols', 'scale', 'model'),
+      'observe/every-series',
+    ],
+  },
+  cache: {
+    mutations: CACHED,
+    tests: [
+      'identity/permission',
+      ...below(
+        'cache',
+        'range-request',
+        'entry-store',
+        'auth-changes',
+        'fills',
+        'told',
+        'bounds',
+        'set-back',
+      ),
+      ...below('cache', 'incumbent-defects', 'permissions', 'schedules'),
+    ],
+  },
+  mirror: {
+    mutations: MIRRORED,
+    tests: [
+      ...below('mirror', 'prefixes', 'hot-replies', 'fall-backs', 'store', 'login', 'work', 'waiting'),
+      ...below('mirror', 'txn', 'renewal', 'identity', 'lifecycle', 'probe-rule', 'watches', 'long-reads'),
+      ...below('mirror', 'differential', 'schedules'),
+    ],
+  },
+  flights: {
+    mutations: SHARED,
+    tests: [
+      ...below('reads', 'flights', 'stream-flights', 'schedules', 'identity', 'seen-revision'),
+      ...below('reads', 'sharing', 'stream-sharing', 'joining-rule', 'under-fire'),
+    ],
+  },
+};
