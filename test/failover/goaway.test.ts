@@ -18,6 +18,7 @@ import { PutResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { startProxy } from '../support/proxy.ts';
 import { bytes, connectTo } from './load.ts';
 
+const PUT = '/etcdserverpb.KV/Put';
 const REPLY = envelope(toBinary(PutResponseSchema, create(PutResponseSchema, { header: { revision: 1n } })));
 
 function envelope(message: Uint8Array): Buffer {
@@ -37,10 +38,12 @@ class OddServer {
 
   constructor(policy: Policy) {
     this.#server.on('session', (session) => session.on('error', () => {}));
-    this.#server.on('stream', (stream: ServerHttp2Stream) => {
+    this.#server.on('stream', (stream: ServerHttp2Stream, headers) => {
       stream.on('error', () => {}); // the client may be gone
-      if (policy(++this.#streams, stream, stream.session as ServerHttp2Session) === 'process')
-        void this.#process(stream);
+      // On a busy machine the proxy asks a member that was silent for a second whether it serves: no call of the test's.
+      if (headers[':path'] !== PUT) void this.#answer(stream);
+      else if (policy(++this.#streams, stream, stream.session as ServerHttp2Session) === 'process')
+        void this.#answer(stream).then((body) => this.processed.push(body));
     });
   }
 
@@ -50,14 +53,16 @@ class OddServer {
     return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  async #process(stream: ServerHttp2Stream): Promise<void> {
+  /** Gives the body that it has answered. */
+  async #answer(stream: ServerHttp2Stream): Promise<string> {
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
-    this.processed.push(Buffer.concat(chunks).toString('latin1'));
-    if (stream.destroyed) return;
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
-    stream.end(REPLY);
+    if (!stream.destroyed) {
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end(REPLY);
+    }
+    return Buffer.concat(chunks).toString('latin1');
   }
 
   [Symbol.dispose](): void {
@@ -86,8 +91,8 @@ async function expectEachOnce(policy: Policy): Promise<void> {
   using server = new OddServer(policy);
   await using proxy = await startProxy({ endpoints: [await server.listen()] });
   assert.deepEqual(await writeMany(proxy.url), []);
-  assert.equal(server.processed.length, 800, 'each was processed once');
-  assert.equal(new Set(server.processed).size, 800);
+  assert.equal(new Set(server.processed).size, 800, 'each was processed');
+  assert.equal(server.processed.length, 800, 'and none twice');
 }
 
 test('refused streams are sent again', () =>
