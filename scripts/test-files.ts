@@ -46,6 +46,7 @@ const HALF: readonly string[] = [
   'reads/under-fire',
   'upstream/choice',
   'upstream/edges',
+  'watch/lifetimes',
   'watch/model',
 ];
 
@@ -114,7 +115,6 @@ const QUICK_WITH_ETCD: readonly string[] = [
   'observe/every-series',
   'reads/sharing',
   'streams/drain',
-  'watch/lifetimes',
   'watch/metrics',
   'watch/protocols',
   'web/unary',

@@ -19,6 +19,9 @@ const LEARNER = new RpcError(Code.UNAVAILABLE, 'etcdserver: rpc not supported fo
 const LEADERLESS = new RpcError(Code.UNAVAILABLE, NO_LEADER);
 const TIMED_OUT = new RpcError(Code.UNAVAILABLE, 'etcdserver: request timed out');
 
+/** Moving takes 2 or 3 s, on a busy machine more; nobody waits for the end of a time-out of a connection. */
+const SOON_MS = 8000;
+
 /** Makes a call as a client would, without a deadline. */
 function call(cluster: Cluster, path: string, request = EMPTY): Promise<Uint8Array> {
   return cluster.unary(request, new OwnCall(method(path), NO_METADATA, Number.POSITIVE_INFINITY));
@@ -46,7 +49,7 @@ describe('the choice of an endpoint', () => {
         if (first && second) first.question = second.question = refusal;
       });
       assert.equal(inUse(), members[2]);
-      await until('the others are let go', () => members[0]?.connections === 0);
+      await until('the others are let go', () => members[0]?.connections === 0, SOON_MS);
     }
   });
 
@@ -71,7 +74,11 @@ describe('the choice of an endpoint', () => {
       // The only one left besides: now it is the stranger, or nobody.
       const used = own.find(({ address }) => address === cluster.current?.name);
       await used?.[Symbol.asyncDispose]();
-      await until('moved', () => cluster.current !== undefined && cluster.current.name !== used?.address);
+      await until(
+        'moved',
+        () => cluster.current !== undefined && cluster.current.name !== used?.address,
+        SOON_MS,
+      );
       assert.notEqual(cluster.current?.name, stranger.address);
       await used?.listen();
     }
@@ -85,7 +92,11 @@ describe('the choice of an endpoint', () => {
     held.defer(() => cluster.close());
     await until('an endpoint is in use', () => cluster.current !== undefined);
     for (const member of own) await member[Symbol.asyncDispose]();
-    await until('the stranger is better than nobody', () => cluster.current?.name === stranger.address);
+    await until(
+      'the stranger is better than nobody',
+      () => cluster.current?.name === stranger.address,
+      SOON_MS,
+    );
     for (const member of own) held.use(member);
     for (const member of own) await member.listen();
     await until(
@@ -174,7 +185,7 @@ describe('an endpoint that leaves calls unanswered', () => {
       await get.inTime(cluster.unary(EMPTY, get)).catch(() => {}); // it gave up, which is what is tested
       return inUse() !== hung;
     };
-    await until('it is left', left);
+    await until('it is left', left, SOON_MS);
   });
 
   test('stays when it serves, however long the call takes', async () => {
@@ -252,7 +263,7 @@ describe('an endpoint that says NOT_SERVING', () => {
     await sleep(300); // nothing has been said against it
     assert.equal(inUse(), defragmenting);
     defragmenting.health?.send(Buffer.of(0x08, 2));
-    await until('left', () => inUse() !== defragmenting);
+    await until('left', () => inUse() !== defragmenting, SOON_MS);
   });
 });
 
@@ -277,7 +288,7 @@ describe('a refusal that may be the member’s', () => {
     unfit.calls = TIMED_OUT;
     unfit.question = LEADERLESS;
     await assert.rejects(call(cluster, PUT), { code: Code.UNAVAILABLE, message: TIMED_OUT.message });
-    await until('left', () => inUse() !== unfit);
+    await until('left', () => inUse() !== unfit, SOON_MS);
     assert.equal(
       others().reduce((sum, member) => sum + member.count(PUT), 0),
       1,
@@ -341,7 +352,7 @@ describe('calls that last', () => {
     hung.question = 'silence';
     stream.send(LEASE_REQUEST);
     stream.send(LEASE_REQUEST);
-    await until('both are sent elsewhere', () => inUse() !== hung && inUse().messages.length === 2);
+    await until('both are sent elsewhere', () => inUse() !== hung && inUse().messages.length === 2, SOON_MS);
     inUse().messages[0]?.stream.send(inUse().reply());
     inUse().messages[1]?.stream.send(inUse().reply());
     await until('both are answered', () => answers.length === 3);
