@@ -1,7 +1,7 @@
 /** The command line: what the program prints, what it refuses, and under which Node.js the launcher runs it. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { chmod, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -208,5 +208,24 @@ describe('launcher', () => {
     const without = await runCopy();
     assert.deepEqual([without.code, without.stdout], [1, '']);
     assert.match(without.stderr, /^etcd-connect-proxy: needs Node\.js 22\.18 or newer: [^\n]+\n$/);
+  });
+
+  test('a copy in another folder uses the compile cache of the build, and does without where there can be none', async () => {
+    const copy = join(folder, 'built');
+    for (const name of ['bin', 'dist', 'package.json'])
+      await cp(join(root, name), join(copy, name), { recursive: true });
+    await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+    const cache = join(copy, 'dist', 'compile-cache');
+    const cached = (): string[] => readdirSync(cache, { recursive: true, encoding: 'utf8' }).sort();
+    const runCopy = () => runProcess(join(copy, 'bin', 'etcd-connect-proxy'), ['--version']);
+    const before = cached();
+    assert.ok(before.length > 10, 'the build made a cache');
+    assert.equal((await runCopy()).code, 0);
+    assert.deepEqual(cached(), before, 'nothing had to be compiled');
+    await rm(cache, { recursive: true });
+    await writeFile(cache, 'no folder');
+    const { code, stdout, stderr } = await runCopy();
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /^etcd-connect-proxy /);
   });
 });
