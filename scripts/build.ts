@@ -31,8 +31,10 @@ const nodeModules: Plugin = {
 function moduleOfNode(name: string): string {
   const read = `process.getBuiltinModule(${JSON.stringify(name)})`;
   const module: unknown = process.getBuiltinModule(name);
-  // What is a function itself, such as node:assert and node:events, has to be there at once.
-  if (typeof module !== 'object' || module === null) return `module.exports = ${read};`;
+  // Classes, such as node:events, and objects with methods of their own, such as node:process, have to be there at once.
+  const plain =
+    typeof module === 'object' && module !== null && Object.getPrototypeOf(module) === Object.prototype;
+  if (!plain) return `module.exports = ${read};`;
   const names = Object.keys(module).map((key) => `get ${key}() { return module_().${key}; }`);
   return `let read; const module_ = () => (read ??= ${read}); module.exports = { ${names.join(', ')} };`;
 }
