@@ -16,6 +16,7 @@ import type { CallObserver } from '../rpc/observer.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import type { WebOutlet } from './outlet.ts';
 
+/** A call of the web door. */
 export class WebCall implements Call {
   readonly method: Method;
   readonly client: Client;

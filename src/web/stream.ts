@@ -14,6 +14,7 @@ import type { WebCall } from './call.ts';
 
 const ignore = (): void => {};
 
+/** The client's side of a stream. */
 export class WebStream implements ServerStream {
   listener: ServerStreamListener = NOBODY;
   readonly #call: WebCall;

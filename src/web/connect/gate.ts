@@ -18,7 +18,9 @@ import type { LargeReply } from './large-reply.ts';
 
 /** What Connect makes of a method: a function from requests to responses. */
 export type UniversalHandler = ConnectRouter['handlers'][number];
+/** What it takes. */
 export type UniversalRequest = Parameters<UniversalHandler>[0];
+/** What it gives. */
 export type UniversalResponse = Awaited<ReturnType<UniversalHandler>>;
 
 const CALL = createContextKey<ConnectCall | undefined>(undefined, { description: 'the call' });
@@ -64,9 +66,8 @@ export class ConnectCall {
     if (isDeadline(reason)) call.expire();
     else if (!call.reading) call.abandon();
     else {
-      const error = reason instanceof RpcError ? reason : refusalFor(reason);
       if (reason instanceof ConnectError) this.#fields = reason.metadata;
-      call.refuse(error);
+      call.refuse(reason instanceof RpcError ? reason : refusalFor(reason));
     }
   }
 }
