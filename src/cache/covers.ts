@@ -12,7 +12,7 @@ import { Cover, type CoverOwner } from './cover.ts';
 import type { Entry } from './entry.ts';
 import type { CacheStats } from './stats.ts';
 
-/** How often it is looked at what is not used, in milliseconds. */
+/** How often covers that are not used are looked for, in milliseconds. */
 const SWEEP_MS = 5000;
 
 /** A range that was not read for so long is let go; the second, when there was no room for another. Milliseconds. */
@@ -33,7 +33,7 @@ export interface CoversOptions {
   readonly maxCovers: number;
   /** Memory of all of them. */
   readonly maxBytes: number;
-  /** Feeds that nobody but covers needs. */
+  /** Feeds that only covers need. */
   readonly maxFeeds: number;
   readonly stats: CacheStats;
 }
@@ -63,7 +63,7 @@ export class Covers {
     return this.#covers.size;
   }
 
-  /** Feeds that nobody but covers needs. */
+  /** Feeds that only covers need. */
   get feeds(): number {
     let count = 0;
     for (const feed of this.#feeds.keys()) if (this.#isOurs(feed)) count++;

@@ -11,15 +11,15 @@ export class EntryStore {
   bytes = 0;
   readonly #entries = new Map<string, Entry>();
   readonly #limit: number;
-  readonly #evicted: (entry: Entry) => void;
+  readonly #onEvicted: (entry: Entry) => void;
 
   /**
    * @param limit bytes of all entries together
-   * @param evicted is told what had to go
+   * @param onEvicted is called with what had to go
    */
-  constructor(limit: number, evicted: (entry: Entry) => void) {
+  constructor(limit: number, onEvicted: (entry: Entry) => void) {
     this.#limit = limit;
-    this.#evicted = evicted;
+    this.#onEvicted = onEvicted;
   }
 
   get size(): number {
@@ -59,7 +59,7 @@ export class EntryStore {
         this.#entries.set(entry.key, entry);
       } else {
         this.remove(entry);
-        this.#evicted(entry);
+        this.#onEvicted(entry);
       }
     }
   }

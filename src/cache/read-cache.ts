@@ -40,7 +40,7 @@ export interface ReadCacheOptions {
   readonly seen: Pick<SeenRevision, 'revision' | 'onReplaced'>;
   /** Memory of everything that is remembered, in bytes. */
   readonly maxBytes: number;
-  /** Feeds that nobody but the cache needs. */
+  /** Feeds that only the cache needs. */
   readonly maxFeeds: number;
 }
 
@@ -106,7 +106,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     return this.#covers.size;
   }
 
-  /** Feeds that nobody else needs. */
+  /** Feeds that only the cache needs. */
   get feeds(): number {
     return this.#covers.feeds;
   }

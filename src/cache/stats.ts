@@ -1,4 +1,4 @@
-/** What the cache counts, as plain numbers; the metrics read them when somebody scrapes. */
+/** What the cache counts, as plain numbers; the metrics read them at each scrape. */
 
 /** Why a serializable read was forwarded. */
 export type Miss =

@@ -1,6 +1,6 @@
 /**
- * Who waits until a mirror has applied a revision. An event may bring it there; since nobody knows whether one comes,
- * etcd is asked how far the feed is, one question for all who wait.
+ * The reads that wait until a mirror has applied a revision. An event may bring it there; since none may come, etcd is
+ * asked how far the feed is, with one question for all of them.
  */
 import type { SubscribedFeed } from '../watch/subscribers.ts';
 import type { FallBack } from './stats.ts';
@@ -8,9 +8,9 @@ import type { FallBack } from './stats.ts';
 /** Waits for a revision. */
 export interface Arrival {
   /** The mirror has applied it. */
-  arrived(): void;
+  onArrived(): void;
   /** It will not come, or not be known to have come. */
-  failed(reason: FallBack): void;
+  onFailed(reason: FallBack): void;
 }
 
 export class Arrivals {
@@ -28,11 +28,11 @@ export class Arrivals {
   wait(revision: number, arrival: Arrival): void {
     const feed = this.#feed();
     if (feed === undefined) {
-      arrival.failed('loading');
+      arrival.onFailed('loading');
       return;
     }
     if (feed.progress.isUseless) {
-      arrival.failed('progress');
+      arrival.onFailed('progress');
       return;
     }
     this.#waiting.set(arrival, revision);
@@ -45,15 +45,15 @@ export class Arrivals {
   }
 
   /** Everything up to a revision has been applied. */
-  moved(applied: number): void {
+  onMoved(applied: number): void {
     if (this.#waiting.size === 0) return;
     const there = [...this.#waiting].filter(([, revision]) => revision <= applied);
     for (const [arrival] of there) this.#waiting.delete(arrival);
-    for (const [arrival] of there) arrival.arrived();
+    for (const [arrival] of there) arrival.onArrived();
   }
 
   /** The mirror lives on another feed: the question on the one before is not answered any more. */
-  moveOver(): void {
+  onOtherFeed(): void {
     const feed = this.#feed();
     this.#asked = 0;
     if (feed !== undefined && this.#waiting.size > 0) this.#ask(feed, Math.max(...this.#waiting.values()));
@@ -64,7 +64,7 @@ export class Arrivals {
     const waiting = this.#waiting;
     this.#waiting = new Map();
     this.#asked = 0;
-    for (const arrival of waiting.keys()) arrival.failed(reason);
+    for (const arrival of waiting.keys()) arrival.onFailed(reason);
   }
 
   /** The feed tells its subscribers when it is there; what matters here is whether its member can be asked at all. */

@@ -64,7 +64,7 @@ export class FallBacks implements UnaryUpstream {
     });
   }
 
-  /** Forwards a read, when it is its turn. */
+  /** Forwards a read, at once or when the ones in line before it are done. */
   unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
     if (this.#running < this.#limits.max) return this.#forward(request, call);
     if (this.#line.size >= MAX_QUEUED) {

@@ -1,7 +1,7 @@
 /**
  * Replies of several keys that were put together lately. One is used again while nothing in its range has changed;
  * when the store has moved on elsewhere, only its header is new. Where the range changes all the time, it still serves
- * all who read at its very revision: those whose question etcd answered with one answer.
+ * all reads at its very revision: those whose question etcd answered with one answer.
  */
 import type { RangeQuery } from '../etcd/range-query.ts';
 import type { Store } from '../mvcc/store.ts';

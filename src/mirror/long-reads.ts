@@ -1,10 +1,10 @@
 /**
  * Reads that take long to work out: each starts when its client's connection has room for the reply, one after the other,
- * a slice in each turn of the event loop. While it waits, a read costs no more than its request.
+ * a slice in each round of the event loop. While it waits, a read costs no more than its request.
  *
- *     line ──its turn, room──▶ working ──slice──▶ others' turn ──slice──▶ ... ──▶ reply
- *       ▲           └─no room─▶ waits at its connection ─┐
- *       └────────────────────────────────────────────────┘
+ *     line ──first, room──▶ working ──slice──▶ event loop ──slice──▶ ... ──▶ reply
+ *       ▲          └─no room─▶ waits at its connection ─┐
+ *       └───────────────────────────────────────────────┘
  */
 
 import type { NoAnswer } from '../mvcc/range-reply.ts';
@@ -26,7 +26,7 @@ export interface LongWork {
   /** Where it is left to etcd. */
   fallBack(reason: FallBack): Uint8Array | Promise<Uint8Array>;
   /** The reply was made. */
-  made(reply: Uint8Array): void;
+  onMade(reply: Uint8Array): void;
 }
 
 class LongRead implements Cancellable, RoomWaiter {
@@ -66,13 +66,13 @@ class LongRead implements Cancellable, RoomWaiter {
       this.#resolve(work.fallBack(result));
       return;
     }
-    work.made(result);
+    work.onMade(result);
     this.#resolve(result);
   }
 }
 
 export class LongReads {
-  /** Those whose turn it will be. */
+  /** Those that may begin, the first of them next. */
   readonly #line = new Set<LongRead>();
   /** All of them, also those that wait at their connections. */
   readonly #all = new Set<LongRead>();
@@ -102,7 +102,7 @@ export class LongReads {
     this.#line.add(read);
     if (this.#awake) return;
     this.#awake = true;
-    setImmediate(this.#turn);
+    setImmediate(this.#round);
   }
 
   /** It is wanted no more. */
@@ -113,7 +113,7 @@ export class LongReads {
   }
 
   /** A slice of work, which may be of many reads. */
-  readonly #turn = (): void => {
+  readonly #round = (): void => {
     for (let left = SLICE_VISITS; left > 0; left--) {
       this.#working ??= this.#next();
       const read = this.#working;
@@ -123,7 +123,7 @@ export class LongReads {
       left -= this.#work.visits - before;
     }
     this.#awake = this.#working !== undefined || this.#line.size > 0;
-    if (this.#awake) setImmediate(this.#turn);
+    if (this.#awake) setImmediate(this.#round);
   };
 
   /** The first in line that has room begins. */

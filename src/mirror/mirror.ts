@@ -41,27 +41,27 @@ export interface MirrorOptions {
   readonly historyRevisions: number;
   /** Sends a Range of the proxy's own. */
   readonly read: Read;
-  /** The feeds of whoever the proxy is to etcd now; without auth, clients share them. */
+  /** The feeds of the user that the proxy is to etcd now; without auth, clients share them. */
   readonly feeds: () => IdentityFeeds;
-  /** Whether the proxy can be somebody else when etcd refuses it a watch: {@link read} sees to that. */
+  /** Whether the proxy can be another user when etcd refuses it a watch: {@link read} sees to that. */
   readonly hasUser: boolean;
   /** Is told that etcd's store has lost all above a revision. */
-  readonly setBack: (revision: number) => void;
+  readonly onSetBack: (revision: number) => void;
   readonly stats: MirrorStats;
   readonly log: MirrorLog;
 }
 
-/** Is told what operators should know. */
+/** Hears what operators should know. */
 export interface MirrorLog {
-  loaded(range: KeyRange, store: Store, ms: number): void;
+  onLoaded(range: KeyRange, store: Store, ms: number): void;
   /** It is tried again after so many milliseconds. */
-  failed(range: KeyRange, state: MirrorState, reason: string, retryMs: number): void;
+  onFailed(range: KeyRange, state: MirrorState, reason: string, retryMs: number): void;
 }
 
 export class Mirror implements FeedSubscriber {
   readonly range: KeyRange;
   state: MirrorState = 'loading';
-  /** Who waits until a revision has been applied. */
+  /** Reads that wait until a revision has been applied. */
   readonly arrivals: Arrivals;
   readonly #options: MirrorOptions;
   readonly #retry = new LoadRetry();
@@ -118,7 +118,7 @@ export class Mirror implements FeedSubscriber {
   /** etcd is behind what the mirror knows. Reads go to etcd until it is loaded again, from a feed without that past. */
   distrust(revision: number): void {
     if (this.state !== 'serving') return;
-    this.#options.setBack(revision);
+    this.#options.onSetBack(revision);
     this.#subscription?.feed.retire();
     this.#fail('loading', SET_BACK);
   }
@@ -159,7 +159,7 @@ export class Mirror implements FeedSubscriber {
     }
     const behind = feed.state === 'live' && feed.syncPoint === Number.POSITIVE_INFINITY;
     if (behind || this.#suspect) void this.#verify(store);
-    this.arrivals.moved(store.applied);
+    this.arrivals.onMoved(store.applied);
   }
 
   onEnd(end: SubscriptionEnd): void {
@@ -186,7 +186,7 @@ export class Mirror implements FeedSubscriber {
       this.onMoved();
       stats.loads++;
       this.#retry.reset();
-      log.loaded(this.range, snapshot.store, performance.now() - began);
+      log.onLoaded(this.range, snapshot.store, performance.now() - began);
     } catch (error) {
       if (!current()) return;
       if (error instanceof OverBound) this.#fail('over', TOO_LARGE);
@@ -211,7 +211,7 @@ export class Mirror implements FeedSubscriber {
     const { revision } = headerOf(await this.#options.read(revisionRequest(this.range)));
     if (revision >= applied && this.#subscription === subscription) return;
     subscription.feed.retire();
-    if (revision < applied) this.#options.setBack(revision);
+    if (revision < applied) this.#options.onSetBack(revision);
     throw new RpcError(Code.UNAVAILABLE, SET_BACK);
   }
 
@@ -231,7 +231,7 @@ export class Mirror implements FeedSubscriber {
     if (load !== this.#load) return;
     this.#subscription = feeds().subscribe(this.range, true, store.applied + 1, this);
     this.onMoved();
-    this.arrivals.moveOver();
+    this.arrivals.onOtherFeed();
   }
 
   /** Finds out which of the two it is, where a member has said less than the mirror knows. */
@@ -246,7 +246,7 @@ export class Mirror implements FeedSubscriber {
       if (revision < applied) this.distrust(revision);
       else this.#suspect = false;
     } catch {
-      // Nobody can say now. It stays suspect, and the feed's next move makes it ask again.
+      // It cannot be known now. The feed stays suspect, and its next move makes the mirror ask again.
     } finally {
       this.#verifying = false;
     }
@@ -265,10 +265,10 @@ export class Mirror implements FeedSubscriber {
     this.#options.stats.failedLoads++;
     this.#clear(state);
     const ms = this.#retry.after(state, () => this.#loadNow());
-    this.#options.log.failed(this.range, state, reason, ms);
+    this.#options.log.onFailed(this.range, state, reason, ms);
   }
 
-  /** Lets go of everything and sends those who wait to etcd. */
+  /** Lets go of everything, and leaves the reads that wait to etcd. */
   #clear(state: MirrorState): void {
     this.#load++;
     this.state = state;

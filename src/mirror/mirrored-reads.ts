@@ -93,7 +93,7 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
   }
 
   /** etcd has said how far it is, or just that the client may read. */
-  probed(read: WaitingRead, result: ProbeResult): void {
+  onProbed(read: WaitingRead, result: ProbeResult): void {
     if (mayLag(read.query)) {
       this.#permitted(read, result);
       return;
@@ -139,7 +139,7 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
   }
 
   #pass(reason: FallBack, request: Uint8Array, call: Call, capped = false): Uint8Array | Promise<Uint8Array> {
-    this.#mirrors.stats.fellBack(reason);
+    this.#mirrors.stats.countFallBack(reason);
     return capped ? this.#fallBacks.unary(request, call) : this.#below.unary(request, call);
   }
 }

@@ -8,7 +8,7 @@
  *     Mirror          one prefix: snapshot and feed, loading and losing it
  *       loadSnapshot    all keys at one revision, page by page; LoadRetry: when it is tried again
  *       Store           every key's versions, from `floor` to `applied`
- *       Arrivals        who waits until something has been applied
+ *       Arrivals        reads that wait until something has been applied
  *     Login           the user that the proxy is to etcd
  *     ReplyMaker      makes the reply, at once or as one of the LongReads, in steps whose Work is counted
  *       rangeReply      etcd's Range on the store; txnReply: several of them at once
@@ -67,7 +67,7 @@ export class Mirrors {
           read: (request) => login.run((metadata) => hub.unary(KV.Range, metadata, request)),
           feeds: () => hub.feedsOf(clientIdentityOf(login.metadata)),
           hasUser: login.hasUser,
-          setBack: (revision) => seen.setBack(revision),
+          onSetBack: (revision) => seen.setBack(revision),
           stats,
           log,
         }),

@@ -24,8 +24,8 @@ import { LongReads } from './long-reads.ts';
 import type { Mirror } from './mirror.ts';
 import type { FallBack, MirrorStats } from './stats.ts';
 
-/** Visits for all reads that are answered at once in one turn; the others wait for theirs. Many may come with one chunk. */
-const TURN_VISITS = 4 * SLICE_VISITS;
+/** Visits for all reads that are answered at once in one round of the event loop. Many may come with one chunk. */
+const ROUND_VISITS = 4 * SLICE_VISITS;
 
 /** What a client asks. */
 export type Query = RangeQuery | TxnQuery;
@@ -58,7 +58,7 @@ export class ReplyMaker {
   readonly #options: ReplyMakerOptions;
   readonly #hot = new HotReplies();
   readonly #long = new LongReads();
-  #turnVisits = 0;
+  #roundVisits = 0;
 
   constructor(options: ReplyMakerOptions) {
     this.#options = options;
@@ -68,7 +68,7 @@ export class ReplyMaker {
   reply(read: Answerable): Uint8Array | Promise<Uint8Array> | FallBack {
     const { store } = read.mirror;
     if (store === undefined) return 'loading';
-    if (this.#turnVisits >= TURN_VISITS) return this.#later(read, store);
+    if (this.#roundVisits >= ROUND_VISITS) return this.#later(read, store);
     const { query, call } = read;
     const work = new Work();
     const moment = this.#momentOf(read, store);
@@ -84,14 +84,14 @@ export class ReplyMaker {
   }
 
   #spend(visits: number): void {
-    if (this.#turnVisits === 0)
+    if (this.#roundVisits === 0)
       setImmediate(() => {
-        this.#turnVisits = 0;
+        this.#roundVisits = 0;
       });
-    this.#turnVisits += visits;
+    this.#roundVisits += visits;
   }
 
-  /** The read waits for its turn. What is written meanwhile may not be for its client. */
+  /** The read waits among the long ones. What is written meanwhile may not be for its client. */
   #later(read: Answerable, store: Store): Uint8Array | Promise<Uint8Array> {
     const { mirror, query, request, call } = read;
     const permitted = Math.min(read.permitted, store.applied);
@@ -101,7 +101,7 @@ export class ReplyMaker {
       begin: (work) => (mirror.store === store ? this.#begin(then, store, work) : 'loading'),
       isCurrent: () => mirror.store === store,
       fallBack: (reason) => this.#options.forward(read, reason),
-      made: (reply) => this.#made(reply),
+      onMade: (reply) => this.#made(reply),
     });
   }
 
@@ -127,7 +127,7 @@ export class ReplyMaker {
     return this.#hotReply(request, query, reading, header);
   }
 
-  /** A reply that somebody else had lately, or one that somebody else may have soon. */
+  /** A reply that another client had lately, or one that others may have soon. */
   *#hotReply(
     request: Uint8Array,
     query: RangeQuery,

@@ -14,7 +14,7 @@ import { Code, RpcError } from '../rpc/status.ts';
 
 /** The size that pages shall have, in bytes. */
 const PAGE_BYTES = 1 << 20;
-/** Keys of the first page, of which nobody knows how large they are. */
+/** Keys of the first page; how large they are is not known yet. */
 const FIRST_KEYS = 64;
 /** Keys of any page. */
 const MAX_KEYS = 2000;
@@ -22,7 +22,7 @@ const MAX_KEYS = 2000;
 /** The range takes more memory than it may. */
 export class OverBound extends Error {}
 
-/** Nobody wants the snapshot any more. */
+/** The snapshot is not wanted any more. */
 class Abandoned extends Error {}
 
 /** What a snapshot may cost. */

@@ -1,4 +1,4 @@
-/** What mirrors count, as plain numbers; the metrics read them when somebody scrapes. */
+/** What mirrors count, as plain numbers; the metrics read them at each scrape. */
 
 /** Why a read inside a mirrored prefix went to etcd. */
 export type FallBack =
@@ -36,7 +36,7 @@ export class MirrorStats {
   hits = 0;
   /** Of these, the ones that waited for nothing. */
   immediate = 0;
-  /** Reads of etcd's revision, each for all who waited. */
+  /** Reads of etcd's revision, each for all reads that waited. */
   probes = 0;
   /** Reads that waited until the mirror had come far enough. */
   waits = 0;
@@ -51,7 +51,7 @@ export class MirrorStats {
   /** Reads forwarded, by the reason. */
   readonly fallBacks = new Map<FallBack, number>();
 
-  fellBack(reason: FallBack): void {
+  countFallBack(reason: FallBack): void {
     this.fallBacks.set(reason, (this.fallBacks.get(reason) ?? 0) + 1);
   }
 }

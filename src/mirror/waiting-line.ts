@@ -1,21 +1,21 @@
 /**
- * Those who wait for something, each equally long at most: they stand in the order of their coming, which is that of
- * their ends, so one timer looks after the oldest.
+ * Items that wait for something, each equally long at most. They expire in the order in which they came, so one timer
+ * looks after the oldest.
  */
 export class WaitingLine<T extends object> {
   readonly #waitMs: number;
-  readonly #expired: (item: T) => void;
+  readonly #onExpired: (item: T) => void;
   /** Until when each waits, in milliseconds of `performance.now()`. */
   readonly #until = new Map<T, number>();
   #timer: NodeJS.Timeout | undefined;
 
   /**
    * @param waitMs how long one waits at most, in milliseconds
-   * @param expired is told who has waited long enough, and is in line no more
+   * @param onExpired is called with what has waited long enough, and is in line no more
    */
-  constructor(waitMs: number, expired: (item: T) => void) {
+  constructor(waitMs: number, onExpired: (item: T) => void) {
     this.#waitMs = waitMs;
-    this.#expired = expired;
+    this.#onExpired = onExpired;
   }
 
   get size(): number {
@@ -56,6 +56,6 @@ export class WaitingLine<T extends object> {
       expired.push(item);
     }
     // Each may take others out of the line.
-    for (const item of expired) if (this.#until.delete(item)) this.#expired(item);
+    for (const item of expired) if (this.#until.delete(item)) this.#onExpired(item);
   }
 }

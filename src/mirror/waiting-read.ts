@@ -12,12 +12,12 @@ import { WaitingLine } from './waiting-line.ts';
 
 /** Decides what becomes of reads. */
 export interface WaitingReadOwner {
-  /** The mirror knows what the read needs. @throws never */
+  /** Answers a read, for which the mirror knows enough now. @throws never */
   answer(read: WaitingRead): void;
-  /** etcd has answered the read's probe. */
-  probed(read: WaitingRead, result: ProbeResult): void;
-  /** etcd has to be asked. */
+  /** Leaves a read to etcd. */
   fallBack(read: WaitingRead, reason: FallBack): void;
+  /** etcd has answered the read's probe. */
+  onProbed(read: WaitingRead, result: ProbeResult): void;
 }
 
 export class WaitingRead implements Cancellable, Arrival, Asker {
@@ -60,14 +60,14 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
   }
 
   probed(result: ProbeResult): void {
-    this.#reads.probed(this, result);
+    this.#reads.onProbed(this, result);
   }
 
-  arrived(): void {
+  onArrived(): void {
     this.#reads.answer(this);
   }
 
-  failed(reason: FallBack): void {
+  onFailed(reason: FallBack): void {
     this.#reads.fallBack(this, reason);
   }
 
@@ -106,8 +106,8 @@ export class WaitingReads {
     });
   }
 
-  probed(read: WaitingRead, result: ProbeResult): void {
-    if (this.#waiting.has(read)) this.#owner.probed(read, result);
+  onProbed(read: WaitingRead, result: ProbeResult): void {
+    if (this.#waiting.has(read)) this.#owner.onProbed(read, result);
   }
 
   answer(read: WaitingRead): void {

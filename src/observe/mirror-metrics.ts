@@ -72,11 +72,11 @@ export function exposeMirrors(registry: Registry, mirrors: Mirrors, seen: SeenRe
 /** Writes the log. */
 export function mirrorLog(log: Logger): MirrorLog {
   return {
-    loaded(range, { keys, bytes, applied }, ms) {
+    onLoaded(range, { keys, bytes, applied }, ms) {
       const loaded = { prefix: nameOf(range), keys, bytes, revision: applied, ms: Math.round(ms) };
       log.info(loaded, 'prefix loaded: its reads are answered from memory');
     },
-    failed(range, state, reason, retryMs) {
+    onFailed(range, state, reason, retryMs) {
       const failed = { prefix: nameOf(range), state, reason, retryMs: Math.round(retryMs) };
       if (state === 'over')
         log.error(failed, 'prefix larger than --cache-prefix-bytes: memory freed, its reads are forwarded');

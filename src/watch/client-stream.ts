@@ -1,7 +1,8 @@
 /**
- * `etcdserverpb.Watch/Watch` on the watch hub. One object is one stream of a client: the numbers of its watches, the
- * order of the replies, and back-pressure. What etcd decides at once may take the proxy a read first, so requests
- * wait in line until the one before them is answered.
+ * `etcdserverpb.Watch/Watch` on the watch hub. One object is one stream of a client: the numbers of its watches, what it
+ * is told, and back-pressure.
+ *
+ *   request ─▶ TicketLine, until etcd has said what has to be known ─▶ answer() ─▶ reply ─▶ Watcher ─▶ feeds.place()
  */
 import { clientIdentityOf } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
@@ -12,15 +13,13 @@ import { RpcError } from '../rpc/status.ts';
 import { splitTail } from './fragments.ts';
 import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
-import { ProgressRounds } from './progress-rounds.ts';
+import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
 import { encodeReply, type Reply, watchId } from './replies.ts';
-import { type Answer, Ticket, type TicketOwner } from './request-ticket.ts';
-import { readRequest, type WatchRequest } from './requests.ts';
+import type { Answer, Ticket } from './request-ticket.ts';
+import { type CreateRequest, readRequest, type WatchRequest } from './requests.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
+import { TicketLine, type TicketLineOwner } from './ticket-line.ts';
 import { Watcher, type WatchSink } from './watcher.ts';
-
-/** Requests of one stream that may wait; with more, the client is not read. */
-const MAX_WAITING = 32;
 
 /** Every etcd takes requests up to this size. */
 const LARGE = 512 << 10;
@@ -44,7 +43,7 @@ export function watchService(hub: WatchHub, upstream: Upstream, seen: SeenRevisi
 }
 
 /** One client stream. */
-class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
+class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, ProgressRoundsOwner {
   blocked = false;
   readonly feeds: IdentityFeeds;
   readonly watchers = new Map<bigint, Watcher>();
@@ -55,9 +54,8 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
   readonly #seen: SeenRevision;
   readonly #progress: ProgressRounds;
   readonly #lagging = new Set<Watcher>();
-  #line: Ticket[] = [];
+  readonly #line: TicketLine;
   #nextId = 0;
-  #paused = false;
   #over = false;
 
   constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler, seen: SeenRevision) {
@@ -68,9 +66,8 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#seen = seen;
     this.feeds = hub.feedsOf(clientIdentityOf(call.metadata));
     this.feeds.enter(this);
-    this.#progress = new ProgressRounds(this.watchers, (header, count) => {
-      for (let i = 0; i < count && !this.blocked; i++) this.#reply({ header, id: NO_WATCH });
-    });
+    this.#line = new TicketLine(this, client);
+    this.#progress = new ProgressRounds(this);
   }
 
   onMessage(message: Uint8Array): void {
@@ -90,20 +87,12 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
       this.#handOver(message);
       return;
     }
-    const ticket = new Ticket(this, request, message.length);
-    this.#client.hold(ticket.bytes);
-    this.#line.push(ticket);
-    ticket.start();
-    if (this.#line.length > MAX_WAITING && !this.#paused) {
-      this.#paused = true;
-      this.#client.pause();
-    }
-    if (ticket.ready) this.#advance();
+    this.#line.add(request, message.length);
   }
 
   /** Whether there is nothing on the stream yet, so that all of it can be left to etcd. */
   get #untouched(): boolean {
-    return this.watchers.size === 0 && this.#line.length === 0;
+    return this.watchers.size === 0 && this.#line.isEmpty;
   }
 
   onHalfClose(): void {
@@ -112,7 +101,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
 
   onDrain(): void {
     this.blocked = false;
-    this.#advance();
+    this.#line.advance();
     const lagging = [...this.#lagging];
     for (const watcher of lagging) {
       if (this.blocked) return;
@@ -155,42 +144,31 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     this.#reply({ header, id: watcher.id });
   }
 
+  /** As in etcd, no more are answered than there is room for. */
+  answerProgress(header: Header, count: number): void {
+    for (let i = 0; i < count && !this.blocked; i++) this.#reply({ header, id: NO_WATCH });
+  }
+
   fail(code: number, message: string): void {
     if (this.#over) return;
     this.#leave();
     this.#client.end(new RpcError(code, message));
   }
 
-  onSettled(): void {
-    this.#advance();
+  get mayAnswer(): boolean {
+    return !this.#over && !this.blocked;
   }
 
-  /** Answers the requests at the head of the line that can be answered. */
-  #advance(): void {
-    while (!this.#over && !this.blocked) {
-      const ticket = this.#line[0];
-      if (ticket === undefined || !ticket.ready) break;
-      this.#line.shift();
-      this.#client.hold(-ticket.bytes);
-      if (!this.#serve(ticket)) ticket.cancel();
-    }
-    if (this.#paused && this.#line.length < MAX_WAITING / 2) {
-      this.#paused = false;
-      this.#client.resume();
-    }
-  }
-
-  /** @returns whether a watch comes of it */
-  #serve({ request, answer }: Ticket): boolean {
+  answer({ request, answer }: Ticket): boolean {
     if (request.kind === 'create' && answer.kind !== 'failed') return this.#create(request, answer);
     if (answer.kind === 'failed') this.fail(answer.error.code, answer.error.message);
-    else if (request.kind === 'progress') this.#progress.request();
+    else if (request.kind === 'progress') this.#progress.onRequest();
     else if (request.kind === 'cancel') this.#cancel(request.id, answer);
     return false;
   }
 
   /** @returns whether there is a watch now */
-  #create(request: WatchRequest & { kind: 'create' }, answer: Answer): boolean {
+  #create(request: CreateRequest, answer: Answer): boolean {
     const { header } = answer;
     if (answer.kind === 'refused') {
       this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: answer.reason });
@@ -249,7 +227,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     if (!room) this.blocked = true;
   }
 
-  /** Bytes that are no message, or more than etcd may take: it says itself what it makes of them. */
+  /** Leaves the stream to etcd, which says itself what it makes of bytes that are no message, or too many. */
   #handOver(message: Uint8Array): void {
     this.#leave();
     this.#forward(this.#client, this.#call);
@@ -260,11 +238,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketOwner {
     if (this.#over) return;
     this.#over = true;
     for (const watcher of [...this.watchers.values()]) this.#forget(watcher);
-    for (const ticket of this.#line) {
-      ticket.cancel();
-      this.#client.hold(-ticket.bytes);
-    }
-    this.#line = [];
+    this.#line.close();
     this.#progress.close();
     this.feeds.leave(this);
   }

@@ -135,7 +135,7 @@ export class Cursors {
         }
       }
     }
-    this.#stats.delivered(deliveries);
+    this.#stats.countDelivered(deliveries);
   }
 
   /** Tells the synced watchers that want it, and had no event since the last time, how far the feed has come. */

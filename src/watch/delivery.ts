@@ -40,7 +40,7 @@ export function deliverBacklog(
   if (tail === undefined) watcher.pass(batch);
   else {
     deliver(watcher, batch, tail, audience);
-    stats.delivered(1);
+    stats.countDelivered(1);
   }
   return 1;
 }
@@ -67,6 +67,6 @@ function deliverMerged(
   }
   if (last === undefined) return 1;
   watcher.sendParts(last, parts);
-  if (parts.length > 0) stats.delivered(1);
+  if (parts.length > 0) stats.countDelivered(1);
   return taken;
 }

@@ -25,9 +25,9 @@ export class FeedPlacement implements FeedOwner {
   readonly #shared: SharedFeeds;
   readonly #etcd: IdentityUpstream;
   readonly #onClosed: () => void;
-  /** All of them, also those that serve nobody new. */
+  /** All of them, also those that take no new users. */
   readonly #feeds = new Set<Feed>();
-  /** Those that may serve somebody new. */
+  /** Those that may take new users. */
   readonly #table = new FeedTable();
 
   /** @param onClosed is called whenever a feed is gone */
@@ -95,13 +95,13 @@ export class FeedPlacement implements FeedOwner {
   }
 
   onUsed(feed: Feed): void {
-    this.#shared.lingering.used(feed);
+    this.#shared.lingering.onUsed(feed);
   }
 
   onUnused(feed: Feed): void {
     if (!this.#feeds.has(feed)) return;
     const bytes = RANGE_COPIES * feed.range.bytes + TOKEN_COPIES * this.#etcd.identity.bytes;
-    this.#shared.lingering.unused(feed, bytes);
+    this.#shared.lingering.onUnused(feed, bytes);
   }
 
   onRetired(feed: Feed): void {
@@ -129,7 +129,7 @@ export class FeedPlacement implements FeedOwner {
   close(feed: Feed): void {
     if (!this.#feeds.delete(feed)) return;
     const { stats, lingering } = this.#shared;
-    lingering.used(feed);
+    lingering.onUsed(feed);
     this.#retire(feed);
     const { catchesUp } = feed;
     feed.stop();
@@ -169,7 +169,7 @@ export class FeedPlacement implements FeedOwner {
     return feed;
   }
 
-  /** Serves nobody new; catch-ups that were to lead to it stand on their own. */
+  /** The feed takes no new users; catch-ups that were to lead to it stand on their own. */
   #retire(feed: Feed): void {
     const { stats } = this.#shared;
     this.#table.remove(feed);

@@ -1,6 +1,6 @@
 /**
  * The stream of a feed to etcd. One that is lost is opened again behind what the feed knows, on whichever endpoint answers.
- * While nobody reads what it brings it is given up altogether, so that neither etcd nor the proxy keeps anything for it.
+ * While no user reads what it brings it is given up altogether, so that neither etcd nor the proxy keeps anything for it.
  */
 
 import type { Header } from '../etcd/header.ts';
@@ -46,7 +46,7 @@ const MAX_FAILURES = 6;
 
 export class FeedStream implements UpstreamWatchOwner, TurnTaker {
   state: FeedStreamState = 'gathering';
-  /** It was given up until somebody reads. */
+  /** It was given up until a user reads. */
   parked = false;
   readonly #shared: SharedFeeds;
   readonly #etcd: IdentityUpstream;
@@ -111,7 +111,7 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
   }
 
   onFragment(size: number): void {
-    this.#shared.fragments.saw(size);
+    this.#shared.fragments.onFragment(size);
   }
 
   onEnd(status: Status): void {

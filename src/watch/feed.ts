@@ -44,7 +44,7 @@ export interface FeedOwner {
   onUsed(feed: Feed): void;
   /** The feed's last user has gone. */
   onUnused(feed: Feed): void;
-  /** The feed serves nobody new from now on. */
+  /** The feed takes no new users from now on. */
   onRetired(feed: Feed): void;
   /** The feed has forgotten what the watcher needs next. */
   onOutrun(feed: Feed, watcher: Watcher): void;
@@ -105,8 +105,8 @@ export class Feed
   }
 
   /**
-   * Whoever knows the range at this revision or a later one misses nothing but what is on its way: the revision that
-   * etcd had when the present stream began. `Infinity` without a stream, and until its member is as far as the feed.
+   * A subscriber that knows the range at this revision or a later one misses nothing but what is on its way: the revision
+   * that etcd had when the present stream began. `Infinity` without a stream, and until its member is as far as the feed.
    */
   get syncPoint(): number {
     return this.state === 'live' ? this.#store.syncPoint : Number.POSITIVE_INFINITY;
@@ -120,7 +120,7 @@ export class Feed
     return this.#target !== undefined;
   }
 
-  /** Whether anybody needs it. */
+  /** Whether it has users: watchers or subscribers. */
   get used(): boolean {
     return this.cursors.size > 0 || this.subscribers.size > 0;
   }
@@ -182,7 +182,7 @@ export class Feed
     this.#owner.onRetired(this);
   }
 
-  /** Ends it because nobody needs it. */
+  /** Ends it because it is not needed. */
   close(): void {
     this.#owner.close(this);
   }
@@ -221,11 +221,11 @@ export class Feed
   onHeader(header: Header): void {
     if (!this.#store.onHeader(header, this.applied)) return;
     this.subscribers.end({ kind: 'replaced', header });
-    // Its history is that of the other cluster: nobody new may be served from it.
+    // What it remembers is of a cluster that is gone: no new user may get that.
     this.retire();
   }
 
-  /** Where what it knows may never have happened, its watchers go on behind it, and nobody else gets anything of it. */
+  /** What it knows and may never have happened goes: its watchers go on behind that, and new users get nothing of it. */
   onBegan(): void {
     if (this.#store.onBegan(this.applied)) {
       this.history.forgetBefore(this.applied + 1);
@@ -266,7 +266,7 @@ export class Feed
     this.clock.onEvents();
     // Where it had to catch up with the present, its watchers get what they would have got meanwhile.
     const batches = batchesOf(header, events, this.applied, !this.past);
-    this.#shared.stats.received(events.length, batches);
+    this.#shared.stats.countReceived(events.length, batches);
     for (const batch of batches) {
       this.history.push(batch);
       this.subscribers.onBatch(batch);

@@ -1,6 +1,6 @@
 /**
- * Whether a feed reads etcd: it does while somebody reads what it brings. A feed of which much lies unread, and that all
- * of its watchers lag behind, gives its stream up until one of them has read half of that.
+ * Whether a feed reads etcd. A feed whose watchers all lag behind, and of which much lies unread, gives its stream up until
+ * the one furthest behind has read half of that.
  */
 import type { History } from './history.ts';
 
@@ -40,18 +40,18 @@ export class Flow {
   /** Users have come, gone or read: decides whether etcd may send more. */
   look(): void {
     const { cursors, subscribers, history, catchesUp, applied } = this.#feed;
-    const nobodyReads = cursors.allLagging && subscribers.size === 0;
+    const allLag = cursors.allLagging && subscribers.size === 0;
     // `least()` walks all lagging watchers, so it is called only where the answer decides something.
-    const least = nobodyReads || catchesUp ? cursors.least() : applied + 1;
+    const least = allLag || catchesUp ? cursors.least() : applied + 1;
     if (catchesUp) history.forgetBefore(least);
-    if (nobodyReads && this.#isFull(least)) {
+    if (allLag && this.#isFull(least)) {
       if (this.#stream.parked) return;
       this.#parkedAt = least;
       this.#stream.park();
     } else if (this.#stream.parked) this.#stream.unpark();
   }
 
-  /** Whether there is much that nobody reads; once it was given up, until somebody has read half of that. */
+  /** Whether much lies unread; once the stream was given up for that, until half of it is read. */
   #isFull(least: number): boolean {
     const unread = this.#feed.history.bytesFrom(least);
     const limit = this.#feed.catchesUp ? CATCH_UP_BYTES : STALL_BYTES;

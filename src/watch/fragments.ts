@@ -17,7 +17,7 @@ export class FragmentLimit {
   #largest = 0;
 
   /** etcd sent a fragment of this size. */
-  saw(size: number): void {
+  onFragment(size: number): void {
     this.#largest = Math.max(this.#largest, size);
   }
 

@@ -1,6 +1,6 @@
 /**
  * What a feed remembers: its latest batches, oldest first. A watcher is a revision to go on from, so a batch can be
- * forgotten at any time; whoever still needs it finds that out from {@link History.floor}.
+ * forgotten at any time; a watcher that still needs it finds that out from {@link History.floor}.
  */
 import type { Batch } from './batch.ts';
 
@@ -57,7 +57,7 @@ export class History {
   /** Every event of the range with a revision from here to the feed's applied revision is in the history. */
   floor: number;
   bytes = 0;
-  /** Is to stay while the others give: its feed holds etcd back when nobody reads. Only half of the bound is for such. */
+  /** It gives less than the others: its feed stops reading etcd while its watchers lag. Half of the bound is for such. */
   kept = false;
   readonly #budget: HistoryBudget;
   readonly #maxRevisions: number;

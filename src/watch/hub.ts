@@ -7,8 +7,8 @@
  *                                 ▼
  *                           UpstreamWatch ─▶ etcd
  *
- * A client's stream (`client-stream.ts`): Ticket, a request that waits for etcd; ProgressRounds, the answers to
- * requests for progress.
+ * A client's stream is in `client-stream.ts`: a TicketLine of Tickets, requests that wait for what etcd has to say;
+ * ProgressRounds, the answers to requests for progress.
  *
  * The hub knows the feeds by identity, and SharedFeeds: what all feeds share.
  *
@@ -27,7 +27,7 @@
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others behind
  *       Subscribers         what lives on it and is no client's watcher
- *   Lingering           feeds that nobody uses now
+ *   Lingering           feeds that are not used now
  *   KeyRanges, LongKeys what clients name: in memory once, and within bounds
  *
  * Imports form no circle: a part declares what it needs of its owner (`CursorsOwner`, `FlowFeed`, ...), which the owner
@@ -84,7 +84,7 @@ export class WatchHub {
     return this.shared.unary(method, metadata, request);
   }
 
-  /** Ends every feed. Client streams are ended by whoever serves them. */
+  /** Ends every feed. Client streams are ended by the doors that they came through. */
   close(): void {
     this.shared.interval.stop();
     for (const identity of [...this.#identities.values()]) identity.close();

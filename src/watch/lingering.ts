@@ -1,5 +1,5 @@
 /**
- * Feeds that nobody uses now, of whatever identity: each stays for a while, so that a client that returns finds its
+ * Feeds that are not used now, of whatever identity: each stays for a while, so that a client that returns finds its
  * history. What clients have named them by stays with them, so they are bounded in bytes as well.
  */
 
@@ -7,11 +7,11 @@
 export interface UnusedFeed {
   /** Whether it is worth keeping. */
   readonly lingers: boolean;
-  /** Ends it; this must call {@link Lingering.used}. */
+  /** Ends it; this must call {@link Lingering.onUsed}. */
   close(): void;
 }
 
-/** Feeds that wait for somebody; of more, the one that waits for longest is closed. */
+/** Feeds that wait for a user; of more, the one that waits for longest is closed. */
 const MAX_LINGERING = 1000;
 
 /** Keys and tokens of all of them. */
@@ -44,7 +44,7 @@ export class Lingering {
   }
 
   /** The feed has lost its last user. @param bytes of its keys and its client's token */
-  unused(feed: UnusedFeed, bytes: number): void {
+  onUnused(feed: UnusedFeed, bytes: number): void {
     if (this.#waiting.has(feed)) return;
     if (!feed.lingers || this.#ms === 0) {
       feed.close();
@@ -60,7 +60,7 @@ export class Lingering {
   }
 
   /** The feed is used again, or gone. */
-  used(feed: UnusedFeed): void {
+  onUsed(feed: UnusedFeed): void {
     const waiting = this.#waiting.get(feed);
     if (waiting === undefined) return;
     clearTimeout(waiting.timer);

@@ -31,7 +31,7 @@ export class ProgressClock {
   /** etcd has notified the feed of its progress, unasked. */
   onNotification(): void {
     const now = performance.now();
-    if (this.#silentSince > 0) this.#interval.saw(now - this.#silentSince);
+    if (this.#silentSince > 0) this.#interval.onGap(now - this.#silentSince);
     this.#silentSince = now;
     this.#tick(now);
   }

@@ -17,11 +17,11 @@ export class ProgressInterval {
   #ms = DEFAULT_MS;
   #timer: NodeJS.Timeout | undefined;
   readonly #gaps: number[] = [];
-  readonly #due: (now: number, ms: number) => void;
+  readonly #onDue: (now: number, ms: number) => void;
 
-  /** @param due is called often enough to find whoever has waited for longer than the given time */
-  constructor(due: (now: number, ms: number) => void) {
-    this.#due = due;
+  /** @param onDue is called often enough to find feeds that have waited for longer than the given time */
+  constructor(onDue: (now: number, ms: number) => void) {
+    this.#onDue = onDue;
   }
 
   /** Milliseconds after which a watcher that had nothing is told where it is. */
@@ -40,7 +40,7 @@ export class ProgressInterval {
   }
 
   /** So many milliseconds lay between two notifications of etcd, with nothing between them. */
-  saw(ms: number): void {
+  onGap(ms: number): void {
     this.#gaps.push(Math.max(LEAST_MS, ms));
     if (this.#gaps.length > GAPS) this.#gaps.shift();
     if (this.#gaps.length < ENOUGH) return;
@@ -53,7 +53,7 @@ export class ProgressInterval {
   }
 
   #arm(): NodeJS.Timeout {
-    const timer = setInterval(() => this.#due(performance.now(), this.ms), this.#ms / 2);
+    const timer = setInterval(() => this.#onDue(performance.now(), this.ms), this.#ms / 2);
     timer.unref();
     return timer;
   }

@@ -1,5 +1,5 @@
 /**
- * Asks etcd how far a feed has come, for all who want it to reach a revision. Everything that etcd has to tell up to the
+ * Asks etcd how far a feed has come, for all that want it to reach a revision. Everything that etcd has to tell up to the
  * revision of a progress response came before it on the same stream; so it does not matter which question a response
  * answers, and etcd may pass over questions, which it does while the watch lags behind. They are asked again.
  */
@@ -40,7 +40,7 @@ export class ProgressQuestions {
   #waiting: Waiting[] = [];
   /** It keeps asking while the feed catches up with its target. */
   #catchingUp = false;
-  /** Somebody has begun to wait since the last question. */
+  /** One more waits since the last question. */
   #hasNewcomer = false;
   #sentAt = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -88,7 +88,7 @@ export class ProgressQuestions {
     this.look();
   }
 
-  /** Asks once; nobody waits for the answer. */
+  /** Asks once, and waits for nothing. */
   nudge(): void {
     if (this.#feed.state !== 'live' || !this.isSafe || !this.#due) return;
     this.#sentAt = performance.now();
@@ -122,7 +122,7 @@ export class ProgressQuestions {
     this.look();
   }
 
-  /** No answer will come: calls back all who wait. */
+  /** No answer will come: calls back all that wait. */
   close(): void {
     this.#stop();
     this.#catchingUp = false;
@@ -161,7 +161,7 @@ export class ProgressQuestions {
     clearTimeout(this.#timer);
     this.#hasNewcomer = false;
     this.#sentAt = performance.now();
-    // How far a catch-up is does not matter while all of its watchers lag: nobody reads what it brings.
+    // How far a catch-up is does not matter while all of its watchers lag: none of them reads what it brings.
     if (this.#waiting.length > 0 || !this.#feed.cursors.allLagging) this.#feed.askProgress();
     this.#timer = setTimeout(() => this.#again(), this.#delay);
     this.#delay = Math.min(this.#delay * 2, MAX_MS);

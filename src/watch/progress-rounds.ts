@@ -12,22 +12,26 @@ import type { Watcher, WatcherFeed } from './watcher.ts';
 /** Requests that one round answers; more are passed over, as etcd does when its channel is full. */
 const MAX_WAITING = 128;
 
+/** The stream. */
+export interface ProgressRoundsOwner {
+  readonly watchers: ReadonlyMap<bigint, Watcher>;
+  /** Answers so many requests, as far as there is room. */
+  answerProgress(header: Header, count: number): void;
+}
+
 export class ProgressRounds {
-  readonly #watchers: ReadonlyMap<bigint, Watcher>;
-  readonly #answer: (header: Header, count: number) => void;
+  readonly #owner: ProgressRoundsOwner;
   /** Requests that the round under way will answer. */
   #asked = 0;
   #waiting = 0;
   #closed = false;
 
-  /** @param answer sends so many answers */
-  constructor(watchers: ReadonlyMap<bigint, Watcher>, answer: (header: Header, count: number) => void) {
-    this.#watchers = watchers;
-    this.#answer = answer;
+  constructor(owner: ProgressRoundsOwner) {
+    this.#owner = owner;
   }
 
   /** The client asks. */
-  request(): void {
+  onRequest(): void {
     if (this.#waiting < MAX_WAITING) this.#waiting++;
     if (this.#asked === 0) this.#next();
   }
@@ -54,7 +58,7 @@ export class ProgressRounds {
   /** The feeds that watches are on, each with the highest revision that one of its watches was told. */
   #feeds(): Map<WatcherFeed, number> {
     const feeds = new Map<WatcherFeed, number>();
-    for (const { feed, seenRevision } of this.#watchers.values())
+    for (const { feed, seenRevision } of this.#owner.watchers.values())
       if (feed !== undefined) feeds.set(feed, Math.max(seenRevision, feeds.get(feed) ?? 0));
     return feeds;
   }
@@ -64,7 +68,7 @@ export class ProgressRounds {
     const count = this.#asked;
     this.#asked = 0;
     const least = this.#least();
-    if (least !== undefined) this.#answer(withRevision(least.header, least.announced), count);
+    if (least !== undefined) this.#owner.answerProgress(withRevision(least.header, least.announced), count);
     this.#next();
   }
 
@@ -74,7 +78,7 @@ export class ProgressRounds {
     for (const feed of this.#feeds().keys())
       if (least === undefined || feed.announced < least.announced) least = feed;
     if (least === undefined) return undefined;
-    for (const watcher of this.#watchers.values()) if (!watcher.isAt(least.announced)) return undefined;
+    for (const watcher of this.#owner.watchers.values()) if (!watcher.isAt(least.announced)) return undefined;
     return least;
   }
 }

@@ -26,7 +26,7 @@ const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
 /** The stream that a request came on. */
 export interface TicketOwner {
   readonly feeds: IdentityFeeds;
-  /** An answer is there; not called for one that is there right after {@link Ticket.start}. */
+  /** An answer has come; not called for one that needs nothing of etcd and is there after {@link Ticket.start}. */
   onSettled(): void;
 }
 

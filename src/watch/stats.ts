@@ -1,4 +1,4 @@
-/** What the hub counts, as plain numbers; the metrics read them when somebody scrapes. */
+/** What the hub counts, as plain numbers; the metrics read them at each scrape. */
 import type { Batch } from './batch.ts';
 
 /** A bound of the hub's that was reached. */
@@ -32,15 +32,15 @@ export class WatchStats {
   readonly limits: Record<WatchLimit, number> = { lingering: 0, long_keys: 0, relays: 0 };
 
   /** etcd sent so many events; the batches hold those that were new. */
-  received(count: number, batches: readonly Batch[]): void {
-    let fresh = 0;
-    for (const { events } of batches) fresh += events.length;
-    this.events += fresh;
-    this.repeated += count - fresh;
+  countReceived(count: number, batches: readonly Batch[]): void {
+    let added = 0;
+    for (const { events } of batches) added += events.length;
+    this.events += added;
+    this.repeated += count - added;
   }
 
   /** A batch went to so many watchers. */
-  delivered(count: number): void {
+  countDelivered(count: number): void {
     this.deliveries += count;
     if (count > 1) this.shared += count - 1;
   }

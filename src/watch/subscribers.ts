@@ -56,13 +56,13 @@ export interface SubscribedFeed {
     /** Asks etcd once how far it is. */
     nudge(): void;
   };
-  /** Whether anybody needs it, and who. */
+  /** Whether it has users, and which. */
   readonly used: boolean;
   readonly cursors: { readonly size: number };
   readonly subscribers: { readonly size: number };
   /** Ends a subscription; nothing happens when it is over already. */
   unsubscribe(subscription: Subscription): void;
-  /** Has it serve nobody new from now on. */
+  /** Has it take no new users from now on. */
   retire(): void;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Lets a few of many begin at a time. A catch-up brings as much as etcd gives at once before anybody knows whether its
+ * Lets a few of many begin at a time. A catch-up brings as much as etcd gives at once before it is known whether its
  * client reads; very many that begin together would be more than the histories may ever hold.
  */
 
@@ -16,7 +16,7 @@ export class Turns {
 
   /**
    * @param limit turns that may be taken at a time
-   * @param ms after so many milliseconds a turn is over, so that who gets no answer holds up nobody
+   * @param ms after so many milliseconds a turn is over, so that one that gets no answer does not hold up the others
    */
   constructor(limit: number, ms: number) {
     this.#limit = limit;

@@ -43,7 +43,7 @@ export async function mirror(
     permissions: new Permissions(),
     seen,
     login: login(upstream),
-    log: { loaded: nothing, failed: nothing },
+    log: { onLoaded: nothing, onFailed: nothing },
   });
   held.defer(() => mirrors.close());
   mirrors.start();

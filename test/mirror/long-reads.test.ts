@@ -69,7 +69,7 @@ describe('the line', () => {
       },
       isCurrent: () => true,
       fallBack: (reason) => Buffer.from(`${name} ${reason}`),
-      made: () => log.push(`${name} made`),
+      onMade: () => log.push(`${name} made`),
     };
   }
   const read = async (reply: Uint8Array | Promise<Uint8Array>) => Buffer.from(await reply).toString();

@@ -75,8 +75,8 @@ describe("the proxy's own user", () => {
     await until('the watch is gone', () => !one.inSync);
     const heard: string[] = [];
     const arrival: Arrival = {
-      arrived: () => heard.push('arrived'),
-      failed: (reason) => heard.push(reason),
+      onArrived: () => heard.push('arrived'),
+      onFailed: (reason) => heard.push(reason),
     };
     one.arrivals.wait(appliedOf(one) + 1, arrival);
     await etcd.first.start();

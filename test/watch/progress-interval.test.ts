@@ -6,7 +6,7 @@ import { ProgressInterval } from '../../src/watch/progress-interval.ts';
 /** An interval that has seen these gaps, in milliseconds, and how long watchers wait by it. */
 function after(...gaps: number[]): number {
   const interval = new ProgressInterval(() => {});
-  for (const gap of gaps) interval.saw(gap);
+  for (const gap of gaps) interval.onGap(gap);
   return Math.round(interval.ms / 1.15);
 }
 

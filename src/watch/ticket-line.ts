@@ -1,0 +1,81 @@
+/**
+ * The requests of one client stream, answered in the order in which they came. What etcd decides at once may take the
+ * proxy a read first, so each waits until that is done and the one before it is answered.
+ */
+import type { ServerStream } from '../rpc/contract.ts';
+import type { IdentityFeeds } from './identity-feeds.ts';
+import { Ticket, type TicketOwner } from './request-ticket.ts';
+import type { WatchRequest } from './requests.ts';
+
+/** Requests of one stream that may wait; with more, the client is not read. */
+const MAX_WAITING = 32;
+
+/** The stream that the requests came on. */
+export interface TicketLineOwner {
+  readonly feeds: IdentityFeeds;
+  /** Whether a request can be answered now. */
+  readonly mayAnswer: boolean;
+  /** Answers the request that is first in line. @returns whether a watch comes of it */
+  answer(ticket: Ticket): boolean;
+}
+
+export class TicketLine implements TicketOwner {
+  readonly #owner: TicketLineOwner;
+  readonly #client: ServerStream;
+  #line: Ticket[] = [];
+  #paused = false;
+
+  constructor(owner: TicketLineOwner, client: ServerStream) {
+    this.#owner = owner;
+    this.#client = client;
+  }
+
+  get feeds(): IdentityFeeds {
+    return this.#owner.feeds;
+  }
+
+  get isEmpty(): boolean {
+    return this.#line.length === 0;
+  }
+
+  /** Takes a request. @param bytes its size */
+  add(request: WatchRequest, bytes: number): void {
+    const ticket = new Ticket(this, request, bytes);
+    this.#client.hold(bytes);
+    this.#line.push(ticket);
+    ticket.start();
+    if (this.#line.length > MAX_WAITING && !this.#paused) {
+      this.#paused = true;
+      this.#client.pause();
+    }
+    if (ticket.ready) this.advance();
+  }
+
+  /** Answers the requests at the head of the line that can be answered. */
+  advance(): void {
+    while (this.#owner.mayAnswer) {
+      const ticket = this.#line[0];
+      if (ticket === undefined || !ticket.ready) break;
+      this.#line.shift();
+      this.#client.hold(-ticket.bytes);
+      if (!this.#owner.answer(ticket)) ticket.cancel();
+    }
+    if (this.#paused && this.#line.length < MAX_WAITING / 2) {
+      this.#paused = false;
+      this.#client.resume();
+    }
+  }
+
+  onSettled(): void {
+    this.advance();
+  }
+
+  /** The stream is over: none is answered any more. */
+  close(): void {
+    for (const ticket of this.#line) {
+      ticket.cancel();
+      this.#client.hold(-ticket.bytes);
+    }
+    this.#line = [];
+  }
+}
