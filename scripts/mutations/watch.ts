@@ -147,7 +147,7 @@ export const WATCH: readonly Mutation[] = [
     'a-past-that-was-undone',
     `${HUB}/known-store.ts`,
     'return hasStream || applied <= header.revision;',
-    'return true;',
+    'return hasStream || applied <= Math.max(applied, header.revision);',
   ),
   mutation(
     'the-past-of-another-cluster',
