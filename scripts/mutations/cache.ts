@@ -55,8 +55,8 @@ export const CACHED: readonly Mutation[] = [
   mutation(
     'an-event-changes-nothing',
     `${CACHE}/cover.ts`,
-    'if (entry.revision < last) this.#owner.changed(entry);',
-    'if (entry.revision < last - 1e9) this.#owner.changed(entry);',
+    'if (entry.revision < last) this.#owner.onChanged(entry);',
+    'if (entry.revision < last - 1e9) this.#owner.onChanged(entry);',
   ),
   mutation(
     'events-before-the-answer-are-forgotten',
@@ -73,8 +73,8 @@ export const CACHED: readonly Mutation[] = [
   mutation(
     'a-past-that-a-backup-has-undone',
     `${CACHE}/cover.ts`,
-    'if (undone || entry.revision > revision) this.#owner.changed(entry);',
-    'if (undone && entry.revision < 0) this.#owner.changed(entry);',
+    'if (undone || entry.revision > revision) this.#owner.onChanged(entry);',
+    'if (undone && entry.revision < 0) this.#owner.onChanged(entry);',
   ),
   mutation(
     'no-bound-on-bytes',
