@@ -238,7 +238,7 @@ const mirrored: Part = (registry) => {
       keys: 'etcd_proxy_mirror_keys{prefix="/a/"}',
       bytes: 'etcd_proxy_mirror_bytes{prefix="/a/"}',
     }),
-    [() => stats.fellBack('large'), { 'etcd_proxy_mirror_fallbacks_total{reason="large"}': 1 }],
+    [() => stats.countFallBack('large'), { 'etcd_proxy_mirror_fallbacks_total{reason="large"}': 1 }],
     [() => Object.assign(mirror, { heard: 5 }), { 'etcd_proxy_mirror_lag{prefix="/a/"}': 5 }],
     [() => Object.assign(store, { applied: 2 }), { 'etcd_proxy_mirror_lag{prefix="/a/"}': -2 }],
     [() => Object.assign(mirror, { state: 'serving' }), { [state('loading')]: -1, [state('serving')]: 1 }],

@@ -1,8 +1,9 @@
 /** The parts of a feed that keep one invariant each: a watcher's position, the store that is known, the flow. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Header } from '../../src/etcd/header.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
-import type { EventRecord, Header } from '../../src/etcd/watch-response.ts';
+import type { EventRecord } from '../../src/etcd/watch-response.ts';
 import { Audience } from '../../src/watch/audience.ts';
 import { Batch } from '../../src/watch/batch.ts';
 import { Flow } from '../../src/watch/flow.ts';
