@@ -5,6 +5,7 @@
 import type { Server } from 'node:http';
 import fastifyCors from '@fastify/cors';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { RpcError } from '../rpc/status.ts';
 import { CONNECT_HEADERS, CONNECT_METHODS } from './connect/cors.ts';
 import { addConnectRoutes } from './connect/routes.ts';
 import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
@@ -95,6 +96,13 @@ function addGround(app: FastifyInstance, options: WebServerOptions): void {
   });
   app.setNotFoundHandler(refuseUnknown);
   app.setErrorHandler((error: FastifyError, _request, reply) => {
+    // A large reply of etcd that turned out to be no message before anything of it was sent.
+    if (error instanceof RpcError)
+      return reply
+        .removeHeader('content-encoding')
+        .code(500)
+        .type('application/json')
+        .send({ code: 'internal', message: error.message });
     const { statusCode = 500, message } = error;
     if (statusCode < 500) return reply.code(statusCode).send({ code: 'invalid_argument', message });
     // A response that breaks off because its client has gone is no fault.

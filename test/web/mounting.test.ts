@@ -106,6 +106,21 @@ test('a response that fails half way closes its connection', async (t) => {
   check();
 });
 
+test('a large reply that is no message from its first byte on is an error of etcd, and no fault', async (t) => {
+  const check = quiet(t);
+  await using door = await Door.open({ unary: { [RANGE]: () => Buffer.alloc(300 << 10, 0xff) } });
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(door.url + RANGE, { method: 'POST', headers, body: '{}' });
+  assert.equal(response.status, 500);
+  assert.match(
+    await response.text(),
+    /^\{"code":"internal","message":"etcd-connect-proxy: etcd's reply is no /,
+  );
+  assert.ok(door.observer.events.includes('malformed Range'), door.observer.events.join());
+  assert.deepEqual(door.observer.faults, []);
+  check();
+});
+
 test('a fault before the response is a 500, and reported', async (t) => {
   const check = quiet(t);
   const fault = new Error('secret');
