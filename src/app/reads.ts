@@ -17,7 +17,7 @@ import { UsageError } from '../config/usage-error.ts';
 import { readUserFile } from '../config/user-file.ts';
 import { KV } from '../etcd/methods.ts';
 import { readRangeQuery } from '../etcd/range-query.ts';
-import { readTxnQuery } from '../etcd/txn-query.ts';
+import { readTxnQuery } from '../etcd/txn-request.ts';
 import { FLIGHT_BOUNDS, Flights } from '../flights/flights.ts';
 import { StreamFlights } from '../flights/stream-flights.ts';
 import { MirroredReads } from '../mirror/mirrored-reads.ts';

@@ -4,10 +4,10 @@
  */
 import { HEADER_TAG, type Header, NO_HEADER, readHeader } from './header.ts';
 import { KeyValueTag, KVS_TAG } from './range-response.ts';
-import { Scanner } from './scanner.ts';
+import { MalformedMessage, Scanner } from './scanner.ts';
 
 /** Field tags of the messages, with their wire types. */
-const Tag = {
+export const Tag = {
   watchId: 0x10,
   created: 0x18,
   canceled: 0x20,
@@ -120,4 +120,19 @@ function readEvent(scan: Scanner, start: number, end: number): EventRecord {
     else scan.skip(tag & 7);
   }
   return { source: scan.bytes, start, end, prevStart, prevEnd, key, revision, isDelete };
+}
+
+/** Whether a response says that its watch is over. What is none says nothing. */
+export function isCanceled(message: Uint8Array): boolean {
+  const scan = new Scanner(message);
+  try {
+    while (!scan.done) {
+      const tag = scan.varint();
+      if (tag === Tag.canceled) return scan.varint() !== 0;
+      scan.skip(tag & 7);
+    }
+  } catch (error) {
+    if (!(error instanceof MalformedMessage)) throw error;
+  }
+  return false;
 }

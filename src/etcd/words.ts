@@ -1,6 +1,6 @@
 /**
- * What etcd says when the member that was asked cannot serve although another one may: one table, with the release
- * that each text comes from (`api/v3rpc/rpctypes/error.go` and the gRPC interceptors of etcd).
+ * What etcd says, as far as the proxy understands it or says it itself. Where the member that was asked cannot serve
+ * although another one may: one table, with the release that each text comes from (`api/v3rpc/rpctypes/error.go` and the gRPC interceptors of etcd).
  */
 import { Code, type Status } from '../rpc/status.ts';
 
@@ -15,6 +15,9 @@ export const COMPACTED = 'etcdserver: mvcc: required revision has been compacted
 
 /** etcd's answer to Authenticate while auth is off. Since 3.0. */
 export const AUTH_IS_OFF = 'etcdserver: authentication is not enabled';
+
+/** etcd's reason to cancel a watch whose number the client gave to another one on the same stream. Since 3.4. */
+export const DUPLICATE_WATCH_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
 
 /** What a refusal says about the member that gave it, the most useful member first. */
 export const Standing = {

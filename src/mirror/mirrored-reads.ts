@@ -11,7 +11,7 @@ import { clientIdentityOf } from '../clients/identity.ts';
 import type { ProbeResult } from '../clients/probe.ts';
 import type { Probes } from '../clients/probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
-import { TxnQuery } from '../etcd/txn-query.ts';
+import { TxnQuery } from '../etcd/txn-request.ts';
 import type { Store } from '../mvcc/store.ts';
 import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { type FallBackLimits, FallBacks } from './fall-backs.ts';

@@ -6,7 +6,7 @@
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import type { RangeQuery } from '../etcd/range-query.ts';
-import { TxnQuery } from '../etcd/txn-query.ts';
+import { TxnQuery } from '../etcd/txn-request.ts';
 import {
   isPlain,
   type NoAnswer,

@@ -4,7 +4,7 @@
  */
 
 import { revisionFieldText } from '../etcd/header.ts';
-import { CompareResult, CompareTarget, type Comparison, type TxnQuery } from '../etcd/txn-query.ts';
+import { CompareResult, CompareTarget, type Comparison, type TxnQuery } from '../etcd/txn-request.ts';
 import { rangeOperationHead, SUCCEEDED_TEXT } from '../etcd/txn-response.ts';
 import { join, MAX_REPLY_BYTES, type NoAnswer, pause, type Reading, rangeParts } from './range-reply.ts';
 import type { Version } from './version.ts';

@@ -2,8 +2,9 @@
  * `etcdconnect.v1.Browser`: etcd's two bidirectional RPCs for clients that can send only one message. Each is
  * served by the handler of the RPC it stands for.
  */
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { Lease, methodsOf, Watch } from '../etcd/methods.ts';
+import { requestToCreate } from '../etcd/watch-request.ts';
+import { isCanceled } from '../etcd/watch-response.ts';
 import type { Call, ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import { NOBODY } from '../rpc/nobody.ts';
@@ -15,10 +16,6 @@ export const Browser = methodsOf('etcdconnect.v1.Browser', {
   Watch: { kind: 'server_stream' },
   LeaseKeepAliveOnce: {},
 });
-
-/** `WatchRequest.create_request` and `WatchResponse.canceled`. */
-const CREATE_REQUEST_FIELD = 1;
-const CANCELED_FIELD = 4;
 
 /** The handlers, on top of those of the RPCs they stand for. */
 export function browserService(services: Services): OwnMethod[] {
@@ -109,9 +106,7 @@ class OneWatchRequest implements ServerStreamListener {
   onMessage(request: Uint8Array): void {
     if (this.#created) return;
     this.#created = true;
-    this.#watch.listener.onMessage(
-      new BinaryWriter().uint32(tag(CREATE_REQUEST_FIELD)).bytes(request).finish(),
-    );
+    this.#watch.listener.onMessage(requestToCreate(request));
   }
 
   onHalfClose(): void {
@@ -184,23 +179,4 @@ class OneHeartbeat implements ServerStream {
   resume(): void {
     // See pause.
   }
-}
-
-function tag(field: number): number {
-  return (field << 3) | WireType.LengthDelimited;
-}
-
-/** Whether a `WatchResponse` says that its watch is over. What is none says nothing, and is for the client to see. */
-function isCanceled(message: Uint8Array): boolean {
-  const reader = new BinaryReader(message);
-  try {
-    while (reader.pos < reader.len) {
-      const [field, wireType] = reader.tag();
-      if (field === CANCELED_FIELD && wireType === WireType.Varint) return reader.bool();
-      reader.skip(wireType, field);
-    }
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-  }
-  return false;
 }

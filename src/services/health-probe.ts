@@ -2,11 +2,14 @@
  * Asks the cluster through the proxy's own handlers whether it can be used: with the read that clients would
  * send, and with a watch that must be confirmed. Simultaneous checks share one.
  */
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { KV, Watch } from '../etcd/methods.ts';
+import { rangeRequest } from '../etcd/range-request.ts';
+import { simpleCreateRequest } from '../etcd/watch-request.ts';
+import { isRefusedForCredentials } from '../etcd/words.ts';
 import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
-import { Code, DEADLINE_EXCEEDED, RpcError, type Status } from '../rpc/status.ts';
+import { DEADLINE_EXCEEDED, RpcError, type Status } from '../rpc/status.ts';
 
 /** The answer to a health check, in the form of etcd's `/health`. */
 export interface Health {
@@ -19,18 +22,10 @@ export interface Health {
 const READ_TIMEOUT_MS = 1000;
 const WATCH_TIMEOUT_MS = 3000;
 
-/** Refusals that only a working cluster gives to a caller without credentials. */
-const REFUSALS: ReadonlySet<number> = new Set([
-  Code.PERMISSION_DENIED,
-  Code.UNAUTHENTICATED,
-  Code.INVALID_ARGUMENT,
-]);
-
 /** The key that the incumbent's health check reads. */
-const KEY = Buffer.from('a');
-/** `RangeRequest{key, count_only: true}` and `WatchRequest{create_request: {key}}`. */
-const READ = new BinaryWriter().uint32(0x0a).bytes(KEY).uint32(0x48).bool(true).finish();
-const WATCH = new BinaryWriter().uint32(0x0a).fork().uint32(0x0a).bytes(KEY).join().finish();
+const KEY = 'a';
+const READ = rangeRequest({ key: KEY, countOnly: true });
+const WATCH = simpleCreateRequest(Buffer.from(KEY));
 
 export class HealthProbe {
   readonly #services: Services;
@@ -58,14 +53,15 @@ export class HealthProbe {
   }
 
   async #checkRead(): Promise<Health> {
-    const path = '/etcdserverpb.KV/Range';
+    const { path } = KV.Range;
     const call = new OwnCall(this.#services.method(path), NO_METADATA, performance.now() + READ_TIMEOUT_MS);
     try {
       await call.inTime(this.#services.unary(path)?.(READ, call));
     } catch (error) {
-      const { code, message } = RpcError.from(error);
-      const reason = call.cancelled ? DEADLINE_EXCEEDED : message;
-      if (!REFUSALS.has(code)) return { health: false, reason: `GET ERROR:${reason}` };
+      const status = RpcError.from(error);
+      const reason = call.cancelled ? DEADLINE_EXCEEDED : status.message;
+      // Only a working cluster refuses a caller without credentials.
+      if (!isRefusedForCredentials(status)) return { health: false, reason: `GET ERROR:${reason}` };
     }
     return { health: true, reason: '' };
   }
@@ -93,7 +89,7 @@ class ProbeWatch implements ServerStream {
 
   constructor(services: Services, resolve: (confirmed: boolean) => void) {
     this.#resolve = resolve;
-    const path = '/etcdserverpb.Watch/Watch';
+    const { path } = Watch.Watch;
     services.stream(path)(this, new OwnCall(services.method(path), NO_METADATA, Number.POSITIVE_INFINITY));
     this.#timer = setTimeout(() => this.#settle(false), WATCH_TIMEOUT_MS);
     this.listener.onMessage(WATCH);
@@ -109,7 +105,7 @@ class ProbeWatch implements ServerStream {
   }
 
   end(status: Status): void {
-    this.#settle(REFUSALS.has(status.code));
+    this.#settle(isRefusedForCredentials(status));
   }
 
   sendHeaders(): void {

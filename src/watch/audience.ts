@@ -3,8 +3,8 @@
  * batch is to them is encoded once.
  */
 import type { KeyRange } from '../etcd/key-range.ts';
+import type { WatchOptions } from '../etcd/watch-request.ts';
 import type { Batch, BatchEvent } from './batch.ts';
-import type { WatchOptions } from './requests.ts';
 
 /** Tells audiences of a range apart. */
 export function variantOf(options: WatchOptions, stripPrev: boolean): number {

@@ -2,8 +2,8 @@
  * Events that a feed has got together, of one revision or (while etcd catches up) of many, encoded once as the end of
  * a WatchResponse: the header, then the events. What is sent of it to however many watchers shares these bytes.
  */
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { type Header, headerField, withRevision } from '../etcd/header.ts';
+import { eventField } from '../etcd/watch-reply.ts';
 import type { EventRecord } from '../etcd/watch-response.ts';
 
 /** An event within a batch. Offsets are into {@link Batch.bytes}; see {@link EventRecord}. */
@@ -20,8 +20,6 @@ export interface BatchEvent {
 /** What a batch costs beside its bytes, for the bound of the history. */
 const OBJECT_BYTES = 320;
 const EVENT_BYTES = 120;
-
-const EVENTS_TAG = 0x5a;
 
 /** Immutable. */
 export class Batch {
@@ -85,7 +83,7 @@ export class Batch {
       bytes.subarray(bodyStart, event.prevStart),
       bytes.subarray(event.prevEnd, event.end),
     ]);
-    return Buffer.from(new BinaryWriter().uint32(EVENTS_TAG).bytes(body).finish());
+    return Buffer.from(eventField(body));
   }
 }
 

@@ -7,6 +7,9 @@
 import { clientIdentityOf } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { type Header, NO_HEADER, withRevision } from '../etcd/header.ts';
+import { encodeReply, type Reply, watchId } from '../etcd/watch-reply.ts';
+import { type CreateRequest, readRequest, type WatchRequest } from '../etcd/watch-request.ts';
+import { DUPLICATE_WATCH_ID } from '../etcd/words.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
 import { forwardStream } from '../rpc/forward.ts';
 import { RpcError } from '../rpc/status.ts';
@@ -14,9 +17,7 @@ import { splitTail } from './fragments.ts';
 import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
-import { encodeReply, type Reply, watchId } from './replies.ts';
 import type { Answer, Ticket } from './request-ticket.ts';
-import { type CreateRequest, readRequest, type WatchRequest } from './requests.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import { TicketLine, type TicketLineOwner } from './ticket-line.ts';
 import { Watcher, type WatchSink } from './watcher.ts';
@@ -26,9 +27,6 @@ const LARGE = 512 << 10;
 
 /** The number in replies that are about no watch. */
 const NO_WATCH = -1n;
-
-/** etcd's words. */
-const DUPLICATE_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
 
 /**
  * The handler.
@@ -176,7 +174,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, P
     }
     const id = request.id === 0n ? this.#freeId() : request.id;
     if (this.watchers.has(id)) {
-      this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: DUPLICATE_ID });
+      this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: DUPLICATE_WATCH_ID });
       return false;
     }
     const next = request.start === 0 ? header.revision + 1 : request.start;

@@ -5,12 +5,11 @@
 
 import { HEADER_TAG, headerField } from '../etcd/header.ts';
 import { Scanner } from '../etcd/scanner.ts';
+import { FRAGMENT_FIELD } from '../etcd/watch-reply.ts';
 import type { Batch } from './batch.ts';
 
 /** etcd's default: `--max-request-bytes` and the room it leaves for the gRPC envelope. */
 const DEFAULT_LIMIT = (1536 << 10) + (512 << 10);
-
-const FRAGMENT_FIELD: Uint8Array = Uint8Array.of(0x38, 1);
 
 /** The size at which etcd splits. */
 export class FragmentLimit {

@@ -4,9 +4,9 @@ import { IdentityProbes } from '../clients/identity-probes.ts';
 import type { Asker } from '../clients/probe.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { KV, Maintenance, Watch } from '../etcd/methods.ts';
+import type { OwnWatch } from '../etcd/watch-request.ts';
 import type { ClientStream, ClientStreamListener } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
-import type { UpstreamWatchRequest } from './requests.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import { UpstreamWatch, type UpstreamWatchOwner } from './upstream-watch.ts';
 import { Versions } from './versions.ts';
@@ -35,7 +35,7 @@ export class IdentityUpstream {
     this.#probes.askAny(asker);
   }
 
-  openWatch(request: UpstreamWatchRequest, owner: UpstreamWatchOwner): UpstreamWatch {
+  openWatch(request: OwnWatch, owner: UpstreamWatchOwner): UpstreamWatch {
     return new UpstreamWatch(this.#shared.upstream, Watch.Watch, this.identity.metadata, request, owner);
   }
 

@@ -5,10 +5,10 @@
 
 import type { Asker, ProbeResult } from '../clients/probe.ts';
 import { type Header, NO_HEADER } from '../etcd/header.ts';
+import type { WatchRequest } from '../etcd/watch-request.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
-import type { WatchRequest } from './requests.ts';
 import type { TurnTaker } from './turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 

@@ -2,10 +2,11 @@
  * The requests of one client stream, answered in the order in which they came. What etcd decides at once may take the
  * proxy a read first, so each waits until that is done and the one before it is answered.
  */
+
+import type { WatchRequest } from '../etcd/watch-request.ts';
 import type { ServerStream } from '../rpc/contract.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import { Ticket, type TicketOwner } from './request-ticket.ts';
-import type { WatchRequest } from './requests.ts';
 
 /** Requests of one stream that may wait; with more, the client is not read. */
 const MAX_WAITING = 32;

@@ -3,13 +3,13 @@
  */
 
 import { MalformedMessage } from '../etcd/scanner.ts';
+import { createRequest, type OwnWatch, PROGRESS_REQUEST } from '../etcd/watch-request.ts';
 import { type EventRecord, readResponse, type WatchResponse } from '../etcd/watch-response.ts';
 import type { ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
-import { createRequest, PROGRESS_REQUEST, type UpstreamWatchRequest } from './requests.ts';
 
 /** Hears of a watch on etcd. Nothing follows `onEnd`. */
 export interface UpstreamWatchOwner {
@@ -36,7 +36,7 @@ export class UpstreamWatch implements ClientStreamListener {
     upstream: Upstream,
     method: Method,
     metadata: Metadata,
-    request: UpstreamWatchRequest,
+    request: OwnWatch,
     owner: UpstreamWatchOwner,
   ) {
     this.#owner = owner;

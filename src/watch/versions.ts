@@ -1,19 +1,13 @@
-/**
- * Which members' progress responses can be trusted. Before etcd 3.4.31 and 3.5.13 one could overtake events, or
- * not come at all (etcd issues 15220 and 17507). A member that is not known counts as one of those.
- */
+/** Which members' progress responses can be trusted, by their releases. A member that is not known cannot be. */
 
 import { headerOf } from '../etcd/header.ts';
-import { Scanner } from '../etcd/scanner.ts';
+import { progressIsSafe, versionIn } from '../etcd/release.ts';
 import { isOutage } from '../etcd/statuses.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import { RpcError } from '../rpc/status.ts';
 
 /** How often Status is asked while it fails for reasons that pass. */
 const MAX_TRIES = 8;
-
-/** `StatusResponse.version`. */
-const VERSION_TAG = 0x12;
 
 /** Asks any member for its status; rejects when that fails. */
 export type AskStatus = () => Promise<Uint8Array>;
@@ -73,28 +67,4 @@ export class Versions {
     if (!this.#safe.has(asked)) this.#safe.set(asked, false);
     this.#safe.set(member, safe);
   }
-}
-
-function versionIn(status: Uint8Array): string {
-  const scan = new Scanner(status);
-  while (!scan.done) {
-    const tag = scan.varint();
-    if (tag === VERSION_TAG) {
-      const end = scan.delimited();
-      return scan.bytes.toString('latin1', scan.pos, end);
-    }
-    scan.skip(tag & 7);
-  }
-  return '';
-}
-
-/** Whether this release of etcd sends progress responses in order and whenever a watch is synced. */
-export function progressIsSafe(version: string): boolean {
-  const match = /^(\d+)\.(\d+)\.(\d+)/.exec(version);
-  if (match === null) return false;
-  const [major, minor, patch] = match.slice(1).map(Number) as [number, number, number];
-  if (major !== 3) return major > 3;
-  if (minor === 4) return patch >= 31;
-  if (minor === 5) return patch >= 13;
-  return minor > 5;
 }

@@ -6,10 +6,10 @@
 
 import { type Header, headerField, withRevision } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
+import { idField } from '../etcd/watch-reply.ts';
+import type { WatchOptions } from '../etcd/watch-request.ts';
 import type { Audience } from './audience.ts';
 import type { Batch } from './batch.ts';
-import { idField } from './replies.ts';
-import type { WatchOptions } from './requests.ts';
 
 /** The client's stream, as its watchers see it. */
 export interface WatchSink {

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { type TxnRequest, TxnRequestSchema, TxnResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { readTxnQuery } from '../../src/etcd/txn-query.ts';
+import { readTxnQuery } from '../../src/etcd/txn-request.ts';
 import { bytes, connect, lightClientOf } from '../reads/clients.ts';
 import { availableEtcds, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';

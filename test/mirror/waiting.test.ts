@@ -14,7 +14,7 @@ import type { Asker } from '../../src/clients/probe.ts';
 import type { Probes } from '../../src/clients/probes.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { readRangeQuery } from '../../src/etcd/range-query.ts';
-import { readTxnQuery } from '../../src/etcd/txn-query.ts';
+import { readTxnQuery } from '../../src/etcd/txn-request.ts';
 import { MirroredReads, type MirroredReadsOptions } from '../../src/mirror/mirrored-reads.ts';
 import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';

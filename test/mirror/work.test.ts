@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { type RangeRequest, type TxnRequest, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { type RangeQuery, readRangeQuery } from '../../src/etcd/range-query.ts';
-import { readTxnQuery, type TxnQuery } from '../../src/etcd/txn-query.ts';
+import { readTxnQuery, type TxnQuery } from '../../src/etcd/txn-request.ts';
 import type { Mirror } from '../../src/mirror/mirror.ts';
 import { ReplyMaker } from '../../src/mirror/reply-maker.ts';
 import { MirrorStats } from '../../src/mirror/stats.ts';

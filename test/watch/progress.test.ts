@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { progressIsSafe } from '../../src/watch/versions.ts';
+import { progressIsSafe } from '../../src/etcd/release.ts';
 import { availableEtcds, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';

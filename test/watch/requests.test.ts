@@ -5,8 +5,8 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { KeyRanges } from '../../src/etcd/key-ranges.ts';
+import { readRequest } from '../../src/etcd/watch-request.ts';
 import { readResponse } from '../../src/etcd/watch-response.ts';
-import { readRequest } from '../../src/watch/requests.ts';
 import { b } from '../support/watch-client.ts';
 
 test('garbage is refused, never misread', () => {

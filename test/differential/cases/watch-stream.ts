@@ -2,7 +2,7 @@
 
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
-import { progressIsSafe } from '../../../src/watch/versions.ts';
+import { progressIsSafe } from '../../../src/etcd/release.ts';
 import type { EtcdInstall } from '../../support/etcd.ts';
 import { type Case, calls, script } from '../case.ts';
 import { at, b, rawRpc, rpc, under, zero } from '../rpc.ts';

@@ -1,6 +1,6 @@
 /** What a run of the model takes place on: an etcd of one or three members, wires to it, the proxy, and its faults. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { progressIsSafe } from '../../../src/watch/versions.ts';
+import { progressIsSafe } from '../../../src/etcd/release.ts';
 import { type EtcdCluster, type EtcdInstall, startEtcd } from '../../support/etcd.ts';
 import { GrpcTap } from '../../support/grpc-tap.ts';
 import { moveLeader } from '../../support/leader.ts';

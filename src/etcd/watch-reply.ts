@@ -1,6 +1,7 @@
-/** The responses to clients that are not events. Events never pass here. */
+/** WatchResponses to clients: those without events as a whole, and the fields of which the others are put together. */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { type Header, headerField } from '../etcd/header.ts';
+import { type Header, headerField } from './header.ts';
+import { Tag } from './watch-response.ts';
 
 /** What a response says beside its header. */
 export interface Reply {
@@ -16,12 +17,20 @@ export interface Reply {
 export function encodeReply(reply: Reply): Uint8Array {
   const writer = new BinaryWriter();
   writer.raw(headerField(reply.header.bytes));
-  if (reply.id !== 0n) writer.uint32(0x10).int64(reply.id);
-  if (reply.created) writer.uint32(0x18).bool(true);
-  if (reply.canceled) writer.uint32(0x20).bool(true);
-  if (reply.compactRevision) writer.uint32(0x28).int64(reply.compactRevision);
-  if (reply.reason) writer.uint32(0x32).string(reply.reason);
+  if (reply.id !== 0n) writer.uint32(Tag.watchId).int64(reply.id);
+  if (reply.created) writer.uint32(Tag.created).bool(true);
+  if (reply.canceled) writer.uint32(Tag.canceled).bool(true);
+  if (reply.compactRevision) writer.uint32(Tag.compactRevision).int64(reply.compactRevision);
+  if (reply.reason) writer.uint32(Tag.cancelReason).string(reply.reason);
   return writer.finish();
+}
+
+/** `fragment`, set, as a field. */
+export const FRAGMENT_FIELD: Uint8Array = new BinaryWriter().uint32(Tag.fragment).bool(true).finish();
+
+/** One of the `events` as a field. */
+export function eventField(event: Uint8Array): Uint8Array {
+  return new BinaryWriter().uint32(Tag.events).bytes(event).finish();
 }
 
 /** `watch_id` as a field; empty for zero. */
@@ -45,5 +54,5 @@ const ids: bigint[] = [];
 const idFields: Uint8Array[] = [];
 
 function encodeId(id: bigint): Uint8Array {
-  return id === 0n ? new Uint8Array(0) : new BinaryWriter().uint32(0x10).int64(id).finish();
+  return id === 0n ? new Uint8Array(0) : new BinaryWriter().uint32(Tag.watchId).int64(id).finish();
 }
