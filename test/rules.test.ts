@@ -199,6 +199,54 @@ describe('the protocols of the web door', () => {
   });
 });
 
+/** A file's code: what is left without its comments. */
+function codeOf(text: string): string {
+  return text.replaceAll(/\/\*.*?\*\//gs, '').replaceAll(/(^|\s)\/\/.*$/gm, '');
+}
+
+/** Places outside of etcd/ that say what etcd says, and why. */
+const ALSO_SAID: Readonly<Record<string, string>> = {};
+
+/** What belongs into etcd/: protobuf tags written by hand, the character above all keys, and the sentences of etcd. */
+const ETCDS = [
+  /\buint32\(\s*(0x|\d)/,
+  /\b\w*_TAG = (0x|\d)/,
+  /\.tag\(\s*(0x|\d)/,
+  /\bfield === \d/,
+  /u0100/,
+  /['"`](etcdserver|mvcc|auth|lease|raft): /,
+  /no leader|leader changed|has been compacted|is not enabled|duplicate watch ID|user name is empty/,
+  /['"`]\/(etcdserverpb|v3lockpb|v3electionpb)\./,
+];
+
+describe("etcd's wire and words", () => {
+  test('stand in etcd/ alone', () => {
+    const found: string[] = [];
+    for (const { file, text } of files) {
+      if (firstPart(file) === 'etcd' || file in ALSO_SAID) continue;
+      const code = codeOf(text);
+      for (const pattern of ETCDS)
+        if (pattern.test(code)) found.push(`src/${file}: ${pattern.exec(code)?.[0]}`);
+    }
+    assert.deepEqual(found, []);
+  });
+
+  test('the check sees them', () => {
+    const seen = (code: string) => ETCDS.some((pattern) => pattern.test(codeOf(code)));
+    for (const code of [
+      'new BinaryWriter().uint32(0x0a)',
+      'const HEADER_TAG = 0x0a;',
+      "const NO_END = '\\u0100';",
+      "return 'etcdserver: permission denied';",
+      "message.includes('no leader')",
+      "const path = '/etcdserverpb.KV/Range';",
+      "if (field === 4 && wireType === WireType.Varint) return 'x'; // why",
+    ])
+      assert.ok(seen(code), code);
+    assert.ok(!seen("/* 'mvcc: x' */ const a = 1; // 'etcdserver: no leader'"));
+  });
+});
+
 describe('file sizes', () => {
   const sizes = files
     .map(({ file, text }) => ({ file, lines: text.split('\n').length - 1 }))
