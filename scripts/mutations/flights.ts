@@ -57,7 +57,7 @@ export const SHARED: readonly Mutation[] = [
     'the-wrong-member-leaves',
     `${FLIGHTS}/flight.ts`,
     'if (last !== member) {',
-    'if (last === undefined) {',
+    'if (last !== member && last.index < 0) {',
   ),
   mutation(
     'more-than-a-turn-takes',
