@@ -21,7 +21,7 @@ const BARE = `require('node:net').createServer((s)=>s.once('data',(d)=>s.end(d))
 
 /** The first calls through the web door. */
 const CALLS: readonly (readonly [name: string, path: string, init?: RequestInit])[] = [
-  ['nothing', ''],
+  ['some hundred of gRPC', ''],
   ['`/health`', '/health'],
   [
     'gRPC-Web',
@@ -55,13 +55,15 @@ async function measure(
 ): Promise<Sample> {
   await using server = await startServer(address, program, args);
   const { seconds, cpu, resident, pid } = server;
+  await sleep(SETTLE_MS);
+  const settled = residentBytes(pid);
   const taken: FirstCall[] = [];
   if (calls) {
     using meter = new PauseMeter(address);
     for (const [, path, init] of CALLS)
       taken.push(await firstCall(`http://${address}`, path, init, meter, pid));
-  } else await sleep(SETTLE_MS);
-  return { seconds, cpu, resident, settled: taken[0]?.resident ?? residentBytes(pid), calls: taken };
+  }
+  return { seconds, cpu, resident, settled, calls: taken };
 }
 
 async function firstCall(
