@@ -12,9 +12,8 @@ const root = join(import.meta.dirname, '..');
 const outdir = join(root, 'dist');
 
 /**
- * Modules of Node.js are read by `getBuiltinModule`, and most of them when they are first used. An `import` looks at
- * everything that they export, and `node:http` alone then reads the whole of `fetch`: 15 MiB, and as long as a bare Node.js
- * takes to start.
+ * Modules of Node.js are read by `getBuiltinModule`. An `import` looks at everything that they export, and `node:http` alone
+ * then reads the whole of `fetch`: 15 MiB, and as long as a bare Node.js takes to start.
  */
 const nodeModules: Plugin = {
   name: 'modules of Node.js',
@@ -24,20 +23,11 @@ const nodeModules: Plugin = {
       const name = path.replace(/^node:/, '');
       return builtinModules.includes(name) ? { path: name, namespace } : undefined;
     });
-    onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: moduleOfNode(path) }));
+    onLoad({ filter: /.*/, namespace }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    }));
   },
 };
-
-function moduleOfNode(name: string): string {
-  const read = `process.getBuiltinModule(${JSON.stringify(name)})`;
-  const module: unknown = process.getBuiltinModule(name);
-  // Classes, such as node:events, and objects with methods of their own, such as node:process, have to be there at once.
-  const plain =
-    typeof module === 'object' && module !== null && Object.getPrototypeOf(module) === Object.prototype;
-  if (!plain) return `module.exports = ${read};`;
-  const names = Object.keys(module).map((key) => `get ${key}() { return module_().${key}; }`);
-  return `let read; const module_ = () => (read ??= ${read}); module.exports = { ${names.join(', ')} };`;
-}
 
 await rm(outdir, { recursive: true, force: true });
 await build({

@@ -14,9 +14,9 @@ interface Parts {
 }
 
 const PARTS: readonly (() => Promise<unknown>)[] = [
-  () => import('./schemas.ts'),
   () => import('./connect/error.ts'),
   () => import('./json-pieces.ts'),
+  () => import('./schemas.ts'),
   () => import('./connect/routes.ts'),
   () => import('fastify'),
   () => import('@fastify/cors'),
