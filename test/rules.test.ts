@@ -205,7 +205,9 @@ function codeOf(text: string): string {
 }
 
 /** Places outside of etcd/ that say what etcd says, and why. */
-const ALSO_SAID: Readonly<Record<string, string>> = {};
+const ALSO_SAID: Readonly<Record<string, string>> = {
+  'services/health.ts': "a service of gRPC's, which is also etcd's",
+};
 
 /** What belongs into etcd/: protobuf tags written by hand, the character above all keys, and the sentences of etcd. */
 const ETCDS = [

@@ -64,10 +64,8 @@ export class Keepalive {
     if (connection.isServer) return true;
     if (connection.openStreams === 0 && !connection.settings.permitWithoutStream) return false;
     const quiet = connection.handler.messages === this.messagesThen;
-    let allowed = true;
-    connection.reports.tell(() => {
-      allowed = connection.listener.onKeepalive?.(connection, quiet) ?? true;
-    });
+    const { listener } = connection;
+    const allowed = connection.reports.ask(() => listener.onKeepalive?.(connection, quiet) ?? true, true);
     return allowed && !connection.closed;
   }
 }

@@ -25,6 +25,16 @@ export class Reports {
     }
   }
 
+  /** Asks a listener; where it throws, which is reported, the answer is `otherwise`. */
+  ask<T>(question: () => T, otherwise: T): T {
+    try {
+      return question();
+    } catch (failure) {
+      this.report(failure);
+      return otherwise;
+    }
+  }
+
   /** A listener has thrown. Nobody to tell, or that throws too: it becomes an uncaught exception. */
   report(failure: unknown): void {
     const { listener } = this;
