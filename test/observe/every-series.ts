@@ -152,7 +152,7 @@ const watches: Part = (registry) => {
   const feed = { applied: 0, header: { revision: 0 }, used: true, behind: false, cursors: new Set([1]) };
   const numbers = { budget: { bytes: 0 }, longKeys: { bytes: 0 }, ranges: { forgotten: 0 } };
   const seen = new SeenRevision();
-  exposeWatches(registry, { stats, ...numbers, feeds: () => [feed] } as unknown as WatchHub, seen);
+  exposeWatches(registry, { stats, shared: numbers, feeds: () => [feed] } as unknown as WatchHub, seen);
   return [
     ...grows(stats, {
       watchers: 'etcd_proxy_watch_watchers',
