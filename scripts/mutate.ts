@@ -13,7 +13,7 @@ import { PARTS, type Part } from './mutations/index.ts';
 import type { Mutation } from './mutations/mutation.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const COPIED = ['src', 'test', 'scripts', 'bin', 'package.json', 'tsconfig.json', 'gen'];
+const COPIED = ['src', 'test', 'bench', 'scripts', 'bin', 'package.json', 'tsconfig.json', 'gen'];
 /** Beyond this a test counts as failed: what waits for a lost event waits for long. */
 const TEST_MS = 240_000;
 
