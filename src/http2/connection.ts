@@ -158,9 +158,13 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
     this.waking = false;
     if (this.closed) return;
     this.inTurn = true;
-    if (this.guard.gate.ready) this.guard.gate.pump();
-    this.resuming.deliver();
-    this.flush();
+    try {
+      if (this.guard.gate.ready) this.guard.gate.pump();
+      this.resuming.deliver();
+    } finally {
+      // Otherwise nothing would be sent on this connection until its peer says something.
+      this.flush();
+    }
   }
 
   /** @internal A stream wants what was kept for it at the end of the turn. */

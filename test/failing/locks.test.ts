@@ -8,6 +8,7 @@ import { LeaseGrantRequestSchema, LeaseGrantResponseSchema } from '#gen/etcdserv
 import { LockRequestSchema, LockResponseSchema, UnlockRequestSchema } from '#gen/v3lockpb/lock_pb.js';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
+import { RpcError } from '../../src/rpc/status.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { until } from '../support/until.ts';
 import { connectTo, method } from '../upstream/scripted-etcd.ts';
@@ -72,7 +73,22 @@ test('a member that goes on after the deadline of a Lock does not take it away',
   assert.deepEqual(await keys(), [key]);
 });
 
+/** etcd's own end of a proposal that was lost with its leader, which says nothing of locks. */
+const lostProposal = (error: unknown): boolean =>
+  error instanceof RpcError && error.message.startsWith('etcdserver: request timed out');
+
 test('a member that goes on does not make locks that nobody knows of', async () => {
+  for (let tries = 3; ; tries--) {
+    try {
+      await lockBesidePause();
+      return;
+    } catch (error) {
+      if (tries === 1 || !lostProposal(error)) throw error;
+    }
+  }
+});
+
+async function lockBesidePause(): Promise<void> {
   await using held = new AsyncDisposableStack();
   const { member, left, grant, lock, unlock, keys } = await setUp(held);
   const lease = await grant();
@@ -86,4 +102,4 @@ test('a member that goes on does not make locks that nobody knows of', async () 
   await unlock(await locked);
   await sleep(3000); // nothing may happen
   assert.deepEqual(await keys(), []);
-});
+}

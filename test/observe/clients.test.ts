@@ -138,38 +138,48 @@ describe('the client of a call', () => {
     assert.deepEqual(clients, [{ address, listener: door.address, certificate: undefined }]);
   });
 
-  test('has the subject of the certificate that it showed', async () => {
-    const files = await usual();
-    const flagged = (path: string) => ({ flag: '--flag', path });
-    const observer = {
-      ...{ handshakeDone: ignore, handshakeFailed: ignore },
-      ...{ loaded: ignore, reloaded: ignore, reloadFailed: ignore },
-    };
-    const pair = { cert: flagged(files.server.cert), key: flagged(files.server.key) };
-    const ca = flagged(files.ca.cert);
-    const versions = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
-    const settings = { pair, ca, crl: undefined, cipherSuites: [], ...versions, handshakeTimeout: 10_000 };
-    const tls = new ServerTls(settings, observer);
-    await tls.start();
-    const { clients, range } = noting();
-    await using door = await open(range, tls);
-    const [host, port] = door.address.split(':');
-    const session = connect(`https://${door.address}`, {
-      createConnection: () =>
-        connectTls({
-          host: host as string,
-          port: Number(port),
-          ca: readFileSync(files.ca.cert),
-          cert: readFileSync(files.client.cert),
-          key: readFileSync(files.client.key),
-          ALPNProtocols: ['h2'],
-        }),
+  const subjects = [
+    ['has the subject of the certificate that it showed', {}, 'O=etcd tests + CN=client'],
+    ['is served with a certificate whose subject is empty', { nameless: true }, undefined],
+  ] as const;
+  for (const [title, names, expected] of subjects)
+    test(title, { timeout: 60_000 }, async () => {
+      const files = await usual();
+      const shown =
+        'nameless' in names
+          ? await files.ca.issue('nameless', { ...names, hosts: ['client'] })
+          : files.client;
+      const flagged = (path: string) => ({ flag: '--flag', path });
+      const observer = {
+        ...{ handshakeDone: ignore, handshakeFailed: ignore },
+        ...{ loaded: ignore, reloaded: ignore, reloadFailed: ignore },
+      };
+      const pair = { cert: flagged(files.server.cert), key: flagged(files.server.key) };
+      const ca = flagged(files.ca.cert);
+      const versions = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+      const settings = { pair, ca, crl: undefined, cipherSuites: [], ...versions, handshakeTimeout: 10_000 };
+      const tls = new ServerTls(settings, observer);
+      await tls.start();
+      const { clients, range } = noting();
+      await using door = await open(range, tls);
+      const [host, port] = door.address.split(':');
+      const session = connect(`https://${door.address}`, {
+        createConnection: () =>
+          connectTls({
+            host: host as string,
+            port: Number(port),
+            ca: readFileSync(files.ca.cert),
+            cert: readFileSync(shown.cert),
+            key: readFileSync(shown.key),
+            ALPNProtocols: ['h2'],
+          }),
+      });
+      await grpc(session);
+      session.destroy();
+      tls.close();
+      assert.equal(clients.length, 1);
+      assert.equal(clients[0]?.certificate, expected);
     });
-    await grpc(session);
-    session.destroy();
-    tls.close();
-    assert.equal(clients[0]?.certificate, 'O=etcd tests + CN=client');
-  });
 });
 
 describe('the log names the client', () => {
