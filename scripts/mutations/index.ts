@@ -17,7 +17,8 @@ export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Pa
   watch: {
     mutations: WATCH,
     tests: [
-      ...below('watch', 'interval-tree', 'batch', 'history', 'fragments', 'requests', 'versions', 'turns'),
+      'etcd/release',
+      ...below('watch', 'interval-tree', 'batch', 'history', 'fragments', 'feed-parts', 'requests', 'turns'),
       ...below('watch', 'probe', 'subscribers', 'progress-interval', 'progress-questions', 'pasts', 'limits'),
       ...below('watch', 'start', 'metrics', 'lifetimes', 'progress', 'incumbent', 'compaction', 'identities'),
       ...below('watch', 'revoked', 'leader', 'reauthentication', 'protocols', 'scale', 'model'),
@@ -28,16 +29,8 @@ export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Pa
     mutations: CACHED,
     tests: [
       'identity/permission',
-      ...below(
-        'cache',
-        'range-request',
-        'entry-store',
-        'auth-changes',
-        'fills',
-        'told',
-        'bounds',
-        'set-back',
-      ),
+      'etcd/range-request',
+      ...below('cache', 'entry-store', 'auth-changes', 'fills', 'told', 'bounds', 'set-back'),
       ...below('cache', 'incumbent-defects', 'permissions', 'schedules'),
     ],
   },
