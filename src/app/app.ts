@@ -12,13 +12,13 @@ import { GrpcServer } from '../grpc/server.ts';
 import { Http2Door, metadataLimits } from '../listen/http2-door.ts';
 import { Listeners } from '../listen/listeners.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
-import { CallMetrics } from '../observe/call-metrics.ts';
+import { CallRecords } from '../observe/calls.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
 import { MetricsPages, PageMetrics } from '../observe/metrics-pages.ts';
-import { ProxyMetrics } from '../observe/proxy-metrics.ts';
+import { ProxyRecords } from '../observe/proxy.ts';
 import { exposeRequestMemory } from '../observe/request-metrics.ts';
-import { TlsMetrics } from '../observe/tls-metrics.ts';
-import { UpstreamMetrics } from '../observe/upstream-metrics.ts';
+import { TlsRecords } from '../observe/tls.ts';
+import { UpstreamRecords } from '../observe/upstream.ts';
 import { exposeWatches } from '../observe/watch-metrics.ts';
 import { Ledger } from '../rpc/ledger.ts';
 import { tooLargeForEtcd } from '../rpc/status.ts';
@@ -55,13 +55,13 @@ export class App {
     this.#config = config;
     this.#log = log;
     const registry = new Registry();
-    const metrics = new ProxyMetrics(registry, programLog);
+    const proxyRecords = new ProxyRecords(registry, programLog);
 
     // TLS: either side may speak it.
-    const tlsMetrics = new TlsMetrics(registry, log);
+    const tlsRecords = new TlsRecords(registry, log);
     const etcd = endpoints(config);
     const secureEtcd = etcd.some(({ secure }) => secure);
-    this.#tls = new BothSides(serverTls(config), clientTls(config), secureEtcd, tlsMetrics);
+    this.#tls = new BothSides(serverTls(config), clientTls(config), secureEtcd, tlsRecords);
 
     // Upstream: the one place that knows connections to etcd.
     this.#cluster = new Cluster({
@@ -75,7 +75,7 @@ export class App {
         permitWithoutStream: config['permit-without-stream'],
       },
       pings: pingIntervals(config, log),
-      observer: new UpstreamMetrics(registry, programLog),
+      observer: new UpstreamRecords(registry, programLog),
     });
 
     this.#etcdPages = new EndpointPages({
@@ -99,7 +99,7 @@ export class App {
 
     // Services: what the proxy does with each method, whichever door it came through.
     const { services, probe } = buildServices({ config, reads, hub: this.#watches });
-    const observer = new CallMetrics(registry, services.methods(), programLog);
+    const observer = new CallRecords(registry, services.methods(), programLog);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when somebody comes.
     const maxRequestBytes = config['max-send-bytes'];
@@ -143,7 +143,7 @@ export class App {
         keepaliveTimeoutMs: config['grpc-keepalive-timeout'],
       },
       accounts: ledger,
-      observer: metrics,
+      observer: proxyRecords,
     });
     this.#listeners = new Listeners({
       http2: this.#http2,
@@ -152,8 +152,8 @@ export class App {
       tls: this.#tls.server,
       firstByteTimeout: config['first-byte-timeout'],
       observer: {
-        silentConnection: () => metrics.silentConnection(),
-        wrongTransport: (spoken) => tlsMetrics.wrongTransport(spoken),
+        silentConnection: () => proxyRecords.silentConnection(),
+        wrongTransport: (spoken) => tlsRecords.wrongTransport(spoken),
       },
     });
   }

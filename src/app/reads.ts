@@ -24,7 +24,7 @@ import { MirroredReads } from '../mirror/mirrored-reads.ts';
 import { Mirrors } from '../mirror/mirrors.ts';
 import { exposeCache } from '../observe/cache-metrics.ts';
 import type { Logger } from '../observe/log.ts';
-import { exposeMirrors, mirrorLog } from '../observe/mirror-metrics.ts';
+import { exposeMirrors, mirrorLog } from '../observe/mirrors.ts';
 import { ReadMetrics } from '../observe/read-metrics.ts';
 import { exposeCounts } from '../observe/readings.ts';
 import type { StreamHandler, UnaryUpstream, Upstream } from '../rpc/contract.ts';

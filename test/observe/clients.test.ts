@@ -13,10 +13,10 @@ import { GrpcServer } from '../../src/grpc/server.ts';
 import { Http2Door } from '../../src/listen/http2-door.ts';
 import { Listeners, type TlsSource } from '../../src/listen/listeners.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
-import { CallMetrics } from '../../src/observe/call-metrics.ts';
+import { CallRecords } from '../../src/observe/calls.ts';
 import { Faults } from '../../src/observe/faults.ts';
 import { createLogger, type ProgramLog } from '../../src/observe/log.ts';
-import { ProxyMetrics } from '../../src/observe/proxy-metrics.ts';
+import { ProxyRecords } from '../../src/observe/proxy.ts';
 import type { Client } from '../../src/rpc/client.ts';
 import type { Call } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
@@ -40,8 +40,8 @@ function recording() {
 async function open(range: (call: Call) => Uint8Array, tls?: TlsSource) {
   const { lines, log } = recording();
   const registry = new Registry();
-  const observer = new CallMetrics(registry, [], log);
-  const metrics = new ProxyMetrics(registry, log);
+  const observer = new CallRecords(registry, [], log);
+  const metrics = new ProxyRecords(registry, log);
   const services = {
     method: methodAt,
     unary: () => (_request: Uint8Array, call: Call) => range(call),

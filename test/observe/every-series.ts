@@ -10,17 +10,17 @@ import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import { MirrorStats } from '../../src/mirror/stats.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { exposeCache } from '../../src/observe/cache-metrics.ts';
-import { CallMetrics } from '../../src/observe/call-metrics.ts';
+import { CallRecords } from '../../src/observe/calls.ts';
 import { Faults } from '../../src/observe/faults.ts';
 import { createLogger } from '../../src/observe/log.ts';
 import { PageMetrics } from '../../src/observe/metrics-pages.ts';
-import { exposeMirrors } from '../../src/observe/mirror-metrics.ts';
-import { ProxyMetrics } from '../../src/observe/proxy-metrics.ts';
+import { exposeMirrors } from '../../src/observe/mirrors.ts';
+import { ProxyRecords } from '../../src/observe/proxy.ts';
 import { ReadMetrics } from '../../src/observe/read-metrics.ts';
 import { exposeRequestMemory } from '../../src/observe/request-metrics.ts';
 import { Sink } from '../../src/observe/sink.ts';
-import { TlsMetrics } from '../../src/observe/tls-metrics.ts';
-import { UpstreamMetrics } from '../../src/observe/upstream-metrics.ts';
+import { TlsRecords } from '../../src/observe/tls.ts';
+import { UpstreamRecords } from '../../src/observe/upstream.ts';
 import { exposeWatches } from '../../src/observe/watch-metrics.ts';
 import { ITSELF } from '../../src/rpc/client.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
@@ -57,7 +57,7 @@ function grows<T extends object>(
 }
 
 const calls: Part = (registry) => {
-  const metrics = new CallMetrics(registry, [range], quiet);
+  const metrics = new CallRecords(registry, [range], quiet);
   const method = 'grpc_type="unary",grpc_service="etcdserverpb.KV",grpc_method="Range"';
   return [
     [() => metrics.started(call), { [`grpc_server_started_total{${method}}`]: 1 }],
@@ -69,7 +69,7 @@ const calls: Part = (registry) => {
 };
 
 const upstream: Part = (registry) => {
-  const metrics = new UpstreamMetrics(registry, quiet);
+  const metrics = new UpstreamRecords(registry, quiet);
   const etcd = parseEndpoint('a:1');
   const duration = 'etcd_proxy_upstream_request_duration_seconds';
   const method = 'grpc_service="etcdserverpb.KV",grpc_method="Range"';
@@ -98,8 +98,8 @@ const upstream: Part = (registry) => {
 };
 
 const doors: Part = (registry) => {
-  const metrics = new ProxyMetrics(registry, quiet);
-  const tls = new TlsMetrics(registry, quiet.logger);
+  const metrics = new ProxyRecords(registry, quiet);
+  const tls = new TlsRecords(registry, quiet.logger);
   const expires = new Date(4_000_000_000_000);
   const failure = { reason: 'timeout', detail: '' } as const;
   return [

@@ -7,7 +7,7 @@ import { Registry } from '@prometheus-io/client';
 import { parseCommandLine } from '../../src/config/command-line.ts';
 import { clientTls, serverTls } from '../../src/config/tls.ts';
 import { createLogger } from '../../src/observe/log.ts';
-import { TlsMetrics } from '../../src/observe/tls-metrics.ts';
+import { TlsRecords } from '../../src/observe/tls.ts';
 import { BothSides } from '../../src/tls/both-sides.ts';
 import { TlsFileError } from '../../src/tls/files.ts';
 import type { EtcdCluster } from '../support/etcd.ts';
@@ -150,7 +150,7 @@ describe('before it listens', () => {
   async function refused(flags: readonly string[], ...named: string[]): Promise<void> {
     const command = parseCommandLine([...started, ...flags], {});
     assert.ok(command.name === 'start');
-    const observer = new TlsMetrics(new Registry(), createLogger('error', { write() {} }));
+    const observer = new TlsRecords(new Registry(), createLogger('error', { write() {} }));
     const both = new BothSides(serverTls(command.config), clientTls(command.config), true, observer);
     await assert.rejects(both.start(), (error: Error) => {
       assert.ok(error instanceof TlsFileError, String(error));

@@ -1,6 +1,6 @@
 /**
- * TLS in numbers and log lines: handshakes with clients by their end, connections that speak the wrong thing,
- * reloads, and when the certificates in use expire.
+ * TLS in numbers and log lines: handshakes with clients by their end (a revoked certificate, for one), connections
+ * that speak the wrong thing, reloads, and when the certificates in use expire.
  */
 import { Counter, Gauge, type Registry } from '@prometheus-io/client';
 import type { WrongTransport } from '../listen/wrong-transport.ts';
@@ -14,7 +14,8 @@ import { Throttles } from './throttle.ts';
 /** Strangers cause these lines: one of each kind in this many milliseconds. */
 const QUIET_MS = 60_000;
 
-export class TlsMetrics implements HandshakeObserver, ReloadObserver {
+/** Counts and logs handshakes, reloads and wrong transports. */
+export class TlsRecords implements HandshakeObserver, ReloadObserver {
   readonly #log: Logger;
   readonly #done: Counter;
   readonly #failed: Counter<'reason'>;

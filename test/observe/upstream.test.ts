@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Registry } from '@prometheus-io/client';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { createLogger, openLog } from '../../src/observe/log.ts';
-import { UpstreamMetrics } from '../../src/observe/upstream-metrics.ts';
+import { UpstreamRecords } from '../../src/observe/upstream.ts';
 
 test('endpoints that come and go fast do not fill the log', async () => {
   const lines: Record<string, unknown>[] = [];
@@ -12,7 +12,7 @@ test('endpoints that come and go fast do not fill the log', async () => {
     lines.push(JSON.parse(line) as Record<string, unknown>);
   };
   const registry = new Registry();
-  const metrics = new UpstreamMetrics(registry, {
+  const metrics = new UpstreamRecords(registry, {
     ...openLog('info'),
     logger: createLogger('info', { write }),
   });

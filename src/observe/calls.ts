@@ -1,6 +1,6 @@
 /**
- * Counts of the calls of clients, under the names that Go's gRPC middleware gives them in etcd and its proxy.
- * A call adds to plain numbers; they become series only when somebody scrapes.
+ * Counts of the calls of clients, under the names that Go's gRPC middleware gives them in etcd and its proxy, and the
+ * log of replies that were malformed. A call adds to plain numbers; they become series only when somebody scrapes.
  */
 import { Counter, type Registry } from '@prometheus-io/client';
 import type { Method } from '../rpc/method.ts';
@@ -29,8 +29,8 @@ class Tally {
 
 const LABELS = ['grpc_type', 'grpc_service', 'grpc_method'] as const;
 
-/** Observes every door. */
-export class CallMetrics implements CallObserver {
+/** Counts what every door reports, and logs what is wrong. */
+export class CallRecords implements CallObserver {
   readonly #tallies = new Map<string, Tally>();
   readonly #faults: Faults;
   readonly #log: Logger;

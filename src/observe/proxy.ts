@@ -1,5 +1,6 @@
 /**
  * The proxy's own series: process and runtime, connections, and the names of the incumbent that dashboards know.
+ * Also the log of bounds that clients reach and of faults on their connections.
  */
 import { Counter, collectDefaultMetrics, Gauge, type Registry } from '@prometheus-io/client';
 import type { Http2DoorObserver } from '../listen/http2-door.ts';
@@ -11,7 +12,8 @@ import { Throttles } from './throttle.ts';
 /** Strangers cause these lines: one of each kind in this many milliseconds. */
 const QUIET_MS = 60_000;
 
-export class ProxyMetrics implements Http2DoorObserver {
+/** Counts and logs what befalls the connections of clients. */
+export class ProxyRecords implements Http2DoorObserver {
   readonly #log: Logger;
   readonly #faults: ProgramLog['faults'];
   readonly #http2: Gauge;

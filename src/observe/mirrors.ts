@@ -1,4 +1,4 @@
-/** What mirrored prefixes do and hold, and what operators should know of them. */
+/** Metrics and log of mirrored prefixes: what they do and hold, and what operators should know of them. */
 import { Gauge, type Registry } from '@prometheus-io/client';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import type { Mirror, MirrorLog } from '../mirror/mirror.ts';

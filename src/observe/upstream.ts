@@ -14,7 +14,8 @@ import { Throttles } from './throttle.ts';
 /** Seconds; half a millisecond doubled fourteen times, to 8 s. */
 const BUCKETS = Array.from({ length: 15 }, (_, i) => 0.0005 * 2 ** i);
 
-export class UpstreamMetrics implements UpstreamObserver, PoolObserver {
+/** Counts and logs what the cluster client reports. */
+export class UpstreamRecords implements UpstreamObserver, PoolObserver {
   readonly #log: Logger;
   readonly #faults: ProgramLog['faults'];
   readonly #latency: Histogram<'grpc_service' | 'grpc_method'>;
