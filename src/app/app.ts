@@ -152,8 +152,8 @@ export class App {
       tls: this.#tls.server,
       firstByteTimeout: config['first-byte-timeout'],
       observer: {
-        silentConnection: () => proxyRecords.silentConnection(),
-        wrongTransport: (spoken) => tlsRecords.wrongTransport(spoken),
+        onSilentConnection: () => proxyRecords.onSilentConnection(),
+        onWrongTransport: (spoken) => tlsRecords.onWrongTransport(spoken),
       },
     });
   }

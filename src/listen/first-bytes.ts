@@ -38,8 +38,8 @@ export class FirstBytes {
     this.#onSilent = onSilent;
   }
 
-  /** Calls `decided` once, unless the connection ends before or stays silent. */
-  wait(socket: Socket, decided: OnOpening): void {
+  /** Calls `onOpening` once, unless the connection ends before or stays silent. */
+  wait(socket: Socket, onOpening: OnOpening): void {
     this.#undecided.add(socket);
     const timer = setTimeout(() => {
       this.#onSilent();
@@ -52,7 +52,7 @@ export class FirstBytes {
       if (opening === undefined) return;
       leave();
       socket.pause();
-      decided(socket, opening, head);
+      onOpening(socket, opening, head);
     };
     const leave = (): void => {
       clearTimeout(timer);

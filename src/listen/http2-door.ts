@@ -19,12 +19,12 @@ const SHUTTING_DOWN = new RpcError(Code.UNAVAILABLE, 'etcd-connect-proxy is shut
 
 /** Is told of connections and what becomes of them. */
 export interface Http2DoorObserver {
-  http2Opened(): void;
-  http2Closed(): void;
+  onHttp2Opened(): void;
+  onHttp2Closed(): void;
   /** A bound of {@link Http2Settings} was reached by this client. */
-  http2Limit(limit: string, client: Client): void;
+  onHttp2Limit(limit: string, client: Client): void;
   /** A fault of the program surfaced on a connection of this client; its stream was reset. */
-  fault(error: unknown, client: Client): void;
+  onFault(error: unknown, client: Client): void;
 }
 
 export interface Http2DoorOptions {
@@ -57,7 +57,7 @@ export class Http2Door implements ConnectionListener {
 
   /** Takes a connection; `head` holds the bytes read from it so far. */
   accept(socket: Socket, head: Buffer): void {
-    this.#options.observer.http2Opened();
+    this.#options.observer.onHttp2Opened();
     const { settings, accounts } = this.#options;
     const connection = new Http2Connection(socket, 'server', this, settings, head, accounts);
     noteClient(connection, clientOf(socket));
@@ -86,16 +86,16 @@ export class Http2Door implements ConnectionListener {
 
   onClose(connection: Http2Connection): void {
     this.#connections.delete(connection);
-    this.#options.observer.http2Closed();
+    this.#options.observer.onHttp2Closed();
     if (this.#connections.size === 0) this.#drained?.();
   }
 
   onLimit(connection: Http2Connection, limit: LimitName): void {
-    this.#options.observer.http2Limit(limit, clientOf(connection));
+    this.#options.observer.onHttp2Limit(limit, clientOf(connection));
   }
 
   onFailure(connection: Http2Connection, failure: unknown): void {
-    this.#options.observer.fault(failure, clientOf(connection));
+    this.#options.observer.onFault(failure, clientOf(connection));
   }
 
   /**

@@ -10,15 +10,15 @@ import type { WrongTransport } from './wrong-transport.ts';
 /** Is told of connections that never get to a protocol. */
 export interface ListenersObserver {
   /** A connection was closed because it said nothing in time. */
-  silentConnection(): void;
+  onSilentConnection(): void;
   /** A connection was refused because it spoke this where the port wants the other. */
-  wrongTransport(spoken: WrongTransport): void;
+  onWrongTransport(spoken: WrongTransport): void;
 }
 
 /** Makes the TLS side of a port. */
 export interface TlsSource {
   /** @param alpn protocols to offer, the preferred first */
-  terminator(alpn: readonly string[], secured: (socket: TLSSocket) => void): TlsAcceptor;
+  terminator(alpn: readonly string[], onSecured: (socket: TLSSocket) => void): TlsAcceptor;
 }
 
 export interface ListenersOptions {
@@ -78,9 +78,9 @@ export class Listeners {
     const port = new OnePort({
       protocols,
       firstByteTimeout,
-      tls: tls && alpn && ((secured) => tls.terminator(alpn, secured)),
-      onSilent: () => observer.silentConnection(),
-      onWrongTransport: (spoken) => observer.wrongTransport(spoken),
+      tls: tls && alpn && ((onSecured) => tls.terminator(alpn, onSecured)),
+      onSilent: () => observer.onSilentConnection(),
+      onWrongTransport: (spoken) => observer.onWrongTransport(spoken),
     });
     this.#ports.push(port);
     await port.listen(address);

@@ -32,7 +32,7 @@ export interface OnePortOptions {
   /** Milliseconds in which a new connection has to say what it speaks. */
   readonly firstByteTimeout: number;
   /** Where set, the port speaks TLS and nothing else; connections come back through the callback. */
-  readonly tls: ((secured: (socket: TLSSocket) => void) => TlsAcceptor) | undefined;
+  readonly tls: ((onSecured: (socket: TLSSocket) => void) => TlsAcceptor) | undefined;
   /** A connection was closed because it said nothing in that time. */
   readonly onSilent: () => void;
   /** A connection was refused because it spoke this where the port wants the other. */

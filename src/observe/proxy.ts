@@ -49,15 +49,15 @@ export class ProxyRecords implements Http2DoorObserver {
     exposeCounter(registry, 'etcd_proxy_log_lines_lost_total', lostHelp, () => sink.lost);
   }
 
-  http2Opened(): void {
+  onHttp2Opened(): void {
     this.#http2.inc();
   }
 
-  http2Closed(): void {
+  onHttp2Closed(): void {
     this.#http2.dec();
   }
 
-  http2Limit(limit: string, client: Client): void {
+  onHttp2Limit(limit: string, client: Client): void {
     this.#limits.inc({ limit });
     this.#throttles.line(limit, (suppressed) => {
       this.#log.warn(
@@ -67,11 +67,11 @@ export class ProxyRecords implements Http2DoorObserver {
     });
   }
 
-  fault(error: unknown, client: Client): void {
+  onFault(error: unknown, client: Client): void {
     this.#faults.report(error, clientFields(client));
   }
 
-  silentConnection(): void {
+  onSilentConnection(): void {
     this.#silent.inc();
   }
 }

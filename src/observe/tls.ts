@@ -59,11 +59,11 @@ export class TlsRecords implements HandshakeObserver, ReloadObserver {
     });
   }
 
-  handshakeDone(): void {
+  onHandshakeDone(): void {
     this.#done.inc();
   }
 
-  handshakeFailed({ reason, detail }: HandshakeFailure, client: string): void {
+  onHandshakeFailed({ reason, detail }: HandshakeFailure, client: string): void {
     this.#failed.inc({ reason });
     this.#throttles.line(reason, (suppressed) => {
       this.#log.warn({ reason, detail, client, suppressed }, 'TLS handshake with a client failed');
@@ -71,25 +71,25 @@ export class TlsRecords implements HandshakeObserver, ReloadObserver {
   }
 
   /** A connection was refused because it spoke this to a port that wants the other. */
-  wrongTransport(spoken: WrongTransport): void {
+  onWrongTransport(spoken: WrongTransport): void {
     this.#wrong.inc({ spoken });
     const message = spoken === 'tls' ? 'TLS on a plaintext port' : 'plaintext on a TLS port';
     this.#throttles.line(spoken, (suppressed) => this.#log.warn({ suppressed }, message));
   }
 
-  loaded(side: TlsSide, expires: Date | undefined): void {
+  onLoaded(side: TlsSide, expires: Date | undefined): void {
     if (expires === undefined) return;
     this.#expiry.set({ side }, expires.getTime() / 1000);
     if (expires.getTime() > Date.now()) return;
     this.#log.warn({ side, expires: expires.toISOString() }, 'the certificate has expired');
   }
 
-  reloaded(side: TlsSide): void {
+  onReloaded(side: TlsSide): void {
     this.#reloads.inc({ side, result: 'ok' });
     this.#log.info({ side }, 'reloaded the TLS files');
   }
 
-  reloadFailed(side: TlsSide, problem: string): void {
+  onReloadFailed(side: TlsSide, problem: string): void {
     this.#reloads.inc({ side, result: 'failed' });
     this.#log.error({ side, problem }, 'could not reload the TLS files; the ones before stay in use');
   }

@@ -8,11 +8,11 @@ import type { TlsSide } from './settings.ts';
 /** Is told how reloading goes. */
 export interface ReloadObserver {
   /** In use from now on. `expires` is the end of the shown certificate's validity, where one is shown. */
-  loaded(side: TlsSide, expires: Date | undefined): void;
+  onLoaded(side: TlsSide, expires: Date | undefined): void;
   /** The files changed, or a reload was asked for, and the new state is in use. */
-  reloaded(side: TlsSide): void;
+  onReloaded(side: TlsSide): void;
   /** The old state stays in use. */
-  reloadFailed(side: TlsSide, problem: string): void;
+  onReloadFailed(side: TlsSide, problem: string): void;
 }
 
 /** What is made from files. */
@@ -102,15 +102,15 @@ export class Reloading<T extends Loaded> {
   async #tryReload(): Promise<void> {
     try {
       this.#use(await this.#source.load());
-      this.#observer.reloaded(this.#side);
+      this.#observer.onReloaded(this.#side);
     } catch (error) {
-      this.#observer.reloadFailed(this.#side, (error as Error).message);
+      this.#observer.onReloadFailed(this.#side, (error as Error).message);
     }
   }
 
   #use(loaded: T): void {
     this.#current = loaded;
-    this.#observer.loaded(this.#side, loaded.expires);
+    this.#observer.onLoaded(this.#side, loaded.expires);
     for (const listener of this.#listeners) listener(loaded);
   }
 }

@@ -35,12 +35,12 @@ export class ServerTls {
   /**
    * The TLS side of one listener. `start` must have settled.
    * @param alpn protocols to offer, the preferred first
-   * @param secured takes the connections whose handshake went well
+   * @param onSecured takes the connections whose handshake went well
    */
-  terminator(alpn: readonly string[], secured: (socket: TLSSocket) => void): TlsTerminator {
+  terminator(alpn: readonly string[], onSecured: (socket: TLSSocket) => void): TlsTerminator {
     const terminator = new TlsTerminator({
       alpn,
-      secured,
+      onSecured,
       handshakeTimeout: this.#settings.handshakeTimeout,
       clientCertificates: this.#settings.ca !== undefined,
       state: this.#reloading.current,

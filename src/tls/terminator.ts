@@ -14,8 +14,8 @@ import type { ServerState } from './server-state.ts';
 
 /** Is told how handshakes end. */
 export interface HandshakeObserver {
-  handshakeDone(): void;
-  handshakeFailed(failure: HandshakeFailure, client: string): void;
+  onHandshakeDone(): void;
+  onHandshakeFailed(failure: HandshakeFailure, client: string): void;
 }
 
 export interface TerminatorOptions {
@@ -28,7 +28,7 @@ export interface TerminatorOptions {
   readonly state: ServerState;
   readonly observer: HandshakeObserver;
   /** Takes the connections whose handshake went well. */
-  readonly secured: (socket: TLSSocket) => void;
+  readonly onSecured: (socket: TLSSocket) => void;
 }
 
 /** The TLS side of one listener. */
@@ -90,8 +90,8 @@ export class TlsTerminator {
     }
     const failure = this.#admit(socket);
     if (failure === undefined) {
-      this.#options.observer.handshakeDone();
-      this.#options.secured(socket);
+      this.#options.observer.onHandshakeDone();
+      this.#options.onSecured(socket);
       return;
     }
     this.#fail(socket, failure);
@@ -131,7 +131,7 @@ export class TlsTerminator {
   }
 
   #fail(socket: TLSSocket, failure: HandshakeFailure): void {
-    this.#options.observer.handshakeFailed(failure, socket.remoteAddress ?? '');
+    this.#options.observer.onHandshakeFailed(failure, socket.remoteAddress ?? '');
   }
 }
 

@@ -72,7 +72,7 @@ async function open(range: (call: Call) => Uint8Array, tls?: TlsSource) {
     pages: handOver(web.http),
     tls,
     firstByteTimeout: 60_000,
-    observer: { silentConnection: ignore, wrongTransport: ignore },
+    observer: { onSilentConnection: ignore, onWrongTransport: ignore },
   });
   const address = await listeners.listen(parseEndpoint('127.0.0.1:0'));
   const close = async (): Promise<void> => {
@@ -151,8 +151,8 @@ describe('the client of a call', () => {
           : files.client;
       const flagged = (path: string) => ({ flag: '--flag', path });
       const observer = {
-        ...{ handshakeDone: ignore, handshakeFailed: ignore },
-        ...{ loaded: ignore, reloaded: ignore, reloadFailed: ignore },
+        ...{ onHandshakeDone: ignore, onHandshakeFailed: ignore },
+        ...{ onLoaded: ignore, onReloaded: ignore, onReloadFailed: ignore },
       };
       const pair = { cert: flagged(files.server.cert), key: flagged(files.server.key) };
       const ca = flagged(files.ca.cert);

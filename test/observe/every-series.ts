@@ -103,25 +103,25 @@ const doors: Part = (registry) => {
   const expires = new Date(4_000_000_000_000);
   const failure = { reason: 'timeout', detail: '' } as const;
   return [
-    [() => metrics.http2Opened(), { etcd_proxy_http2_connections: 1 }],
-    [() => metrics.http2Closed(), { etcd_proxy_http2_connections: -1 }],
-    [() => metrics.silentConnection(), { etcd_proxy_silent_connections_total: 1 }],
-    [() => metrics.http2Limit('x', ITSELF), { 'etcd_proxy_http2_limits_total{limit="x"}': 1 }],
-    [() => metrics.fault(new Error('x'), ITSELF), { etcd_proxy_faults_total: 1 }],
+    [() => metrics.onHttp2Opened(), { etcd_proxy_http2_connections: 1 }],
+    [() => metrics.onHttp2Closed(), { etcd_proxy_http2_connections: -1 }],
+    [() => metrics.onSilentConnection(), { etcd_proxy_silent_connections_total: 1 }],
+    [() => metrics.onHttp2Limit('x', ITSELF), { 'etcd_proxy_http2_limits_total{limit="x"}': 1 }],
+    [() => metrics.onFault(new Error('x'), ITSELF), { etcd_proxy_faults_total: 1 }],
     ...grows(quiet.sink as { lost: number }, { lost: 'etcd_proxy_log_lines_lost_total' }),
-    [() => tls.handshakeDone(), { etcd_proxy_tls_handshakes_total: 1 }],
+    [() => tls.onHandshakeDone(), { etcd_proxy_tls_handshakes_total: 1 }],
     [
-      () => tls.handshakeFailed(failure, 'client'),
+      () => tls.onHandshakeFailed(failure, 'client'),
       { 'etcd_proxy_tls_handshakes_failed_total{reason="timeout"}': 1 },
     ],
-    [() => tls.wrongTransport('tls'), { 'etcd_proxy_wrong_transport_total{spoken="tls"}': 1 }],
-    [() => tls.reloaded('client'), { 'etcd_proxy_tls_reloads_total{side="client",result="ok"}': 1 }],
+    [() => tls.onWrongTransport('tls'), { 'etcd_proxy_wrong_transport_total{spoken="tls"}': 1 }],
+    [() => tls.onReloaded('client'), { 'etcd_proxy_tls_reloads_total{side="client",result="ok"}': 1 }],
     [
-      () => tls.reloadFailed('client', ''),
+      () => tls.onReloadFailed('client', ''),
       { 'etcd_proxy_tls_reloads_total{side="client",result="failed"}': 1 },
     ],
     [
-      () => tls.loaded('client', expires),
+      () => tls.onLoaded('client', expires),
       { 'etcd_proxy_tls_certificate_expiry_timestamp_seconds{side="client"}': 4e9 },
     ],
   ];

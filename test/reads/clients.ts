@@ -53,7 +53,7 @@ export function connect(address: string): Cluster {
     pings: new PingIntervals(0),
     tls: new ClientTls(
       { pair: undefined, ca: undefined, verify: true },
-      { loaded: nothing, reloaded: nothing, reloadFailed: nothing },
+      { onLoaded: nothing, onReloaded: nothing, onReloadFailed: nothing },
     ),
     observer: {
       answered: nothing,

@@ -24,25 +24,25 @@ class Counts {
   wrong = 0;
   readonly failed = new Map<FailureReason, number>();
 
-  handshakeDone(): void {
+  onHandshakeDone(): void {
     this.done++;
   }
 
-  handshakeFailed({ reason }: HandshakeFailure): void {
+  onHandshakeFailed({ reason }: HandshakeFailure): void {
     this.failed.set(reason, (this.failed.get(reason) ?? 0) + 1);
   }
 
-  silentConnection(): void {
+  onSilentConnection(): void {
     this.silent++;
   }
 
-  wrongTransport(): void {
+  onWrongTransport(): void {
     this.wrong++;
   }
 
-  loaded(): void {}
-  reloaded(): void {}
-  reloadFailed(): void {}
+  onLoaded(): void {}
+  onReloaded(): void {}
+  onReloadFailed(): void {}
 
   get ended(): number {
     return this.silent + this.wrong + [...this.failed.values()].reduce((sum, count) => sum + count, 0);
@@ -101,7 +101,7 @@ class Door {
   }
 }
 
-const NO_OBSERVER = { http2Opened() {}, http2Closed() {}, http2Limit() {}, fault() {} };
+const NO_OBSERVER = { onHttp2Opened() {}, onHttp2Closed() {}, onHttp2Limit() {}, onFault() {} };
 
 /** What keeps the process busy: sockets, timers and the like, by kind; the test's own are the same before and after. */
 async function resources(): Promise<Record<string, number>> {

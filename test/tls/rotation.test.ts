@@ -260,7 +260,7 @@ describe('reload', () => {
   test('sessions with etcd are resumed until the files are read again', async () => {
     const flagged = (path: string) => ({ flag: '--flag', path });
     const pair = { cert: flagged(files.proxy.cert), key: flagged(files.proxy.key) };
-    const ignore = { loaded() {}, reloaded() {}, reloadFailed() {} };
+    const ignore = { onLoaded() {}, onReloaded() {}, onReloadFailed() {} };
     const client = new ClientTls({ pair, ca: flagged(files.ca.cert), verify: true }, ignore);
     await client.start();
     const { target, serverName } = parseEndpoint(etcd.urls[0] as string);

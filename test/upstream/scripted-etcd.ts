@@ -91,7 +91,7 @@ export class ScriptedEtcd implements AsyncDisposable {
       fallback: ignore,
       accounts: new Ledger(1 << 30),
       settings: { maxConcurrentStreams },
-      observer: { http2Opened: ignore, http2Closed: ignore, http2Limit: ignore, fault: ignore },
+      observer: { onHttp2Opened: ignore, onHttp2Closed: ignore, onHttp2Limit: ignore, onFault: ignore },
     });
     this.#server = createServer((socket) => {
       this.connections++;
