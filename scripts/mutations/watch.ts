@@ -94,7 +94,7 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'header-goes-back',
     `${HUB}/watcher.ts`,
-    'this.#unsent > batch.first || header.revision < this.#seenRevision',
+    'this.#unsent > batch.first || header.revision < this.#sentRevision',
     'this.#unsent > batch.first',
   ),
   mutation('cancelled-still-delivered', 'watch/client-stream.ts', 'watcher.feed?.leave(watcher);', ''),

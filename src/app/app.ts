@@ -9,7 +9,7 @@ import { Registry } from '@prometheus-io/client';
 import type { Config } from '../config/config.ts';
 import { clientTls, endpoints, serverTls } from '../config/tls.ts';
 import { GrpcServer } from '../grpc/server.ts';
-import { Http2Door, metadataLimits } from '../listen/http2-door.ts';
+import { Http2Connections, metadataLimits } from '../listen/http2-connections.ts';
 import { Listeners } from '../listen/listeners.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
 import { CallRecords } from '../observe/calls.ts';
@@ -44,7 +44,7 @@ export class App {
   readonly #watches: WatchHub;
   readonly #mirrors: Mirrors;
   readonly #web: LateWebDoor;
-  readonly #http2: Http2Door;
+  readonly #http2: Http2Connections;
   /** Serves the pages on `--metrics-addr`. */
   readonly #pages: LateWebDoor;
   readonly #listeners: Listeners;
@@ -98,7 +98,7 @@ export class App {
     this.#mirrors = reads.mirrors;
 
     // Services: what the proxy does with each method, whichever door it came through.
-    const { services, probe } = buildServices({ config, reads, hub: this.#watches });
+    const { services, healthCheck } = buildServices({ config, reads, hub: this.#watches });
     const observer = new CallRecords(registry, services.methods(), programLog);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when somebody comes.
@@ -111,14 +111,14 @@ export class App {
       receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
       observer,
     });
-    const etcdHealth = new EtcdHealth(this.#etcdPages, () => probe.check());
+    const etcdHealth = new EtcdHealth(this.#etcdPages, () => healthCheck.check());
     const web: WebServerOptions = {
       services,
       maxRequestBytes,
       ledger,
       limits: { maxHeaderBytes: maxMetadataBytes },
       corsAllowedOrigins: config['cors-allowed-origins'],
-      health: { check: (query) => etcdHealth.check(query), checkProxy: () => probe.checkProxy() },
+      health: { check: (query) => etcdHealth.check(query), checkProxy: () => healthCheck.checkProxy() },
       metrics: new MetricsPages(registry, this.#etcdPages),
       observer,
     };
@@ -126,7 +126,7 @@ export class App {
     this.#pages = new LateWebDoor({ ...web, pagesOnly: true });
 
     // Listeners: ALPN or the first bytes decide between the two.
-    this.#http2 = new Http2Door({
+    this.#http2 = new Http2Connections({
       grpc,
       fallback: (stream) => this.#web.stream(stream),
       settings: {

@@ -5,7 +5,7 @@ import { forwardUnary } from '../rpc/forward.ts';
 import { authService } from '../services/auth.ts';
 import { browserService } from '../services/browser.ts';
 import { healthService } from '../services/health.ts';
-import { HealthProbe } from '../services/health-probe.ts';
+import { HealthCheck } from '../services/health-check.ts';
 import { ServiceTable } from '../services/table.ts';
 import { watchService } from '../watch/client-stream.ts';
 import type { WatchHub } from '../watch/hub.ts';
@@ -17,11 +17,11 @@ interface Parts {
   readonly hub: WatchHub;
 }
 
-/** Builds the table. The probe asks through it, as clients do. */
+/** Builds the table. The health check asks through it, as clients do. */
 export function buildServices({ config, reads, hub }: Parts) {
   const { ranges, txns, rangeStreams, upstream, seen } = reads;
   const services = new ServiceTable(upstream);
-  const probe = new HealthProbe(services);
+  const healthCheck = new HealthCheck(services);
   services.add([
     // Reads: the topmost layer that knows the answer gives it, see reads.ts.
     { method: KV.Range, unary: forwardUnary(ranges) },
@@ -32,10 +32,10 @@ export function buildServices({ config, reads, hub }: Parts) {
     // For clients that cannot open bidirectional streams: served by the handlers of Watch and LeaseKeepAlive.
     ...browserService(services),
     // The health of the proxy is that of a read through it.
-    ...healthService(async () => (await probe.check()).health),
+    ...healthService(async () => (await healthCheck.check()).health),
   ]);
   // Watches of many clients are few on etcd.
   if (config['watch-coalescing'])
     services.add([{ method: Watch.Watch, stream: watchService(hub, upstream, seen) }]);
-  return { services, probe };
+  return { services, healthCheck };
 }

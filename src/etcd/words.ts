@@ -32,7 +32,7 @@ export const Standing = {
 } as const;
 
 /** A refusal that is about the member and not about the call. */
-export interface Refusal {
+export interface MemberRefusal {
   /** etcd's text, or its beginning where etcd says more in some cases. */
   readonly text: string;
   /** The release that first says it. */
@@ -43,7 +43,7 @@ export interface Refusal {
   readonly noEffect: boolean;
 }
 
-const REFUSALS: readonly Refusal[] = [
+const REFUSALS: readonly MemberRefusal[] = [
   // The gRPC interceptors look before a call begins; streams under way are ended with the same text.
   { text: NO_LEADER, since: '3.2', standing: Standing.LEADERLESS, noEffect: true },
   {
@@ -65,13 +65,13 @@ const REFUSALS: readonly Refusal[] = [
 ];
 
 /** Any other UNAVAILABLE that was answered: of something between the proxy and etcd, or of a release to come. */
-const UNKNOWN: Refusal = { text: '', since: '', standing: Standing.BUSY, noEffect: false };
+const UNKNOWN: MemberRefusal = { text: '', since: '', standing: Standing.BUSY, noEffect: false };
 
 /**
  * What an answered status says about the member, or `undefined` when it is about the call. `leader changed` is not among
  * them: the member serves.
  */
-export function refusalIn({ code, message }: Status): Refusal | undefined {
+export function refusalIn({ code, message }: Status): MemberRefusal | undefined {
   if (code === Code.OK) return undefined;
   for (const refusal of REFUSALS) if (message.startsWith(refusal.text)) return refusal;
   return code === Code.UNAVAILABLE && !saysLeaderChanged({ message }) ? UNKNOWN : undefined;

@@ -3,7 +3,7 @@
  */
 import type { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../net/endpoint.ts';
-import type { Http2Door } from './http2-door.ts';
+import type { Http2Connections } from './http2-connections.ts';
 import { OnePort, type Protocols, type TlsAcceptor } from './one-port.ts';
 import type { WrongTransport } from './wrong-transport.ts';
 
@@ -23,7 +23,7 @@ export interface TlsSource {
 
 export interface ListenersOptions {
   /** Serves HTTP/2. */
-  readonly http2: Http2Door;
+  readonly http2: Http2Connections;
   /** Serves HTTP/1.1 connections. */
   readonly http1: Protocols['http1'];
   /** The same on the ports for pages. */

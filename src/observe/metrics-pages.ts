@@ -3,17 +3,11 @@
  * not have, since a family may be on a page only once.
  */
 import type { Registry } from '@prometheus-io/client';
-import type { EtcdPages, NoPage, PageBounds } from '../rpc/pages.ts';
+import type { EtcdPages, MetricsPage, NoPage, PageBounds } from '../rpc/pages.ts';
 import type { PageObserver } from '../upstream/pages.ts';
 import { exposeCounts } from './readings.ts';
 
 const BOUNDS: PageBounds = { statuses: [200], timeout: 5000, maxBytes: 16 << 20 };
-
-/** A page and its type. */
-export interface MetricsPage {
-  readonly contentType: string;
-  readonly body: string | Uint8Array;
-}
 
 /** Makes both pages. */
 export class MetricsPages {

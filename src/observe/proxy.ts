@@ -3,7 +3,7 @@
  * Also the log of bounds that clients reach and of faults on their connections.
  */
 import { Counter, collectDefaultMetrics, Gauge, type Registry } from '@prometheus-io/client';
-import type { Http2DoorObserver } from '../listen/http2-door.ts';
+import type { Http2ConnectionsObserver } from '../listen/http2-connections.ts';
 import type { Client } from '../rpc/client.ts';
 import { clientFields, type Logger, type ProgramLog } from './log.ts';
 import { exposeCounter } from './readings.ts';
@@ -13,7 +13,7 @@ import { Throttles } from './throttle.ts';
 const QUIET_MS = 60_000;
 
 /** Counts and logs what befalls the connections of clients. */
-export class ProxyRecords implements Http2DoorObserver {
+export class ProxyRecords implements Http2ConnectionsObserver {
   readonly #log: Logger;
   readonly #faults: ProgramLog['faults'];
   readonly #http2: Gauge;

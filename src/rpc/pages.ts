@@ -1,9 +1,22 @@
-/** The contract for the plain pages that etcd serves beside its RPCs, `/health` and `/metrics`. */
+/** The contracts for plain pages, `/health` and `/metrics`: those that etcd serves beside its RPCs, and the proxy's. */
 
 /** A page as etcd gave it. */
 export interface EtcdPage {
   readonly status: number;
   readonly body: Uint8Array;
+}
+
+/** What the proxy found when it checked by itself, in the form of etcd's `/health`. */
+export interface HealthReport {
+  readonly health: boolean;
+  /** Empty when healthy. */
+  readonly reason: string;
+}
+
+/** A page of the proxy's for Prometheus. */
+export interface MetricsPage {
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
 }
 
 /** Why there is no page: nothing is connected, the fetch failed or took too long, or what came is no such page. */

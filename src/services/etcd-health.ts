@@ -2,9 +2,8 @@
  * `/health` as etcd answers it, alarms included: etcd's own page, which needs no token. Where its client port has no
  * pages, a linearizable read stands for it.
  */
-import type { EtcdPage, EtcdPages, NoPage, PageBounds } from '../rpc/pages.ts';
+import type { EtcdPage, EtcdPages, HealthReport, NoPage, PageBounds } from '../rpc/pages.ts';
 import { DEADLINE_EXCEEDED } from '../rpc/status.ts';
-import type { Health } from './health-probe.ts';
 
 const BOUNDS: PageBounds = { statuses: [200, 503], timeout: 1000, maxBytes: 64 * 1024 };
 
@@ -13,16 +12,16 @@ const ALARMS = ['NOSPACE', 'CORRUPT'] as const;
 
 export class EtcdHealth {
   readonly #pages: EtcdPages;
-  readonly #read: () => Promise<Health>;
+  readonly #read: () => Promise<HealthReport>;
 
   /** @param read the check where there is no page; never rejects */
-  constructor(pages: EtcdPages, read: () => Promise<Health>) {
+  constructor(pages: EtcdPages, read: () => Promise<HealthReport>) {
     this.#pages = pages;
     this.#read = read;
   }
 
   /** The page for the query of a request, or what stands for it. Never rejects. */
-  async check(query: URLSearchParams): Promise<EtcdPage | Health> {
+  async check(query: URLSearchParams): Promise<EtcdPage | HealthReport> {
     const path = pathFor(query);
     const page = await this.#pages.get(path, BOUNDS);
     if (page !== 'not_connected') return this.#judge(page);
@@ -31,7 +30,7 @@ export class EtcdHealth {
     return read.health ? this.#judge(await this.#pages.get(path, BOUNDS)) : read;
   }
 
-  #judge(page: EtcdPage | NoPage): EtcdPage | Health | Promise<Health> {
+  #judge(page: EtcdPage | NoPage): EtcdPage | HealthReport | Promise<HealthReport> {
     if (page === 'timeout') return { health: false, reason: `GET ERROR:${DEADLINE_EXCEEDED}` };
     return typeof page !== 'string' && isHealth(page.body) ? page : this.#read();
   }

@@ -115,7 +115,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, P
 
   sendEvents(watcher: Watcher, tail: Buffer, shared: boolean): void {
     const { stats, fragments } = this.#shared;
-    this.#seen.raise(watcher.seenRevision);
+    this.#seen.raise(watcher.sentRevision);
     stats.bytes += tail.length;
     if (shared) stats.sharedBytes += tail.length;
     const length = watcher.idField.length + tail.length;
@@ -200,7 +200,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, P
     const known = header === NO_HEADER ? (watcher.feed?.header ?? header) : header;
     this.#forget(watcher);
     // The read may be older than what was sent meanwhile.
-    const revision = Math.max(known.revision, watcher.seenRevision);
+    const revision = Math.max(known.revision, watcher.sentRevision);
     this.#reply({ header: withRevision(known, revision), id, canceled: true });
   }
 

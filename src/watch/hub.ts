@@ -12,7 +12,7 @@
  *
  * The hub knows the feeds by identity, and SharedFeeds: what all feeds share.
  *
- *   IdentityFeeds       the feeds of one identity: the door for clients' streams and for subscribers
+ *   IdentityFeeds       the feeds of one identity: what clients' streams and subscribers call
  *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
  *                         may watch; Versions, what progress responses of a member are worth

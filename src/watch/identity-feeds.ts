@@ -1,4 +1,4 @@
-/** The feeds of one identity: the door for clients' streams, and for subscribers. */
+/** The feeds of one identity: what clients' streams and subscribers call. */
 
 import type { Identity } from '../clients/identity.ts';
 import type { Asker } from '../clients/probe.ts';

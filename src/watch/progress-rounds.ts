@@ -58,8 +58,8 @@ export class ProgressRounds {
   /** The feeds that watches are on, each with the highest revision that one of its watches was told. */
   #feeds(): Map<WatcherFeed, number> {
     const feeds = new Map<WatcherFeed, number>();
-    for (const { feed, seenRevision } of this.#owner.watchers.values())
-      if (feed !== undefined) feeds.set(feed, Math.max(seenRevision, feeds.get(feed) ?? 0));
+    for (const { feed, sentRevision } of this.#owner.watchers.values())
+      if (feed !== undefined) feeds.set(feed, Math.max(sentRevision, feeds.get(feed) ?? 0));
     return feeds;
   }
 

@@ -54,7 +54,7 @@ export class Watcher {
   #range: KeyRange;
   /** The revision after the last one that it was sent, or passed over; at first the one that its client named. */
   #unsent: number;
-  #seenRevision: number;
+  #sentRevision: number;
   #synced = false;
   #mergesBacklog = true;
   /** Nothing was sent since the last tick of the progress interval. */
@@ -76,7 +76,7 @@ export class Watcher {
     this.id = id;
     this.idField = idField(id);
     this.#unsent = next;
-    this.#seenRevision = created;
+    this.#sentRevision = created;
   }
 
   /** Equal ranges are one object while their watchers are on the same feed. */
@@ -90,9 +90,9 @@ export class Watcher {
     return this.#synced && feed !== undefined ? Math.max(this.#unsent, feed.applied + 1) : this.#unsent;
   }
 
-  /** `header.revision` of what was sent last; a client never sees it go back. */
-  get seenRevision(): number {
-    return this.#seenRevision;
+  /** `header.revision` of what it was sent last; a client never sees it go back. */
+  get sentRevision(): number {
+    return this.#sentRevision;
   }
 
   /** It follows the newest events. Otherwise it has to be pumped. */
@@ -151,7 +151,7 @@ export class Watcher {
   /** Whether it has had everything up to a revision, and may be told so. */
   isAt(revision: number): boolean {
     return (
-      this.#synced && !this.sink.blocked && revision >= this.#unsent - 1 && revision >= this.#seenRevision
+      this.#synced && !this.sink.blocked && revision >= this.#unsent - 1 && revision >= this.#sentRevision
     );
   }
 
@@ -168,10 +168,10 @@ export class Watcher {
   /** Sends it a batch as the bytes that all of its audience get. @returns `false` where it needs others, and got none */
   sendShared(batch: Batch, tail: Buffer): boolean {
     const { header } = batch;
-    if (this.#unsent > batch.first || header.revision < this.#seenRevision) return false;
+    if (this.#unsent > batch.first || header.revision < this.#sentRevision) return false;
     this.#unsent = batch.revision + 1;
     this.#quiet = false;
-    this.#seenRevision = header.revision;
+    this.#sentRevision = header.revision;
     this.sink.sendEvents(this, tail, true);
     return true;
   }
@@ -181,8 +181,8 @@ export class Watcher {
     this.#unsent = batch.revision + 1;
     if (parts.length === 0) return;
     this.#quiet = false;
-    this.#seenRevision = Math.max(this.#seenRevision, batch.header.revision);
-    const { bytes } = withRevision(batch.header, this.#seenRevision);
+    this.#sentRevision = Math.max(this.#sentRevision, batch.header.revision);
+    const { bytes } = withRevision(batch.header, this.#sentRevision);
     this.sink.sendEvents(this, Buffer.concat([headerField(bytes), ...parts]), false);
   }
 

@@ -5,26 +5,13 @@
 import type { Services } from '../rpc/contract.ts';
 import type { Ledger } from '../rpc/ledger.ts';
 import type { CallObserver } from '../rpc/observer.ts';
-import type { EtcdPage } from '../rpc/pages.ts';
-
-/** The answer to a health check. */
-export interface HealthReport {
-  readonly health: boolean;
-  /** Empty when healthy. */
-  readonly reason: string;
-}
+import type { EtcdPage, HealthReport, MetricsPage } from '../rpc/pages.ts';
 
 /** The checks behind `/health` and `/proxy/health`. */
 export interface HealthChecks {
   /** `/health` with its query. The page is etcd's own where there is one. */
   check(query: URLSearchParams): Promise<HealthReport | EtcdPage>;
   checkProxy(): Promise<HealthReport>;
-}
-
-/** A page for Prometheus. */
-export interface MetricsPage {
-  readonly contentType: string;
-  readonly body: string | Uint8Array;
 }
 
 /** The pages behind `/metrics` and `/proxy/metrics`. */

@@ -2,8 +2,8 @@
  * The plain pages beside the RPCs: health and metrics, in the formats of etcd and its proxy.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { EtcdPage } from '../rpc/pages.ts';
-import type { HealthReport, MetricsPage, WebServerOptions } from './options.ts';
+import type { EtcdPage, HealthReport, MetricsPage } from '../rpc/pages.ts';
+import type { WebServerOptions } from './options.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
 

@@ -13,9 +13,9 @@ import { oddCases } from './cases/odd.ts';
 import { rangeCases } from './cases/range.ts';
 import { txnCases } from './cases/txn.ts';
 import { compactCases, writeCases } from './cases/write.ts';
-import { lanesFor } from './lane.ts';
 import { etcdsToCompare, plainSettings } from './settings.ts';
-import { compareLanes } from './suite.ts';
+import { sidesFor } from './side.ts';
+import { compareSides } from './suite.ts';
 
 /** In this order on each etcd: what looks at the past comes before compactions, auth is last. */
 const cases = [
@@ -36,4 +36,4 @@ const cases = [
 
 const etcds = await etcdsToCompare();
 for (const [index, install] of etcds.entries())
-  compareLanes('differential', install, lanesFor(index, etcds.length), plainSettings, cases);
+  compareSides('differential', install, sidesFor(index, etcds.length), plainSettings, cases);

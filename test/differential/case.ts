@@ -3,7 +3,7 @@ import type { EtcdInstall } from '../support/etcd.ts';
 import type { Rpc } from './rpc.ts';
 import type { Script } from './script.ts';
 
-/** Something to do on every lane. Its keys begin with its own name or that of its group. */
+/** Something to do on every side. Its keys begin with its own name or that of its group. */
 export interface Case {
   readonly name: string;
   readonly run: (script: Script) => Promise<void>;

@@ -13,10 +13,10 @@ import { type EtcdCluster, type EtcdMember, startEtcd } from '../support/etcd.ts
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { type Case, calls, script } from './case.ts';
 import { wish } from './cases/watch.ts';
-import { direct, grpc, type Lane, laneTo, web } from './lane.ts';
 import { at, pathOf, rpc } from './rpc.ts';
 import { Script } from './script.ts';
 import { etcdsToCompare } from './settings.ts';
+import { direct, grpc, type Side, sideTo, web } from './side.ts';
 import { assertSame, record } from './suite.ts';
 
 const { range, put, txn } = KV.method;
@@ -75,7 +75,7 @@ const withoutLeader: readonly Case[] = [
   ),
   script('no leader: new streams that want one', async (script) => {
     for (const method of [watch, leaseKeepAlive]) {
-      const stream = script.lane.grpc.open(pathOf(method), leaderWanted);
+      const stream = script.side.grpc.open(pathOf(method), leaderWanted);
       const { code, message } = await stream.end;
       script.note(method.name, { code, message });
     }
@@ -104,12 +104,12 @@ async function openStreams(script: Script) {
 for (const install of await etcdsToCompare()) {
   describe(`quorum, etcd ${install.version}`, () => {
     const held = new AsyncDisposableStack();
-    let lanes: Lane[] = [];
+    let sides: Side[] = [];
     let others: EtcdMember[] = [];
     const compare = (cases: readonly Case[]): void => {
       for (const one of cases)
         test(one.name, { timeout: 120_000 }, async () =>
-          assertSame(await Promise.all(lanes.map((lane) => record(one, lane)))),
+          assertSame(await Promise.all(sides.map((side) => record(one, side)))),
         );
     };
     before(async () => {
@@ -117,16 +117,16 @@ for (const install of await etcdsToCompare()) {
       const member = await follower(etcd);
       others = etcd.members.filter((other) => other !== member);
       const kinds = [direct, grpc, web('grpc-web', '1.1'), web('connect-json', '2')];
-      lanes = await Promise.all(kinds.map((kind) => laneTo(kind, etcd, [member.address])));
-      for (const lane of lanes) held.use(lane);
+      sides = await Promise.all(kinds.map((kind) => sideTo(kind, etcd, [member.address])));
+      for (const side of sides) held.use(side);
     });
     after(() => held.disposeAsync());
     compare(whole);
     test('a member goes', async () => {
       await others[0]?.kill();
       // the one that is gone may have led
-      await new Script(lanes[0] as Lane).until('a leader', async () => {
-        const { code } = await (lanes[0] as Lane).behind.call(pathOf(range), [
+      await new Script(sides[0] as Side).until('a leader', async () => {
+        const { code } = await (sides[0] as Side).behind.call(pathOf(range), [
           rpc(range, at('quorum')).request,
         ]);
         return code === 0;
@@ -134,7 +134,7 @@ for (const install of await etcdsToCompare()) {
     });
     compare(withoutOne);
     test('streams that want a leader end with it', { timeout: 120_000 }, async () => {
-      const scripts = lanes.map((lane) => new Script(lane));
+      const scripts = sides.map((side) => new Script(side));
       const streams = await Promise.all(scripts.map(openStreams));
       await others[1]?.kill();
       await Promise.all(
@@ -143,7 +143,7 @@ for (const install of await etcdsToCompare()) {
           await beating.untilEnd();
         }),
       );
-      assertSame(scripts.map((script) => ({ lane: script.lane, record: script.record, failure: undefined })));
+      assertSame(scripts.map((script) => ({ side: script.side, record: script.record, failure: undefined })));
     });
     compare(withoutLeader);
   });

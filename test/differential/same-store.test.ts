@@ -10,15 +10,15 @@ import { startEtcd } from '../support/etcd.ts';
 import type { Case } from './case.ts';
 import { rangeReads } from './cases/range.ts';
 import { readCases } from './cases/reads.ts';
-import { type Lane, lanesFor, laneTo } from './lane.ts';
 import { at, b, rpc } from './rpc.ts';
 import { etcdsToCompare, plainSettings } from './settings.ts';
+import { type Side, sidesFor, sideTo } from './side.ts';
 import { assertSame, record } from './suite.ts';
 
 const cases: readonly Case[] = [...rangeReads, ...readCases];
 
 /** Puts something into the store: keys with a history, large values, leases of etcd's own. */
-async function fill({ behind }: Lane): Promise<void> {
+async function fill({ behind }: Side): Promise<void> {
   const calls = ['e', 'b', 'd', 'a', 'c', 'b', 'a', 'b'].map((name, index) =>
     rpc(KV.method.put, { ...at(`range/${name}`), value: b(`value ${index}`) }),
   );
@@ -36,11 +36,11 @@ const etcds = await etcdsToCompare();
 for (const [index, install] of etcds.entries()) {
   describe(`same store, etcd ${install.version}`, () => {
     const held = new AsyncDisposableStack();
-    const lanes: Lane[] = [];
+    const sides: Side[] = [];
     before(async () => {
       const etcd = held.use(await startEtcd({ ...plainSettings, install }));
-      for (const kind of lanesFor(index, etcds.length)) lanes.push(held.use(await laneTo(kind, etcd)));
-      const [direct] = lanes;
+      for (const kind of sidesFor(index, etcds.length)) sides.push(held.use(await sideTo(kind, etcd)));
+      const [direct] = sides;
       assert.ok(direct);
       await fill(direct);
     });
@@ -48,7 +48,7 @@ for (const [index, install] of etcds.entries()) {
     for (const one of cases) {
       const reason = one.skip?.(install) ?? false;
       test(one.name, { skip: reason, timeout: 120_000 }, async () => {
-        assertSame(await Promise.all(lanes.map((lane) => record(one, lane, true))));
+        assertSame(await Promise.all(sides.map((side) => record(one, side, true))));
       });
     }
   });

@@ -1,5 +1,5 @@
 /**
- * What a case does on one lane, written down step by step so that it can be compared with what the same case did
+ * What a case does on one side, written down step by step so that it can be compared with what the same case did
  * on another.
  */
 import {
@@ -17,11 +17,11 @@ import {
   type RawCall,
 } from '../support/raw-grpc.ts';
 import { until } from '../support/until.ts';
-import type { Lane } from './lane.ts';
 import { learn } from './learn.ts';
 import { Names } from './names.ts';
 import { bytesText, type Plain, plainMessage } from './plain.ts';
 import { message, type OneRequestMethod, pathOf, type Rpc, type RpcOptions, rpc } from './rpc.ts';
+import type { Side } from './side.ts';
 
 /** One step as it is compared. */
 export interface Step {
@@ -127,17 +127,17 @@ export class ScriptStream<I extends DescMessage, O extends DescMessage> extends 
   }
 }
 
-/** One run of one case on one lane. */
+/** One run of one case on one side. */
 export class Script {
-  readonly lane: Lane;
+  readonly side: Side;
   readonly names: Names;
   private readonly steps: Step[] = [];
   private readonly exact: boolean;
 
   /** With `exact`, nothing counts as volatile: for calls to the very same store. */
-  constructor(lane: Lane, exact = false) {
-    this.lane = lane;
-    this.names = exact ? new Names() : new Names(lane.names);
+  constructor(side: Side, exact = false) {
+    this.side = side;
+    this.names = exact ? new Names() : new Names(side.names);
     this.exact = exact;
   }
 
@@ -161,7 +161,7 @@ export class Script {
     const { code, message: text, details, headers, trailers } = outcome;
     const messages = outcome.messages.map((bytes) => plainMessage(output, bytes, this.names, this.exact));
     const exact = this.exact ? { bytes: outcome.messages.map((bytes) => bytesText(bytes)) } : {};
-    const expected = options.documented?.[this.lane.kind.through];
+    const expected = options.documented?.[this.side.kind.through];
     if (expected?.some((status) => status.code === code && status.message === text) === true)
       this.note(step, 'as documented');
     else if (options.anyCode?.includes(code) === true) {
@@ -180,9 +180,9 @@ export class Script {
       });
   }
 
-  /** Makes a call in the lane's protocol and records its outcome. */
+  /** Makes a call in the side's protocol and records its outcome. */
   async run(call: Rpc): Promise<GrpcOutcome> {
-    const outcome = await collect(this.lane.open(call));
+    const outcome = await collect(this.side.open(call));
     if (!this.exact) learn(call, outcome.messages, this.names);
     this.noteOutcome(shortPath(call.path), call.output, outcome, call.options);
     return outcome;
@@ -195,7 +195,7 @@ export class Script {
 
   /** Makes calls all at once and records their outcomes, in the order in which they were made. */
   async runAtOnce(list: readonly Rpc[]): Promise<void> {
-    const outcomes = await Promise.all(list.map((call) => collect(this.lane.open(call))));
+    const outcomes = await Promise.all(list.map((call) => collect(this.side.open(call))));
     for (const [index, { path, output, options }] of list.entries()) {
       const outcome = outcomes[index];
       if (outcome !== undefined) this.noteOutcome(shortPath(path), output, outcome, options);
@@ -214,22 +214,22 @@ export class Script {
     return fromBinary(method.output, reply);
   }
 
-  /** Opens a call in the lane's protocol, such as a server stream without end. */
+  /** Opens a call in the side's protocol, such as a server stream without end. */
   open<I extends DescMessage, O extends DescMessage>(
     method: OneRequestMethod<I, O>,
     request?: MessageInitShape<I>,
     options: RpcOptions = {},
   ): ScriptCall<O> {
     const call = rpc(method, request, options);
-    return new ScriptCall(this, call.path, method.output, this.lane.open(call));
+    return new ScriptCall(this, call.path, method.output, this.side.open(call));
   }
 
-  /** Opens a bidirectional stream, over gRPC on every lane. */
+  /** Opens a bidirectional stream, over gRPC on every side. */
   stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodBiDiStreaming<I, O>,
     options: CallOptions = {},
   ): ScriptStream<I, O> {
-    return new ScriptStream(this, method, this.lane.grpc.open(pathOf(method), options));
+    return new ScriptStream(this, method, this.side.grpc.open(pathOf(method), options));
   }
 
   /** Waits until something holds. */

@@ -1,6 +1,6 @@
 /**
  * The differential suite put to the test: an answer that is wrong in any one way must be found, and one that is
- * right must not. A lane that tells lies stands in the place of the proxy.
+ * right must not. A side that tells lies stands in the place of the proxy.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -12,11 +12,11 @@ import { collect, type GrpcOutcome, type OpenCall, RawGrpcClient } from '../supp
 import { type Case, calls, script } from './case.ts';
 import { wish } from './cases/watch.ts';
 import { differences, showDifferences } from './compare.ts';
-import { direct, type Lane, startLane } from './lane.ts';
 import { Names } from './names.ts';
 import { plainMessage, unknownFields } from './plain.ts';
 import { at, b, rpc } from './rpc.ts';
 import { plainSettings } from './settings.ts';
+import { direct, type Side, startSide } from './side.ts';
 import { assertSame, record } from './suite.ts';
 
 const { range, put } = KV.method;
@@ -27,10 +27,10 @@ function replay({ messages, headers, ...end }: GrpcOutcome): OpenCall {
   return { next: async () => left.shift(), end: Promise.resolve(end), headers, cancel: () => {} };
 }
 
-/** The lane as it is, except that each answer of one message is turned into another. */
-function lying(lane: Lane, lie: (outcome: GrpcOutcome) => GrpcOutcome): Lane {
-  const open = (call: Parameters<Lane['open']>[0]): OpenCall => {
-    const outcome = collect(lane.open(call)).then(lie);
+/** The side as it is, except that each answer of one message is turned into another. */
+function lying(side: Side, lie: (outcome: GrpcOutcome) => GrpcOutcome): Side {
+  const open = (call: Parameters<Side['open']>[0]): OpenCall => {
+    const outcome = collect(side.open(call)).then(lie);
     const replayed = outcome.then(replay);
     return {
       next: async (limitMs) => (await replayed).next(limitMs),
@@ -39,7 +39,7 @@ function lying(lane: Lane, lie: (outcome: GrpcOutcome) => GrpcOutcome): Lane {
       cancel: () => {},
     };
   };
-  return { ...lane, open };
+  return { ...side, open };
 }
 
 type RangeReply = ReturnType<typeof fromBinary<typeof RangeResponseSchema>>;
@@ -127,25 +127,25 @@ const watching: Case = script('watch', async (script) => {
 
 describe('the comparison itself', () => {
   const held = new AsyncDisposableStack();
-  const lanes: Lane[] = [];
-  const pair = (): readonly [Lane, Lane] => {
-    const [one, two] = lanes;
+  const sides: Side[] = [];
+  const pair = (): readonly [Side, Side] => {
+    const [one, two] = sides;
     assert.ok(one && two);
     return [one, two];
   };
   before(async () => {
-    lanes.push(...(await Promise.all([direct, direct].map((kind) => startLane(kind, plainSettings)))));
-    for (const lane of lanes) {
-      held.use(lane);
+    sides.push(...(await Promise.all([direct, direct].map((kind) => startSide(kind, plainSettings)))));
+    for (const side of sides) {
+      held.use(side);
       const { path, request } = rpc(put, { ...at('self'), value: b('value') });
-      assert.equal((await lane.behind.call(path, [request])).code, 0);
+      assert.equal((await side.behind.call(path, [request])).code, 0);
     }
   });
   after(() => held.disposeAsync());
 
-  test('two honest lanes are the same', async () => {
-    assertSame(await Promise.all(pair().map((lane) => record(reading, lane))));
-    assertSame(await Promise.all(pair().map((lane) => record(watching, lane))));
+  test('two honest sides are the same', async () => {
+    assertSame(await Promise.all(pair().map((side) => record(reading, side))));
+    assertSame(await Promise.all(pair().map((side) => record(watching, side))));
   });
 
   for (const [name, lie] of lies) {
@@ -157,9 +157,9 @@ describe('the comparison itself', () => {
     });
   }
 
-  test('a lane that could lie and does not is the same', async () => {
+  test('a side that could lie and does not is the same', async () => {
     const honest = ({ headers: _, ...outcome }: GrpcOutcome): GrpcOutcome => ({ ...outcome, headers: {} });
-    assertSame(await Promise.all(pair().map((lane) => record(reading, lying(lane, honest)))));
+    assertSame(await Promise.all(pair().map((side) => record(reading, lying(side, honest)))));
   });
 
   test('found: a wrong event on a stream', async () => {
@@ -174,25 +174,25 @@ describe('the comparison itself', () => {
     assert.throws(() => assertSame(records), /events\[0\]\.kv\.version/);
   });
 
-  test('found: a script that fails on one lane only', async () => {
-    const failing: Case = script('fail', async ({ lane }) => {
-      if (lane === lanes[1]) throw new Error('no');
+  test('found: a script that fails on one side only', async () => {
+    const failing: Case = script('fail', async ({ side }) => {
+      if (side === sides[1]) throw new Error('no');
     });
     const noting: Case = script('note', async (script) => script.note('something', 1));
     const [one, two] = pair();
     assert.throws(() =>
       assertSame([
-        { lane: one, record: { a: 1 }, failure: undefined },
-        { lane: two, record: {}, failure: undefined },
+        { side: one, record: { a: 1 }, failure: undefined },
+        { side: two, record: {}, failure: undefined },
       ]),
     );
     const records = await Promise.all([record(noting, one), record(failing, two)]);
     assert.throws(() => assertSame(records), /the script failed/);
   });
 
-  test('found: a case that records nothing, and one without a second lane', async () => {
+  test('found: a case that records nothing, and one without a second side', async () => {
     const nothing: Case = script('nothing', async () => {});
-    const records = await Promise.all(pair().map((lane) => record(nothing, lane)));
+    const records = await Promise.all(pair().map((side) => record(nothing, side)));
     assert.throws(() => assertSame(records), /records nothing/);
     assert.throws(() => assertSame([firstOf(records)]), /nothing to compare/);
   });

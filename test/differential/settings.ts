@@ -1,4 +1,4 @@
-/** How the etcds of the differential suite are set up, the same on every lane. */
+/** How the etcds of the differential suite are set up, the same on every side. */
 import { availableEtcds, type EtcdInstall, type EtcdOptions } from '../support/etcd.ts';
 import { outerEtcds } from '../support/outer-etcds.ts';
 

@@ -7,9 +7,9 @@ import { keepAliveCases } from './cases/lease.ts';
 import { malformedCases } from './cases/odd.ts';
 import { watchCases } from './cases/watch.ts';
 import { watchStreamCases } from './cases/watch-stream.ts';
-import { direct, grpc } from './lane.ts';
 import { etcdsToCompare, plainSettings } from './settings.ts';
-import { compareLanes } from './suite.ts';
+import { direct, grpc } from './side.ts';
+import { compareSides } from './suite.ts';
 
 const cases = [
   ...watchCases,
@@ -20,4 +20,4 @@ const cases = [
 ];
 
 for (const install of await etcdsToCompare())
-  compareLanes('differential streams', install, [direct, grpc], plainSettings, cases);
+  compareSides('differential streams', install, [direct, grpc], plainSettings, cases);

@@ -1,10 +1,11 @@
 /**
- * How a record is looked at for a lane. Over gRPC everything counts. The web protocols have headers of their own
+ * How a record is looked at for a side. Over gRPC everything counts. The web protocols have headers of their own
  * and carry metadata in places of their own, so there only the application's metadata counts, wherever it stood;
  * and JSON has no place for unknown fields. The bytes of messages are those of the client, not of the wire.
  */
-import type { LaneKind } from './lane.ts';
+
 import { type Plain, withoutUnknown } from './plain.ts';
+import type { SideKind } from './side.ts';
 import { detailsOfGrpc } from './web-client.ts';
 
 type PlainObject = { readonly [name: string]: Plain };
@@ -37,8 +38,8 @@ function webRecord(record: Plain): Plain {
   return Object.fromEntries(Object.entries(record).map(([step, result]) => [step, webStep(result)]));
 }
 
-/** The view of records that a lane is compared in. */
-export function viewFor(kind: LaneKind): (record: Plain) => Plain {
+/** The view of records that a side is compared in. */
+export function viewFor(kind: SideKind): (record: Plain) => Plain {
   if (kind.web === undefined) return (record) => record;
   if (kind.web.protocol === 'connect-json') return (record) => withoutUnknown(webRecord(record));
   return webRecord;

@@ -10,7 +10,7 @@ import { connect as connectTls } from 'node:tls';
 import { Registry } from '@prometheus-io/client';
 import { KV } from '../../src/etcd/methods.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
-import { Http2Door } from '../../src/listen/http2-door.ts';
+import { Http2Connections } from '../../src/listen/http2-connections.ts';
 import { Listeners, type TlsSource } from '../../src/listen/listeners.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { CallRecords } from '../../src/observe/calls.ts';
@@ -59,7 +59,7 @@ async function open(range: (call: Call) => Uint8Array, tls?: TlsSource) {
     observer,
   });
   await web.app.ready();
-  const http2 = new Http2Door({
+  const http2 = new Http2Connections({
     grpc: new GrpcServer({ services, receive, observer }),
     fallback: bridge(web),
     settings: { minPingIntervalMs: 60_000 },

@@ -11,9 +11,9 @@ import { oddCases } from '../differential/cases/odd.ts';
 import { rangeCases } from '../differential/cases/range.ts';
 import { txnCases } from '../differential/cases/txn.ts';
 import { compactCases, writeCases } from '../differential/cases/write.ts';
-import { direct, grpc, type LaneKind, web } from '../differential/lane.ts';
 import { plainSettings } from '../differential/settings.ts';
-import { compareLanes } from '../differential/suite.ts';
+import { direct, grpc, type SideKind, web } from '../differential/side.ts';
+import { compareSides } from '../differential/suite.ts';
 import { newestEtcd } from '../support/etcd.ts';
 import { usual } from './support.ts';
 import { startTunnelled } from './tunnels.ts';
@@ -34,6 +34,6 @@ const cases = [
 
 const startProxy = startTunnelled(await usual());
 const overTls = [grpc, web('grpc-web', '1.1'), web('connect-json', '2')].map(
-  (kind): LaneKind => ({ ...kind, startProxy }),
+  (kind): SideKind => ({ ...kind, startProxy }),
 );
-compareLanes('differential over TLS', await newestEtcd(), [direct, ...overTls], plainSettings, cases);
+compareSides('differential over TLS', await newestEtcd(), [direct, ...overTls], plainSettings, cases);

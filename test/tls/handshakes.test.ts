@@ -8,7 +8,7 @@ import { createConnection, createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { Http2Door } from '../../src/listen/http2-door.ts';
+import { Http2Connections } from '../../src/listen/http2-connections.ts';
 import { Listeners } from '../../src/listen/listeners.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import type { FailureReason, HandshakeFailure } from '../../src/tls/handshake-failure.ts';
@@ -75,7 +75,7 @@ class Door {
     const nobody = { accept: () => false };
     const http1 = handOver(this.#http);
     this.#listeners = new Listeners({
-      http2: new Http2Door({
+      http2: new Http2Connections({
         grpc: nobody,
         fallback: () => {},
         settings: {},

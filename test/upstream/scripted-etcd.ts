@@ -7,7 +7,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ETCD_METHODS, unknownMethod } from '../../src/etcd/methods.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
-import { Http2Door } from '../../src/listen/http2-door.ts';
+import { Http2Connections } from '../../src/listen/http2-connections.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import type { Call, ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
@@ -56,7 +56,7 @@ export class ScriptedEtcd implements AsyncDisposable {
   connections = 0;
   readonly #cluster: number;
   readonly #server: Server;
-  readonly #door: Http2Door;
+  readonly #http2: Http2Connections;
 
   private constructor(cluster: number, maxConcurrentStreams: number) {
     this.#cluster = cluster;
@@ -86,7 +86,7 @@ export class ScriptedEtcd implements AsyncDisposable {
         fault: ignore,
       },
     });
-    this.#door = new Http2Door({
+    this.#http2 = new Http2Connections({
       grpc,
       fallback: ignore,
       accounts: new Ledger(1 << 30),
@@ -96,7 +96,7 @@ export class ScriptedEtcd implements AsyncDisposable {
     this.#server = createServer((socket) => {
       this.connections++;
       socket.on('close', () => this.connections--);
-      this.#door.accept(socket, Buffer.alloc(0));
+      this.#http2.accept(socket, Buffer.alloc(0));
     });
   }
 
@@ -146,7 +146,7 @@ export class ScriptedEtcd implements AsyncDisposable {
 
   /** Ends all connections and takes no more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#door.close();
+    this.#http2.close();
     const closed = once(this.#server, 'close');
     this.#server.close();
     await closed;

@@ -101,7 +101,7 @@ describe('the position of a watcher', () => {
     const { sent, watcher } = placed();
     assert.equal(watcher.sendShared(batchOf([4, 6]), Buffer.alloc(0)), false);
     watcher.sendParts(batchOf([4, 6], 40), [Buffer.alloc(3)]);
-    assert.deepEqual([watcher.next, watcher.seenRevision], [7, 40]);
+    assert.deepEqual([watcher.next, watcher.sentRevision], [7, 40]);
     assert.equal(watcher.sendShared(batchOf([8], 39), Buffer.alloc(0)), false);
     assert.deepEqual(sent, [false]);
   });

@@ -11,7 +11,7 @@ import type { WebCall } from '../call.ts';
 import { jsonPieces } from '../json-pieces.ts';
 
 /** Smaller replies are left to Connect. Bytes. */
-export const LARGE_REPLY_BYTES = 256 << 10;
+export const LARGE_WEB_REPLY_BYTES = 256 << 10;
 
 /** Bytes handed on at once. */
 const SLICE_BYTES = 256 << 10;

@@ -20,7 +20,7 @@ import type { WebServerOptions } from '../options.ts';
 import { WebStream } from '../stream.ts';
 import { connectError } from './error.ts';
 import { type ConnectCall, callOf } from './gate.ts';
-import { LARGE_REPLY_BYTES } from './large-reply.ts';
+import { LARGE_WEB_REPLY_BYTES } from './large-reply.ts';
 
 /** Serves one unary call. */
 export async function serveUnary(
@@ -90,7 +90,7 @@ function encode(
 
 /** A reply of etcd as Connect takes it; see {@link LargeReply}. */
 function decode(schema: DescMessage, reply: Uint8Array, connectCall: ConnectCall): Message {
-  if (reply.length >= LARGE_REPLY_BYTES) {
+  if (reply.length >= LARGE_WEB_REPLY_BYTES) {
     connectCall.largeReply = { schema, message: reply };
     return create(schema);
   }

@@ -19,20 +19,20 @@ const { leaseGrant, leaseRevoke, leaseKeepAlive } = Lease.method;
 type Create = MessageInitShape<typeof WatchCreateRequestSchema>;
 type OneWatch = ScriptCall<typeof watch.output>;
 
-/** One watch: by the browser's call, on the direct lane by a stream. */
+/** One watch: by the browser's call, on the direct side by a stream. */
 function oneWatch(script: Script, create: Create): OneWatch {
-  if (script.lane.kind.through === 'proxy') {
+  if (script.side.kind.through === 'proxy') {
     const call = rpc(Browser.method.watch, create);
-    return new ScriptCall(script, 'one watch', watch.output, script.lane.open(call));
+    return new ScriptCall(script, 'one watch', watch.output, script.side.open(call));
   }
-  const stream = script.lane.grpc.open(pathOf(watch));
+  const stream = script.side.grpc.open(pathOf(watch));
   stream.send(message(watch, wish.create(create)));
   return new ScriptCall(script, 'one watch', watch.output, stream);
 }
 
-/** Notes the end of a browser's watch, which on the direct lane is only the end of the watch. */
+/** Notes the end of a browser's watch, which on the direct side is only the end of the watch. */
 async function untilOver(script: Script, call: OneWatch): Promise<void> {
-  if (script.lane.kind.through === 'direct') return call.cancel();
+  if (script.side.kind.through === 'direct') return call.cancel();
   const { code, messages } = await call.rest();
   if (code !== 0 || messages.length > 0) throw new Error(`a watch that is over ended with ${code}`);
 }
@@ -46,13 +46,13 @@ const over = (name: string, create: (now: bigint) => Create): Case =>
     await untilOver(script, call);
   });
 
-/** One heartbeat: by the browser's call, on the direct lane by a stream. */
+/** One heartbeat: by the browser's call, on the direct side by a stream. */
 async function heartbeat(script: Script, ID: bigint): Promise<void> {
   const { input, output } = leaseKeepAlive;
-  const direct = script.lane.kind.through === 'direct';
+  const direct = script.side.kind.through === 'direct';
   const outcome = direct
-    ? await script.lane.grpc.call(pathOf(leaseKeepAlive), [message(leaseKeepAlive, { ID })])
-    : await collect(script.lane.open(rpc(Browser.method.leaseKeepAliveOnce, { ID })));
+    ? await script.side.grpc.call(pathOf(leaseKeepAlive), [message(leaseKeepAlive, { ID })])
+    : await collect(script.side.open(rpc(Browser.method.leaseKeepAliveOnce, { ID })));
   script.noteOutcome(`one heartbeat of ${input.typeName}`, output, outcome);
 }
 

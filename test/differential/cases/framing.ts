@@ -43,7 +43,7 @@ async function withMessages(
   messages: readonly Uint8Array[],
   options: RpcOptions,
 ): Promise<void> {
-  const outcome = await script.lane.grpc.call(pathOf(method), messages);
+  const outcome = await script.side.grpc.call(pathOf(method), messages);
   script.noteOutcome(`${method.name} with ${messages.length} messages`, method.output, outcome, options);
 }
 

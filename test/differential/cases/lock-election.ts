@@ -20,7 +20,7 @@ const [first, second, third] = leases;
 async function queueOf(script: Script, prefix: string, length: number): Promise<void> {
   const count = rpc(range, { ...under(prefix), countOnly: true });
   await script.until(`${length} in the queue`, async () => {
-    const { messages } = await script.lane.behind.call(count.path, [count.request]);
+    const { messages } = await script.side.behind.call(count.path, [count.request]);
     return Buffer.from(messages[0] ?? []).at(-1) === length;
   });
 }

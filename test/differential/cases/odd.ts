@@ -111,8 +111,8 @@ const metadata: readonly Case[] = metadataKinds.map(([name, metadata]) =>
 );
 
 /** The number of watches that etcd has. */
-export async function watchers({ lane }: Script): Promise<number> {
-  const text = await (await fetch(`${lane.etcd.first.metricsUrl}/metrics`)).text();
+export async function watchers({ side }: Script): Promise<number> {
+  const text = await (await fetch(`${side.etcd.first.metricsUrl}/metrics`)).text();
   return Number(/^etcd_debugging_mvcc_watcher_total (\d+)/m.exec(text)?.[1] ?? Number.NaN);
 }
 

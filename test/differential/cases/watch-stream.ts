@@ -182,7 +182,7 @@ const ends: readonly Case[] = [
         marks.push(fragment);
       }
     script.note('keys in order', keys);
-    if (script.lane.kind.through === 'direct' && marks.length < 2) throw new Error('etcd did not cut');
+    if (script.side.kind.through === 'direct' && marks.length < 2) throw new Error('etcd did not cut');
     script.note(
       'each part but the last is a fragment',
       marks.every((mark, index) => mark === index < marks.length - 1),
@@ -194,7 +194,7 @@ const ends: readonly Case[] = [
   script('watch stream: a backlog of more revisions than one response holds', async (script) => {
     const start = ((await script.ask(range, at('backlog'))).header?.revision ?? 0n) + 1n;
     const puts = Array.from({ length: 1100 }, (_, index) => putAt('backlog', `${index}`));
-    await Promise.all(puts.map((call) => script.lane.behind.call(call.path, [call.request])));
+    await Promise.all(puts.map((call) => script.side.behind.call(call.path, [call.request])));
     const stream = script.stream(watch);
     stream.send(wish.create({ ...at('backlog'), startRevision: start }));
     await stream.take();

@@ -9,14 +9,8 @@ import { isRefusedForCredentials } from '../etcd/words.ts';
 import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
+import type { HealthReport } from '../rpc/pages.ts';
 import { DEADLINE_EXCEEDED, RpcError, type Status } from '../rpc/status.ts';
-
-/** The answer to a health check, in the form of etcd's `/health`. */
-export interface Health {
-  readonly health: boolean;
-  /** Empty when healthy. */
-  readonly reason: string;
-}
 
 /** The incumbent's limits, in milliseconds. */
 const READ_TIMEOUT_MS = 1000;
@@ -27,17 +21,18 @@ const KEY = 'a';
 const READ = rangeRequest({ key: KEY, countOnly: true });
 const WATCH = simpleCreateRequest(Buffer.from(KEY));
 
-export class HealthProbe {
+/** The checks: with a read alone, and with a read and a watch. */
+export class HealthCheck {
   readonly #services: Services;
-  #read: Promise<Health> | undefined;
-  #watch: Promise<Health> | undefined;
+  #read: Promise<HealthReport> | undefined;
+  #watch: Promise<HealthReport> | undefined;
 
   constructor(services: Services) {
     this.#services = services;
   }
 
   /** A linearizable read that has to come back in a second. Never rejects. */
-  check(): Promise<Health> {
+  check(): Promise<HealthReport> {
     this.#read ??= this.#checkRead().finally(() => {
       this.#read = undefined;
     });
@@ -45,14 +40,14 @@ export class HealthProbe {
   }
 
   /** The same, and a watch that has to be confirmed in three seconds. Never rejects. */
-  checkProxy(): Promise<Health> {
+  checkProxy(): Promise<HealthReport> {
     this.#watch ??= this.#checkReadAndWatch().finally(() => {
       this.#watch = undefined;
     });
     return this.#watch;
   }
 
-  async #checkRead(): Promise<Health> {
+  async #checkRead(): Promise<HealthReport> {
     const { path } = KV.Range;
     const call = new OwnCall(this.#services.method(path), NO_METADATA, performance.now() + READ_TIMEOUT_MS);
     try {
@@ -66,10 +61,10 @@ export class HealthProbe {
     return { health: true, reason: '' };
   }
 
-  async #checkReadAndWatch(): Promise<Health> {
+  async #checkReadAndWatch(): Promise<HealthReport> {
     const health = await this.check();
     if (!health.health) return health;
-    const confirmed = await new Promise<boolean>((resolve) => new ProbeWatch(this.#services, resolve));
+    const confirmed = await new Promise<boolean>((resolve) => new CheckWatch(this.#services, resolve));
     return confirmed ? health : { health: false, reason: 'WATCH TIMEOUT' };
   }
 }
@@ -77,7 +72,7 @@ export class HealthProbe {
 const ignore = (): void => {};
 
 /** A watch that is given up as soon as anything answers it, be it a refusal. */
-class ProbeWatch implements ServerStream {
+class CheckWatch implements ServerStream {
   listener: ServerStreamListener = {
     onMessage: ignore,
     onHalfClose: ignore,

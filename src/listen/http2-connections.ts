@@ -18,7 +18,7 @@ import { Code, RpcError } from '../rpc/status.ts';
 const SHUTTING_DOWN = new RpcError(Code.UNAVAILABLE, 'etcd-connect-proxy is shutting down');
 
 /** Is told of connections and what becomes of them. */
-export interface Http2DoorObserver {
+export interface Http2ConnectionsObserver {
   onHttp2Opened(): void;
   onHttp2Closed(): void;
   /** A bound of {@link Http2Settings} was reached by this client. */
@@ -27,14 +27,14 @@ export interface Http2DoorObserver {
   onFault(error: unknown, client: Client): void;
 }
 
-export interface Http2DoorOptions {
+export interface Http2ConnectionsOptions {
   readonly grpc: GrpcServer;
   /** Serves the streams that are not gRPC. */
   readonly fallback: (stream: Http2Stream) => void;
   readonly settings: Partial<Http2Settings>;
   /** Where it is counted what is held for requests. */
   readonly accounts: RequestAccounts;
-  readonly observer: Http2DoorObserver;
+  readonly observer: Http2ConnectionsObserver;
 }
 
 /** Octets of a frame of a peer that keeps to the size that every peer may rely on. */
@@ -46,12 +46,12 @@ export function metadataLimits(bytes: number): Partial<Http2Settings> {
   return { maxHeaderListSize: bytes, maxContinuationFrames: Math.max(64, Math.ceil((2 * bytes) / FRAME)) };
 }
 
-export class Http2Door implements ConnectionListener {
-  readonly #options: Http2DoorOptions;
+export class Http2Connections implements ConnectionListener {
+  readonly #options: Http2ConnectionsOptions;
   readonly #connections = new Set<Http2Connection>();
   #drained: (() => void) | undefined;
 
-  constructor(options: Http2DoorOptions) {
+  constructor(options: Http2ConnectionsOptions) {
     this.#options = options;
   }
 

@@ -1,5 +1,5 @@
 /**
- * Lanes: the same script runs once on each, each lane having a fresh etcd of its own. On the direct lane the
+ * Sides: the same script runs once on each, each side having a fresh etcd of its own. On the direct side the
  * script talks to etcd; on every other there is a proxy in between and one protocol in which it is spoken to.
  */
 
@@ -12,8 +12,8 @@ import { Names } from './names.ts';
 import { pathOf, type Rpc } from './rpc.ts';
 import { type HttpVersion, WebClient, type WebProtocol, webProtocols } from './web-client.ts';
 
-/** How a lane's script reaches its etcd. */
-export interface LaneKind {
+/** How a side's script reaches its etcd. */
+export interface SideKind {
   readonly name: string;
   readonly through: 'direct' | 'proxy';
   /** The protocol of calls that take one message; streams of messages are always gRPC. */
@@ -22,46 +22,46 @@ export interface LaneKind {
   readonly startProxy?: typeof startProxy;
 }
 
-export const direct: LaneKind = { name: 'direct', through: 'direct' };
-export const grpc: LaneKind = { name: 'grpc', through: 'proxy' };
-export const web = (protocol: WebProtocol, http: HttpVersion): LaneKind => ({
+export const direct: SideKind = { name: 'direct', through: 'direct' };
+export const grpc: SideKind = { name: 'grpc', through: 'proxy' };
+export const web = (protocol: WebProtocol, http: HttpVersion): SideKind => ({
   name: `${protocol} over HTTP/${http}`,
   through: 'proxy',
   web: { protocol, http },
 });
 
 /** Every protocol over every version of HTTP that carries it. */
-export const everyLane: readonly LaneKind[] = [
+export const everySide: readonly SideKind[] = [
   direct,
   grpc,
   ...webProtocols.flatMap((protocol) => [web(protocol, '1.1'), web(protocol, '2')]),
 ];
 
-const someLanes: readonly (readonly LaneKind[])[] = [
+const someSides: readonly (readonly SideKind[])[] = [
   [direct, grpc, web('grpc-web', '1.1'), web('connect-json', '2')],
   [direct, grpc, web('grpc-web', '2'), web('connect-json', '1.1')],
   [direct, grpc, web('connect-proto', '1.1'), web('connect-json', '2')],
 ];
 
 /**
- * The lanes for each of a number of etcds, oldest first: the newest meets every protocol over every HTTP, the
+ * The sides for each of a number of etcds, oldest first: the newest meets every protocol over every HTTP, the
  * others take turns, so as to save time.
  */
-export function lanesFor(index: number, count: number): readonly LaneKind[] {
-  return index === count - 1 ? everyLane : (someLanes[index % someLanes.length] ?? everyLane);
+export function sidesFor(index: number, count: number): readonly SideKind[] {
+  return index === count - 1 ? everySide : (someSides[index % someSides.length] ?? everySide);
 }
 
 /** An etcd and the way to it. */
-export interface Lane extends AsyncDisposable {
-  readonly kind: LaneKind;
+export interface Side extends AsyncDisposable {
+  readonly kind: SideKind;
   readonly etcd: EtcdCluster;
-  /** gRPC along the lane. */
+  /** gRPC along the side. */
   readonly grpc: RawGrpcClient;
   /** gRPC past the proxy, to look after things. */
   readonly behind: RawGrpcClient;
   /** What is volatile of this etcd. */
   readonly names: Names;
-  /** Makes a call in the lane's protocol. */
+  /** Makes a call in the side's protocol. */
   open(rpc: Rpc): OpenCall;
   /** Fails where etcd or the proxy has ended: two dead ones answer alike, which proves nothing. */
   assertAlive(): void;
@@ -83,8 +83,8 @@ export async function namesOf(client: RawGrpcClient): Promise<Names> {
   return names;
 }
 
-/** The way to an etcd that already runs; the etcd is not the lane's to stop. */
-export async function laneTo(kind: LaneKind, etcd: EtcdCluster, endpoints = etcd.endpoints): Promise<Lane> {
+/** The way to an etcd that already runs; the etcd is not the side's to stop. */
+export async function sideTo(kind: SideKind, etcd: EtcdCluster, endpoints = etcd.endpoints): Promise<Side> {
   await using held = new AsyncDisposableStack();
   const proxy =
     kind.through === 'direct' ? undefined : held.use(await (kind.startProxy ?? startProxy)({ endpoints }));
@@ -114,10 +114,10 @@ export async function laneTo(kind: LaneKind, etcd: EtcdCluster, endpoints = etcd
 }
 
 /** Starts a fresh etcd and the way to it. */
-export async function startLane(kind: LaneKind, options: EtcdOptions): Promise<Lane> {
+export async function startSide(kind: SideKind, options: EtcdOptions): Promise<Side> {
   await using held = new AsyncDisposableStack();
   const etcd = held.use(await startEtcd(options));
-  const lane = held.use(await laneTo(kind, etcd));
+  const side = held.use(await sideTo(kind, etcd));
   const all = held.move();
-  return { ...lane, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { ...side, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
