@@ -15,7 +15,7 @@ const ALONE: readonly string[] = [
   'http2/soak',
   'long/attacks',
   'mirror/long-reads',
-  'mirror/work',
+  'mvcc/work',
   'observe/sink',
   'streams/back-pressure',
   'streams/impatient',

@@ -176,10 +176,3 @@ export async function newestEtcd(): Promise<EtcdInstall> {
   if (newest === undefined) throw new Error('no etcd at hand');
   return newest;
 }
-
-/** The release lines that could not be had the last time they were fetched, each with the reason. */
-export async function skippedEtcds(): Promise<ReadonlyMap<string, string>> {
-  const found = await atHand();
-  const reasons = Object.entries(await readSkipped());
-  return new Map(reasons.filter(([line]) => !found.some((install) => ofLine(install, line))));
-}

@@ -37,7 +37,9 @@ export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Pa
   mirror: {
     mutations: MIRRORED,
     tests: [
-      ...below('mirror', 'prefixes', 'hot-replies', 'fall-backs', 'store', 'login', 'work', 'waiting'),
+      'mvcc/store',
+      'mvcc/work',
+      ...below('mirror', 'prefixes', 'hot-replies', 'fall-backs', 'login', 'waiting'),
       ...below('mirror', 'txn', 'renewal', 'identity', 'lifecycle', 'probe-rule', 'watches', 'long-reads'),
       ...below('mirror', 'differential', 'schedules'),
     ],

@@ -70,7 +70,7 @@ export class Stream implements Http2Stream, Receiving {
   readonly openedAt: number;
   /** @internal The output's epoch when a request's HEADERS were appended. */
   epoch: number;
-  /** @internal Client role: the request's fields while they stand in the {@link RequestLine}. */
+  /** @internal Client role: the request's fields while they stand in the `RequestLine`. */
   unsent: Uint8Array | undefined = undefined;
 
   private ending = false;

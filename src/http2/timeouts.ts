@@ -89,7 +89,7 @@ export class Timeouts {
     if (busy) this.outputWaits();
   }
 
-  /** Streams wait for their turn: see {@link WindowTurns}. */
+  /** Streams wait for their turn: see `WindowTurns`. */
   turnsTaken(ms: number, now: number): void {
     if (!this.watchdog.armed(Deadline.TURNS)) this.watchdog.arm(Deadline.TURNS, ms, now);
   }

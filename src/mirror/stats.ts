@@ -4,7 +4,7 @@
 export type FallBack =
   /** The mirror is loading, or cannot be had. */
   | 'loading'
-  /** The mirror did not come as far as the read needs in time, or etcd's leave was too old when it came. */
+  /** The mirror did not come as far as the read needs in time, or etcd's permission was too old when it came. */
   | 'timeout'
   /** The mirror is behind, and this etcd's progress responses do not say how far. */
   | 'progress'

@@ -12,12 +12,9 @@ import type { FlaggedFile } from './settings.ts';
 /** What a revocation list says. */
 export class RevocationList {
   readonly #serials: ReadonlySet<string>;
-  /** When the next list was promised, as far as the lists say so: the earliest. */
-  readonly nextUpdate: Date | undefined;
 
-  constructor(serials: ReadonlySet<string>, nextUpdate: Date | undefined) {
+  constructor(serials: ReadonlySet<string>) {
     this.#serials = serials;
-    this.nextUpdate = nextUpdate;
   }
 
   get size(): number {
@@ -36,7 +33,6 @@ export class RevocationList {
  */
 export async function parseRevocationList(file: FlaggedFile, contents: Buffer): Promise<RevocationList> {
   const serials = new Set<string>();
-  let next: Date | undefined;
   // Loaded when it is needed: most proxies have no revocation list.
   const pkijs = await import('pkijs');
   const lists = derOf(contents).map((der) =>
@@ -47,10 +43,8 @@ export async function parseRevocationList(file: FlaggedFile, contents: Buffer): 
     for (const { userCertificate } of list.revokedCertificates ?? []) {
       serials.add(normalSerial(Buffer.from(userCertificate.valueBlock.valueHexView).toString('hex')));
     }
-    const promised = list.nextUpdate?.value;
-    if (promised !== undefined && (next === undefined || promised < next)) next = promised;
   }
-  return new RevocationList(serials, next);
+  return new RevocationList(serials);
 }
 
 function decode(file: FlaggedFile, read: () => CertificateRevocationList): CertificateRevocationList {

@@ -1,4 +1,4 @@
-/** The other side of {@link MessageDecoder}: reads one request after the other on a thread of its own. */
+/** The other side of `MessageDecoder`: reads one request after the other on a thread of its own. */
 import { parentPort } from 'node:worker_threads';
 import { fromBinary, fromJsonString, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';

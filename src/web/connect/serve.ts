@@ -88,7 +88,7 @@ function encode(
   throw new RpcError(Code.RESOURCE_EXHAUSTED, tooLargeForEtcd(bytes.length, maxBytes));
 }
 
-/** A reply of etcd as Connect takes it; see {@link LargeReply}. */
+/** A reply of etcd as Connect takes it; see `LargeReply`. */
 function decode(schema: DescMessage, reply: Uint8Array, connectCall: ConnectCall): Message {
   if (reply.length >= LARGE_WEB_REPLY_BYTES) {
     connectCall.largeReply = { schema, message: reply };

@@ -15,9 +15,9 @@ import { Store } from '../../src/mvcc/store.ts';
 import { txnReply } from '../../src/mvcc/txn-reply.ts';
 import { readVersion, Version } from '../../src/mvcc/version.ts';
 import { MAX_VISITS, SLICE_VISITS, type Steps, Work } from '../../src/mvcc/work.ts';
+import { rangeRequest } from '../mirror/support.ts';
 import { bytes } from '../reads/clients.ts';
 import { readCall, settle } from '../reads/held-upstream.ts';
-import { rangeRequest } from './support.ts';
 
 const KEYS = 100_000;
 const START = 1000;
