@@ -18,6 +18,7 @@ export interface Result {
   readonly text: string;
 }
 
+/** A piece of work that each contestant does on an etcd of its own. */
 export type Work = (contestant: Contestant, etcd: RawGrpcClient) => Promise<Result>;
 
 /** What a process spends on something: CPU seconds, and by how many bytes it grows at most. */
@@ -63,6 +64,7 @@ export const flood =
     };
   };
 
+/** 50 000 watchers that hear almost nothing: memory of each. */
 export const idle: Work = async (contestant, etcd) => {
   using load = new Load();
   const before = residentBytes(contestant.pid);
@@ -74,6 +76,7 @@ export const idle: Work = async (contestant, etcd) => {
   return { value, text: `${value.toFixed(2)} KiB RSS a watcher` };
 };
 
+/** 3 000 connections with one watcher each: memory of each. */
 export const connections: Work = async (contestant) => {
   using load = new Load();
   const before = residentBytes(contestant.pid);
@@ -83,6 +86,7 @@ export const connections: Work = async (contestant) => {
   return { value, text: `${value.toFixed(1)} KiB RSS a connection` };
 };
 
+/** 100 000 watchers of one key, 20 puts: that all arrive, and the CPU for it. */
 export const crowd: Work = async (contestant, etcd) => {
   using load = new Load();
   await load.open(contestant.address, 10, 100, 100, () => KEY);

@@ -3,6 +3,7 @@ import { type Mutation, mutation } from './mutation.ts';
 
 const CACHE = 'cache';
 
+/** The mutations of `cache/`. */
 export const CACHED: readonly Mutation[] = [
   mutation(
     'older-than-what-clients-saw',

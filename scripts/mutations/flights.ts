@@ -3,6 +3,7 @@ import { type Mutation, mutation } from './mutation.ts';
 
 const FLIGHTS = 'flights';
 
+/** The mutations of `flights/`. */
 export const SHARED: readonly Mutation[] = [
   mutation(
     'one-flight-for-all-identities',

@@ -5,6 +5,7 @@ import { MIRRORED } from './mirror.ts';
 import type { Mutation } from './mutation.ts';
 import { WATCH } from './watch.ts';
 
+/** A part, the ways to break it, and its tests. */
 export interface Part {
   readonly mutations: readonly Mutation[];
   /** Its test files, in the order in which they are tried: the quick ones first. */
@@ -13,6 +14,7 @@ export interface Part {
 
 const below = (folder: string, ...names: string[]): string[] => names.map((name) => `${folder}/${name}`);
 
+/** All parts, by the name that `npm run mutate` takes. */
 export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Part>> = {
   watch: {
     mutations: WATCH,

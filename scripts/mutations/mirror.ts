@@ -3,6 +3,7 @@ import { type Mutation, mutation } from './mutation.ts';
 
 const MIRROR = 'mirror';
 
+/** The mutations of `mirror/`. */
 export const MIRRORED: readonly Mutation[] = [
   mutation(
     'a-linearizable-read-at-once',

@@ -4,6 +4,7 @@ import { type Mutation, mutation } from './mutation.ts';
 const HUB = 'watch';
 const CLIENTS = 'clients';
 
+/** The mutations of `watch/`, and of what it uses of `clients/`. */
 export const WATCH: readonly Mutation[] = [
   mutation(
     'applied-by-header',

@@ -26,6 +26,7 @@ const FULL_IDLE_MS = 10_000;
 const RETRY_MS = PERMISSION_MS;
 const MAX_RESTING = 1000;
 
+/** What covers stand on, and how many there may be. */
 export interface CoversOptions {
   readonly hub: WatchHub;
   readonly permissions: Permissions;

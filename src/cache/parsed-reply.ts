@@ -3,6 +3,7 @@
 import { HEADER_TAG, type Header, readHeader } from '../etcd/header.ts';
 import { MalformedMessage, Scanner } from '../etcd/scanner.ts';
 
+/** A reply with its header read; the body stays encoded. */
 export interface ParsedReply {
   readonly message: Uint8Array;
   readonly header: Header;

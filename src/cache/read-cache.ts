@@ -34,6 +34,7 @@ import { parseReply } from './parsed-reply.ts';
 import { RecentReads } from './recent-reads.ts';
 import { CacheStats, type Miss } from './stats.ts';
 
+/** What the cache stands on, and its bounds. */
 export interface ReadCacheOptions {
   readonly hub: WatchHub;
   readonly permissions: Permissions;

@@ -40,6 +40,7 @@ export interface Probes {
   of(identity: Identity, range: ReadRange): Access;
 }
 
+/** What is remembered of the probes, and who hears of permissions. */
 export interface ProbeTableOptions {
   /** The permissions that are remembered; without them none is. */
   readonly permissions?: Permissions;

@@ -16,6 +16,7 @@ export interface Row<T extends ValueType = ValueType> {
    */
   readonly pending?: Pending;
 }
+/** What becomes of a flag whose feature is missing. */
 export type Pending = 'ignored' | 'refused';
 
 /** A flag that is no number. */

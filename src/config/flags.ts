@@ -114,6 +114,7 @@ const TABLE = {
   Experimental: EXPERIMENTAL,
 };
 
+/** The groups of flags, by their headings in `--help`. */
 export type Group = keyof typeof TABLE;
 
 /** All of a union's members at once. */
@@ -123,6 +124,7 @@ type Merged<U> = (U extends unknown ? (member: U) => void : never) extends (all:
 
 /** The rows of all groups by the flag's name. */
 export type Rows = Merged<(typeof TABLE)[Group]>;
+/** The names of all flags, without dashes in front. */
 export type FlagName = keyof Rows;
 
 /** A flag with its place in the table. */

@@ -21,9 +21,11 @@ export interface Values {
   /** Undefined where none is given. */
   version: TlsVersion | undefined;
 }
+/** The types of values that flags have. */
 export type ValueType = keyof Values;
 /** The types whose values are numbers; every other value is none. */
 export type NumberType = { [T in ValueType]: Values[T] extends number ? T : never }[ValueType];
+/** The levels of the log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Text that is not a value of the flag's type. The message is for the user. */

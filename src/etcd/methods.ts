@@ -29,6 +29,7 @@ export function methodsOf<Name extends string>(
   return made as Record<Name, Method>;
 }
 
+/** etcd's keys. */
 export const KV = methodsOf('etcdserverpb.KV', {
   Range: READ,
   RangeStream: { kind: 'server_stream', idempotent: true },
@@ -38,10 +39,12 @@ export const KV = methodsOf('etcdserverpb.KV', {
   Compact: WRITE,
 });
 
+/** etcd's watches: many on one stream. */
 export const Watch = methodsOf('etcdserverpb.Watch', {
   Watch: { kind: 'bidi_stream', idempotent: true, pace: 'following' },
 });
 
+/** etcd's leases. */
 export const Lease = methodsOf('etcdserverpb.Lease', {
   LeaseGrant: WRITE,
   LeaseRevoke: WRITE,
@@ -51,6 +54,7 @@ export const Lease = methodsOf('etcdserverpb.Lease', {
   LeaseLeases: READ,
 });
 
+/** The members of etcd's cluster. */
 export const Cluster = methodsOf('etcdserverpb.Cluster', {
   MemberAdd: WRITE,
   MemberRemove: WRITE,
@@ -59,6 +63,7 @@ export const Cluster = methodsOf('etcdserverpb.Cluster', {
   MemberPromote: WRITE,
 });
 
+/** What operators ask of members, and alarms. */
 export const Maintenance = methodsOf('etcdserverpb.Maintenance', {
   Alarm: WRITE,
   Status: READ,
@@ -70,6 +75,7 @@ export const Maintenance = methodsOf('etcdserverpb.Maintenance', {
   Downgrade: WRITE,
 });
 
+/** etcd's users, roles and tokens. */
 export const Auth = methodsOf('etcdserverpb.Auth', {
   AuthEnable: WRITE,
   AuthDisable: WRITE,
@@ -90,11 +96,13 @@ export const Auth = methodsOf('etcdserverpb.Auth', {
   RoleRevokePermission: WRITE,
 });
 
+/** etcd's locks. A call waits at etcd until it has the lock. */
 export const Lock = methodsOf('v3lockpb.Lock', {
   Lock: { pace: 'waiting' },
   Unlock: WRITE,
 });
 
+/** etcd's elections. A campaign waits at etcd until it is won. */
 export const Election = methodsOf('v3electionpb.Election', {
   Campaign: { pace: 'waiting' },
   Proclaim: WRITE,

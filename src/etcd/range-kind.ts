@@ -16,6 +16,7 @@ export const Kind = {
   /** A serializable read of the present state. */
   present: 2,
 } as const;
+/** A number of {@link Kind}. */
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
 /** For all requests. */

@@ -47,6 +47,7 @@ export interface Comparison {
   readonly operand: number | string;
 }
 
+/** A transaction that only reads: what it compares, and the ranges that it then reads. */
 export class TxnQuery {
   readonly comparisons: Comparison[] = [];
   readonly success: RangeQuery[] = [];

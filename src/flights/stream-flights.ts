@@ -13,6 +13,7 @@ import { type HeldMessages, StreamFlight, type StreamFlightOwner } from './strea
 /** What is kept for clients that lag behind others of the same read, in all, in bytes. */
 const HELD_BYTES = 64 << 20;
 
+/** Where shared streams go, and their bounds. */
 export interface StreamFlightsOptions {
   readonly upstream: Upstream;
   /** For what cannot be shared. */

@@ -10,6 +10,7 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n');
 /** The type of a TLS record that holds a part of a handshake. */
 const HANDSHAKE_RECORD = 0x16;
 
+/** What a connection speaks, as its first bytes show. */
 export type Opening = 'tls' | 'http2' | 'http1';
 
 /** What bytes open; undefined when more are needed. */

@@ -27,6 +27,7 @@ export interface Http2ConnectionsObserver {
   onFault(error: unknown, client: Client): void;
 }
 
+/** Who serves the streams, and the settings of connections. */
 export interface Http2ConnectionsOptions {
   readonly grpc: GrpcServer;
   /** Serves the streams that are not gRPC. */
@@ -46,6 +47,7 @@ export function metadataLimits(bytes: number): Partial<Http2Settings> {
   return { maxHeaderListSize: bytes, maxContinuationFrames: Math.max(64, Math.ceil((2 * bytes) / FRAME)) };
 }
 
+/** The HTTP/2 connections of clients, from accept to close. */
 export class Http2Connections implements ConnectionListener {
   readonly #options: Http2ConnectionsOptions;
   readonly #connections = new Set<Http2Connection>();

@@ -21,6 +21,7 @@ export interface TlsSource {
   terminator(alpn: readonly string[], onSecured: (socket: TLSSocket) => void): TlsAcceptor;
 }
 
+/** Who serves what the ports accept. */
 export interface ListenersOptions {
   /** Serves HTTP/2. */
   readonly http2: Http2Connections;

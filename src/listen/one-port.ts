@@ -27,6 +27,7 @@ export interface TlsAcceptor {
   destroy(): void;
 }
 
+/** Who serves the connections of a port, and who is told of those that are refused. */
 export interface OnePortOptions {
   readonly protocols: Protocols;
   /** Milliseconds in which a new connection has to say what it speaks. */

@@ -11,6 +11,7 @@ import { WaitingLine } from './waiting-line.ts';
 /** Reads in line; one more is refused. */
 const MAX_QUEUED = 10_000;
 
+/** How many reads go to etcd at a time, and how long others wait for that. */
 export interface FallBackLimits {
   /** Reads forwarded at once. */
   readonly max: number;

@@ -23,6 +23,7 @@ import { type WaitingRead, type WaitingReadOwner, WaitingReads } from './waiting
 /** Those that come because a mirror lags, many at once. */
 const CAPPED: ReadonlySet<FallBack> = new Set(['timeout', 'failed', 'loading', 'line']);
 
+/** What the layer answers from, and where other reads go. */
 export interface MirroredReadsOptions {
   /** Reads a request; `undefined`: no mirror can answer it. */
   readonly parse: (request: Uint8Array) => Query | undefined;

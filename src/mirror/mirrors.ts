@@ -27,6 +27,7 @@ import type { WatchHub } from '../watch/hub.ts';
 import { Mirror, type MirrorLog } from './mirror.ts';
 import { MirrorStats } from './stats.ts';
 
+/** Which prefixes are held, within which bounds, and what holding them stands on. */
 export interface MirrorsOptions {
   /** As the user gave them, in UTF-8; none is empty. One inside another one is passed over. */
   readonly prefixes: readonly string[];

@@ -47,6 +47,7 @@ interface Moment {
   readonly header: string;
 }
 
+/** What replies depend on, and where reads go that it cannot answer. */
 export interface ReplyMakerOptions {
   readonly seen: SeenRevision;
   readonly stats: MirrorStats;

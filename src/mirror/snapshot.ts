@@ -33,6 +33,7 @@ export interface SnapshotLimits {
   readonly historyRevisions: number;
 }
 
+/** A prefix as it was at one revision. */
 export interface Snapshot {
   readonly store: Store;
   /** etcd's header of the first page: the revision of the snapshot, and the cluster. */

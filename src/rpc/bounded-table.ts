@@ -4,6 +4,7 @@
  * used stays, and nothing has to be moved or counted for a hit.
  */
 
+/** How much a table may hold. */
 export interface TableBounds {
   readonly entries: number;
   /** Keys and values together, as far as the owner counts them. */

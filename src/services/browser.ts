@@ -12,6 +12,7 @@ import { OwnCall } from '../rpc/own-call.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
 import type { OwnMethod } from './table.ts';
 
+/** The proxy's own methods for clients that cannot open bidirectional streams. */
 export const Browser = methodsOf('etcdconnect.v1.Browser', {
   Watch: { kind: 'server_stream' },
   LeaseKeepAliveOnce: {},

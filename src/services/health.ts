@@ -8,6 +8,7 @@ import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import type { OwnMethod } from './table.ts';
 
+/** gRPC's health checks. */
 export const Health = methodsOf('grpc.health.v1.Health', {
   Check: { idempotent: true },
   Watch: { kind: 'server_stream' },

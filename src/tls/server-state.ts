@@ -8,6 +8,7 @@ import type { Loaded } from './reloading.ts';
 import { parseRevocationList, type RevocationList } from './revocation-list.ts';
 import type { KeyPairFiles, ServerTlsSettings } from './settings.ts';
 
+/** The certificate, authorities and revoked serial numbers that handshakes use. */
 export interface ServerState extends Loaded {
   readonly context: SecureContextOptions & { readonly sessionIdContext: string };
   readonly revoked: RevocationList | undefined;

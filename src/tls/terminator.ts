@@ -18,6 +18,7 @@ export interface HandshakeObserver {
   onHandshakeFailed(failure: HandshakeFailure, client: string): void;
 }
 
+/** What one listener asks of clients, and who takes their connections. */
 export interface TerminatorOptions {
   /** Protocols offered by ALPN, the preferred first. */
   readonly alpn: readonly string[];

@@ -10,6 +10,7 @@ import { Pool, type PoolObserver } from './pool.ts';
 import { StreamUpstreamCall } from './stream-call.ts';
 import { UnaryUpstreamCall } from './unary-call.ts';
 
+/** The endpoints, and the bounds of calls to them. */
 export interface ClusterOptions extends DialOptions {
   readonly endpoints: readonly Endpoint[];
   /** Calls that may wait for a connection. */

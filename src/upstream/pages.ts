@@ -13,6 +13,7 @@ export interface PageObserver {
   fetched(result: 'ok' | NoPage): void;
 }
 
+/** Where pages come from. */
 export interface PagesOptions {
   /** The endpoint in use, if there is one. */
   readonly endpoint: () => Endpoint | undefined;

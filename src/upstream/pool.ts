@@ -33,6 +33,7 @@ export interface PoolObserver {
   fault(error: unknown): void;
 }
 
+/** The endpoints, and how many connections and waiting calls there may be. */
 export interface PoolOptions extends DialOptions {
   readonly endpoints: readonly Endpoint[];
   /** Milliseconds for one connection attempt, and for an outage before waiting calls fail. */

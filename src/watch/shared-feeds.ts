@@ -12,6 +12,7 @@ import { ProgressInterval } from './progress-interval.ts';
 import { WatchStats } from './stats.ts';
 import { Turns } from './turns.ts';
 
+/** Where watches go, and the bounds of what is remembered of them. */
 export interface WatchHubOptions {
   readonly upstream: Upstream;
   /** Bytes of all histories together. */

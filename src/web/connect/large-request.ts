@@ -30,6 +30,7 @@ interface Form {
   readonly gzip: boolean;
 }
 
+/** What reads a large request, and within which bounds. */
 export interface LargeRequestOptions {
   readonly connectCall: ConnectCall;
   readonly decoder: MessageDecoder;
