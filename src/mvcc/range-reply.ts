@@ -12,7 +12,7 @@ import type { Version } from './version.ts';
 import { Walk } from './walk.ts';
 import type { Steps, Work } from './work.ts';
 
-/** Go's sort keeps the order of equal elements up to so many of them; of more, nobody can tell. */
+/** Go's sort keeps the order of equal elements for at most this many; above that the order cannot be known. */
 const STABLE = 6;
 /** More keys than these are neither sorted nor rewritten here. */
 const MAX_REWORKED = 20_000;

@@ -19,7 +19,7 @@ export class Version {
   readonly version: number;
   /** The KeyValue with tag and length as a latin1 string, ready to be a part of a reply. Empty: a deletion. */
   readonly field: string;
-  /** The version before, while somebody may ask for it. */
+  /** The version before, as long as reads may need it. */
   older: Version | undefined = undefined;
 
   constructor(key: string, modRevision: number, createRevision: number, version: number, field: string) {

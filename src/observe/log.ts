@@ -15,7 +15,7 @@ export interface LineWriter {
   write(line: string): void;
 }
 
-/** The log of the program: nothing that becomes of its lines reaches whoever writes them. */
+/** The program's log. A line that cannot be written never affects its writer. */
 export interface ProgramLog {
   readonly logger: Logger;
   readonly faults: Faults;

@@ -1,6 +1,6 @@
 /**
- * Writes lines to standard output or standard error, and depends on them in nothing: a full disk, a reader that has
- * stopped or gone, or a descriptor that cannot be written costs lines, which are counted, and no time.
+ * Writes lines to standard output or standard error without ever waiting: a full disk, a reader that has stopped or
+ * gone, or a descriptor that cannot be written costs lines, which are counted, and no time.
  */
 import { write, writeSync } from 'node:fs';
 import { type Descriptor, openDescriptor } from './descriptor.ts';

@@ -59,7 +59,8 @@ export class FeedPlacement implements FeedOwner {
     let feed = this.#find(range, prevKv, next, header);
     if (feed === undefined || next < 1 || (maybeCompacted && feed.state !== 'gathering')) {
       const target = next < 1 ? undefined : this.#containing(range, prevKv);
-      // What is not known to be there yet is not watched from: the feed would seem to know everything before it.
+      // No watch starts beyond the revision that etcd is known to have: the feed would count everything before its start
+      // as known.
       const now = header === NO_HEADER ? next : header.revision + 1;
       feed = this.#start({ range, prevKv, start: Math.min(now, next), target, past: next < now });
     }
@@ -109,7 +110,10 @@ export class FeedPlacement implements FeedOwner {
     if (!feed.used) this.onUnused(feed);
   }
 
-  /** The watcher needs a feed that goes back further; there are only so many for watchers that did not keep up. */
+  /**
+   * Gives the watcher a feed that goes back further. If that takes one more catch-up, and MAX_LAGGING_CATCH_UPS are there
+   * already, its stream ends instead.
+   */
   onOutrun(feed: Feed, watcher: Watcher): void {
     const { stats } = this.#shared;
     const { header } = feed;

@@ -225,7 +225,10 @@ export class Feed
     this.retire();
   }
 
-  /** What it knows and may never have happened goes: its watchers go on behind that, and new users get nothing of it. */
+  /**
+   * A stream begins. If etcd is behind the feed, what the feed remembers may never have happened: it is forgotten, and the
+   * feed's watchers go on with what comes after it.
+   */
   onBegan(): void {
     if (this.#store.onBegan(this.applied)) {
       this.history.forgetBefore(this.applied + 1);

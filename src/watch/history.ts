@@ -57,7 +57,10 @@ export class History {
   /** Every event of the range with a revision from here to the feed's applied revision is in the history. */
   floor: number;
   bytes = 0;
-  /** It gives less than the others: its feed stops reading etcd while its watchers lag. Half of the bound is for such. */
+  /**
+   * It belongs to a catch-up, which stops reading etcd while its watchers lag. Such histories share half of the bound and
+   * are cut only above that.
+   */
   kept = false;
   readonly #budget: HistoryBudget;
   readonly #maxRevisions: number;

@@ -100,7 +100,7 @@ export class Watcher {
     return this.#synced;
   }
 
-  /** It was not synced since it needed a feed: its backlog may be sent in few large responses, as etcd does. */
+  /** It has not been synced since it was placed: its backlog may be sent in few large responses, as etcd does. */
   get mergesBacklog(): boolean {
     return this.#mergesBacklog;
   }

@@ -28,7 +28,7 @@ export class LateWebDoor {
   readonly #sockets = new Map<Socket, Buffer>();
   /** Streams that wait, paused. */
   readonly #streams = new Set<Http2Stream>();
-  /** What hears of the latter meanwhile. */
+  /** Listens to streams that wait. */
   readonly #waiting: StreamListener = {
     onHeaders: ignore,
     onData: ignore,

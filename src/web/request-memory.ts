@@ -173,7 +173,7 @@ class SocketPurse implements Purse, AccountHolder {
     for (const request of this.#requests) request.goOn();
   }
 
-  /** What it holds is a request that cannot go on: if nothing is let go by itself, somebody has to. */
+  /** Waits for room. If none comes in HELD_BACK_MS, the largest holders must free some. */
   #wait(): void {
     this.#patience ??= setTimeout(() => {
       this.#patience = undefined;
@@ -184,7 +184,7 @@ class SocketPurse implements Purse, AccountHolder {
   }
 }
 
-/** An HTTP/2 stream on its way through the web door: what arrives on it is counted already, what is made of it not. */
+/** An HTTP/2 stream in the web door. The engine counts what arrives; this counts what is made of it. */
 class StreamPurse implements Purse {
   request: WebRequest | undefined;
   readonly #stream: Http2Stream;
