@@ -1,6 +1,6 @@
 /**
- * Decides which endpoint is used, by whether it serves. Asks when nobody is in use, when calls stay unanswered or are
- * refused for a reason that may be the member's, and now and then where clients only follow.
+ * Decides which endpoint is used, by whether it serves. Asks when nobody is in use, on evidence (calls stay unanswered, or
+ * are refused for a reason that may be the member's), and now and then where clients only follow.
  */
 import { setTimeout as schedule } from 'node:timers';
 import type { Endpoint } from '../net/endpoint.ts';
