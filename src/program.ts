@@ -11,7 +11,7 @@ import { helpText } from './config/usage.ts';
 import { UsageError } from './config/usage-error.ts';
 import { openLog, type ProgramLog } from './observe/log.ts';
 import { Sink } from './observe/sink.ts';
-import { Throttles } from './observe/throttle.ts';
+import { QUIET_MS, Throttles } from './observe/throttle.ts';
 import type { Signals } from './signals.ts';
 import { TlsFileError } from './tls/files.ts';
 import { VERSION } from './version.ts';
@@ -79,9 +79,6 @@ async function start({ config, sources }: Settings, signals: Signals): Promise<v
   });
 }
 
-/** Warnings of Node.js: one of each kind in this many milliseconds. */
-const WARNING_QUIET_MS = 60_000;
-
 /**
  * A fault that reaches the top belongs to one event of one connection; ending the process would take every other
  * client's watches with it. It is logged with its stack, as the bug it is. What Node.js warns of goes to the log as
@@ -90,7 +87,7 @@ const WARNING_QUIET_MS = 60_000;
 function surviveFaults({ logger, faults }: ProgramLog): void {
   process.on('uncaughtException', (error) => faults.report(error));
   process.on('unhandledRejection', (reason) => faults.report(reason));
-  const throttles = new Throttles(WARNING_QUIET_MS);
+  const throttles = new Throttles(QUIET_MS);
   process.removeAllListeners('warning');
   process.on('warning', ({ name, message }) =>
     throttles.line(name, (suppressed) =>

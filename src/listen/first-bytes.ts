@@ -4,9 +4,10 @@
  * is HTTP/1.1.
  */
 import type { Socket } from 'node:net';
+import { PREFACE as WHOLE_PREFACE } from '../http2/index.ts';
 
 /** The part of the HTTP/2 preface that no HTTP/1.1 request can start with. */
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n');
+const PREFACE = WHOLE_PREFACE.subarray(0, 'PRI * HTTP/2.0\r\n'.length);
 /** The type of a TLS record that holds a part of a handshake. */
 const HANDSHAKE_RECORD = 0x16;
 

@@ -9,10 +9,7 @@ import { CODE_NAMES } from '../rpc/status.ts';
 import type { Faults } from './faults.ts';
 import { clientFields, type Logger, type ProgramLog } from './log.ts';
 import { exposeCounter } from './readings.ts';
-import { Throttle } from './throttle.ts';
-
-/** A broken etcd may cause one line with each reply: one in this many milliseconds. */
-const QUIET_MS = 60_000;
+import { QUIET_MS, Throttle } from './throttle.ts';
 
 /** The counts of one method. */
 class Tally {

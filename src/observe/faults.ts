@@ -3,10 +3,7 @@
  * Reporting one is the last thing that can be done about it, so it must not fail.
  */
 import type { Logger } from 'pino';
-import { Throttles } from './throttle.ts';
-
-/** One line in this many milliseconds for each place that faults come from. */
-const QUIET_MS = 60_000;
+import { QUIET_MS, Throttles } from './throttle.ts';
 
 /** Frames of a stack that tell places apart. */
 const FRAMES = 4;
@@ -19,6 +16,7 @@ export class Faults {
   /** All of them, logged or not. */
   count = 0;
   readonly #log: Logger;
+  /** By the place that faults come from. */
   readonly #throttles = new Throttles(QUIET_MS);
   #second = 0;
   #stacks = 0;

@@ -7,10 +7,7 @@ import type { Http2ConnectionsObserver } from '../listen/http2-connections.ts';
 import type { Client } from '../rpc/client.ts';
 import { clientFields, type Logger, type ProgramLog } from './log.ts';
 import { exposeCounter } from './readings.ts';
-import { Throttles } from './throttle.ts';
-
-/** Strangers cause these lines: one of each kind in this many milliseconds. */
-const QUIET_MS = 60_000;
+import { QUIET_MS, Throttles } from './throttle.ts';
 
 /** Counts and logs what befalls the connections of clients. */
 export class ProxyRecords implements Http2ConnectionsObserver {

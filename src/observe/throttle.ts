@@ -2,6 +2,9 @@
  * Keeps what strangers can cause from filling the log.
  */
 
+/** Lines of a kind that strangers, a broken etcd or a fault may cause without end: one in this many milliseconds. */
+export const QUIET_MS = 60_000;
+
 /** Lets one line through in a period, and counts the others. */
 export class Throttle {
   readonly #periodMs: number;

@@ -9,10 +9,7 @@ import type { ReloadObserver } from '../tls/reloading.ts';
 import type { TlsSide } from '../tls/settings.ts';
 import type { HandshakeObserver } from '../tls/terminator.ts';
 import type { Logger } from './log.ts';
-import { Throttles } from './throttle.ts';
-
-/** Strangers cause these lines: one of each kind in this many milliseconds. */
-const QUIET_MS = 60_000;
+import { QUIET_MS, Throttles } from './throttle.ts';
 
 /** Counts and logs handshakes, reloads and wrong transports. */
 export class TlsRecords implements HandshakeObserver, ReloadObserver {

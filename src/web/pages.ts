@@ -50,13 +50,14 @@ function healthPage(check: (query: URLSearchParams) => Promise<HealthReport | Et
 /** A page that answers GET and nothing else. */
 function getOnly(page: Page) {
   return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply => {
-    if (request.method === 'GET') return page(reply, queryOf(request));
+    if (request.method === 'GET') return page(reply, new URLSearchParams(queryOf(request.url)));
     return plainError(reply.header('allow', 'GET'), 405, 'Method Not Allowed');
   };
 }
 
-function queryOf({ url }: FastifyRequest): URLSearchParams {
-  return new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?')) : '');
+/** The query of a request's target, from its question mark on; empty when it has none. */
+export function queryOf(url: string): string {
+  return url.includes('?') ? url.slice(url.indexOf('?')) : '';
 }
 
 /** An error page as Go's `http.Error` writes it. */

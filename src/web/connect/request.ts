@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { bodyOf, clientGone } from '../body.ts';
 import { MessageDecoder } from '../decoder.ts';
+import { queryOf } from '../pages.ts';
 import type { WebRequest } from '../request-memory.ts';
 import { dropLongDeadlines } from './deadline.ts';
 import type { ConnectCall, UniversalHandler, UniversalRequest } from './gate.ts';
@@ -57,10 +58,6 @@ function goneSignal({ raw }: FastifyReply): AbortSignal {
     if (!raw.writableFinished) gone.abort(clientGone());
   });
   return gone.signal;
-}
-
-function queryOf(url: string): string {
-  return url.includes('?') ? url.slice(url.indexOf('?')) : '';
 }
 
 function webHeaders(fields: FastifyRequest['raw']['headers']): Headers {
