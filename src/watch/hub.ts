@@ -31,7 +31,7 @@
  *   KeyRanges, LongKeys what clients name: in memory once, and within bounds
  *
  * Imports form no circle: a part declares what it needs of its owner (`CursorsOwner`, `FlowFeed`, ...), which the owner
- * implements. What an owner hears is called `onX`, what it is asked to do is not.
+ * implements.
  */
 
 import type { Identity } from '../clients/identity.ts';
