@@ -3,8 +3,11 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 
-/** Files side by side: most of them wait, for etcd and for time to pass. */
-export const WIDTH = 3 * availableParallelism();
+/** What the machine bears, in parts of it. */
+export const WIDTH = 12;
+
+/** Files side by side on one core: most of them wait, for etcd and for time to pass. */
+const FILES_PER_CORE = 4;
 
 /** These measure memory, pauses or a rate, or starve what runs beside them: they have the machine for themselves. */
 const ALONE: readonly string[] = [
@@ -30,8 +33,8 @@ const ALONE: readonly string[] = [
   'web/request-memory',
 ];
 
-/** These keep one core busy, or hold the proxy to a time of a few seconds: two at a time. */
-const HALF: readonly string[] = [
+/** These keep one core busy, or hold the proxy to a time of a few seconds: three at a time. */
+const THIRD: readonly string[] = [
   'bounds/kept',
   'cache/schedules',
   'clients/etcdctl',
@@ -87,10 +90,10 @@ const isOf = (list: readonly string[], file: string): boolean =>
 /** How much of the machine a file takes. */
 export function weightOf(file: string): number {
   if (isOf(ALONE, file)) return WIDTH;
-  return isOf(HALF, file) ? WIDTH / 2 : 1;
+  return isOf(THIRD, file) ? WIDTH / 3 : WIDTH / (FILES_PER_CORE * availableParallelism());
 }
 
-/** Side by side first, the longest of them at the head; then two at a time; then those that are alone. */
+/** Side by side first, the longest of them at the head; then three at a time; then those that are alone. */
 export function order(files: readonly string[]): string[] {
   const long = (file: string): number => LONG[nameOf(file)] ?? 0;
   return files.toSorted((a, b) => weightOf(a) - weightOf(b) || long(b) - long(a));
@@ -99,7 +102,7 @@ export function order(files: readonly string[]): string[] {
 /** Names on the lists that are no files. */
 export function strangers(files: readonly string[]): string[] {
   const names = files.map(nameOf);
-  const entries = [...ALONE, ...HALF, ...Object.keys(LONG), ...QUICK_WITH_ETCD];
+  const entries = [...ALONE, ...THIRD, ...Object.keys(LONG), ...QUICK_WITH_ETCD];
   return entries.filter(
     (entry) => !names.some((name) => name === entry || (entry.endsWith('/') && name.startsWith(entry))),
   );
@@ -137,7 +140,7 @@ const NOT_QUICK: readonly string[] = [
 /** Those that need no more than one etcd, and are soon done. */
 export function quickFiles(files: readonly string[]): string[] {
   const without = (file: string): boolean =>
-    !isOf([...ALONE, ...HALF, ...NOT_QUICK], file) && !reaches(file, ETCD);
+    !isOf([...ALONE, ...THIRD, ...NOT_QUICK], file) && !reaches(file, ETCD);
   return files.filter((file) => isOf(QUICK_WITH_ETCD, file) || without(file));
 }
 
