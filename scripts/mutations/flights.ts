@@ -12,9 +12,9 @@ export const SHARED: readonly Mutation[] = [
     'latin1(request);',
   ),
   mutation(
-    'no-bound-on-members',
+    'no-bound-on-passengers',
     `${FLIGHTS}/flights.ts`,
-    'gathered >= this.#limits.maxMembers',
+    'gathered >= this.#limits.maxPassengers',
     'gathered < 0',
   ),
   mutation(
@@ -45,7 +45,7 @@ export const SHARED: readonly Mutation[] = [
   mutation(
     'one-that-leaves-cancels-it-for-all',
     `${FLIGHTS}/flight.ts`,
-    'if (this.#members.length > 0 || !this.#sent) return;',
+    'if (this.#passengers.length > 0 || !this.#sent) return;',
     'if (!this.#sent) return;',
   ),
   mutation(
@@ -55,15 +55,15 @@ export const SHARED: readonly Mutation[] = [
     'this.cancelled = true;',
   ),
   mutation(
-    'the-wrong-member-leaves',
+    'the-wrong-passenger-leaves',
     `${FLIGHTS}/flight.ts`,
-    'if (last !== member) {',
-    'if (last !== member && last.index < 0) {',
+    'if (last !== passenger) {',
+    'if (last !== passenger && last.index < 0) {',
   ),
   mutation(
     'more-than-a-turn-takes',
     `${FLIGHTS}/flight.ts`,
-    'if (this.#members.length > 0) setImmediate(() => this.#deliver(settle));',
+    'if (this.#passengers.length > 0) setImmediate(() => this.#deliver(settle));',
     '',
   ),
   mutation(
@@ -75,8 +75,8 @@ export const SHARED: readonly Mutation[] = [
   mutation(
     'nobody-is-too-slow',
     `${FLIGHTS}/stream-flight.ts`,
-    'held.bytes > held.limit && this.#members.size > 1',
-    'held.bytes < 0 && this.#members.size > 1',
+    'held.bytes > held.limit && this.#passengers.size > 1',
+    'held.bytes < 0 && this.#passengers.size > 1',
   ),
   mutation(
     'etcd-is-never-paused',

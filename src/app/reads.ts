@@ -115,7 +115,7 @@ export function buildReads(parts: Parts): Reads {
     mirrors,
     withdrawPermissions() {
       permissions.withdraw(performance.now());
-      cache?.withdrawn();
+      cache?.onWithdrawn();
     },
   };
 }

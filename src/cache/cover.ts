@@ -106,15 +106,15 @@ export class Cover<E extends Covered> implements FeedSubscriber, Asker {
     const { permission } = this;
     if (!permission.has(now)) return false;
     if (permission.isDue(now)) {
-      permission.asked(now);
+      permission.onAsked(now);
       this.feeds.probe(this.range, this);
     }
     return true;
   }
 
-  probed({ kind }: ProbeResult): void {
+  onProbed({ kind }: ProbeResult): void {
     const allowed = kind === 'failed' ? undefined : kind === 'ok';
-    this.permission.answered(allowed, performance.now());
+    this.permission.onAnswered(allowed, performance.now());
     if (allowed === false) this.#owner.onRefused(this);
   }
 

@@ -139,7 +139,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
   }
 
   /** All permissions were withdrawn. */
-  withdrawn(): void {
+  onWithdrawn(): void {
     this.stats.cleared++;
   }
 

@@ -65,13 +65,13 @@ export class Permission {
   }
 
   /** etcd is being asked ahead of time. */
-  asked(now: number): void {
+  onAsked(now: number): void {
     this.#asking = true;
     this.#askedAt = now;
   }
 
   /** What etcd said to that; `undefined`: nothing. */
-  answered(allowed: boolean | undefined, now: number): void {
+  onAnswered(allowed: boolean | undefined, now: number): void {
     this.#asking = false;
     if (allowed === true) this.grant(this.#askedAt);
     else if (allowed === false) this.refuse(now);

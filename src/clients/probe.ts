@@ -30,7 +30,7 @@ export type Read = (request: Uint8Array) => Promise<Uint8Array>;
 export interface Asker {
   /** A past revision of which it wants to know whether it is compacted; zero: none. */
   readonly askedStart: number;
-  probed(result: ProbeResult): void;
+  onProbed(result: ProbeResult): void;
 }
 
 /** How long an outage may last before who waits is told, in milliseconds. */
@@ -125,7 +125,7 @@ export class Probe {
 /** A mistake of ours with one answer is reported as an uncaught exception, and keeps nobody else from theirs. */
 function tell(asker: Asker, result: ProbeResult): void {
   try {
-    asker.probed(result);
+    asker.onProbed(result);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

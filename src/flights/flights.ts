@@ -13,14 +13,14 @@ export interface FlightLimits {
   /** Distinct reads in flight. */
   readonly maxFlights: number;
   /** Reads that share one call to etcd. */
-  readonly maxMembers: number;
+  readonly maxPassengers: number;
   /** Bytes of a request and its metadata, which have to be held to recognise the next one. */
   readonly maxKeyBytes: number;
 }
 
 /** The bounds that hold unless told otherwise, but for the one that is a flag. */
 export const FLIGHT_BOUNDS: Omit<FlightLimits, 'maxFlights'> = {
-  maxMembers: 10_000,
+  maxPassengers: 10_000,
   // Real requests are far smaller; a larger one costs etcd more than the call that could be saved.
   maxKeyBytes: 8192,
 };
@@ -31,13 +31,13 @@ export type FlightLimit = 'flights' | 'members' | 'key_bytes' | 'held_bytes';
 /** Is told what becomes of reads, for metrics. */
 export interface FlightObserver {
   /** A call was sent to etcd. */
-  sent(): void;
+  onSent(): void;
   /** A sent call is over. */
-  ended(): void;
+  onEnded(): void;
   /** A read shares the call of another one. */
-  joined(): void;
+  onJoined(): void;
   /** A bound was reached: a read was forwarded by itself, or a slow client of a stream had to go. */
-  refused(limit: FlightLimit): void;
+  onRefused(limit: FlightLimit): void;
 }
 
 /** The reads now under way. */
@@ -74,28 +74,28 @@ export class Flights implements LaneOwner, UnaryUpstream {
     return own.first(request, call);
   }
 
-  sent(): void {
-    this.#observer.sent();
+  onSent(): void {
+    this.#observer.onSent();
   }
 
-  ended(): void {
-    this.#observer.ended();
+  onEnded(): void {
+    this.#observer.onEnded();
   }
 
-  idle(lane: Lane): void {
+  onIdle(lane: Lane): void {
     const lanes = this.#anonymous.get(lane.key) === lane ? this.#anonymous : this.#named;
     lanes.delete(lane.key);
   }
 
   #gather(lane: Lane, request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     const { gathered } = lane;
-    if (gathered >= this.#limits.maxMembers) return this.#alone('members', request, call);
-    if (gathered > 0) this.#observer.joined();
+    if (gathered >= this.#limits.maxPassengers) return this.#alone('members', request, call);
+    if (gathered > 0) this.#observer.onJoined();
     return lane.gather(request, call);
   }
 
   #alone(limit: FlightLimit, request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
-    this.#observer.refused(limit);
+    this.#observer.onRefused(limit);
     return this.#upstream.unary(request, call);
   }
 }

@@ -15,11 +15,11 @@ import { Flight } from './flight.ts';
 /** Is told what a lane does. */
 export interface LaneOwner {
   /** A call was sent. */
-  sent(): void;
+  onSent(): void;
   /** The call in flight has ended. */
-  ended(): void;
+  onEnded(): void;
   /** The call in flight was the last one: the lane is not used any more. */
-  idle(lane: Lane): void;
+  onIdle(lane: Lane): void;
 }
 
 /** The reads that are the same. */
@@ -43,7 +43,7 @@ export class Lane {
 
   /** Sends the read that the lane was made for. */
   first(request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
-    this.#owner.sent();
+    this.#owner.onSent();
     let reply: Uint8Array | Promise<Uint8Array>;
     try {
       reply = this.#upstream.unary(request, call);
@@ -64,14 +64,14 @@ export class Lane {
   }
 
   #next(): void {
-    this.#owner.ended();
+    this.#owner.onEnded();
     const flight = this.#gathering;
     this.#gathering = undefined;
     if (flight === undefined || flight.size === 0) {
-      this.#owner.idle(this);
+      this.#owner.onIdle(this);
       return;
     }
-    this.#owner.sent();
+    this.#owner.onSent();
     flight.send(this.#upstream, () => this.#next());
   }
 }

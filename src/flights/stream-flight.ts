@@ -27,16 +27,16 @@ export interface HeldMessages {
 export interface StreamFlightOwner {
   readonly held: HeldMessages;
   /** Nothing that comes later has to wait for it: it has ended, or is held back by its own clients. Called once. */
-  landed(flight: StreamFlight): void;
+  onLanded(flight: StreamFlight): void;
   /** A client was let go because too much was kept for it. */
-  tooSlow(): void;
+  onTooSlow(): void;
 }
 
 export class StreamFlight implements ClientStreamListener {
   readonly #owner: StreamFlightOwner;
   readonly #request: Uint8Array;
-  readonly #members = new Set<Member>();
-  /** The messages that some member has not been sent. */
+  readonly #passengers = new Set<Passenger>();
+  /** The messages that some passenger has not been sent. */
   #messages: Uint8Array[] = [];
   /** How many came before those. */
   #gone = 0;
@@ -52,22 +52,22 @@ export class StreamFlight implements ClientStreamListener {
 
   /** How many clients it has. */
   get size(): number {
-    return this.#members.size;
+    return this.#passengers.size;
   }
 
   /** Adds a client. Only before it is sent. */
   join(client: ServerStream, call: Call): void {
-    if (this.#etcd !== undefined) throw new Error('a flight takes no members after it was sent');
-    const member = new Member(this, client, call);
-    this.#members.add(member);
-    client.listener = member;
+    if (this.#etcd !== undefined) throw new Error('a flight takes no passengers after it was sent');
+    const passenger = new Passenger(this, client, call);
+    this.#passengers.add(passenger);
+    client.listener = passenger;
   }
 
-  /** Asks etcd, in the name of its members, whose metadata are the same. */
+  /** Asks etcd, in the name of its passengers, whose metadata are the same. */
   send(upstream: Upstream): void {
     let deadline = 0;
     let first: Call | undefined;
-    for (const { call } of this.#members) {
+    for (const { call } of this.#passengers) {
       first ??= call;
       deadline = Math.max(deadline, call.deadline);
     }
@@ -78,7 +78,7 @@ export class StreamFlight implements ClientStreamListener {
   }
 
   onHeaders(metadata: Metadata): void {
-    for (const { client, call } of this.#members) {
+    for (const { client, call } of this.#passengers) {
       call.responseHeaders = metadata;
       client.sendHeaders();
     }
@@ -88,9 +88,9 @@ export class StreamFlight implements ClientStreamListener {
     const { held } = this.#owner;
     this.#messages.push(message);
     held.bytes += message.length;
-    for (const member of this.#members) if (!member.blocked) this.#pump(member);
+    for (const passenger of this.#passengers) if (!passenger.blocked) this.#pump(passenger);
     this.#trim();
-    while (held.bytes > held.limit && this.#members.size > 1 && this.#messages.length > 1)
+    while (held.bytes > held.limit && this.#passengers.size > 1 && this.#messages.length > 1)
       this.#dropSlowest();
     this.#flow();
   }
@@ -101,51 +101,51 @@ export class StreamFlight implements ClientStreamListener {
 
   onEnd(status: Status, trailers: Metadata): void {
     this.#end = { status, trailers };
-    for (const member of this.#members) if (!member.blocked) this.#pump(member);
+    for (const passenger of this.#passengers) if (!passenger.blocked) this.#pump(passenger);
     this.#land();
   }
 
-  /** A member reads again. */
-  drained(member: Member): void {
-    member.blocked = false;
-    this.#pump(member);
+  /** A passenger reads again. */
+  onDrained(passenger: Passenger): void {
+    passenger.blocked = false;
+    this.#pump(passenger);
     this.#trim();
     this.#flow();
   }
 
-  /** A member is gone. */
-  left(member: Member): void {
-    if (!this.#members.delete(member)) return;
+  /** A passenger is gone. */
+  onLeft(passenger: Passenger): void {
+    if (!this.#passengers.delete(passenger)) return;
     this.#trim();
-    if (this.#members.size > 0 || this.#etcd === undefined) this.#flow();
+    if (this.#passengers.size > 0 || this.#etcd === undefined) this.#flow();
     else if (this.#end === undefined) {
       this.#etcd.cancel();
       this.#land();
     }
   }
 
-  /** Sends a member what it takes. */
-  #pump(member: Member): void {
-    while (member.next < this.#gone + this.#messages.length) {
-      const message = this.#messages[member.next - this.#gone] as Uint8Array;
-      member.next++;
-      if (member.client.send(message)) continue;
-      member.blocked = true;
+  /** Sends a passenger what it takes. */
+  #pump(passenger: Passenger): void {
+    while (passenger.next < this.#gone + this.#messages.length) {
+      const message = this.#messages[passenger.next - this.#gone] as Uint8Array;
+      passenger.next++;
+      if (passenger.client.send(message)) continue;
+      passenger.blocked = true;
       return;
     }
-    if (this.#end !== undefined) this.#finish(member, this.#end.status, this.#end.trailers);
+    if (this.#end !== undefined) this.#finish(passenger, this.#end.status, this.#end.trailers);
   }
 
-  #finish(member: Member, status: Status, trailers: Metadata): void {
-    this.#members.delete(member);
-    if (trailers !== NO_METADATA) member.call.responseTrailers = trailers;
-    member.client.end(status);
+  #finish(passenger: Passenger, status: Status, trailers: Metadata): void {
+    this.#passengers.delete(passenger);
+    if (trailers !== NO_METADATA) passenger.call.responseTrailers = trailers;
+    passenger.client.end(status);
   }
 
   /** Forgets what everybody has been sent. */
   #trim(): void {
     let least = this.#gone + this.#messages.length;
-    for (const { next } of this.#members) if (next < least) least = next;
+    for (const { next } of this.#passengers) if (next < least) least = next;
     const count = least - this.#gone;
     if (count === 0) return;
     for (let i = 0; i < count; i++) this.#owner.held.bytes -= (this.#messages[i] as Uint8Array).length;
@@ -154,20 +154,20 @@ export class StreamFlight implements ClientStreamListener {
   }
 
   #dropSlowest(): void {
-    let slowest: Member | undefined;
-    for (const member of this.#members)
-      if (slowest === undefined || member.next < slowest.next) slowest = member;
+    let slowest: Passenger | undefined;
+    for (const passenger of this.#passengers)
+      if (slowest === undefined || passenger.next < slowest.next) slowest = passenger;
     if (slowest === undefined) return;
-    this.#owner.tooSlow();
+    this.#owner.onTooSlow();
     this.#finish(slowest, new RpcError(Code.UNAVAILABLE, TOO_SLOW), NO_METADATA);
     this.#trim();
   }
 
   /** Lets etcd go on if anybody reads. */
   #flow(): void {
-    if (this.#etcd === undefined || this.#end !== undefined || this.#members.size === 0) return;
+    if (this.#etcd === undefined || this.#end !== undefined || this.#passengers.size === 0) return;
     let paused = true;
-    for (const { blocked } of this.#members) paused &&= blocked;
+    for (const { blocked } of this.#passengers) paused &&= blocked;
     if (paused === this.#paused) return;
     this.#paused = paused;
     if (paused) {
@@ -179,12 +179,12 @@ export class StreamFlight implements ClientStreamListener {
   #land(): void {
     if (this.#landed) return;
     this.#landed = true;
-    this.#owner.landed(this);
+    this.#owner.onLanded(this);
   }
 }
 
 /** One client's part in a flight. */
-class Member implements ServerStreamListener {
+class Passenger implements ServerStreamListener {
   readonly client: ServerStream;
   readonly call: Call;
   /** The number of the message that it gets next. */
@@ -208,11 +208,11 @@ class Member implements ServerStreamListener {
   }
 
   onDrain(): void {
-    this.#flight.drained(this);
+    this.#flight.onDrained(this);
   }
 
   onCancel(): void {
-    this.#flight.left(this);
+    this.#flight.onLeft(this);
   }
 }
 

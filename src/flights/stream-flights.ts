@@ -45,14 +45,14 @@ export class StreamFlights {
     const { limits, observer } = this.options;
     const identity = callIdentityOf(call.metadata, limits.maxKeyBytes);
     if (identity === undefined || identity.length + request.length > limits.maxKeyBytes) {
-      observer.refused('key_bytes');
+      observer.onRefused('key_bytes');
       return false;
     }
     const key = identity + latin1(request);
     const lane = this.#lanes.get(key);
     if (lane !== undefined) return lane.gather(request, client, call);
     if (this.#lanes.size >= limits.maxFlights) {
-      observer.refused('flights');
+      observer.onRefused('flights');
       return false;
     }
     const own = new StreamLane(this, () => this.#lanes.delete(key));
@@ -85,22 +85,22 @@ class StreamLane implements StreamFlightOwner {
     const { limits, observer } = this.#options;
     this.#gathering ??= new StreamFlight(this, request);
     const { size } = this.#gathering;
-    if (size >= limits.maxMembers) {
-      observer.refused('members');
+    if (size >= limits.maxPassengers) {
+      observer.onRefused('members');
       return false;
     }
-    if (size > 0) observer.joined();
+    if (size > 0) observer.onJoined();
     this.#gathering.join(client, call);
     return true;
   }
 
-  landed(): void {
-    this.#options.observer.ended();
+  onLanded(): void {
+    this.#options.observer.onEnded();
     this.#send();
   }
 
-  tooSlow(): void {
-    this.#options.observer.refused('held_bytes');
+  onTooSlow(): void {
+    this.#options.observer.onRefused('held_bytes');
   }
 
   #send(): void {
@@ -110,7 +110,7 @@ class StreamLane implements StreamFlightOwner {
       this.#idle();
       return;
     }
-    this.#options.observer.sent();
+    this.#options.observer.onSent();
     flight.send(this.#options.upstream);
   }
 }

@@ -59,7 +59,7 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
     call.work = this;
   }
 
-  probed(result: ProbeResult): void {
+  onProbed(result: ProbeResult): void {
     this.#reads.onProbed(this, result);
   }
 

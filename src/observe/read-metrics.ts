@@ -24,19 +24,19 @@ export class ReadMetrics implements FlightObserver {
     exposeGauge(registry, 'etcd_proxy_read_flights', open, () => this.#sent - this.#ended);
   }
 
-  sent(): void {
+  onSent(): void {
     this.#sent++;
   }
 
-  ended(): void {
+  onEnded(): void {
     this.#ended++;
   }
 
-  joined(): void {
+  onJoined(): void {
     this.#joined++;
   }
 
-  refused(limit: FlightLimit): void {
+  onRefused(limit: FlightLimit): void {
     this.#refused[limit]++;
   }
 }

@@ -76,9 +76,9 @@ export class ProgressQuestions {
    * be known, because the feed has ended or its member's progress responses are worth nothing.
    */
   ask(atLeast: number, done: () => void): void {
-    const probed = (result: ProbeResult): void =>
+    const onProbed = (result: ProbeResult): void =>
       this.reach(Math.max(atLeast, result.kind === 'ok' ? result.header.revision : 0), done);
-    this.#etcd.probe(this.#feed.range, { askedStart: 0, probed });
+    this.#etcd.probe(this.#feed.range, { askedStart: 0, onProbed });
   }
 
   /** The same for a revision that is known. */

@@ -105,7 +105,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     this.#settle({ kind: 'failed', header: NO_HEADER, error });
   }
 
-  probed(result: ProbeResult): void {
+  onProbed(result: ProbeResult): void {
     if (this.#over) return;
     // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
     if (this.request.kind === 'cancel') this.#settle(result.kind === 'ok' ? result : NOTHING);

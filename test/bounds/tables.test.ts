@@ -26,7 +26,7 @@ class Asker {
   readonly askedStart = 0;
   readonly told = Promise.withResolvers<ProbeResult>();
 
-  probed(result: ProbeResult): void {
+  onProbed(result: ProbeResult): void {
     this.told.resolve(result);
   }
 }

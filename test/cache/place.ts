@@ -54,12 +54,12 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     strict: false,
     elsewhere: async () => undefined,
   });
-  const limits = { maxFlights: 10_000, maxMembers: 10_000, maxKeyBytes: 8192 };
+  const limits = { maxFlights: 10_000, maxPassengers: 10_000, maxKeyBytes: 8192 };
   const flights = new Flights(upstream, limits, {
-    sent: nothing,
-    ended: nothing,
-    joined: nothing,
-    refused: (limit) => assert.fail(limit),
+    onSent: nothing,
+    onEnded: nothing,
+    onJoined: nothing,
+    onRefused: (limit) => assert.fail(limit),
   });
   const permissions = new Permissions();
   const cache = new ReadCache(between?.(flights) ?? flights, {

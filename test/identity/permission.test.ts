@@ -106,9 +106,9 @@ describe('a permission that is in use', () => {
     assert.equal(client.isDue(T + 1), false);
     const due = T + PERMISSION_MS - 1;
     assert.equal(client.has(due) && client.isDue(due), true);
-    client.asked(due);
+    client.onAsked(due);
     assert.equal(client.isDue(due), false);
-    client.answered(true, due + 300);
+    client.onAnswered(true, due + 300);
     assert.equal(client.isDue(due + 300), false);
     assert.equal(client.has(due + PERMISSION_MS - 1), true);
     assert.equal(client.has(due + PERMISSION_MS), false, 'from when it was asked');
@@ -118,8 +118,8 @@ describe('a permission that is in use', () => {
     const { client } = set();
     client.grant(T);
     const due = T + PERMISSION_MS - 10;
-    client.asked(due);
-    client.answered(undefined, due + 1);
+    client.onAsked(due);
+    client.onAnswered(undefined, due + 1);
     assert.equal(client.has(due + 2), true);
     assert.equal(client.isDue(due + 2), true);
     assert.equal(client.has(T + PERMISSION_MS), false);
@@ -128,18 +128,18 @@ describe('a permission that is in use', () => {
   test('etcd says no: it ends, even when it was asked before a change', () => {
     const { permissions, client } = set();
     client.grant(T);
-    client.asked(T + 1);
+    client.onAsked(T + 1);
     permissions.withdraw(T + 2);
     client.grant(T + 3);
-    client.answered(false, T + 4);
+    client.onAnswered(false, T + 4);
     assert.equal(client.has(T + 4), false);
   });
 
   test('etcd says yes to what was asked before a change: that counts for nothing', () => {
     const { permissions, client } = set();
-    client.asked(T);
+    client.onAsked(T);
     permissions.withdraw(T + 1);
-    client.answered(true, T + 2);
+    client.onAnswered(true, T + 2);
     assert.equal(client.has(T + 2), false);
   });
 });

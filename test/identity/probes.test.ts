@@ -47,7 +47,7 @@ function table(permissions?: Permissions) {
     what: 'permission' | 'revision' = 'permission',
   ) => {
     const told: ProbeResult['kind'][] = [];
-    probes.of(who, range)[what]({ askedStart: 0, probed: ({ kind }) => told.push(kind) });
+    probes.of(who, range)[what]({ askedStart: 0, onProbed: ({ kind }) => told.push(kind) });
     return told;
   };
   /** Those that were sent since the last time. */

@@ -98,7 +98,7 @@ describe('reads that wait for a mirror', () => {
       };
       const replies = [read('k'), read('k', `${PREFIX}z`), read('', PREFIX_END)];
       await write('written when etcd had said yes');
-      for (const asker of askers) asker.probed(headerAt(atQuestion));
+      for (const asker of askers) asker.onProbed(headerAt(atQuestion));
       for (const reply of replies) {
         const { header, kvs } = fromBinary(RangeResponseSchema, await reply);
         assert.deepEqual(
@@ -137,7 +137,7 @@ describe('reads that wait for a mirror', () => {
     const txn = create(TxnRequestSchema, { compare: [compare], success: [requestRange] });
     const reply = reads.unary(toBinary(TxnRequestSchema, txn), readCall());
     await write('written when etcd had said yes');
-    askers[0]?.probed(headerAt(atQuestion));
+    askers[0]?.onProbed(headerAt(atQuestion));
     const { header, succeeded, responses } = fromBinary(TxnResponseSchema, await reply);
     assert.ok(succeeded);
     assert.equal(header?.revision, BigInt(atQuestion));
@@ -151,7 +151,7 @@ describe('reads that wait for a mirror', () => {
     const before = mirrors.stats.fallBacks.get('timeout') ?? 0;
     assert.equal(await reads.unary(request(), readCall()), FORWARDED);
     assert.equal(mirrors.stats.fallBacks.get('timeout'), before + 1);
-    askers[0]?.probed(headerAt(applied()));
+    askers[0]?.onProbed(headerAt(applied()));
     assert.equal(forwarded(), 1);
   });
 
@@ -159,12 +159,12 @@ describe('reads that wait for a mirror', () => {
     const { askers, probe, reads } = start(60_000);
     probe.allowed = false;
     const inTime = reads.unary(request(true), readCall());
-    askers[0]?.probed(headerAt(applied()));
+    askers[0]?.onProbed(headerAt(applied()));
     assert.notEqual(await inTime, FORWARDED);
     const late = reads.unary(request(true), readCall());
     await sleep(PERMISSION_MS + 10);
     await write('written when the permission was lost');
-    askers[1]?.probed(headerAt(applied()));
+    askers[1]?.onProbed(headerAt(applied()));
     assert.equal(await late, FORWARDED);
   });
 
@@ -175,7 +175,7 @@ describe('reads that wait for a mirror', () => {
     mirrors.permissions.withdraw(performance.now());
     await write('written after the change');
     const later = reads.unary(request(true), readCall());
-    for (const asker of askers) asker.probed(headerAt(applied()));
+    for (const asker of askers) asker.onProbed(headerAt(applied()));
     assert.equal(await before, FORWARDED, 'etcd may have said yes before the change');
     assert.notEqual(await later, FORWARDED);
   });
@@ -183,7 +183,7 @@ describe('reads that wait for a mirror', () => {
   test('a revision that does not come: forwarded', async () => {
     const { askers, reads } = start(20);
     const reply = reads.unary(request(), readCall());
-    askers[0]?.probed(headerAt(applied() + 1000));
+    askers[0]?.onProbed(headerAt(applied() + 1000));
     assert.equal(await reply, FORWARDED);
   });
 
@@ -207,7 +207,7 @@ describe('reads that wait for a mirror', () => {
     call.cancel();
     await until('it is told', () => result.error !== undefined);
     assert.equal(RpcError.from(result.error).code, Code.CANCELLED);
-    askers[0]?.probed(headerAt(applied()));
+    askers[0]?.onProbed(headerAt(applied()));
     assert.equal(forwarded(), 0);
     assert.equal(result.reply, undefined);
   });
@@ -215,10 +215,10 @@ describe('reads that wait for a mirror', () => {
   test('the question fails or is refused: forwarded at once', async () => {
     const { askers, reads } = start(60_000);
     const refused = reads.unary(request(), readCall());
-    askers[0]?.probed({ kind: 'refused' });
+    askers[0]?.onProbed({ kind: 'refused' });
     assert.equal(await refused, FORWARDED);
     const failed = reads.unary(request(), readCall());
-    askers[1]?.probed({ kind: 'failed', error: new RpcError(Code.UNAVAILABLE, 'no') });
+    askers[1]?.onProbed({ kind: 'failed', error: new RpcError(Code.UNAVAILABLE, 'no') });
     assert.equal(await failed, FORWARDED);
   });
 
@@ -226,7 +226,7 @@ describe('reads that wait for a mirror', () => {
     const { askers, reads } = start(60_000);
     const reply = reads.unary(request(), readCall());
     const { header, ...rest } = headerAt(applied());
-    askers[0]?.probed({ ...rest, header: { ...header, cluster: 'another' } });
+    askers[0]?.onProbed({ ...rest, header: { ...header, cluster: 'another' } });
     assert.equal(await reply, FORWARDED);
   });
 });

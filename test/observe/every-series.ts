@@ -134,10 +134,10 @@ const reads: Part = (registry) => {
   exposeRequestMemory(registry, ledger);
   const limit = 'etcd_proxy_request_bytes_limit_total';
   return [
-    [() => metrics.sent(), { etcd_proxy_read_flights_total: 1, etcd_proxy_read_flights: 1 }],
-    [() => metrics.ended(), { etcd_proxy_read_flights: -1 }],
-    [() => metrics.joined(), { etcd_proxy_read_joins_total: 1 }],
-    [() => metrics.refused('members'), { 'etcd_proxy_read_limits_total{limit="members"}': 1 }],
+    [() => metrics.onSent(), { etcd_proxy_read_flights_total: 1, etcd_proxy_read_flights: 1 }],
+    [() => metrics.onEnded(), { etcd_proxy_read_flights: -1 }],
+    [() => metrics.onJoined(), { etcd_proxy_read_joins_total: 1 }],
+    [() => metrics.onRefused('members'), { 'etcd_proxy_read_limits_total{limit="members"}': 1 }],
     [() => pages.fetched('ok'), { 'etcd_proxy_etcd_pages_total{result="ok"}': 1 }],
     ...grows(ledger, {
       held: 'etcd_proxy_request_bytes_in_flight',

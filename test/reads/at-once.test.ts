@@ -14,7 +14,7 @@ import { HeldUpstream, outcome, readCall, settle } from './held-upstream.ts';
 /** RangeResponse{header: {cluster_id: 7, member_id: 1, revision: 9}}. */
 const REPLY = Buffer.of(0x0a, 6, 0x08, 7, 0x10, 1, 0x18, 9);
 const GONE = new RpcError(Code.UNAVAILABLE, 'gone');
-const LIMITS = { maxFlights: 1, maxMembers: 100, maxKeyBytes: 1000 };
+const LIMITS = { maxFlights: 1, maxPassengers: 100, maxKeyBytes: 1000 };
 
 const answers = { unary: () => REPLY, stream: () => assert.fail('no streams') };
 const throws = {
@@ -27,10 +27,10 @@ const throws = {
 function flightsOn(upstream: ConstructorParameters<typeof Flights>[0]) {
   const seen = { sent: 0, ended: 0 };
   const flights = new Flights(upstream, LIMITS, {
-    sent: () => void seen.sent++,
-    ended: () => void seen.ended++,
-    joined: () => assert.fail('nobody joins'),
-    refused: (limit) => assert.fail(limit),
+    onSent: () => void seen.sent++,
+    onEnded: () => void seen.ended++,
+    onJoined: () => assert.fail('nobody joins'),
+    onRefused: (limit) => assert.fail(limit),
   });
   return { flights, seen };
 }

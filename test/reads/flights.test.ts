@@ -1,5 +1,5 @@
 /**
- * The rules of sharing a call, without a network: who joins what, what every member gets, what a member's end does
+ * The rules of sharing a call, without a network: who joins what, what every passenger gets, what a passenger's end does
  * to the others, and the bounds.
  */
 import assert from 'node:assert/strict';
@@ -11,16 +11,16 @@ import { HeldUpstream, outcome, readCall, settle } from './held-upstream.ts';
 
 const A = Buffer.from('a');
 const REPLY = Buffer.from('reply');
-const WIDE = { maxFlights: 100, maxMembers: 100, maxKeyBytes: 1000 };
+const WIDE = { maxFlights: 100, maxPassengers: 100, maxKeyBytes: 1000 };
 
 function start(limits = WIDE) {
   const upstream = new HeldUpstream();
   const seen = { sent: 0, ended: 0, joined: 0, refused: [] as FlightLimit[] };
   const flights = new Flights(upstream, limits, {
-    sent: () => void seen.sent++,
-    ended: () => void seen.ended++,
-    joined: () => void seen.joined++,
-    refused: (limit) => void seen.refused.push(limit),
+    onSent: () => void seen.sent++,
+    onEnded: () => void seen.ended++,
+    onJoined: () => void seen.joined++,
+    onRefused: (limit) => void seen.refused.push(limit),
   });
   return { upstream, flights, seen };
 }
@@ -88,7 +88,7 @@ describe('joining', () => {
   });
 });
 
-describe('members', () => {
+describe('passengers', () => {
   test('all get the headers and trailers of the answer, and of a failure the very error', async () => {
     const { upstream, flights } = start();
     const calls = [readCall(), readCall(), readCall()];
@@ -130,7 +130,7 @@ describe('members', () => {
     assert.equal(upstream.calls.length, 3, 'nothing is stuck');
   });
 
-  test('a call that all its members left does not hold up the next one', async () => {
+  test('a call that all its passengers left does not hold up the next one', async () => {
     const { upstream, flights } = start();
     const first = readCall();
     outcome(flights.unary(A, first));
@@ -143,7 +143,7 @@ describe('members', () => {
     assert.equal(second.reply, REPLY);
   });
 
-  test('a gathering call that all its members left is never sent', async () => {
+  test('a gathering call that all its passengers left is never sent', async () => {
     const { upstream, flights, seen } = start();
     outcome(flights.unary(A, readCall()));
     const second = readCall();
@@ -155,7 +155,7 @@ describe('members', () => {
     assert.deepEqual([seen.sent, seen.ended], [1, 1]);
   });
 
-  test('the call to etcd has the latest deadline of its members', async () => {
+  test('the call to etcd has the latest deadline of its passengers', async () => {
     const { upstream, flights } = start();
     outcome(flights.unary(A, readCall([], 1000)));
     assert.equal(upstream.at(0).call.deadline, 1000);
@@ -174,7 +174,7 @@ describe('members', () => {
 
 describe('bounds', () => {
   test('a read beyond a bound is forwarded by itself and counted', async () => {
-    const { upstream, flights, seen } = start({ maxFlights: 2, maxMembers: 2, maxKeyBytes: 20 });
+    const { upstream, flights, seen } = start({ maxFlights: 2, maxPassengers: 2, maxKeyBytes: 20 });
     const results = ['a', 'b', 'c', 'a', 'a', 'a', 'a long request, 24 bytes'].map((key) =>
       outcome(flights.unary(Buffer.from(key), readCall())),
     );

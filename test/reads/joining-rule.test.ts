@@ -19,7 +19,7 @@ import { violations } from './linearizable.ts';
 import { mustFind } from './must-find.ts';
 
 const nothing = (): void => {};
-const LIMITS = { maxFlights: 100, maxMembers: 1000, maxKeyBytes: 1000 };
+const LIMITS = { maxFlights: 100, maxPassengers: 1000, maxKeyBytes: 1000 };
 
 describe('the joining rule', () => {
   const held = new AsyncDisposableStack();
@@ -65,10 +65,10 @@ describe('the joining rule', () => {
     test(`kept, ${kind} reads are accepted`, async () => {
       let joined = 0;
       const flights = new Flights(upstream, LIMITS, {
-        sent: nothing,
-        ended: nothing,
-        joined: () => void joined++,
-        refused: (limit) => assert.fail(limit),
+        onSent: nothing,
+        onEnded: nothing,
+        onJoined: () => void joined++,
+        onRefused: (limit) => assert.fail(limit),
       });
       assert.deepEqual(await judge((request, call) => flights.unary(request, call), serializable), []);
       assert.ok(joined > 100, `${joined} reads joined another`);

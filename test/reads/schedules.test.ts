@@ -10,7 +10,7 @@ import type { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { HeldUpstream, outcome, readCall, settle } from './held-upstream.ts';
 
-const LIMITS = { maxFlights: 100, maxMembers: 100, maxKeyBytes: 1000 };
+const LIMITS = { maxFlights: 100, maxPassengers: 100, maxKeyBytes: 1000 };
 
 /** One thing that happens in a random schedule; numbers choose among what there is. */
 const step = fc.oneof(
@@ -29,10 +29,10 @@ interface Read {
 class Schedule {
   readonly upstream = new HeldUpstream();
   readonly flights = new Flights(this.upstream, LIMITS, {
-    sent: () => {},
-    ended: () => {},
-    joined: () => {},
-    refused: () => assert.fail('a bound was reached'),
+    onSent: () => {},
+    onEnded: () => {},
+    onJoined: () => {},
+    onRefused: () => assert.fail('a bound was reached'),
   });
   readonly reads: Read[] = [];
   readonly ended = new Set<number>();

@@ -103,7 +103,7 @@ class Client implements ServerStream {
   }
 }
 
-function start(heldBytes = 1000, limits = { maxFlights: 100, maxMembers: 100, maxKeyBytes: 1000 }) {
+function start(heldBytes = 1000, limits = { maxFlights: 100, maxPassengers: 100, maxKeyBytes: 1000 }) {
   const calls: Etcd[] = [];
   const upstream: Upstream = {
     unary: () => Promise.reject(new Error('no unary calls here')),
@@ -123,10 +123,10 @@ function start(heldBytes = 1000, limits = { maxFlights: 100, maxMembers: 100, ma
     limits,
     heldBytes,
     observer: {
-      sent: () => void seen.sent++,
-      ended: () => void seen.ended++,
-      joined: () => void seen.joined++,
-      refused: (limit) => void seen.refused.push(limit),
+      onSent: () => void seen.sent++,
+      onEnded: () => void seen.ended++,
+      onJoined: () => void seen.joined++,
+      onRefused: (limit) => void seen.refused.push(limit),
     },
   });
   const open = (room?: number, request = A, call: Call = readCall()): Client => {
@@ -177,7 +177,7 @@ describe('joining', () => {
     assert.equal(calls.length, 4);
   });
 
-  test('an error is that of every member', () => {
+  test('an error is that of every passenger', () => {
     const { at, open } = start();
     open();
     const both = [open(), open()];
@@ -193,7 +193,7 @@ describe('joining', () => {
   test('what cannot be shared is forwarded with all that was sent', () => {
     const { flights, calls, open, forwarded, seen } = start(1000, {
       maxFlights: 1,
-      maxMembers: 1,
+      maxPassengers: 1,
       maxKeyBytes: 10,
     });
     const chatty = new Client(readCall());

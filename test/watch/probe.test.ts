@@ -14,7 +14,7 @@ function counting(): () => Promise<Uint8Array> {
 
 /** Asks, and waits for the answer. */
 const ask = (probe: Probe): Promise<ProbeResult> =>
-  new Promise((resolve) => probe.ask({ askedStart: 0, probed: resolve }));
+  new Promise((resolve) => probe.ask({ askedStart: 0, onProbed: resolve }));
 
 const revisionIn = (result: ProbeResult | undefined): number | undefined =>
   result?.kind === 'ok' ? result.header.revision : undefined;
@@ -27,7 +27,7 @@ test('one that fails at its answer keeps nobody from theirs, and is reported', a
   try {
     probe.ask({
       askedStart: 0,
-      probed: () => {
+      onProbed: () => {
         throw mistake;
       },
     });
@@ -66,7 +66,7 @@ test('who asks in the answer of a read gets the next one', async () => {
   await new Promise<void>((resolve) => {
     probe.ask({
       askedStart: 0,
-      probed: () => {
+      onProbed: () => {
         answers.push(ask(probe));
         resolve();
       },
