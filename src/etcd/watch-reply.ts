@@ -4,7 +4,7 @@ import { type Header, headerField } from './header.ts';
 import { Tag } from './watch-response.ts';
 
 /** What a response says beside its header. */
-export interface Reply {
+export interface EventlessResponse {
   readonly header: Header;
   readonly id: bigint;
   readonly created?: boolean;
@@ -14,7 +14,7 @@ export interface Reply {
 }
 
 /** Encodes a response without events. */
-export function encodeReply(reply: Reply): Uint8Array {
+export function encodeReply(reply: EventlessResponse): Uint8Array {
   const writer = new BinaryWriter();
   writer.raw(headerField(reply.header.bytes));
   if (reply.id !== 0n) writer.uint32(Tag.watchId).int64(reply.id);

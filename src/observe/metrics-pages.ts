@@ -55,7 +55,7 @@ export class PageMetrics implements PageObserver {
     exposeCounts(registry, 'etcd_proxy_etcd_pages_total', help, 'result', () => this.#results);
   }
 
-  fetched(result: 'ok' | NoPage): void {
+  onFetched(result: 'ok' | NoPage): void {
     this.#results.set(result, (this.#results.get(result) ?? 0) + 1);
   }
 }

@@ -82,7 +82,7 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     });
   }
 
-  answered(method: Method, code: number, ms: number): void {
+  onAnswered(method: Method, code: number, ms: number): void {
     let timer = this.#timers.get(method.path);
     if (timer === undefined) {
       timer = this.#latency.labels({ grpc_service: method.service, grpc_method: method.name });
@@ -92,11 +92,11 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     if (code !== 0) this.#errors.inc({ grpc_code: CODE_NAMES[code] ?? 'Unknown' });
   }
 
-  retried(): void {
+  onRetried(): void {
     this.#retries.inc();
   }
 
-  connected(endpoint: Endpoint): void {
+  onConnected(endpoint: Endpoint): void {
     this.#connects.inc();
     this.#connections.inc();
     this.#throttles.line(`connected ${endpoint.name}`, (suppressed) =>
@@ -104,7 +104,7 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     );
   }
 
-  lost(endpoint: Endpoint, cause: string): void {
+  onLost(endpoint: Endpoint, cause: string): void {
     this.#losses.inc();
     this.#connections.dec();
     this.#throttles.line(`lost ${endpoint.name}`, (suppressed) =>
@@ -112,35 +112,35 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     );
   }
 
-  closed(): void {
+  onClosed(): void {
     this.#connections.dec();
   }
 
-  switched(from: Endpoint, to: Endpoint): void {
+  onSwitched(from: Endpoint, to: Endpoint): void {
     this.#switches.inc();
     this.#log.warn({ from: from.name, to: to.name }, 'the endpoint in use does not serve, another one does');
   }
 
-  asked(verdict: string): void {
+  onAsked(verdict: string): void {
     this.#asked.inc({ verdict });
   }
 
-  dialFailed(cause: string): void {
+  onDialFailed(cause: string): void {
     this.#dialFailures.inc();
     this.#throttles.line('dial failed', (suppressed) =>
       this.#log.warn({ cause, suppressed }, 'could not connect to etcd'),
     );
   }
 
-  waitingFull(): void {
+  onWaitingFull(): void {
     this.#rejected.inc();
   }
 
-  limitReached(limit: string): void {
+  onLimit(limit: string): void {
     this.#limits.inc({ limit });
   }
 
-  fault(error: unknown): void {
+  onFault(error: unknown): void {
     this.#faults.report(error);
   }
 }

@@ -6,8 +6,8 @@ import type { Pool } from './pool.ts';
 /** Is told of every unary call sent to etcd, for metrics. */
 export interface UpstreamObserver {
   /** One attempt ended with this gRPC status code after this many milliseconds. */
-  answered(method: Method, code: number, ms: number): void;
-  retried(method: Method): void;
+  onAnswered(method: Method, code: number, ms: number): void;
+  onRetried(method: Method): void;
 }
 
 /** What calls to etcd share. */

@@ -3,7 +3,7 @@ import { Standing } from '../etcd/words.ts';
 import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
-import { Question, type Reply } from './question.ts';
+import { Question, type QuestionAnswer } from './question.ts';
 
 /** Hears of every step. */
 export interface CandidateOwner {
@@ -93,7 +93,7 @@ export class Candidate implements ConnectionOwner {
     throw error;
   }
 
-  #replied(reply: Reply): void {
+  #replied(reply: QuestionAnswer): void {
     this.#question = undefined;
     if (this.state !== 'connected') return;
     if (reply.kind === 'serves') {

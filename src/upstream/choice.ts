@@ -117,10 +117,10 @@ export class Choice implements SurveyOwner {
    * The last connection to the endpoint in use is lost.
    * @param settled it was of use for a while
    */
-  lost(endpoint: Endpoint, settled: boolean): void {
-    this.#order.failed(endpoint);
+  onLost(endpoint: Endpoint, settled: boolean): void {
+    this.#order.onFailed(endpoint);
     if (settled) this.#retries.reset();
-    if (this.#survey !== undefined) this.#survey.lostInUse();
+    if (this.#survey !== undefined) this.#survey.onLostInUse();
     else if (settled) this.#choose(endpoint);
     else this.#retryLater(endpoint);
   }
@@ -140,7 +140,7 @@ export class Choice implements SurveyOwner {
   }
 
   onDialFailed(endpoint: Endpoint, cause: string): void {
-    this.#order.failed(endpoint);
+    this.#order.onFailed(endpoint);
     this.#owner.onDialFailed(cause);
   }
 
@@ -225,11 +225,11 @@ export class Choice implements SurveyOwner {
     if (left !== undefined) {
       if (now - this.#switchedAt > LASTED_MS) this.#quiet.reset();
       this.#switchedAt = now;
-      this.#order.failed(left.endpoint);
+      this.#order.onFailed(left.endpoint);
       this.#keepQuiet(this.#quiet.next());
     }
     if (proven) {
-      this.#order.served(candidate.endpoint);
+      this.#order.onServed(candidate.endpoint);
       this.#unserved.reset();
     }
     this.#cluster = cluster;

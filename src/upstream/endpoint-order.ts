@@ -27,7 +27,7 @@ export class EndpointOrder {
   }
 
   /** It was left, lost, or could not be used. */
-  failed(endpoint: Endpoint): void {
+  onFailed(endpoint: Endpoint): void {
     const rest = this.#rests.get(endpoint) ?? {
       backoff: new Backoff(FIRST_REST_MS, LONGEST_REST_MS),
       until: 0,
@@ -37,7 +37,7 @@ export class EndpointOrder {
   }
 
   /** It serves. */
-  served(endpoint: Endpoint): void {
+  onServed(endpoint: Endpoint): void {
     this.#rests.delete(endpoint);
   }
 

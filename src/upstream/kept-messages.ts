@@ -42,12 +42,12 @@ export class KeptMessages {
   }
 
   /** What was given was sent: too much is not kept any longer. */
-  sent(): void {
+  onSent(): void {
     if (this.full) this.#messages = undefined;
   }
 
   /** etcd has answered. */
-  answered(): void {
+  onAnswered(): void {
     if (!this.#each) this.#messages = undefined;
     else this.#bytes -= this.#messages?.shift()?.length ?? 0;
   }

@@ -32,7 +32,7 @@ export class LeftRoutes {
   }
 
   /** A connection is closed: whether it was one of these. */
-  closed(connection: Http2Connection): boolean {
+  onClosed(connection: Http2Connection): boolean {
     return this.#connections.delete(connection);
   }
 }

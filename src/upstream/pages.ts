@@ -10,7 +10,7 @@ import type { TlsDialer } from './connection.ts';
 
 /** Is told how each fetch went. */
 export interface PageObserver {
-  fetched(result: 'ok' | NoPage): void;
+  onFetched(result: 'ok' | NoPage): void;
 }
 
 /** Where pages come from. */
@@ -58,7 +58,7 @@ export class EndpointPages implements EtcdPages {
   async #fetch(path: string, bounds: PageBounds): Promise<EtcdPage | NoPage> {
     const endpoint = this.#options.endpoint();
     const result = endpoint === undefined ? 'not_connected' : await this.#ask(endpoint, path, bounds);
-    this.#options.observer.fetched(typeof result === 'string' ? result : 'ok');
+    this.#options.observer.onFetched(typeof result === 'string' ? result : 'ok');
     return result;
   }
 

@@ -16,21 +16,21 @@ import { noConnection, type Waiter, WaitingCalls } from './waiting-calls.ts';
 
 /** Is told of changes worth a log line or a count. */
 export interface PoolObserver {
-  connected(endpoint: Endpoint): void;
-  lost(endpoint: Endpoint, cause: string): void;
+  onConnected(endpoint: Endpoint): void;
+  onLost(endpoint: Endpoint, cause: string): void;
   /** A connection that was left for another one has closed. */
-  closed(): void;
+  onClosed(): void;
   /** Another connection is used from now on, because this one does not serve. */
-  switched(from: Endpoint, to: Endpoint): void;
+  onSwitched(from: Endpoint, to: Endpoint): void;
   /** Endpoints were asked whether they serve; the kind of the verdict. */
-  asked(verdict: Verdict['kind']): void;
-  dialFailed(cause: string): void;
+  onAsked(verdict: Verdict['kind']): void;
+  onDialFailed(cause: string): void;
   /** A call was turned away because {@link PoolOptions.maxWaiting} calls were waiting. */
-  waitingFull(): void;
+  onWaitingFull(): void;
   /** A bound of the HTTP/2 settings was reached by etcd. */
-  limitReached(limit: string): void;
+  onLimit(limit: string): void;
   /** A fault of the program surfaced on a connection to etcd. */
-  fault(error: unknown): void;
+  onFault(error: unknown): void;
 }
 
 /** The endpoints, and how many connections and waiting calls there may be. */
@@ -140,11 +140,11 @@ export class Pool implements ChoiceOwner {
 
   onDialFailed(cause: string): void {
     if (this.routes.length === 0) this.#cause = cause;
-    this.#options.observer.dialFailed(cause);
+    this.#options.observer.onDialFailed(cause);
   }
 
   onAsked(verdict: Verdict['kind']): void {
-    this.#options.observer.asked(verdict);
+    this.#options.observer.onAsked(verdict);
   }
 
   onNoneConnected(): void {
@@ -154,7 +154,7 @@ export class Pool implements ChoiceOwner {
   onChosen({ endpoint, connection, dial }: Candidate): void {
     const left = this.routes;
     const [from] = left;
-    if (from !== undefined) this.#options.observer.switched(from.endpoint, endpoint);
+    if (from !== undefined) this.#options.observer.onSwitched(from.endpoint, endpoint);
     this.routes = [];
     this.#closeGrowth();
     this.#dials.add(dial);
@@ -166,7 +166,7 @@ export class Pool implements ChoiceOwner {
   #refusal(): string | undefined {
     if (this.#closed) return 'the proxy is shutting down';
     if (this.#waiting.size >= this.#options.maxWaiting) {
-      this.#options.observer.waitingFull();
+      this.#options.observer.onWaitingFull();
       return `too many calls are waiting for a connection to etcd (${this.#cause})`;
     }
     const hopeless = this.#choice.resting && this.#outage() >= this.#options.dialTimeout;
@@ -188,15 +188,15 @@ export class Pool implements ChoiceOwner {
       onFailed: () => {},
       onLost: (lost, cause) => this.#lost(dial, lost, endpoint, cause),
       onStreamSlots: () => this.#serveWaiting(),
-      onLimit: (limit) => this.#options.observer.limitReached(limit),
-      onFault: (error) => this.#options.observer.fault(error),
+      onLimit: (limit) => this.#options.observer.onLimit(limit),
+      onFault: (error) => this.#options.observer.onFault(error),
     });
     this.#connectedAt = performance.now();
     const route = new Route(connection, endpoint, () => this.#choice.heed());
     this.routes.push(route);
     if (this.#options.endpoints.length > 1 && this.routes.length === 1)
       HealthWatch.open(route, () => this.accuse(route));
-    this.#options.observer.connected(endpoint);
+    this.#options.observer.onConnected(endpoint);
     this.#serveWaiting();
   }
 
@@ -218,8 +218,8 @@ export class Pool implements ChoiceOwner {
       },
       onLost: () => {}, // not before it is connected
       onStreamSlots: () => {},
-      onLimit: (limit) => this.#options.observer.limitReached(limit),
-      onFault: (error) => this.#options.observer.fault(error),
+      onLimit: (limit) => this.#options.observer.onLimit(limit),
+      onFault: (error) => this.#options.observer.onFault(error),
     });
     this.#growth = dial;
     this.#dials.add(dial);
@@ -253,15 +253,15 @@ export class Pool implements ChoiceOwner {
     if (this.#closed) return;
     const route = this.routes.find((candidate) => candidate.connection === connection);
     if (route === undefined) {
-      if (connection.closed && this.#left.closed(connection)) this.#options.observer.closed();
+      if (connection.closed && this.#left.onClosed(connection)) this.#options.observer.onClosed();
       return;
     }
     this.routes = this.routes.filter((candidate) => candidate !== route);
     this.#cause = `${endpoint.name}: ${cause}`;
-    this.#options.observer.lost(endpoint, cause);
+    this.#options.observer.onLost(endpoint, cause);
     if (this.routes.length > 0) return;
     this.#downSince = performance.now();
     this.#closeGrowth();
-    this.#choice.lost(endpoint, performance.now() - this.#connectedAt >= SETTLED_MS);
+    this.#choice.onLost(endpoint, performance.now() - this.#connectedAt >= SETTLED_MS);
   }
 }

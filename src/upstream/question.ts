@@ -17,7 +17,7 @@ import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';
 
 /** What an endpoint has said. */
-export type Reply =
+export type QuestionAnswer =
   /** `cluster` is the id of its cluster as it stands in the header, in hex; unknown while auth is on. */
   | { readonly kind: 'serves'; readonly cluster: string | undefined }
   | { readonly kind: 'refuses'; readonly standing: number; readonly reason: string };
@@ -31,19 +31,19 @@ const LIMITS: ReceiveLimits = { maxBytes: 65_536, tooLarge: () => 'an answer too
 
 /** One question under way. */
 export class Question implements ClientCallListener {
-  readonly #replied: (reply: Reply) => void;
+  readonly #onAnswer: (answer: QuestionAnswer) => void;
   readonly #call: ClientCall;
   #cluster: string | undefined;
 
   /**
    * Asks on a connection, which must have room for a stream.
-   * @param replied is called once, unless the question is taken back
+   * @param onAnswer is called once, unless the question is taken back
    */
   constructor(
     { connection, endpoint }: Pick<Route, 'connection' | 'endpoint'>,
-    replied: (reply: Reply) => void,
+    onAnswer: (answer: QuestionAnswer) => void,
   ) {
-    this.#replied = replied;
+    this.#onAnswer = onAnswer;
     const call = new OwnCall(KV.Range, DEMANDS_LEADER, performance.now() + DEADLINE_MS);
     const block = requestBlock(endpoint, call);
     this.#call = new ClientCall(connection, block, this, LIMITS, call.deadline, endpoint.name);
@@ -70,10 +70,10 @@ export class Question implements ClientCallListener {
   onEnding({ answered, status }: Ending): void {
     const { code, message } = status;
     const serves = answered && (code === Code.OK || isRefusedForCredentials(status));
-    if (serves) this.#replied({ kind: 'serves', cluster: this.#cluster });
+    if (serves) this.#onAnswer({ kind: 'serves', cluster: this.#cluster });
     else {
       const standing = (answered ? refusalIn(status)?.standing : undefined) ?? Standing.UNFIT;
-      this.#replied({ kind: 'refuses', standing, reason: message || `code ${code}` });
+      this.#onAnswer({ kind: 'refuses', standing, reason: message || `code ${code}` });
     }
   }
 }

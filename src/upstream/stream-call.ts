@@ -66,7 +66,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
     let room = true;
     for (const message of this.#kept.messages) room = stream.send(message, false);
     this.#due();
-    this.#kept.sent();
+    this.#kept.onSent();
     if (this.#halfClosed) stream.halfClose();
     if (this.#blocked && room) {
       this.#blocked = false;
@@ -82,7 +82,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
     if (this.#over) return true;
     this.#kept.add(message);
     if (this.#stream) {
-      this.#kept.sent();
+      this.#kept.onSent();
       this.#due();
       return this.#stream.send(message, false);
     }
@@ -119,9 +119,9 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
 
   onMessage(message: Uint8Array): void {
     this.#attempts = 0;
-    this.#kept.answered();
+    this.#kept.onAnswered();
     if (this.listed) {
-      this.#route?.unanswered.answered(this);
+      this.#route?.unanswered.onAnswered(this);
       this.#due();
     }
     this.#listener.onMessage(message);
@@ -144,7 +144,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
     const route = this.#route as Route;
     this.#stream = undefined;
     route.lasting.delete(this);
-    route.unanswered.answered(this);
+    route.unanswered.onAnswered(this);
     if (this.#mayRetry(ending)) this.#again();
     else if (ending.answered && refusalIn(ending.status) !== undefined) {
       this.#ending = ending;
@@ -172,7 +172,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
   }
 
   #again(): void {
-    this.#environment.observer.retried(this.#call.method);
+    this.#environment.observer.onRetried(this.#call.method);
     this.#start();
   }
 
@@ -183,7 +183,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
 
   #giveUpAttempt(): void {
     this.#route?.lasting.delete(this);
-    this.#route?.unanswered.givenUp(this);
+    this.#route?.unanswered.onGivenUp(this);
     this.#stream?.cancel();
     this.#stream = undefined;
   }

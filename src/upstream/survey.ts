@@ -7,7 +7,7 @@ import type { Endpoint } from '../net/endpoint.ts';
 import { Candidate, type CandidateState } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
 import { Patience } from './patience.ts';
-import { Question, type Reply } from './question.ts';
+import { Question, type QuestionAnswer } from './question.ts';
 import type { Route } from './route.ts';
 
 /** What came of it. */
@@ -72,7 +72,7 @@ export class Survey {
   /** Asks in place of the connection in use where that has no room for one more stream. */
   #standIn: Candidate | undefined;
   /** Whether the one in use can still answer. */
-  #incumbent: 'asked' | 'refuses' | 'gone';
+  #inUse: 'asked' | 'refuses' | 'gone';
   #cause = '';
   #stagger: Patience | undefined;
   #grace: Patience | undefined;
@@ -85,7 +85,7 @@ export class Survey {
     this.#plan = plan;
     this.#owner = owner;
     this.#unasked = [...plan.endpoints];
-    this.#incumbent = plan.inUse === undefined ? 'gone' : plan.foreign ? 'refuses' : 'asked';
+    this.#inUse = plan.inUse === undefined ? 'gone' : plan.foreign ? 'refuses' : 'asked';
     if (plan.inUse !== undefined) {
       if (!plan.foreign) this.#askInUse(plan.inUse);
       this.#startLimit();
@@ -95,9 +95,9 @@ export class Survey {
   }
 
   /** The connection in use is lost. */
-  lostInUse(): void {
-    if (this.#incumbent === 'gone') return;
-    this.#incumbent = 'gone';
+  onLostInUse(): void {
+    if (this.#inUse === 'gone') return;
+    this.#inUse = 'gone';
     this.#question = undefined;
     if (this.#candidates.length === 0) this.#askNext();
     this.#weigh();
@@ -126,7 +126,7 @@ export class Survey {
   }
 
   #stoodIn(state: CandidateState): void {
-    if (this.#over || this.#incumbent !== 'asked') return;
+    if (this.#over || this.#inUse !== 'asked') return;
     if (state === 'serves') this.#end({ kind: 'stay', serves: true });
     else if (state === 'refuses' || state === 'failed') this.#inUseRefuses();
   }
@@ -164,16 +164,16 @@ export class Survey {
     this.#weigh();
   }
 
-  #inUseReplied(reply: Reply): void {
+  #inUseReplied(reply: QuestionAnswer): void {
     this.#question = undefined;
     if (reply.kind === 'serves') {
-      this.#plan.inUse?.unanswered.tookIn(this.#begunAt);
+      this.#plan.inUse?.unanswered.onTakenIn(this.#begunAt);
       this.#end({ kind: 'stay', serves: true });
     } else this.#inUseRefuses();
   }
 
   #inUseRefuses(): void {
-    if (this.#incumbent === 'asked') this.#incumbent = 'refuses';
+    if (this.#inUse === 'asked') this.#inUse = 'refuses';
     if (this.#candidates.length === 0) this.#askNext();
     this.#weigh();
   }
@@ -196,10 +196,10 @@ export class Survey {
     const settled = this.#unasked.length === 0 && this.#candidates.every(isSettled);
     if (connected !== undefined) this.#use(connected, false);
     else if (serving.length > 0) {
-      if (this.#incumbent === 'asked') this.#grace ??= new Patience(GRACE_MS, () => this.#useServing());
+      if (this.#inUse === 'asked') this.#grace ??= new Patience(GRACE_MS, () => this.#useServing());
       else if (!vote || settled || hasMajority(serving, this.#plan.endpoints.length)) this.#useServing();
       else this.#grace ??= new Patience(VOTE_MS, () => this.#useServing());
-    } else if (settled && this.#incumbent !== 'asked') this.#giveUp();
+    } else if (settled && this.#inUse !== 'asked') this.#giveUp();
   }
 
   #useServing(): void {
@@ -220,7 +220,7 @@ export class Survey {
   }
 
   #giveUp(): void {
-    if (this.#incumbent !== 'gone') {
+    if (this.#inUse !== 'gone') {
       this.#end({ kind: 'stay', serves: false });
       return;
     }

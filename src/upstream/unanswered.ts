@@ -41,20 +41,20 @@ export class Unanswered {
   }
 
   /** etcd has answered. */
-  answered(call: Asked): void {
+  onAnswered(call: Asked): void {
     if (call.askedAt >= this.#givenUp) this.#givenUp = Number.POSITIVE_INFINITY;
-    this.tookIn(call.askedAt);
+    this.onTakenIn(call.askedAt);
     this.#remove(call);
   }
 
   /** Nobody waits for it any more: still a sign, since clients with short deadlines give no other. */
-  givenUp(call: Asked): void {
+  onGivenUp(call: Asked): void {
     if (call.listed) this.#givenUp = Math.min(this.#givenUp, call.askedAt);
     this.#remove(call);
   }
 
   /** etcd has answered what was asked at a moment. */
-  tookIn(askedAt: number): void {
+  onTakenIn(askedAt: number): void {
     if (askedAt > this.#takenIn) this.#takenIn = askedAt;
   }
 

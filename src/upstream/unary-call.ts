@@ -135,11 +135,11 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
   onEnding(ending: Ending): void {
     const route = this.#route as Route;
     const { code } = ending.status;
-    if (code === Code.DEADLINE_EXCEEDED) route.unanswered.givenUp(this);
-    else route.unanswered.answered(this);
+    if (code === Code.DEADLINE_EXCEEDED) route.unanswered.onGivenUp(this);
+    else route.unanswered.onAnswered(this);
     route.lasting.delete(this);
     this.#attempt = undefined;
-    this.#environment.observer.answered(this.#call.method, code, performance.now() - this.askedAt);
+    this.#environment.observer.onAnswered(this.#call.method, code, performance.now() - this.askedAt);
     if (code === Code.OK) this.#succeed(ending);
     else if (ending.answered) this.#refused(route, ending);
     else if (this.#mayRepeat(ending.unprocessed) && isBroken(ending)) this.#again();
@@ -178,13 +178,13 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
   }
 
   #again(): void {
-    this.#environment.observer.retried(this.#call.method);
+    this.#environment.observer.onRetried(this.#call.method);
     this.start();
   }
 
   #giveUpAttempt(): void {
     this.#route?.lasting.delete(this);
-    this.#route?.unanswered.givenUp(this);
+    this.#route?.unanswered.onGivenUp(this);
     this.#attempt?.cancel();
     this.#attempt = undefined;
   }

@@ -7,7 +7,7 @@
 import { clientIdentityOf } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { type Header, NO_HEADER, withRevision } from '../etcd/header.ts';
-import { encodeReply, type Reply, watchId } from '../etcd/watch-reply.ts';
+import { type EventlessResponse, encodeReply, watchId } from '../etcd/watch-reply.ts';
 import { type CreateRequest, readRequest, type WatchRequest } from '../etcd/watch-request.ts';
 import { DUPLICATE_WATCH_ID } from '../etcd/words.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
@@ -215,7 +215,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, P
     watcher.feed?.leave(watcher);
   }
 
-  #reply(reply: Reply): void {
+  #reply(reply: EventlessResponse): void {
     if (this.#over) return;
     this.#seen.raise(reply.header.revision);
     this.#sent(this.#client.send(encodeReply(reply)));

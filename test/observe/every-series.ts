@@ -82,18 +82,18 @@ const upstream: Part = (registry) => {
   const failed = { 'etcd_proxy_upstream_errors_total{grpc_code="NotFound"}': 1 };
   const open = (by: number) => ({ etcd_proxy_upstream_connections: by });
   return [
-    [() => metrics.answered(range, 0, 8000), answered],
-    [() => metrics.answered(range, 5, 8000), { ...answered, ...failed }],
-    [() => metrics.retried(), { etcd_proxy_upstream_retries_total: 1 }],
-    [() => metrics.connected(etcd), { etcd_proxy_upstream_connects_total: 1, ...open(1) }],
-    [() => metrics.lost(etcd, 'reset'), { etcd_proxy_upstream_connections_lost_total: 1, ...open(-1) }],
-    [() => metrics.connected(etcd), { etcd_proxy_upstream_connects_total: 1, ...open(1) }],
-    [() => metrics.closed(), open(-1)],
-    [() => metrics.switched(etcd, etcd), { etcd_proxy_upstream_switches_total: 1 }],
-    [() => metrics.asked('stay'), { 'etcd_proxy_upstream_surveys_total{verdict="stay"}': 1 }],
-    [() => metrics.dialFailed('refused'), { etcd_proxy_upstream_dial_failures_total: 1 }],
-    [() => metrics.waitingFull(), { etcd_proxy_upstream_waiting_rejected_total: 1 }],
-    [() => metrics.limitReached('x'), { 'etcd_proxy_upstream_http2_limits_total{limit="x"}': 1 }],
+    [() => metrics.onAnswered(range, 0, 8000), answered],
+    [() => metrics.onAnswered(range, 5, 8000), { ...answered, ...failed }],
+    [() => metrics.onRetried(), { etcd_proxy_upstream_retries_total: 1 }],
+    [() => metrics.onConnected(etcd), { etcd_proxy_upstream_connects_total: 1, ...open(1) }],
+    [() => metrics.onLost(etcd, 'reset'), { etcd_proxy_upstream_connections_lost_total: 1, ...open(-1) }],
+    [() => metrics.onConnected(etcd), { etcd_proxy_upstream_connects_total: 1, ...open(1) }],
+    [() => metrics.onClosed(), open(-1)],
+    [() => metrics.onSwitched(etcd, etcd), { etcd_proxy_upstream_switches_total: 1 }],
+    [() => metrics.onAsked('stay'), { 'etcd_proxy_upstream_surveys_total{verdict="stay"}': 1 }],
+    [() => metrics.onDialFailed('refused'), { etcd_proxy_upstream_dial_failures_total: 1 }],
+    [() => metrics.onWaitingFull(), { etcd_proxy_upstream_waiting_rejected_total: 1 }],
+    [() => metrics.onLimit('x'), { 'etcd_proxy_upstream_http2_limits_total{limit="x"}': 1 }],
   ];
 };
 
@@ -138,7 +138,7 @@ const reads: Part = (registry) => {
     [() => metrics.onEnded(), { etcd_proxy_read_flights: -1 }],
     [() => metrics.onJoined(), { etcd_proxy_read_joins_total: 1 }],
     [() => metrics.onRefused('members'), { 'etcd_proxy_read_limits_total{limit="members"}': 1 }],
-    [() => pages.fetched('ok'), { 'etcd_proxy_etcd_pages_total{result="ok"}': 1 }],
+    [() => pages.onFetched('ok'), { 'etcd_proxy_etcd_pages_total{result="ok"}': 1 }],
     ...grows(ledger, {
       held: 'etcd_proxy_request_bytes_in_flight',
       heldBack: `${limit}{reaction="held_back"}`,

@@ -19,9 +19,9 @@ test('endpoints that come and go fast do not fill the log', async () => {
   const [a, b] = [parseEndpoint('a:1'), parseEndpoint('b:1')];
   const round = (): void => {
     for (const endpoint of [a, b]) {
-      metrics.connected(endpoint);
-      metrics.lost(endpoint, 'reset');
-      metrics.dialFailed('refused');
+      metrics.onConnected(endpoint);
+      metrics.onLost(endpoint, 'reset');
+      metrics.onDialFailed('refused');
     }
   };
   for (let n = 0; n < 100; n++) round();
@@ -35,6 +35,6 @@ test('endpoints that come and go fast do not fill the log', async () => {
   ]);
   assert.match(await registry.metrics(), /^etcd_proxy_upstream_connections_lost_total 200$/m);
   await new Promise((resolve) => setTimeout(resolve, 1100));
-  metrics.lost(a, 'reset');
+  metrics.onLost(a, 'reset');
   assert.equal(lines.at(-1)?.suppressed, 99);
 });

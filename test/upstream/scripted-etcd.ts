@@ -179,17 +179,17 @@ export function connectTo(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
       },
     },
     observer: {
-      answered: ignore,
-      retried: ignore,
-      connected: ({ name }) => heard.connected.push(name),
-      lost: ignore,
-      closed: ignore,
-      switched: () => heard.switches++,
-      asked: (verdict) => heard.asked.push(verdict),
-      dialFailed: ignore,
-      waitingFull: ignore,
-      limitReached: ignore,
-      fault: (error) => {
+      onAnswered: ignore,
+      onRetried: ignore,
+      onConnected: ({ name }) => heard.connected.push(name),
+      onLost: ignore,
+      onClosed: ignore,
+      onSwitched: () => heard.switches++,
+      onAsked: (verdict) => heard.asked.push(verdict),
+      onDialFailed: ignore,
+      onWaitingFull: ignore,
+      onLimit: ignore,
+      onFault: (error) => {
         throw error;
       },
     },

@@ -32,7 +32,7 @@ class Place implements AsyncDisposable {
     this.pages = new EndpointPages({
       endpoint: () => endpoint,
       tls: { connect: noTls },
-      observer: { fetched: (result) => this.results.push(result) },
+      observer: { onFetched: (result) => this.results.push(result) },
     });
   }
 
@@ -130,7 +130,7 @@ test('nobody there, and somebody who speaks another protocol', async () => {
     new EndpointPages({
       endpoint: () => (name === undefined ? undefined : parseEndpoint(name)),
       tls: { connect: () => assert.fail('no TLS here') },
-      observer: { fetched: (result) => results.push(result) },
+      observer: { onFetched: (result) => results.push(result) },
     });
   const { port } = h2.address() as AddressInfo;
   assert.equal(await pagesOf(`127.0.0.1:${port}`).get('/p', BOUNDS), 'unreachable');
