@@ -57,7 +57,7 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
         this,
       );
     }
-    options.observer.started(this);
+    options.observer.onStarted(this);
   }
 
   get client(): Client {
@@ -186,7 +186,7 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.work = undefined;
     this.#deframer?.stop();
-    this.options.observer.handled(this, code);
+    this.options.observer.onHandled(this, code);
   }
 
   #sendTrailersOnly(status: Status): void {

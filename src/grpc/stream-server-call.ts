@@ -43,7 +43,7 @@ export class StreamServerCall extends ServerCall implements ServerStream {
 
   onMessage(message: Uint8Array): void {
     if (this.ended) return;
-    this.options.observer.received(this);
+    this.options.observer.onReceived(this);
     this.listener.onMessage(message);
   }
 
@@ -67,7 +67,7 @@ export class StreamServerCall extends ServerCall implements ServerStream {
   send(message: Uint8Array): boolean {
     if (this.ended) return true;
     if (!this.headersSent) this.writeHeaders();
-    this.options.observer.sent(this);
+    this.options.observer.onSent(this);
     const envelope = smallEnvelope(message);
     if (envelope) return this.stream.sendData(envelope);
     return this.stream.sendParts(envelopeHead(message.length), message);
@@ -76,7 +76,7 @@ export class StreamServerCall extends ServerCall implements ServerStream {
   sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
     if (this.ended) return true;
     if (!this.headersSent) this.writeHeaders();
-    this.options.observer.sent(this);
+    this.options.observer.onSent(this);
     return this.stream.sendJoined(envelopeStart(head, tail.length), tail);
   }
 

@@ -45,7 +45,7 @@ export class UnaryServerCall extends ServerCall implements RoomWaiter {
       this.breakOff(new RpcError(Code.INTERNAL, 'grpc: received more than one message for a unary call'));
       return;
     }
-    this.options.observer.received(this);
+    this.options.observer.onReceived(this);
     this.#request = message;
     // What arrived was counted; a message may be longer once it is unpacked.
     if (this.mayBePacked && !this.stream.charge(message.length)) this.onTooMuch();
@@ -107,7 +107,7 @@ export class UnaryServerCall extends ServerCall implements RoomWaiter {
 
   #send(message: Uint8Array): void {
     if (this.ended) return;
-    this.options.observer.sent(this);
+    this.options.observer.onSent(this);
     const envelope = smallEnvelope(message);
     if (envelope && this.responseTrailers === NO_METADATA) {
       this.finish(Code.OK);
@@ -122,7 +122,7 @@ export class UnaryServerCall extends ServerCall implements RoomWaiter {
 
   #fail(error: unknown): void {
     if (this.ended) return;
-    if (!(error instanceof RpcError)) this.options.observer.fault(error, this);
+    if (!(error instanceof RpcError)) this.options.observer.onFault(error, this);
     this.sendStatus(RpcError.from(error));
   }
 }

@@ -22,7 +22,7 @@ export interface BrakedConnection {
   readonly link: SocketLink;
   readonly closed: boolean;
   readonly now: number;
-  received(chunk: Buffer): void;
+  onReceived(chunk: Buffer): void;
 }
 
 /** The brake of one connection. */
@@ -74,7 +74,7 @@ export class Brake {
     }
     this.on = false;
     // First what was read before.
-    connection.received(NOTHING);
+    connection.onReceived(NOTHING);
     if (!this.on && !connection.closed) connection.link.resume();
   }
 }

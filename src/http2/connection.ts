@@ -7,6 +7,7 @@
  *   Stream -> (SendScheduler) -> Output -> socket, flushed once a turn
  */
 import type { Socket } from 'node:net';
+import { atEndOfTurn } from './end-of-turn.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
 import { MAX_31_BITS } from './frame.ts';
 import { FrameHandler, type HandledConnection } from './frame-handler.ts';
@@ -30,7 +31,6 @@ import { Stream } from './stream.ts';
 import { StreamSlots } from './stream-slots.ts';
 import { StreamTable } from './stream-table.ts';
 import { Timeouts } from './timeouts.ts';
-import { atEndOfTurn } from './turn.ts';
 
 /** Data that may be in the socket beside what the peer's own frames made us send. */
 const PUMPED = 2 << 20;
@@ -62,7 +62,7 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
 
   private readonly reader: FrameReader;
   private readonly slots = new StreamSlots(this);
-  /** Inside `received` or `endOfTurn`, which flush when they are done. */
+  /** Inside `onReceived` or `onEndOfTurn`, which flush when they are done. */
   private inTurn = false;
   private waking = false;
   private readonly resuming = new Resuming();
@@ -121,7 +121,7 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
     stream.listener = listener;
     this.line.begin(stream, block, endStream);
     this.wake();
-    this.slots.taken();
+    this.slots.onTaken();
     // RFC 9113 section 5.1.1: identifiers are not used again, so this connection has come to its end.
     if (table.nextId > MAX_31_BITS) this.drain();
     return stream;
@@ -154,7 +154,7 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
   }
 
   /** @internal */
-  endOfTurn(): void {
+  onEndOfTurn(): void {
     this.waking = false;
     if (this.closed) return;
     this.inTurn = true;
@@ -168,20 +168,20 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
   }
 
   /** @internal A stream wants what was kept for it at the end of the turn. */
-  resumed(stream: Stream): void {
+  onResumed(stream: Stream): void {
     this.resuming.add(stream);
     this.wake();
   }
 
   /** @internal SocketOwner: the connection may begin. */
-  started(): void {
+  onStarted(): void {
     this.now = performance.now();
     this.timeouts.start(this.now);
     this.wake();
   }
 
   /** @internal SocketOwner: input. No byte of the peer makes this throw. */
-  received(chunk: Buffer): void {
+  onReceived(chunk: Buffer): void {
     this.now = performance.now();
     this.inTurn = true;
     try {
@@ -190,12 +190,12 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
       this.broken(error);
     }
     if (this.closed) return;
-    this.timeouts.inputSeen(this.reader.incomplete, this.handler.openBlock, this.handler.frames, this.now);
+    this.timeouts.onInput(this.reader.incomplete, this.handler.openBlock, this.handler.frames, this.now);
     this.flush();
   }
 
   /** @internal SocketOwner: the socket has ended. */
-  gone(failure: Error | undefined): void {
+  onGone(failure: Error | undefined): void {
     const lost = new Http2Error(ErrorCode.CANCEL, failure?.message ?? 'the peer closed the connection', {
       cause: failure,
     });
@@ -204,31 +204,31 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
   }
 
   /** @internal OutputOwner: the socket has written. */
-  outputWritten(): void {
+  onOutputWritten(): void {
     if (this.closed) return;
-    this.timeouts.outputMoved(this.output.busy);
+    this.timeouts.onOutputMoved(this.output.busy);
     if (this.scheduler.waiting || this.line.waiting) this.wake();
   }
 
   /** @internal The listener of a closed stream was told. */
-  left(): void {
+  onLeft(): void {
     if (this.closed) return;
-    this.slots.freed();
+    this.slots.onFreed();
     if (this.away.draining) this.wake();
   }
 
   /** @internal The peer's SETTINGS were applied. */
-  settingsChanged(first: boolean): void {
-    this.slots.changed();
+  onSettingsChanged(first: boolean): void {
+    this.slots.onChanged();
     if (first) {
-      this.timeouts.prefaceSeen();
+      this.timeouts.onPreface();
       this.reports.tell(() => this.listener.onReady(this));
     }
-    this.left();
+    this.onLeft();
   }
 
   /** @internal A time has passed that a setting sets. */
-  timedOut(limit: LimitName, code: number): void {
+  onTimedOut(limit: LimitName, code: number): void {
     this.reports.reached(limit);
     this.shut(new Http2Error(code, `${limit} passed`), code, limit);
   }
@@ -245,8 +245,8 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
     else if (output.unread > this.settings.maxUnreadBytes + PUMPED) this.overrun('maxUnreadBytes');
     else if (scheduler.queued > this.settings.maxQueuedBytes) this.overrun('maxQueuedBytes');
     else {
-      if (output.unread > 0) this.timeouts.outputWaits();
-      this.room.endOfTurn();
+      if (output.unread > 0) this.timeouts.onOutputWaits();
+      this.room.onEndOfTurn();
       const sendable = scheduler.waiting && scheduler.window > 0 && !output.full;
       if (more || this.resuming.waiting || sendable || this.guard.gate.ready) this.wake();
     }

@@ -180,7 +180,7 @@ export class FrameHandler implements FrameSink {
     const length = end - start;
     if ((flags & Flag.ACK) !== 0) {
       fixedSize(length, 0);
-      if (connection.exchange.acknowledged())
+      if (connection.exchange.onAcknowledged())
         this.headerInput.decoder.acknowledge(connection.settings.headerTableSize);
       return;
     }
@@ -194,7 +194,7 @@ export class FrameHandler implements FrameSink {
     fixedSize(end - start, 8);
     const { connection } = this;
     if ((flags & Flag.ACK) !== 0) {
-      connection.pings.answered(source, start);
+      connection.pings.onAnswered(source, start);
       return;
     }
     connection.guard.countControl();

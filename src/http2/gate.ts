@@ -22,7 +22,7 @@ export interface GatedConnection {
   readonly closed: boolean;
   readonly now: number;
   wake(): void;
-  resumed(stream: Stream): void;
+  onResumed(stream: Stream): void;
 }
 
 /** What new streams of one connection pass. */
@@ -51,7 +51,7 @@ export class Gate {
   }
 
   /** A stream that was begun has come to nothing. */
-  wasted(): void {
+  onWasted(): void {
     const { connection } = this;
     if (this.waste.take(connection.now) || this.shut || connection.closed) return;
     this.shut = true;
@@ -61,7 +61,7 @@ export class Gate {
   }
 
   /** A stream is answered: another one may begin. */
-  answered(): void {
+  onAnswered(): void {
     if (!this.shut) return;
     this.credits = Math.min(this.share, this.credits + 1);
     if (this.ready) this.connection.wake();
@@ -106,7 +106,7 @@ export class Gate {
     // Its owner may pause it again, so this comes first.
     const more = stream.input.resume();
     callStream(stream);
-    if (more && !stream.closed) this.connection.resumed(stream);
+    if (more && !stream.closed) this.connection.onResumed(stream);
   }
 
   private wait(): void {

@@ -69,7 +69,7 @@ export class GoingAway {
       return;
     }
     connection.output.goaway(MAX_31_BITS, ErrorCode.NO_ERROR, '');
-    this.timeouts.draining();
+    this.timeouts.onDraining();
     connection.ping((error) => {
       if (error === undefined) this.sendFinal();
     });

@@ -62,7 +62,7 @@ export class Guard {
     const begun = !stream.waits;
     stream.reset(code);
     if (!this.connection.isServer) return;
-    if (begun) this.gate.wasted();
+    if (begun) this.gate.onWasted();
     else this.countControl();
   }
 
@@ -84,7 +84,7 @@ export class Guard {
     stream.input.deliverComplete();
     stream.close(code, false);
     if (waited) this.countControl();
-    else if (isServer && !stream.answered && soon) this.gate.wasted();
+    else if (isServer && !stream.answered && soon) this.gate.onWasted();
   }
 }
 

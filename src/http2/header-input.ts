@@ -180,7 +180,7 @@ export class HeaderInput {
     connection.table.add(stream);
     const waits = connection.guard.gate.holds(stream);
     if (!waits) callStream(stream);
-    if (!stream.closed) connection.intake.opened(stream, block.size);
+    if (!stream.closed) connection.intake.onOpened(stream, block.size);
     if (waits) return;
     if (endStream) stream.input.end();
   }
@@ -209,7 +209,7 @@ export class HeaderInput {
       connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
     else if (!stream.input.lengthHolds()) connection.guard.streamError(stream, ErrorCode.PROTOCOL_ERROR);
     else {
-      if (connection.isServer) connection.intake.arrived(stream, block.size);
+      if (connection.isServer) connection.intake.onArrived(stream, block.size);
       if (stream.closed) return;
       stream.input.ended = true;
       stream.input.headers(block.list, true, true);

@@ -49,7 +49,7 @@ export interface RequestAccount {
 
 /** Opens the account of a connection. */
 export interface RequestAccounts {
-  open(holder: Pick<Intake, 'refuse' | 'roomChanged'>): RequestAccount;
+  open(holder: Pick<Intake, 'refuse' | 'onRoomChanged'>): RequestAccount;
 }
 
 const nothing = (): void => {};
@@ -94,23 +94,23 @@ export class Intake {
   }
 
   /** A stream was opened with header fields of this size. */
-  opened(stream: Stream, fields: number): void {
-    this.arrived(stream, STREAM_OCTETS + fields);
+  onOpened(stream: Stream, fields: number): void {
+    this.onArrived(stream, STREAM_OCTETS + fields);
     // It is complete already, but nothing was done for it, and no window keeps such requests from coming.
     if (stream.input.ended && !stream.closed && this.overAndFull) this.refuseOne(stream);
   }
 
   /** Octets have arrived on a stream. */
-  arrived(stream: Stream, octets: number): void {
+  onArrived(stream: Stream, octets: number): void {
     stream.input.charged += octets;
     if (this.account.take(octets)) this.tooMuch(stream);
   }
 
   /** The owner has made more of what arrived; false when there is no room for it, and the request has to go. */
   charge(stream: Stream, octets: number): boolean {
-    this.arrived(stream, octets);
+    this.onArrived(stream, octets);
     if (stream.closed) return true;
-    if (stream.input.ended) this.completed(stream);
+    if (stream.input.ended) this.onCompleted(stream);
     if (!this.overAndFull || stream.input.refused) return true;
     stream.input.refused = true;
     this.account.countRefused();
@@ -118,11 +118,11 @@ export class Intake {
   }
 
   /** The request is complete. */
-  completed(stream: Stream): void {
+  onCompleted(stream: Stream): void {
     const { input } = stream;
     this.waiting += input.charged - input.waiting;
     input.waiting = input.charged;
-    this.turns.left(input);
+    this.turns.onLeft(input);
   }
 
   /** Octets of a stream were passed on. */
@@ -146,9 +146,9 @@ export class Intake {
   }
 
   /** A stream is closed. */
-  closed(stream: Stream): void {
+  onClosed(stream: Stream): void {
     const { input } = stream;
-    this.turns.left(input);
+    this.turns.onLeft(input);
     this.waiting -= input.waiting;
     this.account.give(input.charged);
     input.charged = 0;
@@ -181,11 +181,11 @@ export class Intake {
   }
 
   /** There may be room again. */
-  roomChanged(): void {
+  onRoomChanged(): void {
     const { account, connection } = this;
     if (!account.over) connection.receiver.open(connection.output);
     else if (!this.answersHelp()) this.refuse(account.relief);
-    this.turns.roomChanged();
+    this.turns.onRoomChanged();
     if (!connection.receiver.shut && !this.turns.waiting) account.stopWaiting();
     connection.wake();
   }

@@ -18,7 +18,7 @@ const NO_SLAB = Buffer.alloc(0);
 
 /** Is told when the socket has written what it was given. */
 export interface OutputOwner {
-  outputWritten(): void;
+  onOutputWritten(): void;
 }
 
 /** Frames on their way to one socket. */
@@ -186,7 +186,7 @@ export class Output {
   /** Slabs can be used again when the socket holds nothing of them. */
   private afterWrite(): void {
     this.writing--;
-    this.owner.outputWritten();
+    this.owner.onOutputWritten();
     if (this.writing > 0 || this.pending > 0) return;
     for (const slab of this.retired) freeSlab(slab);
     this.retired = [];

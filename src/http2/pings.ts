@@ -30,7 +30,7 @@ export class Pings {
   }
 
   /** An answer has arrived; ones that match no PING are ignored. */
-  answered(source: Buffer, start: number): void {
+  onAnswered(source: Buffer, start: number): void {
     const number = source.readUInt32BE(start + 4);
     const index = this.sent.findIndex((ping) => ping.number === number);
     const ping = this.sent[index];

@@ -29,7 +29,7 @@ export class Room implements ReplyRoom {
   }
 
   /** @internal */
-  endOfTurn(): void {
+  onEndOfTurn(): void {
     const { wanted } = this;
     if (wanted === undefined || !this.free) return;
     this.wanted = undefined;

@@ -22,7 +22,7 @@ export interface AgreeingConnection {
   readonly timeouts: Timeouts;
   readonly guard: { countControl(): void };
   /** The peer's SETTINGS were applied. */
-  settingsChanged(first: boolean): void;
+  onSettingsChanged(first: boolean): void;
 }
 
 /** Our settings and the peer's, as far as each side knows the other's. */
@@ -52,10 +52,10 @@ export class SettingsExchange {
   }
 
   /** Our SETTINGS were acknowledged; false if they had been before. */
-  acknowledged(): boolean {
+  onAcknowledged(): boolean {
     if (this.known) return false;
     this.known = true;
-    this.connection.timeouts.settingsAcknowledged();
+    this.connection.timeouts.onSettingsAcknowledged();
     const { settings, table } = this.connection;
     const excess = this.receiveWindow - settings.initialWindowSize;
     this.receiveWindow -= excess;
@@ -78,7 +78,7 @@ export class SettingsExchange {
     output.frame(FrameType.SETTINGS, Flag.ACK, 0, NOTHING);
     const first = !this.ready;
     this.ready = true;
-    connection.settingsChanged(first);
+    connection.onSettingsChanged(first);
   }
 
   /** RFC 9113 section 6.9.2: windows of open streams move by the difference, also below zero. */

@@ -13,11 +13,11 @@ const LINGER_BYTES = 256 << 10;
 /** Is told what happens on the socket. */
 export interface SocketOwner {
   /** The first call: the connection is ready to go. */
-  started(): void;
+  onStarted(): void;
   /** Octets were read. */
-  received(chunk: Buffer): void;
+  onReceived(chunk: Buffer): void;
   /** The socket has failed, was closed, or the peer sent its end; only once. */
-  gone(failure: Error | undefined): void;
+  onGone(failure: Error | undefined): void;
 }
 
 /** Ties a socket to its connection. No call to the owner comes before the constructor returned. */
@@ -95,11 +95,11 @@ export class SocketLink {
       this.finish();
       return;
     }
-    this.owner.started();
-    if (head !== undefined && head.length > 0) this.owner.received(head);
+    this.owner.onStarted();
+    if (head !== undefined && head.length > 0) this.owner.onReceived(head);
     socket.on('data', (chunk: Buffer) => {
       if (this.over) this.drop(chunk.length);
-      else this.owner.received(chunk);
+      else this.owner.onReceived(chunk);
     });
     socket.on('end', () => this.finish());
     // Whoever read the head has probably paused the socket.
@@ -109,6 +109,6 @@ export class SocketLink {
   private finish(): void {
     if (this.over) return;
     this.over = true;
-    this.owner.gone(this.failure);
+    this.owner.onGone(this.failure);
   }
 }

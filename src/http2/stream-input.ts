@@ -20,8 +20,8 @@ export interface ReceivingConnection extends ToldConnection {
   /** Server role: counts what is received. */
   readonly intake: {
     readonly turns: { mayGrow(input: StreamInput): boolean };
-    arrived(stream: Receiving, octets: number): void;
-    completed(stream: Receiving): void;
+    onArrived(stream: Receiving, octets: number): void;
+    onCompleted(stream: Receiving): void;
   };
 }
 
@@ -33,7 +33,7 @@ export interface Receiving extends Told {
   /** Its owner does not know of it yet. */
   readonly waits: boolean;
   /** `onEnd` was called. */
-  inputFinished(): void;
+  onInputFinished(): void;
 }
 
 /** What one stream receives. */
@@ -97,7 +97,7 @@ export class StreamInput {
     if (this.expected >= 0 && this.received > this.expected) return ErrorCode.PROTOCOL_ERROR;
     if (endStream && !this.lengthHolds()) return ErrorCode.PROTOCOL_ERROR;
     const { isServer, intake } = this.stream.connection;
-    if (isServer && content > 0) intake.arrived(this.stream, content);
+    if (isServer && content > 0) intake.onArrived(this.stream, content);
     if (endStream) this.ended = true;
     if (length > content) this.giveBack(length - content);
     return ErrorCode.NO_ERROR;
@@ -132,11 +132,11 @@ export class StreamInput {
   end(): void {
     this.ended = true;
     const { isServer, intake } = this.stream.connection;
-    if (isServer) intake.completed(this.stream);
+    if (isServer) intake.onCompleted(this.stream);
     if (this.mustHold() || this.finished || this.stream.closed) return;
     this.finished = true;
     callEnd(this.stream);
-    this.stream.inputFinished();
+    this.stream.onInputFinished();
   }
 
   /** Delivers what was kept while paused. */

@@ -31,17 +31,17 @@ export class StreamSlots {
   }
 
   /** A stream was opened. */
-  taken(): void {
+  onTaken(): void {
     this.out = !this.available;
   }
 
   /** The peer's limit may be another one. */
-  changed(): void {
+  onChanged(): void {
     this.out ||= !this.available;
   }
 
   /** A stream has ended, or the limit has changed: the listener is told when there is room again. */
-  freed(): void {
+  onFreed(): void {
     const { connection } = this;
     if (!this.out || !this.available) return;
     this.out = false;

@@ -16,7 +16,7 @@ const NO_PART = new Uint8Array(0);
 
 /** What a stream needs of its connection. */
 export interface StreamConnection extends ReceivingConnection {
-  readonly guard: { readonly gate: { answered(): void; forget(stream: Stream): void } };
+  readonly guard: { readonly gate: { onAnswered(): void; forget(stream: Stream): void } };
   readonly scheduler: {
     window: number;
     queued: number;
@@ -28,16 +28,16 @@ export interface StreamConnection extends ReceivingConnection {
     charge(stream: Stream, octets: number): boolean;
     release(stream: Stream, octets: number): void;
     hold(stream: Stream, octets: number): void;
-    closed(stream: Stream): void;
+    onClosed(stream: Stream): void;
   };
   readonly line: { drop(stream: Stream): void };
   readonly table: ReceivingConnection['table'] & { remove(stream: Stream, local: boolean): void };
   /** Frames were appended: they are flushed at the end of the turn. */
   wake(): void;
   /** A stream wants what was kept for it at the end of the turn. */
-  resumed(stream: Stream): void;
+  onResumed(stream: Stream): void;
   /** The listener of a closed stream was told. */
-  left(): void;
+  onLeft(): void;
 }
 
 /** A stream of either role. */
@@ -105,7 +105,7 @@ export class Stream implements Http2Stream, Receiving {
     if (this.closed) return;
     this.mustBeOpen();
     this.answered = true;
-    this.connection.guard.gate.answered();
+    this.connection.guard.gate.onAnswered();
     this.connection.output.headers(this.id, block, endStream);
     this.connection.wake();
     if (endStream) this.localEnd();
@@ -181,7 +181,7 @@ export class Stream implements Http2Stream, Receiving {
   }
 
   resume(): void {
-    if (this.input.resume()) this.connection.resumed(this);
+    if (this.input.resume()) this.connection.onResumed(this);
   }
 
   /** @internal The peer moved our window; false when it overflows (RFC 9113 section 6.9.1). */
@@ -194,7 +194,7 @@ export class Stream implements Http2Stream, Receiving {
   }
 
   /** @internal `onEnd` was called. */
-  inputFinished(): void {
+  onInputFinished(): void {
     if (this.localEnded) this.close(ErrorCode.NO_ERROR, false);
   }
 
@@ -238,13 +238,13 @@ export class Stream implements Http2Stream, Receiving {
     connection.scheduler.remove(this);
     connection.scheduler.queued -= this.queuedBytes;
     if (this.unsent !== undefined) connection.line.drop(this);
-    if (connection.isServer) connection.intake.closed(this);
+    if (connection.isServer) connection.intake.onClosed(this);
     this.input.drop();
     this.queue = undefined;
     this.trailers = undefined;
     connection.table.remove(this, local);
     callClose(this, code, local);
-    connection.left();
+    connection.onLeft();
   }
 
   private mustBeOpen(): void {

@@ -10,9 +10,9 @@ export interface TimedConnection extends KeptConnection {
   readonly now: number;
   readonly table: StreamTable;
   readonly away: { sendFinal(): void };
-  readonly intake: { readonly turns: { expired(now: number): void } };
+  readonly intake: { readonly turns: { onExpired(now: number): void } };
   /** A time has passed that a setting sets. */
-  timedOut(limit: LimitName, code: number): void;
+  onTimedOut(limit: LimitName, code: number): void;
 }
 
 /** Watches over the peer's pace. */
@@ -45,17 +45,17 @@ export class Timeouts {
   }
 
   /** The peer's first SETTINGS arrived. */
-  prefaceSeen(): void {
+  onPreface(): void {
     this.watchdog.disarm(Deadline.PREFACE);
   }
 
   /** The peer acknowledged our SETTINGS. */
-  settingsAcknowledged(): void {
+  onSettingsAcknowledged(): void {
     this.watchdog.disarm(Deadline.SETTINGS_ACK);
   }
 
   /** GOAWAY was announced: the final one follows, also without the PING's answer. */
-  draining(): void {
+  onDraining(): void {
     this.watchdog.arm(Deadline.DRAIN, this.connection.settings.keepaliveTimeoutMs, performance.now());
   }
 
@@ -64,7 +64,7 @@ export class Timeouts {
    * @param block the stream of the field block that is incomplete, or 0
    * @param frames frames so far
    */
-  inputSeen(partial: boolean, block: number, frames: number, now: number): void {
+  onInput(partial: boolean, block: number, frames: number, now: number): void {
     const { watchdog, connection } = this;
     const { headersTimeoutMs, frameTimeoutMs } = connection.settings;
     if (block === 0) watchdog.disarm(Deadline.BLOCK);
@@ -77,38 +77,38 @@ export class Timeouts {
   }
 
   /** Something was given to the socket that it could not write at once. */
-  outputWaits(): void {
+  onOutputWaits(): void {
     if (this.watchdog.armed(Deadline.WRITE)) return;
     this.watchdog.arm(Deadline.WRITE, this.connection.settings.writeTimeoutMs, performance.now());
   }
 
   /** The socket has written something; `busy` when more waits. */
-  outputMoved(busy: boolean): void {
+  onOutputMoved(busy: boolean): void {
     if (!this.watchdog.armed(Deadline.WRITE)) return;
     this.watchdog.disarm(Deadline.WRITE);
-    if (busy) this.outputWaits();
+    if (busy) this.onOutputWaits();
   }
 
   /** Streams wait for their turn: see `WindowTurns`. */
-  turnsTaken(ms: number, now: number): void {
+  onTurnsTaken(ms: number, now: number): void {
     if (!this.watchdog.armed(Deadline.TURNS)) this.watchdog.arm(Deadline.TURNS, ms, now);
   }
 
   private expired(kind: number): void {
     const { connection } = this;
     const now = performance.now();
-    if (kind === Deadline.PREFACE) connection.timedOut('prefaceTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
+    if (kind === Deadline.PREFACE) connection.onTimedOut('prefaceTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
     else if (kind === Deadline.SETTINGS_ACK)
-      connection.timedOut('settingsTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
-    else if (kind === Deadline.BLOCK) connection.timedOut('headersTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
-    else if (kind === Deadline.FRAME) connection.timedOut('frameTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
-    else if (kind === Deadline.WRITE) connection.timedOut('writeTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
+      connection.onTimedOut('settingsTimeoutMs', ErrorCode.SETTINGS_TIMEOUT);
+    else if (kind === Deadline.BLOCK) connection.onTimedOut('headersTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
+    else if (kind === Deadline.FRAME) connection.onTimedOut('frameTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
+    else if (kind === Deadline.WRITE) connection.onTimedOut('writeTimeoutMs', ErrorCode.ENHANCE_YOUR_CALM);
     else if (kind === Deadline.KEEPALIVE) this.keepalive.intervalOver(connection.now, now);
     else if (kind === Deadline.DRAIN) connection.away.sendFinal();
-    else if (kind === Deadline.TURNS) connection.intake.turns.expired(now);
+    else if (kind === Deadline.TURNS) connection.intake.turns.onExpired(now);
     else if (kind === Deadline.IDLE) this.checkIdle(now);
     else if (this.keepalive.isDead(connection.now, now)) {
-      connection.timedOut('keepaliveTimeoutMs', ErrorCode.NO_ERROR);
+      connection.onTimedOut('keepaliveTimeoutMs', ErrorCode.NO_ERROR);
     }
   }
 

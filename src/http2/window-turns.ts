@@ -14,7 +14,7 @@ const TURN_MS = 1000;
 /** The connection whose streams take turns. */
 export interface TakingTurns {
   readonly now: number;
-  readonly timeouts: { turnsTaken(ms: number, now: number): void };
+  readonly timeouts: { onTurnsTaken(ms: number, now: number): void };
   wake(): void;
 }
 
@@ -40,7 +40,7 @@ export class WindowTurns {
   mayGrow(input: StreamInput): boolean {
     if (this.now.size === 0 && !this.account.crowded) return true;
     if (!this.account.crowded) {
-      this.roomChanged();
+      this.onRoomChanged();
       return true;
     }
     const { now } = this.connection;
@@ -50,19 +50,19 @@ export class WindowTurns {
     }
     this.later.add(input);
     this.account.wait();
-    this.connection.timeouts.turnsTaken(TURN_MS, now);
+    this.connection.timeouts.onTurnsTaken(TURN_MS, now);
     return false;
   }
 
   /** A stream needs no more window. */
-  left(input: StreamInput): void {
+  onLeft(input: StreamInput): void {
     if (this.now.size === 0) return;
     this.later.delete(input);
     if (this.now.delete(input)) this.next();
   }
 
   /** There may be room again: then nobody has to wait. */
-  roomChanged(): void {
+  onRoomChanged(): void {
     if (this.account.crowded) return;
     this.now.clear();
     const { later } = this;
@@ -71,11 +71,11 @@ export class WindowTurns {
   }
 
   /** Time has passed: those who did not use their turn lose it. */
-  expired(now: number): void {
+  onExpired(now: number): void {
     for (const [input, since] of this.now) if (now - since >= TURN_MS) this.now.delete(input);
     this.next();
     this.connection.wake();
-    if (this.waiting) this.connection.timeouts.turnsTaken(TURN_MS, now);
+    if (this.waiting) this.connection.timeouts.onTurnsTaken(TURN_MS, now);
   }
 
   private next(): void {

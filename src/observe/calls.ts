@@ -62,32 +62,32 @@ export class CallRecords implements CallObserver {
     exposeCounter(registry, 'etcd_proxy_malformed_replies_total', malformed, () => this.#malformed);
   }
 
-  started({ method }: ObservedCall): void {
+  onStarted({ method }: ObservedCall): void {
     this.#tally(method).started++;
   }
 
-  received({ method }: ObservedCall): void {
+  onReceived({ method }: ObservedCall): void {
     this.#tally(method).received++;
   }
 
-  sent({ method }: ObservedCall): void {
+  onSent({ method }: ObservedCall): void {
     this.#tally(method).sent++;
   }
 
-  handled({ method }: ObservedCall, code: number): void {
+  onHandled({ method }: ObservedCall, code: number): void {
     const { handled } = this.#tally(method);
     const index = code < handled.length ? code : 2; // a code nobody knows counts as Unknown
     handled[index] = (handled[index] as number) + 1;
   }
 
-  malformedReply(call: ObservedCall): void {
+  onMalformedReply(call: ObservedCall): void {
     this.#malformed++;
     this.#malformedLine.line((suppressed) => {
       this.#log.warn({ ...callFields(call), suppressed }, 'etcd sent a malformed reply');
     });
   }
 
-  fault(error: unknown, call?: ObservedCall): void {
+  onFault(error: unknown, call?: ObservedCall): void {
     this.#faults.report(error, call && callFields(call));
   }
 

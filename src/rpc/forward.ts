@@ -54,7 +54,7 @@ class Held {
   }
 
   /** A message was sent; etcd's side asks to wait unless there is `room`. */
-  sent(bytes: number, room: boolean): void {
+  onSent(bytes: number, room: boolean): void {
     if (room && this.#answered && !this.#waits) return;
     this.#bytes += bytes;
     this.#client.hold(bytes);
@@ -63,13 +63,13 @@ class Held {
   }
 
   /** Nothing waits any more. */
-  drained(): void {
+  onDrained(): void {
     this.#waits = false;
     this.#letGo();
   }
 
   /** etcd has answered something. */
-  answered(): void {
+  onAnswered(): void {
     if (this.#answered) return;
     this.#answered = true;
     this.#letGo();
@@ -97,7 +97,7 @@ class ClientToEtcd implements ServerStreamListener {
 
   onMessage(message: Uint8Array): void {
     const room = this.#etcd.send(message);
-    this.#held.sent(message.length, room);
+    this.#held.onSent(message.length, room);
     if (!room) this.#client.pause();
   }
 
@@ -134,12 +134,12 @@ class EtcdToClient implements ClientStreamListener {
   }
 
   onMessage(message: Uint8Array): void {
-    this.#held.answered();
+    this.#held.onAnswered();
     if (!this.#client.send(message)) this.etcd?.pause();
   }
 
   onDrain(): void {
-    this.#held.drained();
+    this.#held.onDrained();
     this.#client.resume();
   }
 

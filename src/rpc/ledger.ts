@@ -39,7 +39,7 @@ export interface AccountHolder {
    */
   refuse(bytes: number): number;
   /** There may be room again; called while the account {@link Account.wait}s. */
-  roomChanged(): void;
+  onRoomChanged(): void;
 }
 
 /** What one connection of a client holds. */
@@ -67,7 +67,7 @@ export class Account {
   /** Takes bytes off again. */
   give(bytes: number): void {
     this.held -= bytes;
-    this.#ledger.given(bytes);
+    this.#ledger.onGiven(bytes);
   }
 
   /** Whether the account holds more than it may. */
@@ -137,14 +137,14 @@ export class Account {
   }
 
   /** @internal */
-  roomChanged(): void {
-    this.#holder.roomChanged();
+  onRoomChanged(): void {
+    this.#holder.onRoomChanged();
   }
 
   /** The connection is gone, and nothing is held for it any more. */
   close(): void {
     this.give(this.held);
-    this.#ledger.closed(this);
+    this.#ledger.onClosed(this);
   }
 }
 
@@ -187,7 +187,7 @@ export class Ledger {
   }
 
   /** @internal */
-  closed(account: Account): void {
+  onClosed(account: Account): void {
     this.#accounts.delete(account);
     this.waiting.delete(account);
     this.#share();
@@ -198,13 +198,13 @@ export class Ledger {
   }
 
   /** @internal Bytes were taken off an account: those that wait are told, all at once. */
-  given(bytes: number): void {
+  onGiven(bytes: number): void {
     this.held -= bytes;
     if (this.waiting.size === 0 || this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      for (const account of [...this.waiting]) account.roomChanged();
+      for (const account of [...this.waiting]) account.onRoomChanged();
     });
   }
 

@@ -6,13 +6,13 @@ export type ObservedCall = Pick<Call, 'method' | 'client'>;
 
 /** Is told of every call, for metrics and the log. */
 export interface CallObserver {
-  started(call: ObservedCall): void;
-  received(call: ObservedCall): void;
-  sent(call: ObservedCall): void;
+  onStarted(call: ObservedCall): void;
+  onReceived(call: ObservedCall): void;
+  onSent(call: ObservedCall): void;
   /** The call is over, with this gRPC status code. */
-  handled(call: ObservedCall, code: number): void;
+  onHandled(call: ObservedCall, code: number): void;
   /** A reply of etcd was no message of its method. Only doors that have to read replies can tell. */
-  malformedReply(call: ObservedCall): void;
+  onMalformedReply(call: ObservedCall): void;
   /** A fault of the program surfaced, in a call where one is given; its client gets INTERNAL. */
-  fault(error: unknown, call?: ObservedCall): void;
+  onFault(error: unknown, call?: ObservedCall): void;
 }

@@ -48,7 +48,7 @@ export class WebCall implements Call {
   begin(timeout: number | undefined): void {
     if (timeout !== undefined) this.deadline = performance.now() + timeout;
     this.#phase = 'reading';
-    this.#observer.started(this);
+    this.#observer.onStarted(this);
   }
 
   /** Whether the message of the request is being read. */
@@ -83,7 +83,7 @@ export class WebCall implements Call {
     if (this.refusal) throw this.refusal;
     this.#phase = 'running';
     this.#onCancel = onCancel;
-    this.#observer.received(this);
+    this.#observer.onReceived(this);
   }
 
   /**
@@ -100,8 +100,8 @@ export class WebCall implements Call {
   }
 
   /** One message of the answer is on its way. */
-  sent(): void {
-    this.#observer.sent(this);
+  onSent(): void {
+    this.#observer.onSent(this);
   }
 
   /** So many bytes of a reply wait for the client, who has that much less room for others until the {@link close}. */
@@ -122,19 +122,19 @@ export class WebCall implements Call {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     this.work = undefined;
-    this.#observer.handled(this, code);
+    this.#observer.onHandled(this, code);
   }
 
   /** The status for a reply that is no message of this type: etcd's fault. */
   malformedReply(typeName: string): RpcError {
-    this.#observer.malformedReply(this);
+    this.#observer.onMalformedReply(this);
     return new RpcError(Code.INTERNAL, `etcd-connect-proxy: etcd's reply is no ${typeName}`);
   }
 
   /** The status for whatever was thrown. The program's own faults are reported, their text is kept back. */
   fail(thrown: unknown): RpcError {
     // What is thrown after the client has gone is thrown to stop a stream that nobody reads.
-    if (!(thrown instanceof RpcError) && !this.cancelled) this.#observer.fault(thrown, this);
+    if (!(thrown instanceof RpcError) && !this.cancelled) this.#observer.onFault(thrown, this);
     const error = RpcError.from(thrown);
     this.finish(error.code);
     return error;

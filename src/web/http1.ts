@@ -29,7 +29,7 @@ export function createHttp1Server(
       handler(request, response);
     },
   );
-  server.on('connection', (socket: Socket) => memory.connected(socket));
+  server.on('connection', (socket: Socket) => memory.onConnected(socket));
   // Node.js starts to watch over the time-outs when a server begins to listen, which this one never does.
   server.emit('listening');
   return server;

@@ -86,7 +86,7 @@ export class LateWebDoor {
 
   /** Whoever comes next tries again. */
   #failed(error: unknown): void {
-    this.#options.observer.fault(error);
+    this.#options.observer.onFault(error);
     this.#opening = undefined;
     this.#breakOff();
   }
@@ -119,7 +119,7 @@ export class LateWebDoor {
         door.stream(stream);
         stream.resume();
       } catch (error) {
-        this.#options.observer.fault(error);
+        this.#options.observer.onFault(error);
         stream.reset(ErrorCode.INTERNAL_ERROR);
       }
     }

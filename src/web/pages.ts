@@ -18,7 +18,7 @@ export function addPages(app: FastifyInstance, options: WebServerOptions): void 
         const page = await make();
         return reply.type(page.contentType).send(page.body);
       } catch (error) {
-        observer.fault(error);
+        observer.onFault(error);
         return plainError(reply, 500, 'Internal server error');
       }
     });

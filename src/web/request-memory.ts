@@ -58,7 +58,7 @@ export class WebRequest {
   }
 
   /** The body is of so many bytes once it is unpacked, or says so. */
-  unpacked(bytes: number): void {
+  onUnpacked(bytes: number): void {
     const more = COPIES * bytes - this.#unpacked;
     if (more <= 0) return;
     this.#unpacked += more;
@@ -165,7 +165,7 @@ class SocketPurse implements Purse, AccountHolder {
     return this.#account.held;
   }
 
-  roomChanged(): void {
+  onRoomChanged(): void {
     if (this.#account.over) return;
     this.#account.stopWaiting();
     clearTimeout(this.#patience);
@@ -179,7 +179,7 @@ class SocketPurse implements Purse, AccountHolder {
       this.#patience = undefined;
       if (this.#account.over) this.#account.makeRoom();
       if (this.#account.over) this.#wait();
-      else this.roomChanged();
+      else this.onRoomChanged();
     }, HELD_BACK_MS).unref();
   }
 }
@@ -226,7 +226,7 @@ export class RequestMemory {
   }
 
   /** A connection was opened. */
-  connected(socket: Socket): void {
+  onConnected(socket: Socket): void {
     if (this.#purses.has(socket)) return;
     const purse = new SocketPurse(socket, this.#ledger);
     this.#purses.set(socket, purse);

@@ -106,7 +106,7 @@ function addGround(app: FastifyInstance, options: WebServerOptions): void {
     const { statusCode = 500, message } = error;
     if (statusCode < 500) return reply.code(statusCode).send({ code: 'invalid_argument', message });
     // A response that breaks off because its client has gone is no fault.
-    if (!reply.raw.destroyed) options.observer.fault(error);
+    if (!reply.raw.destroyed) options.observer.onFault(error);
     return reply.code(statusCode).send({ code: 'internal', message: 'internal error' });
   });
 }

@@ -36,7 +36,7 @@ export class WebStream implements ServerStream {
 
   send(message: Uint8Array): boolean {
     if (this.#status) return true;
-    this.#call.sent();
+    this.#call.onSent();
     this.#unread.push(message);
     this.#unreadBytes += message.length;
     this.#full ||= this.#unreadBytes > this.#maxUnreadBytes;

@@ -25,7 +25,7 @@ class Holder implements AccountHolder {
     return gone;
   }
 
-  roomChanged(): void {
+  onRoomChanged(): void {
     this.told++;
     this.account.stopWaiting();
   }

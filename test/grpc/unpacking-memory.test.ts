@@ -35,8 +35,8 @@ class Scene implements AsyncDisposable {
 
   constructor() {
     const observer = {
-      ...{ started: ignore, received: ignore, sent: ignore },
-      ...{ handled: ignore, malformedReply: ignore, fault: ignore },
+      ...{ onStarted: ignore, onReceived: ignore, onSent: ignore },
+      ...{ onHandled: ignore, onMalformedReply: ignore, onFault: ignore },
     };
     const door = new GrpcServer({
       services: {

@@ -37,8 +37,8 @@ describe('deadlines', () => {
     };
     const timeouts = new Timeouts(connection as unknown as Http2Connection);
     const alive = setInterval(() => {}, 1000);
-    timeouts.outputWaits();
-    timeouts.outputMoved(true);
+    timeouts.onOutputWaits();
+    timeouts.onOutputMoved(true);
     assert.equal(await passed.promise, 'writeTimeoutMs');
     clearInterval(alive);
   });

@@ -48,7 +48,7 @@ class SlowSocket {
 
 function start(): { socket: SlowSocket; output: Output } {
   const socket = new SlowSocket();
-  return { socket, output: new Output(socket as unknown as net.Socket, { outputWritten() {} }) };
+  return { socket, output: new Output(socket as unknown as net.Socket, { onOutputWritten() {} }) };
 }
 
 test('frames of one turn, small and large, go out in one write and in order', () => {

@@ -60,11 +60,11 @@ const calls: Part = (registry) => {
   const metrics = new CallRecords(registry, [range], quiet);
   const method = 'grpc_type="unary",grpc_service="etcdserverpb.KV",grpc_method="Range"';
   return [
-    [() => metrics.started(call), { [`grpc_server_started_total{${method}}`]: 1 }],
-    [() => metrics.received(call), { [`grpc_server_msg_received_total{${method}}`]: 1 }],
-    [() => metrics.sent(call), { [`grpc_server_msg_sent_total{${method}}`]: 1 }],
-    [() => metrics.handled(call, 0), { [`grpc_server_handled_total{${method},grpc_code="OK"}`]: 1 }],
-    [() => metrics.malformedReply(call), { etcd_proxy_malformed_replies_total: 1 }],
+    [() => metrics.onStarted(call), { [`grpc_server_started_total{${method}}`]: 1 }],
+    [() => metrics.onReceived(call), { [`grpc_server_msg_received_total{${method}}`]: 1 }],
+    [() => metrics.onSent(call), { [`grpc_server_msg_sent_total{${method}}`]: 1 }],
+    [() => metrics.onHandled(call, 0), { [`grpc_server_handled_total{${method},grpc_code="OK"}`]: 1 }],
+    [() => metrics.onMalformedReply(call), { etcd_proxy_malformed_replies_total: 1 }],
   ];
 };
 

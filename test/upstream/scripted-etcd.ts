@@ -78,12 +78,12 @@ export class ScriptedEtcd implements AsyncDisposable {
       },
       receive: { maxBytes: 1 << 20, tooLarge: () => 'too large' },
       observer: {
-        started: ignore,
-        received: ignore,
-        sent: ignore,
-        handled: ignore,
-        malformedReply: ignore,
-        fault: ignore,
+        onStarted: ignore,
+        onReceived: ignore,
+        onSent: ignore,
+        onHandled: ignore,
+        onMalformedReply: ignore,
+        onFault: ignore,
       },
     });
     this.#http2 = new Http2Connections({

@@ -35,7 +35,7 @@ function serving(unary: UnaryHandler | undefined, stream?: StreamHandler): Servi
 async function line(call: WebCall, services: Services, request: () => Uint8Array): Promise<string> {
   try {
     const reply = await call.ask(services, request);
-    call.sent();
+    call.onSent();
     call.finish(Code.OK);
     return Buffer.from(reply).toString();
   } catch (thrown) {

@@ -105,7 +105,7 @@ class Late implements AsyncDisposable {
           onGoaway: ignore,
           onStreamSlots: ignore,
           onClose: () => this.#connections.delete(connection),
-          onFailure: (_, failure) => this.observer.fault(failure),
+          onFailure: (_, failure) => this.observer.onFault(failure),
         },
         {},
       );

@@ -28,7 +28,7 @@ const post = (length: number, more = '') =>
   `POST ${PUT} HTTP/1.1\r\nhost: a\r\ncontent-type: application/proto\r\ncontent-length: ${length}\r\n${more}\r\n`;
 
 /** Another holder of memory. */
-const holder = (refuse: () => number = () => 0) => ({ refuse, roomChanged: () => {} });
+const holder = (refuse: () => number = () => 0) => ({ refuse, onRoomChanged: () => {} });
 
 /** A field of protobuf that etcd does not know, so many bytes long. */
 function padding(bytes: number): Buffer {

@@ -15,22 +15,22 @@ import { methodAt } from '../support/methods.ts';
 export class Recorder implements CallObserver {
   readonly events: string[] = [];
   readonly faults: unknown[] = [];
-  started({ method }: ObservedCall): void {
+  onStarted({ method }: ObservedCall): void {
     this.events.push(`started ${method.name}`);
   }
-  received({ method }: ObservedCall): void {
+  onReceived({ method }: ObservedCall): void {
     this.events.push(`received ${method.name}`);
   }
-  sent({ method }: ObservedCall): void {
+  onSent({ method }: ObservedCall): void {
     this.events.push(`sent ${method.name}`);
   }
-  handled({ method }: ObservedCall, code: number): void {
+  onHandled({ method }: ObservedCall, code: number): void {
     this.events.push(`handled ${method.name} ${code}`);
   }
-  malformedReply({ method }: ObservedCall): void {
+  onMalformedReply({ method }: ObservedCall): void {
     this.events.push(`malformed ${method.name}`);
   }
-  fault(error: unknown): void {
+  onFault(error: unknown): void {
     this.faults.push(error);
   }
 }
@@ -98,7 +98,7 @@ export class Door implements AsyncDisposable {
           onGoaway: ignore,
           onStreamSlots: ignore,
           onClose: () => this.#connections.delete(connection),
-          onFailure: (_, failure) => this.observer.fault(failure),
+          onFailure: (_, failure) => this.observer.onFault(failure),
         },
         options.http2 ?? {},
       );

@@ -128,7 +128,7 @@ async function largeMessage(
 async function count(bytes: number, { held, maxBytes }: LargeRequestOptions): Promise<void> {
   if (held === undefined) return;
   held.complete = false;
-  held.unpacked(Math.min(bytes, maxBytes));
+  held.onUnpacked(Math.min(bytes, maxBytes));
   await held.room;
   held.complete = true;
   if (held.refused) throw new RpcError(Code.RESOURCE_EXHAUSTED, TOO_MUCH_HELD);

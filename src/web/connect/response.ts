@@ -48,7 +48,7 @@ async function* reported(
   try {
     yield* body;
   } catch (error) {
-    if (!(error instanceof RpcError)) observer.fault(error);
+    if (!(error instanceof RpcError)) observer.onFault(error);
     throw error;
   }
 }

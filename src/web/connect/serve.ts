@@ -36,7 +36,7 @@ export async function serveUnary(
     const reply = await call.ask(services, () => encode(method.input, request, connectCall, maxBytes));
     const message = decode(method.output, reply, connectCall);
     call.hold(reply.length);
-    call.sent();
+    call.onSent();
     call.finish(Code.OK);
     return message;
   } catch (thrown) {

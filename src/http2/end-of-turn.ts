@@ -5,12 +5,12 @@
 
 /** Something that wants to be called at the end of the turn. */
 export interface TurnEnd {
-  endOfTurn(): void;
+  onEndOfTurn(): void;
 }
 
 let waiting: TurnEnd[] = [];
 
-/** Calls `target.endOfTurn()` once the input events of this turn are handled. It must not throw. */
+/** Calls `target.onEndOfTurn()` once the input events of this turn are handled. It must not throw. */
 export function atEndOfTurn(target: TurnEnd): void {
   if (waiting.length === 0) setImmediate(runAll);
   waiting.push(target);
@@ -21,7 +21,7 @@ function runAll(): void {
   waiting = [];
   for (const target of now) {
     try {
-      target.endOfTurn();
+      target.onEndOfTurn();
     } catch (error) {
       // A mistake of ours on one connection must not keep the others from being flushed.
       queueMicrotask(() => {
