@@ -1,7 +1,7 @@
 /**
- * Who the proxy is to etcd when it reads for itself: nobody, or a user of its own once etcd wants one. The token is got
- * when etcd first refuses a call without it, and anew when etcd does not know it any more: tokens end with their time,
- * with the member's process, and with changes of permissions.
+ * The proxy's own user in etcd: none until etcd demands one. The token is got when etcd first refuses a call without
+ * it, and anew when etcd does not know it any more: tokens end with their time, with the member's process, and with
+ * changes of permissions.
  */
 import { saysAuthIsOff } from '../etcd/words.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
@@ -44,7 +44,7 @@ export class Login {
     }
   }
 
-  /** One renewal for all who find out at the same time. */
+  /** Gets one new token for all calls that were refused at the same time. */
   #renew(authenticate: Authenticate): Promise<void> {
     if (this.#failure !== undefined && performance.now() - this.#failure.at < PAUSE_MS)
       return Promise.reject(this.#failure.error);

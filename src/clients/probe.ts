@@ -26,7 +26,10 @@ export type ProbeResult =
 /** Sends an encoded RangeRequest. */
 export type Read = (request: Uint8Array) => Promise<Uint8Array>;
 
-/** Somebody who asks. Very many may wait at a time, so they are kept as they are. */
+/**
+ * An asker waits for the answer of a probe. Very many may wait at a time, so the probe keeps these objects
+ * themselves.
+ */
 export interface Asker {
   /** A past revision of which it wants to know whether it is compacted; zero: none. */
   readonly askedStart: number;

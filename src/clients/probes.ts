@@ -114,7 +114,7 @@ export class ProbeTable implements Probes, AccessOwner {
     this.#allowed.add(key, access, bytes);
   }
 
-  /** What was invented leaves nothing. */
+  /** A refused range is forgotten, so that invented tokens and ranges leave nothing in memory. */
   onRefused({ key }: RangeAccess): void {
     this.#allowed?.delete(key);
   }

@@ -119,7 +119,10 @@ export class SeenUpstream implements Upstream {
     return revision > 0 && revision < told.revision && told.replacements === this.#seen.replacements;
   }
 
-  /** The member in use cannot say more. Without a quorum another one may, which was in use before, say. */
+  /**
+   * The member in use has no newer answer. Asks the other endpoints: without a quorum, the one used before may have
+   * it.
+   */
   async #elsewhere(
     request: Uint8Array,
     call: Call,
@@ -138,7 +141,7 @@ export class SeenUpstream implements Upstream {
     return reply;
   }
 
-  /** Nobody can say more. */
+  /** No endpoint has a newer answer: gives the older one, or an error where `strict`. */
   #older(older: Uint8Array, cause: string): Uint8Array {
     if (!this.#order.strict) {
       this.behind.older++;

@@ -26,7 +26,7 @@ export interface HeldMessages {
 /** Is told what becomes of a flight. */
 export interface StreamFlightOwner {
   readonly held: HeldMessages;
-  /** Nothing that comes later has to wait for it: it has ended, or is held back by its own clients. Called once. */
+  /** Later reads need not wait for this flight any more: it has ended, or its own clients hold it up. Called once. */
   onLanded(flight: StreamFlight): void;
   /** A client was let go because too much was kept for it. */
   onTooSlow(): void;

@@ -1,7 +1,7 @@
 /**
- * Streaming reads (`KV.RangeStream` of newer etcds) that ask the same share a call, by the rule of `lane.ts`: one under
- * way, one that gathers behind it, and nobody joins a call that was sent before. One that its own clients hold up does
- * not hold up those who came later: the next one is sent then.
+ * Streaming reads (`KV.RangeStream` of newer etcds) that ask the same share a call, by the rule of `lane.ts`: one
+ * under way, one that gathers behind it, and nobody joins a call that was sent before. A call that its own clients
+ * hold up does not delay later reads: the next call is sent without waiting for it.
  */
 
 import { callIdentityOf } from '../clients/identity.ts';

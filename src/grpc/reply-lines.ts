@@ -9,7 +9,7 @@ import type { Outlet, RoomWaiter } from '../rpc/contract.ts';
 /** Smaller replies are sent at once. Bytes. */
 export const LARGE_REPLY_BYTES = 16 << 10;
 
-/** All connections may leave so many times as much unread as one of them. */
+/** The limit of unread replies of all connections together, as a multiple of that of one. */
 const SHARE = 2;
 
 /** Bytes by the object that has them. */
@@ -128,7 +128,7 @@ export class ReplyLines {
   }
 }
 
-/** Its calls are not ended from within one of them. */
+/** Ends the connection in a later turn: one of its calls may be running now. */
 function endSoon({ connection }: ReplyLine): void {
   setImmediate(() => {
     if (!connection.closed) connection.overrun('maxQueuedBytes');

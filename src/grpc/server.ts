@@ -12,7 +12,7 @@ import { refuse } from './server-call.ts';
 import { StreamServerCall } from './stream-server-call.ts';
 import { UnaryServerCall } from './unary-server-call.ts';
 
-/** What whoever makes the door has to say. */
+/** The options of the gRPC door. It makes the reply lines itself. */
 export type GrpcDoorOptions = Omit<GrpcServerOptions, 'replies'>;
 
 /** The gRPC door. */

@@ -89,7 +89,7 @@ export class StreamServerCall extends ServerCall implements ServerStream {
     if (this.method.kind !== 'server_stream') this.stream.hold(bytes);
   }
 
-  /** What was passed on is held no longer, unless who has it says so with {@link hold}. */
+  /** Stops counting bytes that were passed on. A service that keeps them counts them by {@link hold}. */
   #releasePassedOn(): void {
     const passedOn = this.#held - this.pending;
     if (passedOn <= 0 || this.method.kind === 'server_stream') return;

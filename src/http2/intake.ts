@@ -18,7 +18,10 @@ export const STREAM_OCTETS = 4096;
 /** A stream that has work behind it, such as a watch, is not refused for less than this. */
 const BEGUN_OCTETS = 16 << 10;
 
-/** At least this part of what is held belongs to requests that wait for their answer: they will set it free. */
+/**
+ * When at least this part of what is held belongs to requests that wait for answers, the answers will free memory;
+ * unless all accounts together are over the limit, nothing is refused then.
+ */
 const WAITING_PART = 1 / 16;
 
 /** Streams are not looked through more often than this, in milliseconds. */
@@ -96,7 +99,8 @@ export class Intake {
   /** A stream was opened with header fields of this size. */
   onOpened(stream: Stream, fields: number): void {
     this.onArrived(stream, STREAM_OCTETS + fields);
-    // It is complete already, but nothing was done for it, and no window keeps such requests from coming.
+    // A request without content is complete at once, and no window limits such requests. Nothing was done for it yet, so it
+    // may be refused.
     if (stream.input.ended && !stream.closed && this.overAndFull) this.refuseOne(stream);
   }
 
@@ -106,7 +110,10 @@ export class Intake {
     if (this.account.take(octets)) this.tooMuch(stream);
   }
 
-  /** The owner has made more of what arrived; false when there is no room for it, and the request has to go. */
+  /**
+   * Counts octets beyond those that arrived, such as an unpacked message. False: there is no room, and the request
+   * must be refused.
+   */
   charge(stream: Stream, octets: number): boolean {
     this.onArrived(stream, octets);
     if (stream.closed) return true;

@@ -35,7 +35,10 @@ export class Reports {
     }
   }
 
-  /** A listener has thrown. Nobody to tell, or that throws too: it becomes an uncaught exception. */
+  /**
+   * Reports what a listener threw. If the owner has no `onFailure`, or that throws too, it becomes an uncaught
+   * exception.
+   */
   report(failure: unknown): void {
     const { listener } = this;
     try {

@@ -1,7 +1,7 @@
 /**
- * The header fields of a client's requests, in the order of their streams. Unlike content they need no window of the
- * peer's, so while the socket takes nothing they wait here: how much there is of them is for the one to bound who
- * makes the requests, and no reason to end the connection. A request that waits has certainly not been processed.
+ * The header fields of a client's requests, in the order of their streams. Header fields need no window of the
+ * peer's, so they wait here while the socket takes nothing. The maker of the requests bounds how many wait; the
+ * connection does not end because of them. A request that waits has certainly not been processed.
  */
 import type { Output } from './output.ts';
 import type { Stream } from './stream.ts';

@@ -22,7 +22,7 @@ export interface TakingTurns {
 export class WindowTurns {
   private readonly connection: TakingTurns;
   private readonly account: { readonly crowded: boolean; wait(): void };
-  /** Those whose turn it is, and since when they have had their last window. */
+  /** Streams whose turn it is, each with the time of its latest window. */
   private readonly now = new Map<StreamInput, number>();
   private readonly later = new Set<StreamInput>();
 

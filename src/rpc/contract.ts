@@ -40,7 +40,7 @@ export interface Call {
   readonly cancelled: boolean;
   /** Where its reply goes. */
   readonly outlet: Outlet;
-  /** Told once when the call is cancelled. One slot: whoever works on the call owns it. */
+  /** The work to cancel when the call is cancelled. One slot: the part that works on the call sets and clears it. */
   work: Cancellable | undefined;
   /** Metadata of etcd's answer for the client; set before the answer by whoever has it. */
   responseHeaders: Metadata;

@@ -16,7 +16,10 @@ const CROWD = 32;
 /** An account that holds no more than this always gets through. Bytes. */
 const SMALL = 64 << 10;
 
-/** And so does one that holds no more than an equal part of this part of the limit: honest clients beside large ones. */
+/**
+ * An account that holds no more than its equal part of this part of the limit gets through too: honest clients beside
+ * large ones.
+ */
 const ASSURED = 1 / 8;
 
 /** How much more than needed is let go at a time, as a part of the limit, so that it is not looked for every time. */
@@ -25,7 +28,7 @@ const MARGIN = 1 / 16;
 /** How much is let go for those who have waited for long, as a part of the limit. */
 const ROOM = 1 / 8;
 
-/** So many times as much as another account is far more. */
+/** An account that holds this many times as much as another one holds far more. */
 const FAR = 2;
 
 /** All accounts are looked at no more often than this, in milliseconds. */
@@ -165,7 +168,7 @@ export class Ledger {
   readonly #accounts = new Set<Account>();
   #scheduled = false;
   #looked = Number.NEGATIVE_INFINITY;
-  /** The latest time that those who hold far more than another did not let go of enough. */
+  /** When accounts that hold far more than another one last failed to free enough; not tried again for LOOK_MS. */
   #lookedFor = Number.NEGATIVE_INFINITY;
 
   constructor(limit: number) {
@@ -209,8 +212,8 @@ export class Ledger {
   }
 
   /**
-   * @internal An account has come to hold more than it may. Who holds far more is over its own share as well, having
-   * taken it when more was free, and lets go first: of as much as is needed for the account to become twice as large.
+   * @internal An account holds more than it may. Accounts that hold FAR times as much let go first, since
+   * they took it when more was free: until this account could become twice as large.
    */
   relieveFor({ held }: Account): void {
     const now = performance.now();

@@ -1,7 +1,7 @@
-/** Whom the doors tell of calls. */
+/** What observers of calls (metrics, log) are told by the doors. */
 import type { Call } from './contract.ts';
 
-/** What is told of a call: it may be in the making still, so that nothing else of it is there. */
+/** The part of a call that observers may read: the rest may not exist yet. */
 export type ObservedCall = Pick<Call, 'method' | 'client'>;
 
 /** Is told of every call, for metrics and the log. */

@@ -1,4 +1,4 @@
-/** Replies that nobody has to wait with. */
+/** The outlet of calls whose replies never wait for a client. */
 import type { Outlet } from './contract.ts';
 
 /** The outlet of calls whose replies stay in the proxy. */
@@ -8,6 +8,6 @@ export const OPEN: Outlet = {
     setImmediate(() => waiter.onRoom());
   },
   leave() {
-    // Whoever is told too late passes it over.
+    // A waiter that was called too late ignores the call.
   },
 };

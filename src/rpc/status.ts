@@ -104,7 +104,7 @@ export class RpcError extends Error implements Status {
   }
 }
 
-/** The text for a request over `--max-send-bytes`, in the words of Go's gRPC client, which the incumbent is one of. */
+/** The text for a request over `--max-send-bytes`: the words of Go's gRPC client, which the incumbent uses. */
 export function tooLargeForEtcd(size: number, limit: number): string {
   return `trying to send message larger than max (${size} vs. ${limit})`;
 }

@@ -17,7 +17,10 @@ export interface CandidateOwner {
 /** How far it has come: `connected` waits for the answer to the question. */
 export type CandidateState = 'dialing' | 'connected' | 'serves' | 'refuses' | 'failed';
 
-/** The standing of an endpoint that has said nothing yet, which is no bad sign, and of one of another cluster. */
+/**
+ * Standings beside those of etcd's refusals: an endpoint that has not answered yet (no bad sign), and a member of
+ * another cluster.
+ */
 const SILENT = 0;
 const FOREIGN = Standing.LEARNER + 1;
 

@@ -27,27 +27,28 @@ export interface ChoiceOwner {
 
 /** A call that etcd refused for a reason that may be the member's. */
 export interface Accuser {
-  /** `again`: there is somebody to ask again, be it the same endpoint. */
+  /** `again`: an endpoint serves, perhaps the same one, so the call may be sent again. */
   onJudged(again: boolean): void;
 }
 
 /** Delays between rounds in which nobody could be connected. Milliseconds. */
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 1500;
-/** So much later than one endpoint is the next one tried, unless the first has failed. Milliseconds. */
+/** Milliseconds between trying one endpoint and the next; a failure starts the next at once. */
 const STAGGER_MS = 250;
-/** However many there are, all are asked within so long, before the question is over. Milliseconds. */
+/** All endpoints are asked within this time, however many there are: a survey takes longer. Milliseconds. */
 const SPREAD_MS = 750;
-/** So much earlier is the endpoint in use asked than others when it leaves calls unanswered. Milliseconds. */
+/** Milliseconds by which the endpoint in use is asked before the others when it leaves calls unanswered. */
 const HEAD_START_MS = 100;
-/** After an answer of the endpoint in use, complaints about it are not looked into. Milliseconds. */
+/** For this long after the endpoint in use has answered, nothing said against it starts a survey. Milliseconds. */
 const TRUST_MS = 250;
-/** The same when nobody served, and after a switch, longer each time: neither may become a habit. Milliseconds. */
+/** The pause after a survey in which no endpoint served, and after a switch. It grows each time. Milliseconds. */
 const FIRST_QUIET_MS = 250;
-/** However long nobody has served, the first one that does has to be found soon. */
+/** The longest such pause while no endpoint serves: the first one that does must be found soon. Milliseconds. */
 const LAST_UNSERVED_MS = 1500;
+/** The longest such pause after a switch. Milliseconds. */
 const LAST_QUIET_MS = 8000;
-/** A switch so long ago has nothing to do with the next one. Milliseconds. */
+/** When the last switch is longer ago than this, the pause after a switch starts small again. Milliseconds. */
 const LASTED_MS = 60_000;
 /** How often is asked while clients only follow, which gives no other sign. Milliseconds. */
 const ROUTINE_MS = 3000;
@@ -63,7 +64,7 @@ export class Choice implements SurveyOwner {
   #accusers: Accuser[] = [];
   #retry: NodeJS.Timeout | undefined;
   #routine: NodeJS.Timeout | undefined;
-  /** Nobody is asked before this moment, but to find one when none is in use. */
+  /** No survey starts before this moment, except while no endpoint is in use. */
   #quietUntil = 0;
   /** The id of the cluster that clients are served from. */
   #cluster: string | undefined;

@@ -17,8 +17,8 @@ import { HEALTH_CHECK, HEALTH_REQUEST, HEALTH_WATCH } from './health-calls.ts';
 import { requestBlock } from './request-block.ts';
 
 /**
- * On a connection that etcd is closing nothing can be asked any more, and a third ping too soon would be the end of the
- * calls that are left: of the pings that etcd would count, one in so many goes out, one in 70 s by default.
+ * While etcd closes a connection no question can be asked, and a third ping too soon would end the calls that are
+ * left. So only one in SELDOM of the pings that etcd would count is sent (one in 70 s by default).
  */
 const SELDOM = 7;
 
@@ -59,7 +59,7 @@ export class PingCompany {
   }
 }
 
-/** What etcd answers is of no interest: that it does is heard by the connection. */
+/** Ignores the answer. The connection notices by itself that something arrived. */
 function aside(onClose: () => void): StreamListener {
   return {
     onHeaders: ignore,

@@ -86,7 +86,10 @@ export class Pool implements ChoiceOwner {
     return this.#choice.others(this.current);
   }
 
-  /** The connection to use now, if there is one; the last of all that may be is for calls that end soon. */
+  /**
+   * The connection for a new call, if one has a free stream. The last connection that `maxConnections` allows is for
+   * calls that are not `long`.
+   */
   route({ long }: Pick<Waiter, 'long'>): Route | undefined {
     const usable = Math.min(this.routes.length, this.#connectionsFor(long));
     for (let i = 0; i < usable; i++) {
@@ -107,7 +110,7 @@ export class Pool implements ChoiceOwner {
       waiter.onUnavailable(noConnection(refusal));
       return;
     }
-    // Where there are connections it is streams that are missing, and they may be for ever.
+    // With connections up, what is missing is a free stream. It may never come, so the wait is bounded.
     const atMost = this.routes.length > 0 ? this.#options.dialTimeout : Number.POSITIVE_INFINITY;
     this.#waiting.add(waiter, atMost, () => this.#lack());
     if (this.routes.length > 0) this.#grow(waiter);
@@ -173,7 +176,7 @@ export class Pool implements ChoiceOwner {
     return hopeless ? this.#cause : undefined;
   }
 
-  /** What a call fails with that has waited for too long. */
+  /** The error for a call that has waited too long. */
   #lack(): RpcError {
     return this.routes.length > 0 ? noConnection(NO_STREAM_LEFT, 'no-stream') : noConnection(this.#cause);
   }

@@ -35,7 +35,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
   #paused = false;
   #over = false;
   #blocked = false;
-  /** How the latest attempt ended, while it is being found out whether there is somebody to ask again. */
+  /** How the latest attempt ended. Set while a survey decides whether the call is sent again. */
   #ending: Ending | undefined;
 
   constructor(environment: CallEnvironment, call: Call, listener: ClientStreamListener) {
@@ -132,7 +132,10 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
     this.#listener.onDrain();
   }
 
-  /** It would hear nothing more: it is opened again elsewhere, or ends so that its client can. */
+  /**
+   * The stream would get nothing more on the connection that is left. It is opened again elsewhere, or ended so that
+   * its client can open it again.
+   */
   onLeft(route: object): void {
     if (this.#route !== route || this.#stream === undefined || this.#pace === 'slow') return;
     this.#giveUpAttempt();
@@ -176,7 +179,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
     this.#start();
   }
 
-  /** Where each message has an answer: one is due as long as messages have none. */
+  /** Heartbeats: an answer is due as long as any message has none. */
   #due(): void {
     if (this.#pace === 'heartbeats' && !this.listed && this.#kept.unanswered > 0) this.#route?.asks(this);
   }

@@ -37,11 +37,11 @@ export interface SurveyPlan {
   readonly endpoints: readonly Endpoint[];
   /** The id of the cluster that clients have been served from; members of another one are for the last resort. */
   readonly cluster: string | undefined;
-  /** So much earlier is the one in use asked than the others. Milliseconds. */
+  /** Milliseconds by which the endpoint in use is asked before the others. */
   readonly headStart: number;
-  /** So much later is each of the others asked than the one before, unless that has failed. Milliseconds. */
+  /** Milliseconds between asking one of the others and the next; a failure or a refusal asks the next at once. */
   readonly stagger: number;
-  /** Nobody is asked: the first to connect is used. For when there is no choice. */
+  /** The first endpoint that connects is used without a question: there is only one. */
   readonly unasked: boolean;
   /** The cluster is not known yet: the one that most endpoints belong to is meant. */
   readonly vote: boolean;
@@ -56,11 +56,14 @@ export interface SurveyOwner {
   onVerdict(verdict: Verdict): void;
 }
 
-/** So much longer than another one may the endpoint in use take to answer. Milliseconds. */
+/** How long the endpoint in use may still take to answer once another one has answered. Milliseconds. */
 const GRACE_MS = 500;
-/** After so long without anybody's answer, nobody serves. Milliseconds, from the first connection or the question to the one in use. */
+/**
+ * If no endpoint has answered by then, none serves. Milliseconds from the first connection, or from the question to
+ * the endpoint in use.
+ */
 const LIMIT_MS = 1000;
-/** Where the cluster is not known yet, the others may still say so for so long after the first answer. Milliseconds. */
+/** How long other endpoints may still answer after the first answer, while the cluster is not known. Milliseconds. */
 const VOTE_MS = 300;
 
 export class Survey {
@@ -113,7 +116,10 @@ export class Survey {
     this.#finish();
   }
 
-  /** Whether its streams are all at work or all stuck is seen on a connection of our own. */
+  /**
+   * Asks the endpoint in use. If its connection has no free stream, asks on a new connection: that tells streams that
+   * are busy from streams that hang.
+   */
   #askInUse(route: Route): void {
     if (route.connection.canOpenStream)
       this.#question = new Question(route, (reply) => this.#inUseReplied(reply));
@@ -182,7 +188,7 @@ export class Survey {
     this.#limit ??= new Patience(LIMIT_MS + this.#plan.headStart, () => this.#limitOver());
   }
 
-  /** Where somebody serves, the end of the grace is the verdict. */
+  /** The limit is over. If an endpoint serves already, the end of the grace gives the verdict instead. */
   #limitOver(): void {
     if (this.#grace === undefined) this.#giveUp();
   }
@@ -203,7 +209,7 @@ export class Survey {
   }
 
   #useServing(): void {
-    this.#grace = undefined; // where it has failed since, another one may serve
+    this.#grace = undefined; // the candidate may fail during the grace; another one may then start a new one
     this.#use(mostVoted(this.#candidates.filter(({ state }) => state === 'serves')), true);
   }
 
@@ -212,7 +218,10 @@ export class Survey {
     else this.#end({ kind: 'use', candidate, proven, cluster: this.#clusterWith(candidate) });
   }
 
-  /** Another cluster than before is meant only when most endpoints belong to it: then it was built anew. */
+  /**
+   * The cluster to serve from if this candidate is chosen. It changes only when most endpoints belong to the new one:
+   * then the cluster was built anew.
+   */
   #clusterWith(candidate: Candidate): string | undefined {
     const { cluster, endpoints } = this.#plan;
     const most = votes(this.#candidates, candidate) * 2 > endpoints.length;

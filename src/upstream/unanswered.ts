@@ -25,7 +25,7 @@ const BEGUN_MS = 100;
 export class Unanswered {
   #first: Asked | undefined;
   #last: Asked | undefined;
-  /** The earliest call that its client gave up, unless a later one was answered. */
+  /** When the earliest call was asked that its client gave up; `Infinity` once a later call was answered. */
   #givenUp = Number.POSITIVE_INFINITY;
   /** When the latest call was asked that etcd has answered. */
   #takenIn = Number.NEGATIVE_INFINITY;
@@ -47,7 +47,9 @@ export class Unanswered {
     this.#remove(call);
   }
 
-  /** Nobody waits for it any more: still a sign, since clients with short deadlines give no other. */
+  /**
+   * Its client gave the call up. It still counts: with short deadlines nothing else shows that an endpoint is silent.
+   */
   onGivenUp(call: Asked): void {
     if (call.listed) this.#givenUp = Math.min(this.#givenUp, call.askedAt);
     this.#remove(call);

@@ -33,7 +33,7 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
   #earlier: ClientCall[] = [];
   #attempts = 0;
   #reply: Uint8Array | undefined;
-  /** How the latest attempt ended, while it is being found out whether there is somebody to ask again. */
+  /** How the latest attempt ended. Set while a survey decides whether the call is sent again. */
   #ending: Ending | undefined;
 
   constructor(
