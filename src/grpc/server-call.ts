@@ -2,7 +2,13 @@
  * What all calls of gRPC clients have in common: the deadline, cancellation, and the forms in which a call can
  * end. One object is the call, its HTTP/2 stream's listener and (for streams) the client's side of it.
  */
-import { encodeHeaders, type HeaderList, type Http2Stream, type StreamListener } from '../http2/index.ts';
+import {
+  encodeHeaders,
+  type HeaderList,
+  type Http2Stream,
+  IGNORING,
+  type StreamListener,
+} from '../http2/index.ts';
 import { type Client, clientOf } from '../rpc/client.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
@@ -218,18 +224,6 @@ export function refuse(stream: Http2Stream, { responseFields }: RequestHead, ref
   const fields = [':status', httpStatus, ...responseFields.slice(2)];
   if (httpStatus === '405') fields.push('allow', 'POST');
   if (encoding) fields.push('grpc-accept-encoding', 'identity,gzip');
-  stream.listener = REFUSED;
+  stream.listener = IGNORING;
   stream.sendHeaders(encodeHeaders(fields.concat(statusFields(error, NO_METADATA))), true);
 }
-
-const ignore = (): void => {};
-
-/** Listens to a stream that was answered already. */
-const REFUSED: StreamListener = {
-  onHeaders: ignore,
-  onData: ignore,
-  onTrailers: ignore,
-  onEnd: ignore,
-  onDrain: ignore,
-  onClose: ignore,
-};

@@ -9,5 +9,11 @@ export { PREFACE } from './frame.ts';
 export { encodeHeaders } from './hpack/encoder.ts';
 export type { HeaderList } from './hpack/header-block.ts';
 export type { RequestAccount, RequestAccounts } from './intake.ts';
-export type { ConnectionHandle, ConnectionListener, Http2Stream, StreamListener } from './listener.ts';
+export {
+  type ConnectionHandle,
+  type ConnectionListener,
+  type Http2Stream,
+  IGNORING,
+  type StreamListener,
+} from './listener.ts';
 export type { Http2Settings, LimitName, Role } from './settings.ts';

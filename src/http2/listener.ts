@@ -173,3 +173,15 @@ export const NO_LISTENER: StreamListener = {
   onDrain: abandon,
   onClose: () => {},
 };
+
+const ignore = (): void => {};
+
+/** Ignores a stream: one that was answered already, or of which nothing but its end matters. */
+export const IGNORING: StreamListener = {
+  onHeaders: ignore,
+  onData: ignore,
+  onTrailers: ignore,
+  onEnd: ignore,
+  onDrain: ignore,
+  onClose: ignore,
+};

@@ -4,7 +4,7 @@
  */
 import { setTimeout as schedule } from 'node:timers';
 import type { Endpoint } from '../net/endpoint.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../rpc/backoff.ts';
 import type { Candidate } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
 import { EndpointOrder } from './endpoint-order.ts';

@@ -1,7 +1,7 @@
 /** In which order endpoints are tried: at random, but those that have failed of late come last, for longer each time. */
 
 import type { Endpoint } from '../net/endpoint.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../rpc/backoff.ts';
 
 /** How long an endpoint that has failed is passed over while there are others. Milliseconds. */
 const FIRST_REST_MS = 1000;

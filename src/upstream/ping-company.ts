@@ -8,6 +8,7 @@ import {
   ErrorCode,
   type Http2Connection,
   type Http2Stream,
+  IGNORING,
   requestAside,
   type StreamListener,
 } from '../http2/index.ts';
@@ -21,8 +22,6 @@ import { requestBlock } from './request-block.ts';
  * left. So only one in SELDOM of the pings that etcd would count is sent (one in 70 s by default).
  */
 const SELDOM = 7;
-
-const ignore = (): void => {};
 
 /** The streams of ours beside the pings of one connection. They end with it. */
 export class PingCompany {
@@ -62,14 +61,11 @@ export class PingCompany {
 /** Ignores the answer. The connection notices by itself that something arrived. */
 function aside(onClose: () => void): StreamListener {
   return {
-    onHeaders: ignore,
-    onData: ignore,
-    onTrailers: ignore,
+    ...IGNORING,
     // Answered before the request was through, which waits for a window.
     onEnd: (stream) => {
       if (stream.queuedBytes > 0) stream.reset(ErrorCode.NO_ERROR);
     },
-    onDrain: ignore,
     onClose,
   };
 }

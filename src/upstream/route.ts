@@ -26,4 +26,10 @@ export class Route {
     this.unanswered.add(call);
     this.#heed();
   }
+
+  /** A call was taken back, because its client gave it up or it is sent elsewhere. */
+  onGivenUp(call: Asked): void {
+    this.lasting.delete(call);
+    this.unanswered.onGivenUp(call);
+  }
 }

@@ -185,8 +185,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
   }
 
   #giveUpAttempt(): void {
-    this.#route?.lasting.delete(this);
-    this.#route?.unanswered.onGivenUp(this);
+    this.#route?.onGivenUp(this);
     this.#stream?.cancel();
     this.#stream = undefined;
   }

@@ -183,8 +183,7 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
   }
 
   #giveUpAttempt(): void {
-    this.#route?.lasting.delete(this);
-    this.#route?.unanswered.onGivenUp(this);
+    this.#route?.onGivenUp(this);
     this.#attempt?.cancel();
     this.#attempt = undefined;
   }

@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { ErrorCode, type Http2Stream, type StreamListener } from '../http2/index.ts';
+import { ErrorCode, type Http2Stream, IGNORING, type StreamListener } from '../http2/index.ts';
 import type { WebServerOptions } from './options.ts';
 import { readParts } from './parts.ts';
 import type { WebServer } from './server.ts';
@@ -30,11 +30,7 @@ export class LateWebDoor {
   readonly #streams = new Set<Http2Stream>();
   /** Listens to streams that wait. */
   readonly #waiting: StreamListener = {
-    onHeaders: ignore,
-    onData: ignore,
-    onTrailers: ignore,
-    onEnd: ignore,
-    onDrain: ignore,
+    ...IGNORING,
     onClose: (stream) => this.#streams.delete(stream),
   };
 
