@@ -33,7 +33,7 @@ describe('deadlines', () => {
     const connection = {
       settings: completeSettings('server', { writeTimeoutMs: 10 }),
       now: 0,
-      timedOut: (limit: string) => passed.resolve(limit),
+      onTimedOut: (limit: string) => passed.resolve(limit),
     };
     const timeouts = new Timeouts(connection as unknown as Http2Connection);
     const alive = setInterval(() => {}, 1000);
