@@ -7,7 +7,7 @@ import { dirname, join, normalize } from 'node:path';
 export const WIDTH = 12;
 
 /** Files side by side on one core: most of them wait, for etcd and for time to pass. */
-const FILES_PER_CORE = 4;
+const FILES_PER_CORE = 3;
 
 /** These measure memory, pauses or a rate, or starve what runs beside them: they have the machine for themselves. */
 const ALONE: readonly string[] = [
