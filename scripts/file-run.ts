@@ -3,10 +3,8 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { inspect } from 'node:util';
 
-/** A test that hangs for so long fails. */
+/** So long may a test take, and a file: one whose tests are over may still have something open. */
 const LIMIT_MS = process.env.LONG === '1' ? 3_600_000 : 600_000;
-/** So long may a file take: one whose tests are over may still have something open. */
-const FILE_LIMIT_MS = Number(process.env.TEST_FILE_LIMIT_MS ?? LIMIT_MS);
 
 /** How much is shown of an error, or of what a file printed that failed outside of its tests; the log has all. */
 const SHOWN = 4000;
@@ -49,7 +47,7 @@ export class FileRun {
 
   async #run(): Promise<void> {
     const began = performance.now();
-    const signal = AbortSignal.timeout(FILE_LIMIT_MS);
+    const signal = AbortSignal.timeout(LIMIT_MS);
     const events = run({
       files: [this.file],
       isolation: 'process',

@@ -45,8 +45,8 @@ class Delay implements UnaryUpstream {
   }
 }
 
-test('an answer from before the cover began to listen is not remembered', async () => {
-  await using held = new AsyncDisposableStack();
+/** A cache whose reads of etcd can be kept back. */
+async function setUpDelayed(held: AsyncDisposableStack) {
   let delay: Delay | undefined;
   const place = await setUp(held, {
     between: (below) => {
@@ -54,8 +54,13 @@ test('an answer from before the cover began to listen is not remembered', async 
       return delay;
     },
   });
-  const { through, direct, cache, hub } = place;
   assert.ok(delay);
+  return { ...place, delay };
+}
+
+test('an answer from before the cover began to listen is not remembered', async () => {
+  await using held = new AsyncDisposableStack();
+  const { delay, through, direct, cache, hub } = await setUpDelayed(held);
   const key = bytes('late');
   // two requests for the same range, so that they have a cover in common and each an entry of its own
   const ask = async (limit: bigint) => {
@@ -67,7 +72,7 @@ test('an answer from before the cover began to listen is not remembered', async 
   await ask(2n);
   delay.holding = true;
   const late = ask(1n);
-  await until('the answer', () => delay?.held === 1);
+  await until('the answer', () => delay.held === 1);
   delay.holding = false;
   await direct.put({ key, value: bytes('new') });
   assert.equal(await ask(2n), 'new');
@@ -80,15 +85,7 @@ test('an answer from before the cover began to listen is not remembered', async 
 
 test('an answer from before etcd refused the client is not remembered', async () => {
   await using held = new AsyncDisposableStack();
-  let delay: Delay | undefined;
-  const place = await setUp(held, {
-    between: (below) => {
-      delay = new Delay(below);
-      return delay;
-    },
-  });
-  const { cache, direct, etcd, hub } = place;
-  assert.ok(delay);
+  const { delay, cache, direct, etcd, hub } = await setUpDelayed(held);
   const key = bytes('late');
   await direct.put({ key, value: bytes('secret') });
   const auth = createClient(Auth, createGrpcTransport({ baseUrl: etcd.first.url }));
@@ -122,7 +119,7 @@ test('an answer from before etcd refused the client is not remembered', async ()
   await until('a hit', async () => (await ask(1n)) === 'secret' && cache.stats.hits > hits);
   delay.holding = true;
   const late = ask(2n);
-  await until('the answer', () => delay?.held === 1);
+  await until('the answer', () => delay.held === 1);
   delay.holding = false;
   await auth.roleRevokePermission({ role: 'guest', key }, { headers });
   // It is asked again before its time is over; on a machine that stands still for so long, the read itself is refused.
