@@ -28,9 +28,21 @@ export function encodeReply(reply: EventlessResponse): Uint8Array {
 /** `fragment`, set, as a field. */
 export const FRAGMENT_FIELD: Uint8Array = new BinaryWriter().uint32(Tag.fragment).bool(true).finish();
 
-/** One of the `events` as a field. */
-export function eventField(event: Uint8Array): Uint8Array {
-  return new BinaryWriter().uint32(Tag.events).bytes(event).finish();
+/** How many bytes come before the body of one of the `events`: its tag, and the length. */
+export function eventHeadLength(body: number): number {
+  let length = 2;
+  for (let left = body; left >= 0x80; left = Math.floor(left / 0x80)) length++;
+  return length;
+}
+
+/** Writes them. @returns where the body goes */
+export function writeEventHead(target: Uint8Array, start: number, body: number): number {
+  let at = start;
+  target[at++] = Tag.events;
+  let left = body;
+  for (; left >= 0x80; left = Math.floor(left / 0x80)) target[at++] = (left & 0x7f) | 0x80;
+  target[at++] = left;
+  return at;
 }
 
 /** `watch_id` as a field; empty for zero. */

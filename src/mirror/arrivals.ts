@@ -56,7 +56,9 @@ export class Arrivals {
   onOtherFeed(): void {
     const feed = this.#feed();
     this.#asked = 0;
-    if (feed !== undefined && this.#waiting.size > 0) this.#ask(feed, Math.max(...this.#waiting.values()));
+    let highest = 0;
+    for (const revision of this.#waiting.values()) highest = Math.max(highest, revision);
+    if (feed !== undefined && highest > 0) this.#ask(feed, highest);
   }
 
   /** Nothing will come any more. */

@@ -85,7 +85,7 @@ export function* rangeParts(
   for (let done = false; !done; ) {
     done = store.collect(walk, work);
     if (query.filtered) {
-      versions.push(...walk.found.filter((version) => passes(query, version)));
+      for (const version of walk.found) if (passes(query, version)) versions.push(version);
       walk.found = [];
     }
     const problem = done ? undefined : yield* pause(reading);

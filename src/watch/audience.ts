@@ -5,6 +5,7 @@
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchOptions } from '../etcd/watch-request.ts';
 import type { Batch, BatchEvent } from './batch.ts';
+import { Selection } from './selection.ts';
 
 /** Tells audiences of a range apart. */
 export function variantOf(options: WatchOptions, stripPrev: boolean): number {
@@ -71,17 +72,23 @@ export class Audience<W> {
     if (!this.#stripPrev || !batch.hasPrev) {
       if (batch.events.every((event) => this.wants(event))) return batch.bytes;
     }
-    const parts = this.parts(batch, batch.first);
-    if (parts.length === 0) return undefined;
-    return Buffer.concat([batch.head, ...parts]);
+    const selection = this.selection();
+    this.select(batch, batch.first, selection);
+    return selection.count === 0 ? undefined : selection.encode(batch.head);
   }
 
-  /** The events of a batch from a revision on for these watchers, each as an encoded field. */
-  parts(batch: Batch, from: number): Buffer[] {
-    const parts: Buffer[] = [];
-    for (const event of batch.events)
-      if (event.revision >= from && this.wants(event)) parts.push(batch.event(event, this.#stripPrev));
-    return parts;
+  /** For the events of one response to these watchers. */
+  selection(): Selection {
+    return new Selection(this.#stripPrev);
+  }
+
+  /** Adds the events of a batch from a revision on that are for these watchers. */
+  select(batch: Batch, from: number, selection: Selection): void {
+    const { events } = batch;
+    for (let at = 0; at < events.length; at++) {
+      const event = events[at] as BatchEvent;
+      if (event.revision >= from && this.wants(event)) selection.add(batch, at);
+    }
   }
 
   /** Whether an event is for these watchers. */

@@ -3,7 +3,6 @@
  * a WatchResponse: the header, then the events. What is sent of it to however many watchers shares these bytes.
  */
 import { type Header, headerField, withRevision } from '../etcd/header.ts';
-import { eventField } from '../etcd/watch-reply.ts';
 import type { EventRecord } from '../etcd/watch-response.ts';
 
 /** An event within a batch. Offsets are into {@link Batch.bytes}; see {@link EventRecord}. */
@@ -73,18 +72,6 @@ export class Batch {
   get head(): Buffer {
     return this.bytes.subarray(0, this.#eventsStart);
   }
-
-  /** An event's field, without `prev_kv` on demand. */
-  event(event: BatchEvent, stripPrev: boolean): Buffer {
-    const { bytes } = this;
-    if (!stripPrev || event.prevStart === event.prevEnd) return bytes.subarray(event.start, event.end);
-    const bodyStart = bodyOf(bytes, event.start);
-    const body = Buffer.concat([
-      bytes.subarray(bodyStart, event.prevStart),
-      bytes.subarray(event.prevEnd, event.end),
-    ]);
-    return Buffer.from(eventField(body));
-  }
 }
 
 /** Below this a copy costs less than what it saves. */
@@ -129,13 +116,6 @@ function moved(record: EventRecord, shift: number): BatchEvent {
     prevStart: record.prevStart + shift,
     prevEnd: record.prevEnd + shift,
   };
-}
-
-/** Where the body of a field with a one-byte tag starts. */
-function bodyOf(bytes: Buffer, start: number): number {
-  let at = start + 1;
-  while ((bytes[at] as number) >= 0x80) at++;
-  return at + 1;
 }
 
 /** Events up to this many bytes go into one batch, but for those of one revision, which stay together. */

@@ -19,7 +19,10 @@ const CROWD = 32;
 
 /** Sends a watcher a batch that is for it. `tail` is the batch for the watcher's audience. */
 export function deliver(watcher: Watcher, batch: Batch, tail: Buffer, audience: Audience<Watcher>): void {
-  if (!watcher.sendShared(batch, tail)) watcher.sendParts(batch, audience.parts(batch, watcher.next));
+  if (watcher.sendShared(batch, tail)) return;
+  const selection = audience.selection();
+  audience.select(batch, watcher.next, selection);
+  watcher.sendSelected(batch, selection);
 }
 
 /**
@@ -53,20 +56,18 @@ function deliverMerged(
   stats: WatchStats,
 ): number {
   const limit = stats.lagging > CROWD ? MERGE_BYTES_CROWDED : MERGE_BYTES;
-  const parts: Buffer[] = [];
-  let bytes = 0;
+  const selection = audience.selection();
   let revisions = 0;
   let taken = 0;
   let last: Batch | undefined;
-  while (position + taken < history.length && revisions < MERGE_REVISIONS && bytes < limit) {
+  while (position + taken < history.length && revisions < MERGE_REVISIONS && selection.bytes < limit) {
     last = history.at(position + taken++) as Batch;
-    const events = audience.parts(last, watcher.next);
-    for (const event of events) bytes += event.length;
-    if (events.length > 0) revisions += last.revisions;
-    parts.push(...events);
+    const before = selection.count;
+    audience.select(last, watcher.next, selection);
+    if (selection.count > before) revisions += last.revisions;
   }
   if (last === undefined) return 1;
-  watcher.sendParts(last, parts);
-  if (parts.length > 0) stats.countDelivered(1);
+  watcher.sendSelected(last, selection);
+  if (selection.count > 0) stats.countDelivered(1);
   return taken;
 }

@@ -24,7 +24,8 @@
  *       Flow                whether it reads etcd: not while much lies unread
  *       ProgressClock       when its watchers are told how far it is; ProgressInterval: etcd's interval
  *       ProgressQuestions   asks etcd how far it is
- *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share
+ *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share; Selection: events that
+ *                         go out as one response
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others behind
  *       Subscribers         what lives on it and is no client's watcher
  *   Lingering           feeds that are not used now

@@ -10,6 +10,7 @@ import { idField } from '../etcd/watch-reply.ts';
 import type { WatchOptions } from '../etcd/watch-request.ts';
 import type { Audience } from './audience.ts';
 import type { Batch } from './batch.ts';
+import type { Selection } from './selection.ts';
 
 /** The client's stream, as its watchers see it. */
 export interface WatchSink {
@@ -177,13 +178,13 @@ export class Watcher {
   }
 
   /** Sends it events of its own choice, up to and including the last of `batch`. */
-  sendParts(batch: Batch, parts: readonly Buffer[]): void {
+  sendSelected(batch: Batch, selection: Selection): void {
     this.#unsent = batch.revision + 1;
-    if (parts.length === 0) return;
+    if (selection.count === 0) return;
     this.#quiet = false;
     this.#sentRevision = Math.max(this.#sentRevision, batch.header.revision);
     const { bytes } = withRevision(batch.header, this.#sentRevision);
-    this.sink.sendEvents(this, Buffer.concat([headerField(bytes), ...parts]), false);
+    this.sink.sendEvents(this, selection.encode(headerField(bytes)), false);
   }
 
   /** The progress interval is over. @returns whether nothing was sent in it */

@@ -10,6 +10,7 @@ import { Flow } from '../../src/watch/flow.ts';
 import { History, HistoryBudget } from '../../src/watch/history.ts';
 import { KnownStore } from '../../src/watch/known-store.ts';
 import { RangeMap } from '../../src/watch/range-map.ts';
+import { Selection } from '../../src/watch/selection.ts';
 import { Watcher, type WatcherFeed, type WatchSink } from '../../src/watch/watcher.ts';
 import { MIB } from './scripted-hub.ts';
 
@@ -100,7 +101,10 @@ describe('the position of a watcher', () => {
   test('a batch that begins before it, or that would take its revision back, is not sent as it is', () => {
     const { sent, watcher } = placed();
     assert.equal(watcher.sendShared(batchOf([4, 6]), Buffer.alloc(0)), false);
-    watcher.sendParts(batchOf([4, 6], 40), [Buffer.alloc(3)]);
+    const later = batchOf([4, 6], 40);
+    const selection = new Selection(false);
+    selection.add(later, 1);
+    watcher.sendSelected(later, selection);
     assert.deepEqual([watcher.next, watcher.sentRevision], [7, 40]);
     assert.equal(watcher.sendShared(batchOf([8], 39), Buffer.alloc(0)), false);
     assert.deepEqual(sent, [false]);

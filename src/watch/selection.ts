@@ -1,0 +1,96 @@
+/**
+ * Events of one batch or of several that go out as one response. They are named one by one and copied once, neighbours
+ * together: what there is beside the response grows with the gaps between them, not with their number.
+ */
+
+import { eventHeadLength, writeEventHead } from '../etcd/watch-reply.ts';
+import type { Batch, BatchEvent } from './batch.ts';
+
+/** Neighbours in a batch, by their positions there. */
+interface Run {
+  readonly batch: Batch;
+  readonly from: number;
+  to: number;
+}
+
+export class Selection {
+  /** How many events there are. */
+  count = 0;
+  /** The bytes of their fields. */
+  bytes = 0;
+  readonly #stripPrev: boolean;
+  readonly #runs: Run[] = [];
+  #last: Run | undefined;
+
+  /** @param stripPrev whether `prev_kv` is left out */
+  constructor(stripPrev: boolean) {
+    this.#stripPrev = stripPrev;
+  }
+
+  /** Adds the event at a position of a batch. */
+  add(batch: Batch, at: number): void {
+    const last = this.#last;
+    if (last !== undefined && last.to === at && last.batch === batch) last.to++;
+    else {
+      this.#last = { batch, from: at, to: at + 1 };
+      this.#runs.push(this.#last);
+    }
+    const event = batch.events[at] as BatchEvent;
+    this.count++;
+    this.bytes += this.#strips(event) ? strippedLength(batch, event) : event.end - event.start;
+  }
+
+  /** The events behind a beginning of some bytes, in a buffer of its own: queues keep it by reference. */
+  encode(head: Uint8Array): Buffer {
+    const target = Buffer.allocUnsafeSlow(head.length + this.bytes);
+    target.set(head, 0);
+    let at = head.length;
+    for (const run of this.#runs)
+      at = this.#stripPrev ? this.#copyEach(run, target, at) : copyAll(run, target, at);
+    return target;
+  }
+
+  #strips({ prevStart, prevEnd }: BatchEvent): boolean {
+    return this.#stripPrev && prevStart !== prevEnd;
+  }
+
+  #copyEach({ batch, from, to }: Run, target: Buffer, start: number): number {
+    let at = start;
+    for (let i = from; i < to; i++) {
+      const event = batch.events[i] as BatchEvent;
+      if (this.#strips(event)) at = copyStripped(batch, event, target, at);
+      else at += batch.bytes.copy(target, at, event.start, event.end);
+    }
+    return at;
+  }
+}
+
+function copyAll({ batch, from, to }: Run, target: Buffer, at: number): number {
+  const { start } = batch.events[from] as BatchEvent;
+  const { end } = batch.events[to - 1] as BatchEvent;
+  return at + batch.bytes.copy(target, at, start, end);
+}
+
+/** The length of an event's body without `prev_kv`. */
+function strippedBody({ bytes }: Batch, { start, end, prevStart, prevEnd }: BatchEvent): number {
+  return end - bodyOf(bytes, start) - (prevEnd - prevStart);
+}
+
+function strippedLength(batch: Batch, event: BatchEvent): number {
+  const body = strippedBody(batch, event);
+  return eventHeadLength(body) + body;
+}
+
+function copyStripped(batch: Batch, event: BatchEvent, target: Buffer, start: number): number {
+  const { bytes } = batch;
+  let at = writeEventHead(target, start, strippedBody(batch, event));
+  at += bytes.copy(target, at, bodyOf(bytes, event.start), event.prevStart);
+  return at + bytes.copy(target, at, event.prevEnd, event.end);
+}
+
+/** Where the body of a field with a one-byte tag starts. */
+function bodyOf(bytes: Buffer, start: number): number {
+  let at = start + 1;
+  while ((bytes[at] as number) >= 0x80) at++;
+  return at + 1;
+}
