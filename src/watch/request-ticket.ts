@@ -68,7 +68,9 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
       else {
         // No store has revisions that a number cannot hold.
         const asks = start > 0 && Number.isSafeInteger(start);
-        if (asks && feeds.remembers(range, options.prevKv, start)) this.askedStart = start;
+        if (asks && feeds.remembers(range, options.prevKv, start))
+          // At the compacted revision itself the value before its event is gone, and a history may still have it.
+          this.askedStart = options.prevKv ? start - 1 : start;
         feeds.etcd.probe(range, this);
       }
     } else if (request.kind === 'cancel') feeds.etcd.probeAny(this);

@@ -5,12 +5,13 @@ import { atLeast, availableEtcds, type EtcdInstall, startEtcd } from '../support
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
-import { b, compact, put, remove, WatchCall } from '../support/watch-client.ts';
+import { b, type Create, compact, put, remove, WatchCall } from '../support/watch-client.ts';
 
 for (const install of await availableEtcds()) {
   test(`etcd ${install.version}: clients that do not read`, () => slowClients(install));
   test(`etcd ${install.version}: a delete at the revision itself`, () => deleted(install));
   test(`etcd ${install.version}: while the proxy has no connection`, () => cutOff(install));
+  test(`etcd ${install.version}: a previous value that is gone`, () => withoutPrevious(install));
 }
 
 /** etcd 3.4 does not tell a watch from the compacted revision of a delete there; through the proxy it is the same. */
@@ -30,6 +31,39 @@ async function deleted(install: EtcdInstall): Promise<void> {
     await watch.created({ key: b('k'), startRevision: BigInt(gone) });
     assert.deepEqual(await watch.revisions(expected.length), expected);
     watch.close();
+  }
+}
+
+/** A watch that starts at the compacted revision gets that event without the value before it, whatever the proxy remembers. */
+async function withoutPrevious(install: EtcdInstall): Promise<void> {
+  await using etcd = await startEtcd({ install });
+  await using proxy = await startProxy({ endpoints: etcd.endpoints });
+  using direct = new RawGrpcClient(etcd.first.address);
+  using client = new RawGrpcClient(proxy.address);
+  const keeper = new WatchCall(client);
+  await keeper.created({ key: b('p/'), rangeEnd: b('p0'), prevKv: true });
+  const revisions: number[] = [];
+  for (const value of ['1', '2', '3', '4']) revisions.push(await put(direct, 'p/k', value));
+  assert.deepEqual(await keeper.revisions(4), revisions);
+  /** Revision and previous value of what a watch from a position gets first. */
+  const seen = async (way: RawGrpcClient, from: number, create: Create): Promise<unknown[]> => {
+    const watch = new WatchCall(way);
+    await watch.created({ ...create, prevKv: true, startRevision: BigInt(revisions[from] as number) });
+    const found: unknown[] = [];
+    while (found.length < revisions.length - from)
+      for (const { kv, prevKv } of (await watch.must()).events)
+        found.push([Number(kv?.modRevision), prevKv && Buffer.from(prevKv.value).toString()]);
+    watch.close();
+    return found;
+  };
+  for (const at of [0, 1, 2]) {
+    if (at > 0) await compact(direct, revisions[at] as number, true);
+    for (const create of [{ key: b('p/k') }, { key: b('p/'), rangeEnd: b('p0') }])
+      for (let from = at; from < revisions.length; from++) {
+        const [ours, etcds] = [await seen(client, from, create), await seen(direct, from, create)];
+        assert.deepEqual(ours, etcds);
+        assert.deepEqual(ours[0], [revisions[from], from > at ? `${from}` : undefined]);
+      }
   }
 }
 
