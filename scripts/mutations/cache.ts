@@ -50,7 +50,7 @@ export const CACHED: readonly Mutation[] = [
   mutation(
     'reads-that-want-a-leader-are-remembered',
     `${CACHE}/read-cache.ts`,
-    "this.#recent.again(key, now) && metadata.get('hasleader') === undefined;",
+    'this.#recent.again(key, now) && !demandsLeader(metadata);',
     "this.#recent.again(key, now) && metadata.get('x') === undefined;",
   ),
   mutation(

@@ -12,6 +12,18 @@ export const SHARED: readonly Mutation[] = [
     'latin1(request);',
   ),
   mutation(
+    'labels-tell-calls-apart',
+    'clients/identity.ts',
+    'JSON.stringify(withoutLabels(metadata.fields))',
+    'JSON.stringify(metadata.fields)',
+  ),
+  mutation(
+    'what-etcd-refuses-is-a-label',
+    'clients/labels.ts',
+    "return (name.endsWith('-bin') ? BASE64 : PLAIN).test(value);",
+    'return true;',
+  ),
+  mutation(
     'no-bound-on-passengers',
     `${FLIGHTS}/flights.ts`,
     'gathered >= this.#limits.maxPassengers',

@@ -14,8 +14,14 @@ export const MIRRORED: readonly Mutation[] = [
   mutation(
     'a-read-of-who-may-not',
     `${MIRROR}/mirrored-reads.ts`,
-    'if (!access.allowed) return wait((read) => access.permission(read));',
+    'if (demands || !access.allowed) return wait((read) => access.permission(read));',
     '',
+  ),
+  mutation(
+    'a-leader-demanded-in-vain',
+    `${MIRROR}/mirrored-reads.ts`,
+    'if (demands || !access.allowed)',
+    'if (!access.allowed)',
   ),
   mutation(
     'older-than-what-clients-saw',

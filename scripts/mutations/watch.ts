@@ -135,8 +135,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'identities-mixed',
     `${CLIENTS}/identity.ts`,
-    "new Set(['token', 'authorization', 'hasleader'])",
-    "new Set(['authorization', 'hasleader'])",
+    "new Set(['token', 'authorization'])",
+    "new Set(['authorization'])",
   ),
   mutation(
     'joins-a-sent-probe',
@@ -225,9 +225,27 @@ export const WATCH: readonly Mutation[] = [
   ),
   mutation(
     'leader-forgotten',
-    `${HUB}/identity-feeds.ts`,
-    'if (this.identity.hasLeader) this.#leader.add(sink);',
-    '',
+    `${HUB}/client-stream.ts`,
+    'this.#awaitsLeader = demandsLeader(call.metadata);',
+    'this.#awaitsLeader = false;',
+  ),
+  mutation(
+    'a-leader-taken-for-granted',
+    `${HUB}/client-stream.ts`,
+    '&& !this.#awaitsLeader;',
+    '&& !this.#over;',
+  ),
+  mutation(
+    'new-streams-without-a-leader',
+    `${HUB}/leader-detector.ts`,
+    "if (result.kind === 'failed') sink.fail(result.error.code, result.error.message);\n    else sink.onLeader();",
+    'sink.onLeader();',
+  ),
+  mutation(
+    'the-loss-of-a-leader-is-kept-quiet',
+    `${HUB}/leader-detector.ts`,
+    'if (saysNoLeader(status)) for',
+    'if (saysNoLeader(status) && status.code === Code.OK) for',
   ),
   mutation(
     'all-begin-at-once',

@@ -17,7 +17,13 @@
  *   kindOf        which requests are remembered at all
  */
 
-import { ANONYMOUS, callIdentityOf, clientIdentityOf, type Identity } from '../clients/identity.ts';
+import {
+  ANONYMOUS,
+  callIdentityOf,
+  clientIdentityOf,
+  demandsLeader,
+  type Identity,
+} from '../clients/identity.ts';
 import type { Permissions } from '../clients/permission.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
@@ -186,9 +192,9 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     return this.#below.unary(request, call);
   }
 
-  /** Whether it was read a short time ago. Without a leader, etcd refuses a read that wants one: never remembered. */
+  /** Whether it was read a short time ago. Without a leader, etcd refuses a read that demands one: never remembered. */
   #isHot(key: string, { metadata }: Call, now: number): boolean {
-    return this.#recent.again(key, now) && metadata.get('hasleader') === undefined;
+    return this.#recent.again(key, now) && !demandsLeader(metadata);
   }
 
   /** Asks etcd, and remembers what it says. */

@@ -1,8 +1,9 @@
 /** Gets a token for a user of the proxy's own. */
 import { authenticateRequest, tokenIn } from '../etcd/auth-messages.ts';
 import { Auth } from '../etcd/methods.ts';
+import { OWN_METADATA, withOwnVersion } from '../etcd/own-metadata.ts';
 import type { UnaryUpstream } from '../rpc/contract.ts';
-import { Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import type { Metadata } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
@@ -21,10 +22,10 @@ export interface User {
  * @throws RpcError as etcd does; FAILED_PRECONDITION while auth is off, CANCELLED where it takes too long
  */
 export async function authenticate(upstream: UnaryUpstream, { name, password }: User): Promise<Metadata> {
-  const call = new OwnCall(Auth.Authenticate, NO_METADATA, performance.now() + LIMIT_MS);
+  const call = new OwnCall(Auth.Authenticate, OWN_METADATA, performance.now() + LIMIT_MS);
   const reply = await call.inTime(upstream.unary(authenticateRequest(name, password), call));
   try {
-    return new Metadata(['token', tokenIn(reply)]);
+    return withOwnVersion(['token', tokenIn(reply)]);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     // The cause might show parts of the token.

@@ -1,16 +1,20 @@
 /**
  * Who asks, in two meanings. Nothing learned with one identity is shown to another, whichever of the two it is.
  *
- * The identity of a *call* is everything that it tells etcd ({@link callIdentityOf}). Calls share one answer, byte for
- * byte, only when all of that is the same: tokens above all, but also `hasleader`, which changes what etcd answers, and
- * whatever a later etcd may look at. Fields of tracing count too: a traced call keeps a span of its own.
+ * The identity of a *call* is everything that it tells etcd and that etcd's answer may depend on ({@link callIdentityOf}).
+ * Calls share one answer, byte for byte, only when all of that is the same: tokens above all, but also `hasleader`, which
+ * changes what etcd answers, and whatever a later etcd may look at. What only labels a call counts for nothing: see
+ * `labels.ts`.
  *
- * The identity of a *client* is only what decides what etcd lets it see, and how its watches end ({@link clientIdentityOf}).
- * Feeds and permissions belong to it: they live longer than any call, and a field of tracing must not cost a watch on
- * etcd. An answer may be remembered by the first, and needs the permission of the second.
+ * The identity of a *client* is only what decides what etcd lets it see ({@link clientIdentityOf}). Feeds and permissions
+ * belong to it. An answer may be remembered by the first, and needs the permission of the second. Whether a client
+ * demands a leader is no part of it ({@link demandsLeader}): etcd looks at that when a call begins, so a question that
+ * carries the demand ({@link demandingIdentityOf}) finds it out, and what is known lies in one place for all.
  */
 import { hash } from 'node:crypto';
-import { Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import { withOwnVersion } from '../etcd/own-metadata.ts';
+import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import { withoutLabels } from './labels.ts';
 
 /** Nobody's identity, of either kind. It is a JSON array, as all are that go by no digest. */
 export const ANONYMOUS = '[]';
@@ -19,9 +23,9 @@ export const ANONYMOUS = '[]';
 const known = new WeakMap<Metadata, string>();
 
 /**
- * The identity of a call: a text that is the same for equal metadata and for nothing else; `undefined` where it would be
- * longer than `maxLength`, which is looked at before it is made. It is a JSON array, and no JSON array is the beginning
- * of another one: what follows it in a longer key cannot be taken for a part of it.
+ * The identity of a call: a text that is the same for equal metadata, apart from labels, and for nothing else; `undefined`
+ * where all metadata together are longer than `maxLength`, which is looked at before it is made. It is a JSON array, and
+ * no JSON array is the beginning of another one: what follows it in a longer key cannot be taken for a part of it.
  */
 export function callIdentityOf(metadata: Metadata, maxLength: number): string | undefined {
   if (metadata === NO_METADATA) return ANONYMOUS;
@@ -30,7 +34,7 @@ export function callIdentityOf(metadata: Metadata, maxLength: number): string | 
     let length = 0;
     for (const text of metadata.fields) length += text.length;
     if (length > maxLength) return undefined;
-    identity = JSON.stringify(metadata.fields);
+    identity = JSON.stringify(withoutLabels(metadata.fields));
     known.set(metadata, identity);
   }
   return identity;
@@ -45,42 +49,52 @@ export interface Identity {
   readonly id: string;
   /** What its metadata takes, in bytes. */
   readonly bytes: number;
+  /** What the proxy's own calls carry on the client's behalf. */
   readonly metadata: Metadata;
   /** Whether the client has shown a token: what it may read has to be asked then. */
   readonly hasToken: boolean;
-  /** Whether the client wants its streams to end when the leader is lost. */
-  readonly hasLeader: boolean;
 }
 
-/** The fields that matter: the token under etcd's two names for it, and the wish for a leader. */
-const FIELDS: ReadonlySet<string> = new Set(['token', 'authorization', 'hasleader']);
+/** The token under etcd's two names for it. */
+const TOKENS: ReadonlySet<string> = new Set(['token', 'authorization']);
 
-const NOBODY: Identity = {
-  id: ANONYMOUS,
-  bytes: 0,
-  metadata: NO_METADATA,
-  hasToken: false,
-  hasLeader: false,
-};
+/** The demand for a leader, and its only value that etcd heeds. */
+const DEMAND = 'hasleader';
+const DEMANDED = 'true';
 
 /** Longer ones go by a digest. */
 const MAX_ID_LENGTH = 1024;
 
+const NOBODY = identityOf([], false);
+const DEMANDING_NOBODY = identityOf([DEMAND, DEMANDED], false);
+
 /** The identity of the client whose metadata these are. */
 export function clientIdentityOf({ fields }: Metadata): Identity {
-  const kept: string[] = [];
-  let hasToken = false;
-  let hasLeader = false;
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    if (!FIELDS.has(name)) continue;
-    kept.push(name, fields[i + 1] as string);
-    if (name === 'hasleader') hasLeader ||= fields[i + 1] === 'true';
-    else hasToken = true;
-  }
-  if (kept.length === 0) return NOBODY;
-  const text = JSON.stringify(kept);
+  const tokens = tokensIn(fields);
+  return tokens.length === 0 ? NOBODY : identityOf(tokens, true);
+}
+
+/** The same client, in questions that etcd refuses where its member knows no leader. */
+export function demandingIdentityOf({ fields }: Metadata): Identity {
+  const tokens = tokensIn(fields);
+  return tokens.length === 0 ? DEMANDING_NOBODY : identityOf([...tokens, DEMAND, DEMANDED], true);
+}
+
+/** Whether etcd refuses a call with these metadata while its member knows no leader: by the first value, as etcd does. */
+export function demandsLeader(metadata: Metadata): boolean {
+  return metadata.get(DEMAND) === DEMANDED;
+}
+
+function tokensIn(fields: readonly string[]): string[] {
+  const tokens: string[] = [];
+  for (let i = 0; i < fields.length; i += 2)
+    if (TOKENS.has(fields[i] as string)) tokens.push(fields[i] as string, fields[i + 1] as string);
+  return tokens;
+}
+
+function identityOf(fields: readonly string[], hasToken: boolean): Identity {
+  const text = JSON.stringify(fields);
   // All digests are equally long, and none is found for two texts (SHA-256).
   const id = text.length > MAX_ID_LENGTH ? hash('sha256', text, 'base64') : text;
-  return { id, bytes: text.length, metadata: new Metadata(kept), hasToken, hasLeader };
+  return { id, bytes: text.length, metadata: withOwnVersion(fields), hasToken };
 }

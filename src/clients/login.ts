@@ -3,8 +3,9 @@
  * it, and anew when etcd does not know it any more: tokens end with their time, with the member's process, and with
  * changes of permissions.
  */
+import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { saysAuthIsOff } from '../etcd/words.ts';
-import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
+import type { Metadata } from '../rpc/metadata.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
 /** Gets a token, as the metadata that shows it. @throws RpcError as etcd does */
@@ -14,8 +15,8 @@ export type Authenticate = () => Promise<Metadata>;
 const PAUSE_MS = 10_000;
 
 export class Login {
-  /** What shows who the proxy is; empty for nobody. */
-  metadata: Metadata = NO_METADATA;
+  /** What shows who the proxy is; without a token for nobody. */
+  metadata: Metadata = OWN_METADATA;
   readonly #authenticate: Authenticate | undefined;
   #renewing: Promise<void> | undefined;
   #failure: { readonly at: number; readonly error: RpcError } | undefined;
@@ -61,7 +62,7 @@ export class Login {
     } catch (thrown) {
       const error = RpcError.from(thrown);
       if (saysAuthIsOff(error)) {
-        this.metadata = NO_METADATA;
+        this.metadata = OWN_METADATA;
         return;
       }
       this.#failure = { at: performance.now(), error };

@@ -3,11 +3,11 @@
  *
  * A linearizable read asks etcd for its revision, after it came and together with all others that wait, and is answered
  * when the mirror has applied that revision. A serializable one is answered at once, unless some client has been told
- * of a newer revision than the mirror has, or etcd has not said lately that this client may read. Whatever does not
- * work out in time goes to etcd.
+ * of a newer revision than the mirror has, etcd has not said lately that this client may read, or the client demands a
+ * leader: then etcd is asked, which refuses such questions without one. Whatever does not work out in time goes to etcd.
  */
 
-import { clientIdentityOf } from '../clients/identity.ts';
+import { clientIdentityOf, demandingIdentityOf, demandsLeader } from '../clients/identity.ts';
 import type { ProbeResult } from '../clients/probe.ts';
 import type { Probes } from '../clients/probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
@@ -67,13 +67,14 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
     if (store === undefined) return this.#pass('loading', request, call);
     if (query.revision !== 0 && (query.revision < store.floor || query.revision > store.applied))
       return this.#pass('revision', request, call);
-    const identity = clientIdentityOf(call.metadata);
+    const demands = demandsLeader(call.metadata);
+    const identity = demands ? demandingIdentityOf(call.metadata) : clientIdentityOf(call.metadata);
     if (query instanceof TxnQuery && identity.hasToken) return this.#pass('token', request, call);
     const access = this.#probes.of(identity, query);
     const wait = (begin: (read: WaitingRead) => void) =>
       this.#waiting.add(mirror, query, request, call, begin);
     if (!mayLag(query)) return wait((read) => access.revision(read));
-    if (!access.allowed) return wait((read) => access.permission(read));
+    if (demands || !access.allowed) return wait((read) => access.permission(read));
     if (!mirror.inSync) return this.#pass('resuming', request, call);
     if (store.applied < this.#seen.revision) return wait((read) => arrive(read, this.#seen.revision));
     const reply = this.#maker.reply({ mirror, query, request, call, permitted: store.applied });

@@ -3,11 +3,11 @@
  * send, and with a watch that must be confirmed. Simultaneous checks share one.
  */
 import { KV, Watch } from '../etcd/methods.ts';
+import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { rangeRequest } from '../etcd/range-request.ts';
 import { simpleCreateRequest } from '../etcd/watch-request.ts';
 import { isRefusedForCredentials } from '../etcd/words.ts';
 import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
-import { NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import type { HealthReport } from '../rpc/pages.ts';
 import { DEADLINE_EXCEEDED, RpcError, type Status } from '../rpc/status.ts';
@@ -49,7 +49,7 @@ export class HealthCheck {
 
   async #checkRead(): Promise<HealthReport> {
     const { path } = KV.Range;
-    const call = new OwnCall(this.#services.method(path), NO_METADATA, performance.now() + READ_TIMEOUT_MS);
+    const call = new OwnCall(this.#services.method(path), OWN_METADATA, performance.now() + READ_TIMEOUT_MS);
     try {
       await call.inTime(this.#services.unary(path)?.(READ, call));
     } catch (error) {
@@ -85,7 +85,7 @@ class CheckWatch implements ServerStream {
   constructor(services: Services, resolve: (confirmed: boolean) => void) {
     this.#resolve = resolve;
     const { path } = Watch.Watch;
-    services.stream(path)(this, new OwnCall(services.method(path), NO_METADATA, Number.POSITIVE_INFINITY));
+    services.stream(path)(this, new OwnCall(services.method(path), OWN_METADATA, Number.POSITIVE_INFINITY));
     this.#timer = setTimeout(() => this.#settle(false), WATCH_TIMEOUT_MS);
     this.listener.onMessage(WATCH);
   }

@@ -1,13 +1,13 @@
 /** gRPC's health checks, which every release of etcd serves without credentials and from memory, as calls of our own. */
+import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { smallEnvelope } from '../grpc/envelope.ts';
-import { NO_METADATA } from '../rpc/metadata.ts';
 import type { Method, MethodKind } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 
 function health(name: string, kind: MethodKind): OwnCall {
   const service = 'grpc.health.v1.Health';
   const method: Method = { path: `/${service}/${name}`, service, name, kind, idempotent: true, pace: 'slow' };
-  return new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
+  return new OwnCall(method, OWN_METADATA, Number.POSITIVE_INFINITY);
 }
 
 /** Answered at once. */

@@ -6,11 +6,11 @@
 
 import { clusterInHex } from '../etcd/header.ts';
 import { KV } from '../etcd/methods.ts';
+import { withOwnVersion } from '../etcd/own-metadata.ts';
 import { COUNT_ONE } from '../etcd/own-requests.ts';
 import { isRefusedForCredentials, refusalIn, Standing } from '../etcd/words.ts';
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
-import { Metadata } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code } from '../rpc/status.ts';
 import { requestBlock } from './request-block.ts';
@@ -22,7 +22,7 @@ export type QuestionAnswer =
   | { readonly kind: 'serves'; readonly cluster: string | undefined }
   | { readonly kind: 'refuses'; readonly standing: number; readonly reason: string };
 
-const DEMANDS_LEADER = new Metadata(['hasleader', 'true']);
+const DEMANDS_LEADER = withOwnVersion(['hasleader', 'true']);
 
 /** etcd need not work on a question that nobody waits for any more. Milliseconds. */
 const DEADLINE_MS = 5000;

@@ -4,7 +4,7 @@
  *
  *   request ─▶ TicketLine, until etcd has said what has to be known ─▶ answer() ─▶ reply ─▶ Watcher ─▶ feeds.place()
  */
-import { clientIdentityOf } from '../clients/identity.ts';
+import { clientIdentityOf, demandsLeader } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { type Header, NO_HEADER, withRevision } from '../etcd/header.ts';
 import { type EventlessResponse, encodeReply, watchId } from '../etcd/watch-reply.ts';
@@ -16,6 +16,7 @@ import { RpcError } from '../rpc/status.ts';
 import { splitTail } from './fragments.ts';
 import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
+import type { LeaderSink } from './leader-detector.ts';
 import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
 import type { Answer, Ticket } from './request-ticket.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
@@ -41,7 +42,9 @@ export function watchService(hub: WatchHub, upstream: Upstream, seen: SeenRevisi
 }
 
 /** One client stream. */
-class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, ProgressRoundsOwner {
+class WatchStream
+  implements ServerStreamListener, WatchSink, LeaderSink, TicketLineOwner, ProgressRoundsOwner
+{
   blocked = false;
   readonly feeds: IdentityFeeds;
   readonly watchers = new Map<bigint, Watcher>();
@@ -54,6 +57,8 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, P
   readonly #lagging = new Set<Watcher>();
   readonly #line: TicketLine;
   #nextId = 0;
+  /** It demands a leader, and etcd has not said that there is one. */
+  #awaitsLeader: boolean;
   #over = false;
 
   constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler, seen: SeenRevision) {
@@ -66,6 +71,8 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, P
     this.feeds.enter(this);
     this.#line = new TicketLine(this, client);
     this.#progress = new ProgressRounds(this);
+    this.#awaitsLeader = demandsLeader(call.metadata);
+    if (this.#awaitsLeader) this.#shared.leader.add(this);
   }
 
   onMessage(message: Uint8Array): void {
@@ -154,7 +161,12 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, P
   }
 
   get mayAnswer(): boolean {
-    return !this.#over && !this.blocked;
+    return !this.#over && !this.blocked && !this.#awaitsLeader;
+  }
+
+  onLeader(): void {
+    this.#awaitsLeader = false;
+    this.#line.advance();
   }
 
   answer({ request, answer }: Ticket): boolean {
@@ -238,6 +250,7 @@ class WatchStream implements ServerStreamListener, WatchSink, TicketLineOwner, P
     for (const watcher of [...this.watchers.values()]) this.#forget(watcher);
     this.#line.close();
     this.#progress.close();
+    this.#shared.leader.remove(this);
     this.feeds.leave(this);
   }
 }

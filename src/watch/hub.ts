@@ -10,13 +10,13 @@
  * A client's stream is in `client-stream.ts`: a TicketLine of Tickets, requests that wait for what etcd has to say;
  * ProgressRounds, the answers to requests for progress.
  *
- * The hub knows the feeds by identity, and SharedFeeds: what all feeds share.
+ * The hub knows the feeds by identity, and SharedFeeds: what all feeds share. LeaderDetector refuses and ends the streams
+ * of clients that demand a leader, when there is none.
  *
  *   IdentityFeeds       the feeds of one identity: what clients' streams and subscribers call
  *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
  *                         may watch; Versions, what progress responses of a member are worth
- *     LeaderDetector      tells clients that want a leader when it is lost
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything
  *       FeedStream          its stream, opened again when it is lost; Turns: few catch-ups begin at a time
  *         UpstreamWatch     one stream

@@ -7,7 +7,6 @@ import type { KeyRange } from '../etcd/key-range.ts';
 import type { Feed } from './feed.ts';
 import { FeedPlacement } from './feed-placement.ts';
 import { IdentityUpstream } from './identity-upstream.ts';
-import { LeaderDetector } from './leader-detector.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { FeedSubscriber, Subscription } from './subscribers.ts';
 import type { Watcher, WatchSink } from './watcher.ts';
@@ -18,7 +17,6 @@ export class IdentityFeeds {
   readonly shared: SharedFeeds;
   readonly #placement: FeedPlacement;
   readonly #streams = new Set<WatchSink>();
-  readonly #leader: LeaderDetector;
   readonly #onIdle: (feeds: IdentityFeeds) => void;
 
   /** @param onIdle is called whenever nothing may be left of this identity */
@@ -28,7 +26,6 @@ export class IdentityFeeds {
     this.#onIdle = onIdle;
     this.etcd = new IdentityUpstream(shared, identity);
     this.#placement = new FeedPlacement(shared, this.etcd, () => onIdle(this));
-    this.#leader = new LeaderDetector((listener) => this.etcd.openStream(listener));
   }
 
   /** All feeds, also those that have ended and still have readers of their history. */
@@ -44,13 +41,11 @@ export class IdentityFeeds {
   /** A client's stream begins. */
   enter(sink: WatchSink): void {
     this.#streams.add(sink);
-    if (this.identity.hasLeader) this.#leader.add(sink);
   }
 
   /** It is over, and its watchers are gone. */
   leave(sink: WatchSink): void {
     this.#streams.delete(sink);
-    this.#leader.remove(sink);
     this.#onIdle(this);
   }
 

@@ -5,8 +5,6 @@ import type { Asker } from '../clients/probe.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { KV, Maintenance, Watch } from '../etcd/methods.ts';
 import type { OwnWatch } from '../etcd/watch-request.ts';
-import type { ClientStream, ClientStreamListener } from '../rpc/contract.ts';
-import { OwnCall } from '../rpc/own-call.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import { UpstreamWatch, type UpstreamWatchOwner } from './upstream-watch.ts';
 import { Versions } from './versions.ts';
@@ -37,11 +35,5 @@ export class IdentityUpstream {
 
   openWatch(request: OwnWatch, owner: UpstreamWatchOwner): UpstreamWatch {
     return new UpstreamWatch(this.#shared.upstream, Watch.Watch, this.identity.metadata, request, owner);
-  }
-
-  /** A watch stream on which nothing is watched yet. */
-  openStream(listener: ClientStreamListener): ClientStream {
-    const call = new OwnCall(Watch.Watch, this.identity.metadata, Number.POSITIVE_INFINITY);
-    return this.#shared.upstream.stream(call, listener);
   }
 }

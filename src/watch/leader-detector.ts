@@ -1,35 +1,57 @@
 /**
- * Watches the leader for clients that want one (`hasleader`), as long as there are any: a stream to etcd on which
- * nothing is watched, which etcd ends when its member has lost the leader. So a client's stream without watches ends too.
+ * The leader, for the streams of clients that demand one (`hasleader`), whoever they are: their feeds do not carry the
+ * demand, so that others can ride on them. As etcd does, a stream that begins is refused at once where etcd's member
+ * knows no leader: one question is asked for all that begin at a time. And those that run end when etcd ends the
+ * detector's own stream, on which nothing is watched: three election time-outs after the member has lost the leader.
+ * Neither needs a token, since etcd looks at the leader before it looks at who asks.
  */
+
+import { Probe, type ProbeResult, type Read } from '../clients/probe.ts';
+import { ANY_RANGE } from '../clients/probes.ts';
 import { NO_LEADER, saysNoLeader } from '../etcd/words.ts';
 import type { ClientStream, ClientStreamListener } from '../rpc/contract.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import { Code, type Status } from '../rpc/status.ts';
-import type { WatchSink } from './watcher.ts';
+
+/** A client's stream that demands a leader. */
+export interface LeaderSink {
+  /** There is one; not called within {@link LeaderDetector.add}. */
+  onLeader(): void;
+  /** Ends the whole stream. */
+  fail(code: number, message: string): void;
+}
+
+/** How etcd is asked; both demand a leader. */
+export interface LeaderSource {
+  /** Sends a Range. */
+  readonly read: Read;
+  /** Opens a watch stream. */
+  readonly open: (listener: ClientStreamListener) => ClientStream;
+}
 
 export class LeaderDetector implements ClientStreamListener {
-  readonly #open: (listener: ClientStreamListener) => ClientStream;
-  readonly #sinks = new Set<WatchSink>();
+  readonly #source: LeaderSource;
+  readonly #probe: Probe;
+  readonly #sinks = new Set<LeaderSink>();
   readonly #delay = new RetryDelay();
   #stream: ClientStream | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param open opens a watch stream to etcd that asks for a leader */
-  constructor(open: (listener: ClientStreamListener) => ClientStream) {
-    this.#open = open;
+  constructor(source: LeaderSource) {
+    this.#source = source;
+    this.#probe = new Probe(source.read, ANY_RANGE.start, ANY_RANGE.rangeEnd);
   }
 
   /** A client's stream begins. */
-  add(sink: WatchSink): void {
+  add(sink: LeaderSink): void {
     this.#sinks.add(sink);
-    if (this.#stream === undefined && this.#timer === undefined) this.#stream = this.#open(this);
+    this.#probe.ask({ askedStart: 0, onProbed: (result) => this.#onAnswer(sink, result) });
+    if (this.#stream === undefined && this.#timer === undefined) this.#open();
   }
 
   /** It is over. */
-  remove(sink: WatchSink): void {
-    this.#sinks.delete(sink);
-    if (this.#sinks.size > 0) return;
+  remove(sink: LeaderSink): void {
+    if (!this.#sinks.delete(sink) || this.#sinks.size > 0) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#stream?.cancel();
@@ -54,7 +76,18 @@ export class LeaderDetector implements ClientStreamListener {
     if (this.#sinks.size === 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#stream = this.#open(this);
+      this.#open();
     }, this.#delay.next());
+  }
+
+  #open(): void {
+    this.#stream = this.#source.open(this);
+  }
+
+  /** A refusal is one of who asks, without a token: there is a leader. */
+  #onAnswer(sink: LeaderSink, result: ProbeResult): void {
+    if (!this.#sinks.has(sink)) return;
+    if (result.kind === 'failed') sink.fail(result.error.code, result.error.message);
+    else sink.onLeader();
   }
 }

@@ -1,11 +1,14 @@
 /** What the feeds of all identities share: the way to etcd, and the bounds on all of them together. */
+import { demandingIdentityOf } from '../clients/identity.ts';
 import { KeyRanges } from '../etcd/key-ranges.ts';
+import { KV, Watch } from '../etcd/methods.ts';
 import type { Upstream } from '../rpc/contract.ts';
-import type { Metadata } from '../rpc/metadata.ts';
+import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { FragmentLimit } from './fragments.ts';
 import { HistoryBudget } from './history.ts';
+import { LeaderDetector } from './leader-detector.ts';
 import { Lingering } from './lingering.ts';
 import { LongKeys } from './long-keys.ts';
 import { ProgressInterval } from './progress-interval.ts';
@@ -47,6 +50,7 @@ export class SharedFeeds {
   readonly interval: ProgressInterval;
   readonly catchUpTurns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
   readonly relayTurns = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
+  readonly leader: LeaderDetector;
 
   /** @param onInterval is called often enough to find feeds whose watchers have heard nothing for so many milliseconds */
   constructor(options: WatchHubOptions, onInterval: (now: number, ms: number) => void) {
@@ -55,6 +59,12 @@ export class SharedFeeds {
     this.budget = new HistoryBudget(options.historyBytes);
     this.lingering = new Lingering(options.linger, () => this.stats.limits.lingering++);
     this.interval = new ProgressInterval(onInterval);
+    const { metadata } = demandingIdentityOf(NO_METADATA);
+    this.leader = new LeaderDetector({
+      read: (request) => this.unary(KV.Range, metadata, request),
+      open: (listener) =>
+        this.upstream.stream(new OwnCall(Watch.Watch, metadata, Number.POSITIVE_INFINITY), listener),
+    });
   }
 
   /** Makes a call of the proxy's own, which ends in time. */

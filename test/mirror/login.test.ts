@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Login } from '../../src/clients/login.ts';
-import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
+import { OWN_METADATA } from '../../src/etcd/own-metadata.ts';
+import { Metadata } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 
 const UNKNOWN = new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
@@ -41,7 +42,7 @@ describe('the login', () => {
 
   test('nobody asks for a token before one is wanted', async () => {
     const { state, login } = etcd();
-    assert.equal(await login.run(async (metadata) => metadata), NO_METADATA);
+    assert.equal(await login.run(async (metadata) => metadata), OWN_METADATA);
     assert.equal(state.given, 0);
   });
 
@@ -77,7 +78,7 @@ describe('the login', () => {
     state.token = 'none';
     state.failure = AUTH_OFF;
     await assert.rejects(login.run(call), NOBODY);
-    assert.equal(login.metadata, NO_METADATA);
+    assert.equal(login.metadata, OWN_METADATA);
     state.failure = undefined;
     assert.equal(await login.run(call), 't3');
   });

@@ -60,14 +60,37 @@ describe('joining', () => {
       [A, ['authorization', 'x']],
       [A, ['hasleader', 'true']],
       [A, ['token', 'x', 'hasleader', 'true']],
-      [A, ['client-api-version', '3.7.0']],
-      [A, ['traceparent', '00-1']],
+      [A, ['client-api-version', '\xff']],
+      [A, ['grpc-trace-bin', '!']],
+      [A, ['tenant', 'x']],
     ];
     for (const [request, fields] of asked) outcome(flights.unary(request, readCall(fields)));
     assert.deepEqual(
       upstream.calls.map(({ request, call }) => [Buffer.from(request), call.metadata.fields]),
       asked,
     );
+  });
+
+  test('calls that differ in labels only share one, which carries those of the first', async () => {
+    const { upstream, flights, seen } = start();
+    for (let i = 0; i < 4; i++)
+      outcome(flights.unary(A, readCall(['traceparent', `00-${i}`, 'token', 'x', 'x-request-id', `${i}`])));
+    outcome(flights.unary(A, readCall(['token', 'x'])));
+    assert.equal(upstream.calls.length, 1);
+    assert.equal(seen.joined, 3);
+    upstream.at(0).answer(REPLY);
+    await settle();
+    assert.deepEqual(
+      upstream.calls.map(({ call }) => call.metadata.fields),
+      [0, 1].map((i) => ['traceparent', `00-${i}`, 'token', 'x', 'x-request-id', `${i}`]),
+    );
+  });
+
+  test('a client that sends labels and nothing else is nobody', () => {
+    const { upstream, flights } = start();
+    outcome(flights.unary(A, readCall()));
+    outcome(flights.unary(A, readCall(['client-api-version', '3.6'])));
+    assert.equal(upstream.calls.length, 1);
   });
 
   test('equal metadata of different connections is the same identity', () => {

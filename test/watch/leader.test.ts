@@ -1,23 +1,56 @@
 /** A client that asks for a leader is told when the cluster has lost its own, as soon as etcd tells; others wait. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { availableEtcds, type EtcdInstall, newestEtcd, startEtcd } from '../support/etcd.ts';
+import { etcdMetric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
 
 const ELECTION_MS = 500;
+/** Long enough for a create between the loss of a leader and the end of what demands one. */
+const SLOW_ELECTION_MS = 1500;
+
+const DEMANDED = { metadata: { hasleader: 'true' } };
+const NO_LEADER = [14, 'etcdserver: no leader'];
 
 for (const install of await availableEtcds())
-  test(`etcd ${install.version}: hasleader streams end with 14 when quorum is lost, others go on`, () =>
+  test(`etcd ${install.version}: hasleader streams end with 14 when quorum is lost, others on the same feed go on`, () =>
     withoutQuorum(install));
+
+test('what runs is not refused before etcd ends it, what is new is', async () => {
+  const install = await newestEtcd();
+  await using etcd = await startEtcd({ install, members: 3, electionMs: SLOW_ELECTION_MS });
+  await using proxy = await startProxy({ endpoints: [etcd.first.address] });
+  using direct = new RawGrpcClient(etcd.first.address);
+  using client = new RawGrpcClient(proxy.address);
+  const running = [direct, client].map((way) => new WatchCall(way, DEMANDED));
+  for (const watch of running) await watch.created({ key: b('leader') });
+  await Promise.all([etcd.member(1).kill(), etcd.member(2).kill()]);
+  await until('no leader', async () => {
+    const { code } = await direct.call('/etcdserverpb.Cluster/MemberList', [new Uint8Array(0)], DEMANDED);
+    return code !== 0;
+  });
+  for (const way of [direct, client]) {
+    const silent = new WatchCall(way, DEMANDED);
+    const { code, message } = await silent.end;
+    assert.deepEqual([code, message], NO_LEADER, 'a new stream, with nothing asked for on it');
+  }
+  for (const watch of running) await watch.created({ key: b('another') });
+  for (const watch of running) {
+    assert.equal(await watch.next(), undefined);
+    const { code, message } = await watch.end;
+    assert.deepEqual([code, message], NO_LEADER);
+  }
+});
 
 /** Opens a stream that wants a leader, with a watch where asked; says when and how it ended. */
 async function wanting(client: RawGrpcClient, watches: boolean): Promise<() => Promise<number>> {
-  const watch = new WatchCall(client, { metadata: { hasleader: 'true' } });
+  const watch = new WatchCall(client, DEMANDED);
   if (watches) await watch.created({ key: b('leader') });
   const ended = watch.end.then(({ code, message }) => {
-    assert.deepEqual([code, message], [14, 'etcdserver: no leader']);
+    assert.deepEqual([code, message], NO_LEADER);
     return Date.now();
   });
   return () => ended;
@@ -28,21 +61,31 @@ async function withoutQuorum(install: EtcdInstall): Promise<void> {
   await using proxy = await startProxy({ endpoints: [etcd.first.address] });
   using direct = new RawGrpcClient(etcd.first.address);
   using client = new RawGrpcClient(proxy.address);
+  const watches = () => etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total');
   const patient = new WatchCall(client);
   await patient.created({ key: b('leader') });
   const ends = [];
   for (const way of [direct, client])
     for (const watches of [true, false]) ends.push(await wanting(way, watches));
+  assert.equal(await watches(), 2, 'one of the direct client, one of the proxy');
   await Promise.all([etcd.member(1).kill(), etcd.member(2).kill()]);
   const [straight, , ...proxied] = await Promise.all(ends.map((end) => end()));
   // Each stream has its own clock in etcd, which ticks once an election time-out.
   for (const at of proxied) assert.ok(at - (straight as number) < 3 * ELECTION_MS, `${at} after ${straight}`);
-  const late = new WatchCall(client, { metadata: { hasleader: 'true' } });
+  const late = new WatchCall(client, DEMANDED);
   late.create({ key: b('leader') });
   const end = await late.end;
-  assert.deepEqual([end.code, end.message], [14, 'etcdserver: no leader']);
+  assert.deepEqual([end.code, end.message], NO_LEADER);
+  const bold = new WatchCall(client);
+  await bold.created({ key: b('leader') });
   await etcd.member(1).start();
   const revision = await put(client, 'leader', 'again');
-  assert.deepEqual(await patient.revisions(1), [revision]);
-  patient.close();
+  for (const watch of [patient, bold]) assert.deepEqual(await watch.revisions(1), [revision]);
+  const again = new WatchCall(client, DEMANDED);
+  await again.created({ key: b('leader'), startRevision: BigInt(revision) });
+  assert.deepEqual(await again.revisions(1), [revision]);
+  const next = await put(client, 'leader', 'and again');
+  for (const watch of [patient, bold, again]) assert.deepEqual(await watch.revisions(1), [next]);
+  assert.equal(await watches(), 1);
+  for (const watch of [patient, bold, again]) watch.close();
 }

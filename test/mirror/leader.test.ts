@@ -1,0 +1,87 @@
+/** Watches and reads that demand a leader ride on mirrors as others do; without a leader they are refused, and only they. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { startEtcd } from '../support/etcd.ts';
+import { etcdMetric } from '../support/metrics.ts';
+import { startProxy } from '../support/proxy.ts';
+import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { until } from '../support/until.ts';
+import { b, put, WatchCall } from '../support/watch-client.ts';
+import { fallBacks, hits, PREFIX, PREFIX_END, RANGE, rangeRequest, untilServing } from './support.ts';
+
+const WATCHES = 20;
+const NO_LEADER = { code: 14, message: 'etcdserver: no leader' };
+const DEMANDED = { metadata: { hasleader: 'true' } };
+
+/** What every call of a traced client carries; no two calls carry the same. */
+const traced = (i: number) => ({
+  metadata: {
+    hasleader: 'true',
+    traceparent: `00-${i.toString(16).padStart(32, '0')}-0000000000000001-01`,
+    'grpc-trace-bin': Buffer.from(`${i}`).toString('base64'),
+    'x-b3-traceid': `${i}`,
+    'x-request-id': `request ${i}`,
+    'client-api-version': `3.${i % 8}`,
+  },
+});
+
+describe('a mirror and clients that demand a leader', () => {
+  test('their watches are the one that the mirror has, and their reads its answers', async () => {
+    await using etcd = await startEtcd();
+    await using proxy = await startProxy({ endpoints: etcd.endpoints, flags: [`--cache-prefix=${PREFIX}`] });
+    using client = new RawGrpcClient(proxy.address);
+    await untilServing(proxy.url);
+    const calls = Array.from({ length: WATCHES }, (_, i) => new WatchCall(client, traced(i)));
+    await Promise.all(
+      calls.map((call, i) => call.created({ key: b(`${PREFIX}${i % 3}`), prevKv: i % 2 === 0 })),
+    );
+    const revision = await put(client, `${PREFIX}0`, 'for a third of them');
+    for (const [i, call] of calls.entries())
+      if (i % 3 === 0) assert.deepEqual(await call.revisions(1), [revision]);
+    assert.equal(await etcdMetric(etcd.first.metricsUrl, 'etcd_debugging_mvcc_watcher_total'), 1);
+
+    const before = await hits(proxy.url);
+    for (let i = 0; i < WATCHES; i++) {
+      const request = rangeRequest({ key: b(PREFIX), rangeEnd: b(PREFIX_END), serializable: i % 2 === 0 });
+      const { code, message } = await client.call(RANGE.path, [request], traced(i));
+      assert.equal(code, 0, message);
+    }
+    assert.equal((await hits(proxy.url)) - before, WATCHES);
+    for (const call of calls) call.close();
+  });
+
+  test('without a leader the reads that demand one are refused at once, others are answered', async () => {
+    await using etcd = await startEtcd({ members: 3, heartbeatMs: 50, electionMs: 500 });
+    await using proxy = await startProxy({
+      endpoints: [etcd.first.address],
+      flags: [`--cache-prefix=${PREFIX}`],
+    });
+    using direct = new RawGrpcClient(etcd.first.address);
+    using client = new RawGrpcClient(proxy.address);
+    await put(client, `${PREFIX}a`, 'there');
+    await untilServing(proxy.url);
+    const request = rangeRequest({ key: b(`${PREFIX}a`), serializable: true });
+    const ask = async (by: RawGrpcClient, options = {}) => {
+      const { code, message } = await by.call(RANGE.path, [request], options);
+      return { code, message };
+    };
+    const answered = { code: 0, message: '' };
+    assert.deepEqual(await ask(client, DEMANDED), answered);
+    await Promise.all([etcd.member(1).kill(), etcd.member(2).kill()]);
+    // The proxied reads that are answered meanwhile keep etcd's yes to this client fresh.
+    await until('etcd to refuse', async () => {
+      const straight = await ask(direct, DEMANDED);
+      const proxied = await ask(client, DEMANDED);
+      if (straight.code !== 0) assert.deepEqual(proxied, NO_LEADER);
+      return straight.code !== 0;
+    });
+    const before = await hits(proxy.url);
+    assert.deepEqual(await ask(client), answered);
+    assert.equal((await hits(proxy.url)) - before, 1, 'from memory');
+    assert.deepEqual(await ask(client, DEMANDED), NO_LEADER);
+    await etcd.member(1).start();
+    await until('a leader', async () => (await ask(direct, DEMANDED)).code === 0);
+    await until('answers', async () => (await ask(client, DEMANDED)).code === 0);
+    assert.ok((await fallBacks(proxy.url, 'failed')) > 0, 'what was refused was put to etcd');
+  });
+});
