@@ -125,6 +125,15 @@ export class LoadStream implements ClientCallListener {
     this.#call.send(toBinary(WatchRequestSchema, request), false);
   }
 
+  /** Ends one watch of the stream. */
+  unwatch(watchId: bigint): void {
+    const request = create(WatchRequestSchema, {
+      requestUnion: { case: 'cancelRequest', value: { watchId } },
+    });
+    this.#call.send(toBinary(WatchRequestSchema, request), false);
+  }
+
+  /** Ends the stream. */
   cancel(): void {
     this.#call.cancel();
   }
