@@ -127,8 +127,8 @@ const QUICK_WITH_ETCD: readonly string[] = [
 
 /** What starts an etcd, or takes long although it does not. */
 const ETCD = normalize('test/support/etcd.ts');
-/** What gives a suite fewer releases than there are. */
-const OUTER = normalize('test/support/outer-etcds.ts');
+/** What lets a suite do a part of all. */
+const PARTS = normalize('test/support/releases.ts');
 const NOT_QUICK: readonly string[] = [
   'clients/h2spec',
   'differential/foreign',
@@ -148,7 +148,7 @@ export function quickFiles(files: readonly string[]): string[] {
 
 /** Those that `npm test` runs in a short form. */
 export const longFiles = (files: readonly string[]): string[] =>
-  files.filter((file) => isOf(['failing/', 'long/'], file) || reaches(file, OUTER));
+  files.filter((file) => isOf(['failing/', 'long/'], file) || reaches(file, PARTS));
 
 /** Whether a file imports another one, itself or through others. */
 function reaches(file: string, target: string, seen = new Set<string>()): boolean {

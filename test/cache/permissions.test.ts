@@ -14,9 +14,9 @@ import { PERMISSION_MS } from '../../src/clients/permission.ts';
 import { bytes, clientOf } from '../reads/clients.ts';
 import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
-import { outerEtcds } from '../support/outer-etcds.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { serializable } from './place.ts';
 

@@ -5,7 +5,7 @@
  */
 import { after, describe, test } from 'node:test';
 import { atLeast, type EtcdInstall, newestEtcd } from '../support/etcd.ts';
-import { outerEtcds } from '../support/outer-etcds.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { Pair, type Scenario } from './etcdctl/pair.ts';
 import * as basics from './etcdctl/scenarios.ts';
 import { auth } from './etcdctl/scenarios-auth.ts';

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { progressIsSafe } from '../../src/etcd/release.ts';
-import { outerEtcds } from '../support/outer-etcds.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { type Bound, LOAD_CASES } from './load/cases.ts';
 import { type Cost, Stage } from './load/stage.ts';
 

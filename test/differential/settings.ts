@@ -1,6 +1,6 @@
 /** How the etcds of the differential suite are set up, the same on every side. */
 import { availableEtcds, type EtcdInstall, type EtcdOptions } from '../support/etcd.ts';
-import { outerEtcds } from '../support/outer-etcds.ts';
+import { outerEtcds } from '../support/releases.ts';
 
 /** The largest request etcd takes; small, so that limits can be reached with little. */
 export const requestBytes = 256 * 1024;

@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EtcdMember } from '../support/etcd.ts';
 import { statusOf } from '../support/members.ts';
+import { newestEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { Admin } from './admin.ts';
 import { openClient } from './clients.ts';
 import { proxyOn } from './contestants.ts';
-import { releases } from './expect.ts';
 import { get, put, servedBy } from './proxy-state.ts';
 import { Stage } from './stage.ts';
 
@@ -53,7 +53,7 @@ async function leaveBehind(stage: Stage): Promise<EtcdMember> {
   return member;
 }
 
-for (const install of await releases()) {
+for (const install of await newestEtcds()) {
   test(`a learner is not chosen (etcd ${install.version})`, async () => {
     await using stage = await Stage.open({ use: 'learner', etcd: { install } });
     await chooseOften(stage);

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { availableEtcds, type EtcdInstall, newestEtcd } from '../support/etcd.ts';
+import { newestEtcds } from '../support/releases.ts';
 import type { Fault } from './faults.ts';
 import { type Calls, cells, type Outcome } from './outcome.ts';
 import { rehearse } from './rehearse.ts';
@@ -16,11 +16,6 @@ const ANSWERED = 0.95;
 /** More moves than this are churn. */
 const SWITCHES = 3;
 const SECONDS = 14;
-
-/** The releases to test. */
-export async function releases(): Promise<EtcdInstall[]> {
-  return process.env.LONG === '1' ? availableEtcds() : [await newestEtcd()];
-}
 
 function expectServed(what: string, { serviceMs, begun, answered, failures }: Calls): void {
   const told = `${what}: ${JSON.stringify([...failures])}`;
@@ -45,7 +40,7 @@ export function expectService(outcome: Outcome, { breaksConnection }: Fault): vo
 
 /** Tests that a fault of the member in use costs the proxy's clients no more than it may. */
 export async function testRehearsals(...kinds: readonly Fault[]): Promise<void> {
-  for (const install of await releases()) {
+  for (const install of await newestEtcds()) {
     for (const fault of kinds)
       test(`the member in use ${fault.name} (etcd ${install.version})`, async (context) => {
         const outcomes = await rehearse(fault, { who: ['proxy'], seconds: SECONDS, etcd: { install } });

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { statusOf, untilStatus } from '../support/members.ts';
+import { newestEtcds } from '../support/releases.ts';
 import { openClient } from './clients.ts';
 import { proxyOn } from './contestants.ts';
-import { releases } from './expect.ts';
 import { get, put, untilServed } from './proxy-state.ts';
 import { switchesOf } from './rehearse.ts';
 import { Stage } from './stage.ts';
@@ -54,7 +54,7 @@ async function staysAndReturns(stage: Stage, lose: Loss): Promise<void> {
   assert.ok(back <= BACK_MS, `served ${back} ms after there was a leader`);
 }
 
-for (const install of await releases()) {
+for (const install of await newestEtcds()) {
   for (const [what, lose] of [
     ['the two others are dead', othersDie],
     ['all three are cut off from each other', allCutOff],

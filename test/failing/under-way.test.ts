@@ -8,11 +8,11 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { SnapshotResponseSchema } from '#gen/etcdserverpb/maintenance_pb.js';
 import { statusOf } from '../support/members.ts';
 import type { RawGrpcClient } from '../support/raw-grpc.ts';
+import { newestEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { Admin } from './admin.ts';
 import { openClient } from './clients.ts';
 import { proxyOn } from './contestants.ts';
-import { releases } from './expect.ts';
 import { get, put, servedBy, untilServed } from './proxy-state.ts';
 import { Stage } from './stage.ts';
 
@@ -27,7 +27,7 @@ async function untilMoved(stage: Stage, client: RawGrpcClient): Promise<void> {
   });
 }
 
-for (const install of await releases()) {
+for (const install of await newestEtcds()) {
   test(`a snapshot goes on where it was (etcd ${install.version})`, async () => {
     await using stage = await Stage.open({ use: 'follower', etcd: { install } });
     await new Admin(stage.witness.address).fill(24);

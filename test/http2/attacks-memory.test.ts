@@ -15,7 +15,7 @@ import { ATTACKS, type Attack, IMPATIENT } from './support/attacks.ts';
 const MIB = 1 << 20;
 /** Attacking connections at a time, and in all. */
 const CONNECTIONS = 8;
-const TOTAL = 48;
+const TOTAL = 32;
 /** What an attacking connection may hold: the frames in its socket, its HPACK table, its streams. */
 const BOUND_PER_CONNECTION = 12 * MIB;
 /** The same for one of the many that only wait: a frame that is not whole yet, and the connection itself. */

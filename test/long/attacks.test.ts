@@ -1,5 +1,5 @@
 /**
- * Every attack at once, for twenty seconds or with `LONG=1` for ten minutes, beside a hundred honest watchers and their
+ * Every attack at once, for ten seconds or with `LONG=1` for ten minutes, beside a hundred honest watchers and their
  * writers: the program lives, no honest call is refused, no event is lost, and afterwards the memory is what it was.
  */
 import assert from 'node:assert/strict';
@@ -16,14 +16,14 @@ import { metric, proxyMetrics } from '../support/metrics.ts';
 import { type RunningProcess, startProcess } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { LONG } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { put } from '../support/watch-client.ts';
 import type { Tally } from './assault.ts';
 import { HonestLoad } from './honest.ts';
 import { JSON_RANGE } from './web.ts';
 
-const LONG = process.env.LONG === '1';
-const SECONDS = Number(process.env.LONG_SECONDS ?? (LONG ? 600 : 20));
+const SECONDS = Number(process.env.LONG_SECONDS ?? (LONG ? 600 : 10));
 const WARM_UP_MS = LONG ? 20_000 : 5000;
 /** What may be left of all of it, in bytes. */
 const LEFT = 64 << 20;

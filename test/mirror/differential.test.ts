@@ -9,11 +9,12 @@ import fc from 'fast-check';
 import type { RangeRequest } from '#gen/etcdserverpb/kv_pb.js';
 import { connect, type KvClient, lightClientOf } from '../reads/clients.ts';
 import { randomFrom } from '../reads/fire.ts';
-import { availableEtcds, startEtcd } from '../support/etcd.ts';
+import { startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { LONG, outerEtcds } from '../support/releases.ts';
 import { comparable, hits, outcomeOf, PREFIX, PREFIX_END, rangeRequest, untilServing } from './support.ts';
 
-const CASES = Number(process.env.MIRROR_CASES ?? 1500);
+const CASES = Number(process.env.MIRROR_CASES ?? (LONG ? 1500 : 500));
 const SEED = Number(process.env.MIRROR_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** Requests between two changes of the store. */
 const BURST = 25;
@@ -99,7 +100,7 @@ async function change(client: KvClient, random: () => number, lease: bigint): Pr
 }
 
 describe('a mirrored prefix answers as etcd does', async () => {
-  for (const install of await availableEtcds()) {
+  for (const install of await outerEtcds()) {
     test(`etcd ${install.version}`, { timeout: 120_000 + CASES * 50 }, async (t) => {
       t.diagnostic(`MIRROR_SEED=${SEED}`);
       await using held = new AsyncDisposableStack();

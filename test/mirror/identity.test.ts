@@ -13,9 +13,9 @@ import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import { bytes, connect } from '../reads/clients.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
-import { outerEtcds } from '../support/outer-etcds.ts';
 import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { CutRelay } from '../watch/cut-relay.ts';
 import {

@@ -8,10 +8,11 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { type RangeResponse, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { bytes, connect, type KvClient, lightClientOf } from '../reads/clients.ts';
 import { Backup } from '../support/backup.ts';
-import { availableEtcds, type EtcdOptions, startEtcd } from '../support/etcd.ts';
+import { type EtcdOptions, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { CutRelay } from '../watch/cut-relay.ts';
 import {
@@ -264,7 +265,7 @@ describe('revisions', () => {
   });
 
   describe('a write through the proxy is seen by every later read through it', async () => {
-    for (const install of await availableEtcds()) {
+    for (const install of await outerEtcds()) {
       test(`etcd ${install.version}`, TIMEOUT, async () => {
         await using held = new AsyncDisposableStack();
         const { proxy, client } = await setUp(held, { install });

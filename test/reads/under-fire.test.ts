@@ -19,7 +19,7 @@ import { History } from './history.ts';
 import { violations } from './linearizable.ts';
 
 const SECONDS = Number(process.env.READS_SECONDS ?? 0);
-const READS = 5000;
+const READS = 2000;
 const FAULTS = 2;
 const SEED = Number(process.env.READS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 

@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { b, compact, put, revision, span, WatchCall } from '../support/watch-client.ts';
 
 let etcd: EtcdCluster;
@@ -24,7 +25,7 @@ async function puts(key: string, count: number): Promise<[first: number, last: n
   return [first, first + count - 1];
 }
 
-for (const install of await availableEtcds())
+for (const install of await outerEtcds())
   describe(`etcd ${install.version}`, () => {
     const held = new AsyncDisposableStack();
     before(async () => {

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { EtcdInstall } from '../support/etcd.ts';
-import { outerEtcds } from '../support/outer-etcds.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { Bench } from './model/bench.ts';
 import { check } from './model/check.ts';
 import { fragmentedResponses } from './model/observed.ts';

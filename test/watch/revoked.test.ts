@@ -6,10 +6,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WatchResponse } from '#gen/etcdserverpb/watch_pb.js';
-import { availableEtcds, type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
 import { signIn, TOKEN_KINDS, type TokenKind, tokens } from './tokens.ts';
 
@@ -36,7 +37,7 @@ const seen = ({ watchId, created, canceled, cancelReason, events }: WatchRespons
   events: events.map(({ kv }) => Buffer.from(kv?.value ?? []).toString()),
 });
 
-for (const install of await availableEtcds())
+for (const install of await outerEtcds())
   for (const kind of TOKEN_KINDS) test(`etcd ${install.version}, ${kind} tokens`, () => check(install, kind));
 
 async function check(install: EtcdInstall, kind: TokenKind): Promise<void> {

@@ -10,9 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { residentBytes } from '../../bench/support/memory.ts';
 import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
-import { outerEtcds } from '../support/outer-etcds.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { newestEtcds } from '../support/releases.ts';
 import { b, put } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
 import { StoppedReader } from './stopped/stopped-reader.ts';
@@ -40,7 +40,7 @@ const HISTORY_BYTES = 16 * MIB;
  */
 const GROWTH_BYTES = HISTORY_BYTES + (150 + rate / 10) * MIB;
 
-for (const install of await outerEtcds())
+for (const install of await newestEtcds())
   test(`etcd ${install.version}: a stopped client costs nothing and misses nothing`, () => stopped(install));
 
 async function stopped(install: EtcdInstall): Promise<void> {

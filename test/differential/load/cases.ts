@@ -1,6 +1,7 @@
 /** What is heavy for an etcd, and how much more of it may cost through the proxy. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { LONG } from '../../support/releases.ts';
 import { b, type Create, put, remove, revision } from '../../support/watch-client.ts';
 import { fill, otherClient, putEach } from './clients.ts';
 import { type Cost, MIRRORED, type Stage } from './stage.ts';
@@ -23,7 +24,6 @@ export interface LoadCase {
   readonly todo?: string;
 }
 
-const LONG = process.env.LONG === '1';
 const KIB = 1024;
 const MIB = 1 << 20;
 const most = (times: number, plus: number): Bound => ({ times, plus });

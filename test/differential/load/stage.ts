@@ -12,6 +12,7 @@ import {
 } from '../../support/etcd-load.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { type CallOptions, RawGrpcClient } from '../../support/raw-grpc.ts';
+import { LONG } from '../../support/releases.ts';
 import { until } from '../../support/until.ts';
 import { type Create, put, WatchCall } from '../../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../../support/watch-load.ts';
@@ -28,7 +29,7 @@ export type Through = 'direct' | 'proxy';
 /** What etcd has counts as what it keeps when it has been the same for so long. */
 const QUIET_MS = 200;
 /** Only what fails takes so long. */
-const LIMIT_MS = process.env.LONG === '1' ? 180_000 : 30_000;
+const LIMIT_MS = LONG ? 180_000 : 30_000;
 
 function less<T extends { readonly [name in keyof T]: number }>(all: T, part: T): T {
   const names = Object.keys(all) as (keyof T)[];
