@@ -129,6 +129,21 @@ test('an answer from before etcd refused the client is not remembered', async ()
   for (let i = 0; i < 10; i++) assert.equal(await ask(2n), 'refused');
 });
 
+test('a traced read is answered from memory like any other', async () => {
+  await using held = new AsyncDisposableStack();
+  const { cache, direct, warm } = await setUp(held);
+  const key = bytes('traced');
+  await direct.put({ key });
+  await warm({ key });
+  const { hits, fills } = cache.stats;
+  for (let i = 0; i < 10; i++) {
+    const metadata = new Metadata(['traceparent', `00-${i}`, 'client-api-version', `3.${i}`]);
+    await cache.unary(serializable({ key }), new OwnCall(KV.Range, metadata, Number.POSITIVE_INFINITY));
+  }
+  assert.equal(cache.stats.hits - hits, 10);
+  assert.equal(cache.stats.fills, fills);
+});
+
 test('a read that wants a leader is never answered from memory', async () => {
   await using held = new AsyncDisposableStack();
   const { cache, direct, warm } = await setUp(held);

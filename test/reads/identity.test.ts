@@ -1,6 +1,6 @@
 /**
  * With auth on: the same read at the same time by users who may, who may not, who are nobody, and whose token is
- * worth nothing. Each gets what etcd gives to that user alone (research: the incumbent's cache has no identity).
+ * worth nothing, every one of them traced. Each gets what etcd gives to that user alone (research: the incumbent's cache has no identity).
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -52,13 +52,27 @@ describe('identities', () => {
   });
   after(() => held.disposeAsync());
 
+  let calls = 0;
+  /** Labels that no two calls have in common. */
+  const labels = () => {
+    const text = `${++calls}`;
+    return {
+      traceparent: `00-${text.padStart(32, '0')}-0000000000000001-01`,
+      'grpc-trace-bin': Buffer.from(text).toString('base64'),
+      'x-b3-traceid': text,
+      'x-request-id': text,
+      'client-api-version': `3.${text}`,
+    };
+  };
   const ask = (client: RawGrpcClient, who: string, key: string, serializable: boolean) => {
     const request = toBinary(
       RangeRequestSchema,
       create(RangeRequestSchema, { key: bytes(key), serializable }),
     );
     const token = tokens.get(who);
-    return client.call(RANGE, [request], token === undefined ? {} : { metadata: { token } });
+    return client.call(RANGE, [request], {
+      metadata: { ...labels(), ...(token !== undefined && { token }) },
+    });
   };
   const gist = ({ code, message, messages: [reply] }: GrpcOutcome) => {
     const kvs = reply === undefined ? [] : fromBinary(RangeResponseSchema, reply).kvs;

@@ -61,7 +61,10 @@ async function expires(install: EtcdInstall, kind: TokenKind): Promise<void> {
   const old = new WatchCall(client, await as('root'));
   await old.created({ key: b('w3/a') });
   await sleep(TOKEN_LIFE * 1500); // a simple token would live longer if it were used meanwhile
-  const other = new WatchCall(client, await as('part'));
+  // A question whether there is a leader carries no token, and is refused for want of one.
+  const other = new WatchCall(client, {
+    metadata: { ...(await as('part')).metadata, hasleader: 'true' },
+  });
   await other.created({ key: b('w3/a') });
   const writer = await as('root');
   const first = await put(direct, 'w3/a', '1', writer);
@@ -123,10 +126,32 @@ describe('what a user may watch', () => {
     for (const watch of [permitted, greedy]) watch.close();
   });
 
+  test('users are told apart by their tokens, whatever else they have in common', async () => {
+    const common = {
+      hasleader: 'true',
+      traceparent: '00-1',
+      'x-request-id': '1',
+      'client-api-version': '3.5',
+    };
+    const open = async (name: string) =>
+      new WatchCall(at.client, { metadata: { ...common, ...(await as(name)).metadata } });
+    const root = await open('root');
+    const part = await open('part');
+    await root.created({ key: b('secret') });
+    part.create({ key: b('secret') });
+    assert.equal((await part.must()).canceled, true);
+    await part.created({ key: b('w3/a') });
+    const revision = await put(at.direct, 'secret', '1', await as('root'));
+    const other = await put(at.direct, 'w3/a', '1', await as('root'));
+    assert.deepEqual(await root.revisions(1), [revision]);
+    assert.deepEqual(await part.revisions(1), [other]);
+    for (const watch of [root, part]) watch.close();
+  });
+
   test('nobody is somebody', async () => {
     const root = new WatchCall(at.client, await as('root'));
     await root.created({ key: b('secret') });
-    const nobody = new WatchCall(at.client);
+    const nobody = new WatchCall(at.client, { metadata: { hasleader: 'true' } });
     nobody.create({ key: b('secret') });
     assert.equal((await nobody.must()).canceled, true);
     for (const watch of [root, nobody]) watch.close();

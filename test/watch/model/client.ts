@@ -1,6 +1,6 @@
 /** A client with a stream of watches, which comes back when the stream breaks, as etcd's clients do. */
 import type { WatchResponse } from '#gen/etcdserverpb/watch_pb.js';
-import type { RawGrpcClient } from '../../support/raw-grpc.ts';
+import type { CallOptions, RawGrpcClient } from '../../support/raw-grpc.ts';
 import { WatchCall } from '../../support/watch-client.ts';
 import { Observed, type Wish } from './observed.ts';
 
@@ -25,6 +25,7 @@ export class WatchingClient {
   /** What went wrong with a stream as a whole. */
   failure: string | undefined;
   readonly #grpc: RawGrpcClient;
+  readonly #options: CallOptions;
   readonly #byId = new Map<bigint, Observed>();
   /** Creates in the order in which they must be answered. */
   #requests: Request[] = [];
@@ -36,8 +37,10 @@ export class WatchingClient {
   /** The highest revision that an answer to a ProgressRequest named. */
   #progress = 0;
 
-  constructor(grpc: RawGrpcClient, changed: () => void) {
+  /** @param options of its streams */
+  constructor(grpc: RawGrpcClient, options: CallOptions, changed: () => void) {
     this.#grpc = grpc;
+    this.#options = options;
     this.#changed = changed;
     this.#call = this.#open();
   }
@@ -127,7 +130,7 @@ export class WatchingClient {
   }
 
   #open(): WatchCall {
-    const call = new WatchCall(this.#grpc);
+    const call = new WatchCall(this.#grpc, this.#options);
     this.#halfClosed = false;
     void this.#read(call);
     return call;

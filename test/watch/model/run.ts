@@ -12,6 +12,8 @@ const CLIENTS = 6;
 const CONNECTIONS = 3;
 /** How long everybody may take to get everything after the last change, in milliseconds. */
 const LIMIT_MS = 30_000;
+/** Every other client demands a leader, as a kube-apiserver does. */
+const DEMANDING = { metadata: { hasleader: 'true' } };
 /** How often a client asks for progress that it was not told. */
 const ASK_MS = 300;
 
@@ -30,7 +32,7 @@ export async function run(bench: Bench, operations: readonly Operation[]): Promi
   const grpc = Array.from({ length: CONNECTIONS }, () => new RawGrpcClient(bench.proxy.address));
   const clients = Array.from(
     { length: CLIENTS },
-    (_, i) => new WatchingClient(grpc[i % CONNECTIONS] as RawGrpcClient, tell),
+    (_, i) => new WatchingClient(grpc[i % CONNECTIONS] as RawGrpcClient, i % 2 === 0 ? {} : DEMANDING, tell),
   );
   const world = {
     direct: () => bench.direct,
