@@ -17,6 +17,7 @@ const ALONE: readonly string[] = [
   'http2/peer-tools',
   'http2/soak',
   'long/attacks',
+  'long/huge',
   'mirror/long-reads',
   'mvcc/work',
   'observe/sink',
