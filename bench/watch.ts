@@ -1,6 +1,6 @@
 /**
- * `npm run bench:watch`: watches through etcd, its grpc-proxy and this proxy, in turns in one run. Prints a table and
- * writes it into docs/benchmarks.md. Ratios mean more than absolute numbers. `BENCH_ONLY` picks works by name.
+ * `npm run bench:watch`: watches through etcd, its grpc-proxy and this proxy, in turns in one run. Prints tables and
+ * writes them into docs/benchmarks.md. Ratios mean more than absolute numbers. `BENCH_ONLY` picks works by name.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RawGrpcClient } from '../test/support/raw-grpc.ts';
@@ -8,6 +8,7 @@ import { put } from '../test/support/watch-client.ts';
 import { besideStopped } from './stopped-reader.ts';
 import { type Contestant, startContestants } from './support/contestants.ts';
 import { writeSection } from './support/report.ts';
+import { COSTS_HEAD, compareCosts } from './support/watch-costs.ts';
 import {
   awaited,
   bystanders,
@@ -119,10 +120,10 @@ if (wanted(LATENCY)) {
     all.map((contestant, i) => [contestant, results[i] as Result]),
   );
 }
-if (only === undefined)
-  await writeSection(
-    'Watches',
-    'npm run bench:watch',
-    `etcd ${version}; one load client on the same machine.`,
-    table,
-  );
+const costs = [...COSTS_HEAD, ...(await compareCosts(wanted, (row) => process.stdout.write(`${row}\n`)))];
+if (only === undefined) {
+  const setup = `etcd ${version}; one load client on the same machine.`;
+  await writeSection('Watches', 'npm run bench:watch', setup, table);
+  const brackets = `${setup} In brackets: how many times direct and grpc-proxy's it is.`;
+  await writeSection('What watches cost etcd', 'npm run bench:watch', brackets, costs);
+}

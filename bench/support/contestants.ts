@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type ClientTls, type EtcdCluster, startEtcd } from '../../test/support/etcd.ts';
+import { PROFILED } from '../../test/support/etcd-load.ts';
 import { takePort } from '../../test/support/ports.ts';
 import { type RunningProcess, startProcess } from '../../test/support/process.ts';
 
@@ -43,7 +44,10 @@ export async function startContestants(
   flags: readonly string[] = [],
   preload?: string,
 ): Promise<Contestants> {
-  const cluster: EtcdCluster = await startEtcd(tls === undefined ? {} : { clientTls: tls.etcd });
+  const cluster: EtcdCluster = await startEtcd({
+    args: [PROFILED],
+    ...(tls === undefined ? {} : { clientTls: tls.etcd }),
+  });
   const [endpoint] = cluster.endpoints as [string];
   const [url] = cluster.urls as [string];
   const args = (address: string) => [
