@@ -29,6 +29,34 @@ const nodeModules: Plugin = {
   },
 };
 
+/** What libraries have for others, and read at once: half of what they are. */
+const LEFT_OUT: readonly (readonly [library: string, modules: RegExp])[] = [
+  // No route has a schema, no proxy is trusted, and connections are handed over.
+  ['fastify', /^(@fastify\/(ajv-compiler|fast-json-stringify-compiler|proxy-addr)|light-my-request)$/],
+  ['fastify', /^node:(http2|https)$/],
+  // One process, which is scraped; no exemplars.
+  ['@prometheus-io/client', /^(\.\/lib\/(cluster|worker|pushgateway)|@opentelemetry\/api)$/],
+  // The log writes to a sink of its own.
+  ['pino', /^(sonic-boom|\.\/(lib\/)?(transport|multistream))$/],
+];
+
+/** Puts something in their place that throws when it is used. */
+const leftOut: Plugin = {
+  name: 'what is left out',
+  setup({ onResolve, onLoad }) {
+    const namespace = 'left-out';
+    onResolve({ filter: /.*/ }, ({ path, importer }) => {
+      const out = LEFT_OUT.some(
+        ([library, modules]) => modules.test(path) && importer.includes(`/node_modules/${library}/`),
+      );
+      return out ? { path, namespace } : undefined;
+    });
+    onLoad({ filter: /.*/, namespace }, ({ path }) => ({
+      contents: `module.exports = function leftOut() { throw new Error(${JSON.stringify(`${path} is left out of the build`)}); };`,
+    }));
+  },
+};
+
 await rm(outdir, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
@@ -48,7 +76,7 @@ await build({
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
   },
-  plugins: [nodeModules],
+  plugins: [leftOut, nodeModules],
 });
 
 /** Runs the program once, with something for each part to do: what V8 compiled is written when it ends. */

@@ -1,6 +1,5 @@
 /**
- * START HERE. Puts every RPC that Connect and gRPC-Web can carry on a route of Fastify: Connect reads the protocols, the
- * services answer.
+ * START HERE. Serves every RPC that Connect and gRPC-Web can carry: Connect reads the protocols, the services answer.
  *
  *   request.ts   what Fastify read, as Connect reads it           large-request.ts   past Connect, on another thread
  *   gate.ts      what Connect tells of a call, and a refused one
@@ -16,7 +15,7 @@ import { WebCall } from '../call.ts';
 import { clientMetadata } from '../client-headers.ts';
 import type { WebLimits, WebServerOptions } from '../options.ts';
 import { outletOf } from '../outlet.ts';
-import { refuseBidi } from '../refusals.ts';
+import { refuseBidi, refuseUnknown } from '../refusals.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { METHOD_SCHEMAS, pathOf } from '../schemas.ts';
 import { answer, ConnectCall, callOf, type UniversalHandler } from './gate.ts';
@@ -30,7 +29,19 @@ import { serveStream, serveUnary } from './serve.ts';
  */
 const JSON_EXPANSION = 3;
 
-/** Adds the routes. */
+/** What answers the requests for one path. */
+type Answer = (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>;
+
+/** The path of an RPC. */
+interface RpcPath {
+  readonly service: string;
+  readonly method: string;
+}
+
+/**
+ * Adds them, as one route and a table behind it: with a route for each, Fastify makes 500 of them, one for each method
+ * of HTTP, which takes 80 ms and 4 MiB.
+ */
 export function addConnectRoutes(
   app: FastifyInstance,
   options: WebServerOptions,
@@ -44,12 +55,17 @@ export function addConnectRoutes(
     compressMinBytes: limits.compressMinBytes,
     requestGate: (context) => callOf(context).begin(context),
   });
+  const answers = new Map<string, Answer>();
   for (const method of METHOD_SCHEMAS) {
-    if (!addMethod(router, method, options, limits)) app.all(pathOf(method), refuseBidi);
+    if (!addMethod(router, method, options, limits)) answers.set(pathOf(method), refuseBidi);
   }
   for (const handler of router.handlers) {
-    app.all(handler.requestPath, (request, reply) => serve(handler, options, memory, request, reply));
+    answers.set(handler.requestPath, (request, reply) => serve(handler, options, memory, request, reply));
   }
+  app.all('/:service/:method', (request, reply) => {
+    const { service, method } = request.params as RpcPath;
+    return (answers.get(`/${service}/${method}`) ?? refuseUnknown)(request, reply);
+  });
 }
 
 /** The most that a body may be once it is unpacked. */
