@@ -5,7 +5,7 @@
 import { rm } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { startProxy } from '../test/support/proxy.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -57,26 +57,43 @@ const leftOut: Plugin = {
   },
 };
 
+const common: BuildOptions = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node22',
+  legalComments: 'none',
+  logLevel: 'warning',
+};
+
+/** The program of a thread, whole and as a text: see `src/web/decode-program.ts`. */
+const threads: Plugin = {
+  name: 'programs of threads',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/web\/decode-program\.ts$/ }, async () => {
+      const entryPoints = ['src/web/decode-worker.ts'];
+      const options = { ...common, entryPoints, format: 'cjs', minify: true, write: false } as const;
+      const { outputFiles } = await build({ ...options, plugins: [nodeModules] });
+      return { contents: `export const DECODE_PROGRAM = ${JSON.stringify(outputFiles[0]?.text)};` };
+    });
+  },
+};
+
 await rm(outdir, { recursive: true, force: true });
 await build({
-  absWorkingDir: root,
-  entryPoints: ['src/main.ts', 'src/web/decode-worker.ts'],
+  ...common,
+  entryPoints: ['src/main.ts'],
   outdir,
   entryNames: '[name]',
   chunkNames: '[name]-[hash]',
-  bundle: true,
   splitting: true,
-  platform: 'node',
   format: 'esm',
-  target: 'node22',
   sourcemap: 'linked',
-  legalComments: 'none',
-  logLevel: 'warning',
   // For what the modules of libraries that are not ESM read of Node.js.
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
   },
-  plugins: [leftOut, nodeModules],
+  plugins: [leftOut, threads, nodeModules],
 });
 
 /** Runs the program once, with something for each part to do: what V8 compiled is written when it ends. */

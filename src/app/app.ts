@@ -101,7 +101,7 @@ export class App {
     const { services, healthCheck } = buildServices({ config, reads, hub: this.#watches });
     const observer = new CallRecords(registry, services.methods(), programLog);
 
-    // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when somebody comes.
+    // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when gRPC is served.
     const maxRequestBytes = config['max-send-bytes'];
     const maxMetadataBytes = config['max-metadata-bytes'];
     const ledger = new Ledger(config['max-request-bytes-in-flight']);
@@ -173,6 +173,16 @@ export class App {
     this.#mirrors.start();
     this.#log.info({ address }, 'listening for gRPC proxy client requests');
     this.#log.info({ address }, 'started gRPC proxy');
+    void this.#openDoors();
+  }
+
+  /** What else there is to read and to build: afterwards a changed file of the program is nothing to the proxy. */
+  async #openDoors(): Promise<void> {
+    const doors = this.#config['metrics-addr'].length > 0 ? [this.#web, this.#pages] : [this.#web];
+    for (const door of doors) {
+      if (!(await door.open())) return;
+    }
+    this.#log.debug('all of the program is read');
   }
 
   /** Reads certificates, keys, authorities and revocation list again, for the handshakes to come. Never rejects. */

@@ -2,10 +2,10 @@
  * Reads large requests on another thread: a body of a few MB may be of millions of objects, for which a turn of the event
  * loop is too short and the memory of the process too small. What takes too much memory ends that thread and nothing else.
  */
-import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Code, RpcError } from '../rpc/status.ts';
 import { clientGone } from './body.ts';
+import { DECODE_PROGRAM } from './decode-program.ts';
 
 /** Memory for the objects of one request, in MiB. */
 const MAX_HEAP_MIB = 512;
@@ -92,8 +92,8 @@ export class MessageDecoder {
   }
 
   #start(): Worker {
-    const file = new URL(`./decode-worker${extname(import.meta.url)}`, import.meta.url);
-    const worker = new Worker(file, { resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB } });
+    const resourceLimits = { maxOldGenerationSizeMb: MAX_HEAP_MIB };
+    const worker = new Worker(DECODE_PROGRAM, { eval: true, resourceLimits });
     worker.on('message', (answer: DecodeAnswer) => {
       const job = this.#take();
       if ('bytes' in answer) job?.resolve(answer.bytes);

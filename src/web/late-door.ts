@@ -1,7 +1,8 @@
 /**
  * The web door as the listeners see it. Half of the program stands behind it (Fastify, Connect, the descriptors of all
- * messages), and whoever speaks gRPC needs none of that: so it is read and built when the first connection or stream comes
- * that wants it, which waits. See {@link readParts} for how others are kept from waiting.
+ * messages), and whoever speaks gRPC needs none of that: so it is read and built when the proxy serves already, in turns
+ * that are short for the others ({@link readParts}). Who comes earlier waits. From then on nothing of the program is read
+ * any more, so that its files may be replaced while it runs.
  */
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -38,6 +39,13 @@ export class LateWebDoor {
     this.#options = options;
   }
 
+  /** Reads and builds it. @returns whether it is there; if it could not be made, whoever comes next tries again */
+  async open(): Promise<boolean> {
+    this.#opening ??= this.#open().catch((error: unknown) => this.#failed(error));
+    await this.#opening;
+    return this.#door !== undefined;
+  }
+
   /** Takes an HTTP/1.1 connection that is paused; `head` holds the bytes read from it so far. */
   connection(socket: Socket, head: Buffer): void {
     if (this.#door !== undefined) {
@@ -47,7 +55,7 @@ export class LateWebDoor {
     this.#sockets.set(socket, head);
     socket.on('error', ignore);
     socket.once('close', () => this.#sockets.delete(socket));
-    this.#read();
+    this.#admit();
   }
 
   /** Takes an HTTP/2 stream that is not gRPC. */
@@ -59,7 +67,7 @@ export class LateWebDoor {
     stream.pause();
     stream.listener = this.#waiting;
     this.#streams.add(stream);
-    this.#read();
+    this.#admit();
   }
 
   /** As {@link WebServer.drain}; what waits for the door still gets through it. */
@@ -75,12 +83,11 @@ export class LateWebDoor {
     this.#door?.server.close();
   }
 
-  #read(): void {
+  #admit(): void {
     if (this.#closed) this.#breakOff();
-    else this.#opening ??= this.#open().catch((error: unknown) => this.#failed(error));
+    else void this.open();
   }
 
-  /** Whoever comes next tries again. */
   #failed(error: unknown): void {
     this.#options.observer.onFault(error);
     this.#opening = undefined;

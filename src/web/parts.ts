@@ -14,14 +14,21 @@ interface Parts {
 }
 
 const PARTS: readonly (() => Promise<unknown>)[] = [
+  // The descriptors, first of what they are made with.
+  () => import('@bufbuild/protobuf/codegenv2'),
+  () => import('#gen/etcdserverpb/kv_pb.js'),
+  () => import('#gen/etcdserverpb/auth_pb.js'),
+  () => import('#gen/etcdserverpb/maintenance_pb.js'),
+  () => import('./schemas.ts'),
+  // Node.js reads the whole of its `fetch` for the second of these classes, which Connect uses.
+  async () => ReadableStream,
+  async () => new Headers(),
   () => import('./connect/error.ts'),
   () => import('./json-pieces.ts'),
-  () => import('./schemas.ts'),
+  () => import('./decode-program.ts'),
   () => import('./connect/routes.ts'),
   () => import('fastify'),
   () => import('@fastify/cors'),
-  // Node.js reads the whole of its `fetch` for this class, which Connect uses.
-  async () => new Headers(),
 ];
 
 /** Reads them, and what joins them. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { environmentName, FLAGS } from '../../src/config/flags.ts';
 import { runProcess, tempDir } from '../support/process.ts';
-import { launcher, logOf, root, run, start, started } from './program/run.ts';
+import { copyTo, launcher, logOf, root, run, start, started } from './program/run.ts';
 
 /** Nobody listens there; the proxy does not mind. */
 const NOWHERE = '--endpoints=127.0.0.1:1';
@@ -212,12 +212,10 @@ describe('launcher', () => {
 
   test('a copy in another folder uses the compile cache of the build, and does without where there can be none', async () => {
     const copy = join(folder, 'built');
-    for (const name of ['bin', 'dist', 'package.json'])
-      await cp(join(root, name), join(copy, name), { recursive: true });
-    await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+    const launcherThere = await copyTo(copy);
     const cache = join(copy, 'dist', 'compile-cache');
     const cached = (): string[] => readdirSync(cache, { recursive: true, encoding: 'utf8' }).sort();
-    const runCopy = () => runProcess(join(copy, 'bin', 'etcd-connect-proxy'), ['--version']);
+    const runCopy = () => runProcess(launcherThere, ['--version']);
     const before = cached();
     assert.ok(before.length > 10, 'the build made a cache');
     assert.equal((await runCopy()).code, 0);

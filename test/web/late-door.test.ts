@@ -139,6 +139,21 @@ describe('before the web door is there', () => {
     assert.deepEqual(late.observer.faults, []);
   });
 
+  test('it is read in many turns, in which others are served', async () => {
+    await using late = await Late.open();
+    let turns = 0;
+    let open = true;
+    const count = (): void => {
+      turns++;
+      if (open) setImmediate(count);
+    };
+    count();
+    await late.door.open();
+    open = false;
+    assert.ok(turns > 12, `${turns} turns`);
+    assert.match(await late.ask(GET), /^HTTP\/1\.1 200 /);
+  });
+
   test('a client that does not wait is forgotten', async () => {
     await using late = await Late.open();
     const socket = connect(late.port(1), '127.0.0.1');

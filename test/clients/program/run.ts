@@ -1,4 +1,5 @@
 /** The program as somebody at a command line has it: the launcher, its arguments, its environment. */
+import { cp, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Finished,
@@ -18,6 +19,14 @@ const clean: NodeJS.ProcessEnv = Object.fromEntries(
     .filter((name) => name.startsWith('ETCD_PROXY_'))
     .map((name) => [name, undefined]),
 );
+
+/** Copies what was built to a folder. @returns the launcher there */
+export async function copyTo(folder: string): Promise<string> {
+  for (const name of ['bin', 'dist', 'package.json'])
+    await cp(join(root, name), join(folder, name), { recursive: true });
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  return join(folder, 'bin', 'etcd-connect-proxy');
+}
 
 /** Runs the program to its end. */
 export function run(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
