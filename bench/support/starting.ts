@@ -1,7 +1,8 @@
-/** Starts a server and looks from outside at how long that takes, what it costs, and for how long it stands still later. */
+/** Starts a server and looks at how long that takes, what it costs, and for how long it stands still later. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuSeconds } from './cpu.ts';
 import { residentBytes } from './memory.ts';
@@ -19,6 +20,8 @@ export interface Started extends AsyncDisposable {
   readonly seconds: number;
   readonly cpu: number;
   readonly resident: number;
+  /** What it writes to its standard error output. */
+  readonly lines: Interface;
 }
 
 /** Starts a program and waits until it answers the first bytes of HTTP/2. */
@@ -26,9 +29,14 @@ export async function startServer(
   address: string,
   program: string,
   args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
 ): Promise<Started> {
   const begun = performance.now();
-  const child = spawn(program, args, { stdio: 'ignore' });
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  const lines = createInterface(child.stderr);
   try {
     while (!(await answers(address))) {
       if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}`);
@@ -46,6 +54,7 @@ export async function startServer(
     seconds,
     cpu: cpuSeconds(pid),
     resident: residentBytes(pid),
+    lines,
     [Symbol.asyncDispose]: () => end(child),
   };
 }
@@ -68,6 +77,26 @@ async function end(child: ChildProcess): Promise<void> {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
   await ended;
+}
+
+/** What our proxy is started with for {@link longestTurn}. */
+export const TURN_METER: NodeJS.ProcessEnv = {
+  NODE_OPTIONS: `--import=${import.meta.dirname}/turn-preload.ts`,
+};
+
+/** The CPU time of the longest turn of the event loop since this was last asked, in milliseconds. */
+export function longestTurn({ pid, lines }: Started): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const timer = setTimeout(() => reject(new Error('no word of the longest turn')), LIMIT_MS);
+  const read = (line: string): void => {
+    if (!line.includes('"longest turn"')) return;
+    clearTimeout(timer);
+    lines.off('line', read);
+    resolve((JSON.parse(line) as { ms: number }).ms);
+  };
+  lines.on('line', read);
+  process.kill(pid, 'SIGUSR2');
+  return promise;
 }
 
 /** A call that a proxy answers by itself, whatever it says: for an unknown service. */
