@@ -5,10 +5,9 @@
 
 import { endOf, NO_END } from './key-range.ts';
 import { type RangeQuery, readRange } from './range-query.ts';
+import { Target } from './range-request.ts';
 import { MalformedMessage, Scanner } from './scanner.ts';
 
-/** `Compare.CompareTarget`; `LEASE` is left to etcd. */
-export const CompareTarget = { version: 0, create: 1, mod: 2, value: 3 } as const;
 /** `Compare.CompareResult`. */
 export const CompareResult = { equal: 0, greater: 1, less: 2, notEqual: 3 } as const;
 
@@ -34,13 +33,22 @@ const Tag = {
   rangeEnd: 0x202,
 } as const;
 
-/** For each target, the field that has what is compared with. */
-const OPERANDS: readonly number[] = [Tag.version, Tag.createRevision, Tag.modRevision, Tag.value];
+/**
+ * For each `Compare.CompareTarget`, what ranges are sorted by under another number, and the field that has what it is compared
+ * with. `LEASE`, the next one, is left to etcd.
+ */
+const TARGETS: readonly { readonly target: number; readonly tag: number }[] = [
+  { target: Target.version, tag: Tag.version },
+  { target: Target.create, tag: Tag.createRevision },
+  { target: Target.mod, tag: Tag.modRevision },
+  { target: Target.value, tag: Tag.value },
+];
 
 /** One comparison: of all keys in `[start, end)`. */
 export interface Comparison {
   readonly start: string;
   readonly end: string;
+  /** As {@link Target} has it. */
   readonly target: number;
   readonly result: number;
   /** A number, or for values latin1. */
@@ -128,24 +136,28 @@ function readComparison(scan: Scanner): Comparison | undefined {
       const end = scan.delimited();
       texts.set(tag, scan.bytes.toString('latin1', scan.pos, end));
       scan.pos = end;
-    } else if (tag === Tag.result || tag === Tag.target || OPERANDS.includes(tag)) {
+    } else if (tag === Tag.result || tag === Tag.target || isOperand(tag)) {
       const from = scan.pos;
       numbers.set(tag, scan.varint());
       if (scan.pos - from > MAX_OCTETS) return undefined;
     } else return undefined;
   }
-  const target = numbers.get(Tag.target) ?? 0;
+  const compared = TARGETS[numbers.get(Tag.target) ?? 0];
   const result = numbers.get(Tag.result) ?? 0;
-  const operandTag = OPERANDS[target];
-  if (operandTag === undefined || result > CompareResult.notEqual) return undefined;
+  if (compared === undefined || result > CompareResult.notEqual) return undefined;
+  const { target, tag } = compared;
   // What is compared with belongs to the target; where it is left out, etcd takes nothing.
-  if (OPERANDS.some((tag) => tag !== operandTag && (numbers.has(tag) || texts.has(tag)))) return undefined;
-  const operand =
-    target === CompareTarget.value ? (texts.get(operandTag) ?? '') : (numbers.get(operandTag) ?? 0);
+  if (TARGETS.some((other) => other.tag !== tag && (numbers.has(other.tag) || texts.has(other.tag))))
+    return undefined;
+  const operand = target === Target.value ? (texts.get(tag) ?? '') : (numbers.get(tag) ?? 0);
   const start = texts.get(Tag.key) ?? '';
   const rangeEnd = texts.get(Tag.rangeEnd);
   // An empty `range_end` that is written out is not the same as none.
   if (rangeEnd === '') return undefined;
   const end = endOf(start, rangeEnd ?? '');
   return start !== '' && start < end ? { start, end, target, result, operand } : undefined;
+}
+
+function isOperand(tag: number): boolean {
+  return TARGETS.some((target) => target.tag === tag);
 }

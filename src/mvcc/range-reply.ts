@@ -132,7 +132,7 @@ function* inOrderOf(
   const keyed: Keyed<Version>[] = [];
   for (const item of versions) {
     if (target === Target.value) work.read(item.field.length);
-    keyed.push({ item, by: operandOf(item, target) });
+    keyed.push({ item, by: item.attribute(target) });
     if (work.due) yield;
     if (work.spent) return 'work';
   }
@@ -141,13 +141,6 @@ function* inOrderOf(
   const ties = result.some((one, i) => i > 0 && one.by === result[i - 1]?.by);
   if (ties && versions.length > STABLE) return 'unstable';
   return result.map(({ item }) => item);
-}
-
-function operandOf(version: Version, target: number): number | string {
-  if (target === Target.value) return version.value;
-  if (target === Target.mod) return version.modRevision;
-  if (target === Target.create) return version.createRevision;
-  return version.version;
 }
 
 /** Adds the fields `kvs`. */

@@ -4,10 +4,10 @@
  */
 
 import { revisionFieldText } from '../etcd/header.ts';
-import { CompareResult, CompareTarget, type Comparison, type TxnQuery } from '../etcd/txn-request.ts';
+import { Target } from '../etcd/range-request.ts';
+import { CompareResult, type Comparison, type TxnQuery } from '../etcd/txn-request.ts';
 import { rangeOperationHead, SUCCEEDED_TEXT } from '../etcd/txn-response.ts';
 import { join, MAX_REPLY_BYTES, type NoAnswer, pause, type Reading, rangeParts } from './range-reply.ts';
-import type { Version } from './version.ts';
 import { Walk } from './walk.ts';
 import type { Steps } from './work.ts';
 
@@ -50,8 +50,8 @@ function* holdsFor(reading: Reading, comparison: Comparison): Steps<boolean | No
   for (let done = false; !done; ) {
     done = store.collect(walk, work);
     for (const version of walk.found) {
-      if (target === CompareTarget.value) work.read(version.field.length);
-      if (!compare(operandOf(version, target), comparison)) return false;
+      if (target === Target.value) work.read(version.field.length);
+      if (!compare(version.attribute(target), comparison)) return false;
       const problem = work.due ? yield* pause(reading) : undefined;
       if (problem !== undefined) return problem;
     }
@@ -60,14 +60,7 @@ function* holdsFor(reading: Reading, comparison: Comparison): Steps<boolean | No
     if (problem !== undefined) return problem;
   }
   // A missing key has no value, not even an empty one; its numbers are zero.
-  return walk.total > 0 || (target !== CompareTarget.value && compare(0, comparison));
-}
-
-function operandOf(version: Version, target: number): number | string {
-  if (target === CompareTarget.version) return version.version;
-  if (target === CompareTarget.create) return version.createRevision;
-  if (target === CompareTarget.mod) return version.modRevision;
-  return version.value;
+  return walk.total > 0 || (target !== Target.value && compare(0, comparison));
 }
 
 function compare(left: number | string, { result, operand }: Comparison): boolean {
