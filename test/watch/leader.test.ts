@@ -74,6 +74,7 @@ async function withoutQuorum(install: EtcdInstall): Promise<void> {
   for (const at of proxied) assert.ok(at - (straight as number) < 3 * ELECTION_MS, `${at} after ${straight}`);
   const late = new WatchCall(client, DEMANDED);
   late.create({ key: b('leader') });
+  assert.equal(await late.next(), undefined, 'nothing is answered');
   const end = await late.end;
   assert.deepEqual([end.code, end.message], NO_LEADER);
   const bold = new WatchCall(client);
