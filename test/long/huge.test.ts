@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { mib, peakOf, residentBytes } from '../../bench/support/memory.ts';
 import { type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
-import { outerEtcds } from '../support/outer-etcds.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { PRESSED, pressureOn } from '../support/pressure.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';

@@ -10,7 +10,8 @@ import { Relay } from '../../support/relay.ts';
 import { until } from '../../support/until.ts';
 import { put } from '../../support/watch-client.ts';
 import { StoreHistory } from './history.ts';
-import { type Fault, MAX_REQUEST_BYTES } from './operations.ts';
+import type { Fault } from './operations.ts';
+import { HUGE_OPERATIONS, MAX_REQUEST_BYTES } from './perform.ts';
 import { UpstreamRecord } from './upstream-record.ts';
 
 /** Which etcd, and the proxy's flags. */
@@ -18,6 +19,8 @@ export interface BenchOptions {
   readonly install: EtcdInstall;
   readonly members: number;
   readonly flags: readonly string[];
+  /** Streams that etcd allows on a connection, where it has a limit. */
+  readonly streams?: number;
 }
 
 /** How often etcd tells watches their progress, in milliseconds. */
@@ -34,13 +37,14 @@ const direct = (address: string): RawGrpcClient =>
 export class Bench implements AsyncDisposable {
   readonly history: StoreHistory;
   readonly record: UpstreamRecord;
-  /** How often each fault has happened. */
+  /** How often each fault has happened, and each shape of a run. */
   readonly faults: Record<string, number> = {};
   proxy: RunningProxy;
   readonly #etcd: EtcdCluster;
   readonly #relays: readonly Relay[];
   readonly #clients: readonly RawGrpcClient[];
   readonly #flags: readonly string[];
+  readonly #streams: number | undefined;
   /** The member that is away, and its return. */
   #away: { readonly index: number; readonly back: Promise<void> } | undefined;
 
@@ -48,10 +52,11 @@ export class Bench implements AsyncDisposable {
     etcd: EtcdCluster,
     relays: readonly Relay[],
     proxy: RunningProxy,
-    flags: readonly string[],
+    { flags, streams }: BenchOptions,
     record: UpstreamRecord,
   ) {
     this.record = record;
+    this.#streams = streams;
     this.#etcd = etcd;
     this.#relays = relays;
     this.#flags = flags;
@@ -60,9 +65,12 @@ export class Bench implements AsyncDisposable {
     this.history = new StoreHistory(() => this.direct, 1);
   }
 
-  static async start({ install, members, flags }: BenchOptions): Promise<Bench> {
+  static async start(options: BenchOptions): Promise<Bench> {
+    const { install, members, flags, streams } = options;
     const timing = members > 1 ? { heartbeatMs: 50, electionMs: 500 } : {};
-    const settings = { watchProgressIntervalMs: PROGRESS_MS, maxRequestBytes: MAX_REQUEST_BYTES };
+    const limit = streams === undefined ? [] : [`--max-concurrent-streams=${streams}`];
+    const args = [`--max-txn-ops=${HUGE_OPERATIONS}`, ...limit];
+    const settings = { args, watchProgressIntervalMs: PROGRESS_MS, maxRequestBytes: MAX_REQUEST_BYTES };
     const etcd = await startEtcd({ install, members, ...settings, ...timing });
     const record = new UpstreamRecord();
     const opened = etcd.endpoints.map((endpoint, member) =>
@@ -70,7 +78,7 @@ export class Bench implements AsyncDisposable {
     );
     const relays = await Promise.all(opened);
     const endpoints = relays.map(({ address }) => address);
-    return new Bench(etcd, relays, await startProxy({ endpoints, flags }), flags, record);
+    return new Bench(etcd, relays, await startProxy({ endpoints, flags }), options, record);
   }
 
   /** Whether etcd's progress responses can be relied on, so that clients must get them. */
@@ -104,7 +112,7 @@ export class Bench implements AsyncDisposable {
 
   /** Makes a fault; it may outlast the call. */
   async fault(kind: Fault, ms: number): Promise<void> {
-    if (kind !== 'move') this.#count(kind);
+    if (kind !== 'move') this.count(kind);
     switch (kind) {
       case 'cut':
         for (const relay of this.#relays) relay.cut();
@@ -132,6 +140,17 @@ export class Bench implements AsyncDisposable {
         // Of one member nothing would be left meanwhile.
         if (this.#etcd.members.length === 1) await this.settled();
     }
+  }
+
+  /** An operation has been done; watches that were more than the streams of a connection are counted. */
+  happened(operation: string): void {
+    if (operation === 'many' || operation === 'huge') this.count(operation);
+    if (this.record.size > (this.#streams ?? Number.POSITIVE_INFINITY)) this.count('crowded');
+  }
+
+  /** Something has happened. */
+  count(what: string): void {
+    this.faults[what] = (this.faults[what] ?? 0) + 1;
   }
 
   /** What the proxy has to say of itself, for the report of a failure. */
@@ -197,13 +216,9 @@ export class Bench implements AsyncDisposable {
     if (this.#etcd.members.length === 1) return;
     try {
       await moveLeader(this.#etcd);
-      this.#count('move');
+      this.count('move');
     } catch {
-      this.#count('refused move'); // the other is behind; another move will do
+      this.count('refused move'); // the other is behind; another move will do
     }
-  }
-
-  #count(what: string): void {
-    this.faults[what] = (this.faults[what] ?? 0) + 1;
   }
 }

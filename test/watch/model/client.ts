@@ -37,8 +37,8 @@ export class WatchingClient {
   /** The highest revision that an answer to a ProgressRequest named. */
   #progress = 0;
 
-  /** @param options of its streams */
-  constructor(grpc: RawGrpcClient, options: CallOptions, changed: () => void) {
+  /** @param options with what metadata it opens its streams */
+  constructor(grpc: RawGrpcClient, changed: () => void, options: CallOptions) {
     this.#grpc = grpc;
     this.#options = options;
     this.#changed = changed;

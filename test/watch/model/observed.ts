@@ -23,6 +23,17 @@ export interface Wish extends KeySpan {
 let fragmented = 0;
 export const fragmentedResponses = (): number => fragmented;
 
+/** Where in the history a revision begins. */
+function indexOf(history: readonly Happening[], revision: number): number {
+  let [low, high] = [0, history.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((history[middle]?.revision ?? 0) < revision) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 export class Observed {
   readonly wish: Wish;
   readonly seen: Happening[] = [];
@@ -149,6 +160,7 @@ export class Observed {
   /** What it should have seen; the history only grows. */
   expected(history: readonly Happening[]): readonly Happening[] {
     if (this.start === undefined) return [];
+    if (this.#looked === 0) this.#looked = indexOf(history, this.start);
     for (; this.#looked < history.length; this.#looked++) {
       const event = history[this.#looked] as Happening;
       if (this.#wants(event, this.start)) this.#expected.push(event);

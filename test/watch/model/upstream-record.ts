@@ -3,17 +3,22 @@
  * says whether the proxy ever had it.
  */
 import { fromBinary } from '@bufbuild/protobuf';
-import { WatchRequestSchema, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
+import {
+  type WatchCreateRequest,
+  WatchRequestSchema,
+  type WatchResponse,
+  WatchResponseSchema,
+} from '#gen/etcdserverpb/watch_pb.js';
 import type { CallListener } from '../../support/grpc-tap.ts';
 import { WATCH } from '../../support/watch-client.ts';
 import { type Happening, happening, nameOf } from './history.ts';
 import { type KeySpan, spans } from './key-span.ts';
 
-/** One stream, on which the proxy has one watch. */
-class UpstreamStream implements CallListener {
+/** One watch of the proxy's. */
+class UpstreamWatch {
   over = false;
   readonly #about: string;
-  #span: KeySpan = { key: '', end: '' };
+  readonly #span: KeySpan;
   /** Events from here on are owed to it. */
   #start = Number.POSITIVE_INFINITY;
   readonly #told = new Set<string>();
@@ -22,23 +27,17 @@ class UpstreamStream implements CallListener {
   /** Everything that was said, in order. */
   readonly #lines: Line[] = [];
 
-  constructor(about: string) {
+  constructor(about: string, { key, rangeEnd, startRevision }: WatchCreateRequest) {
     this.#about = about;
-  }
-
-  request(message: Uint8Array): void {
-    const { requestUnion } = fromBinary(WatchRequestSchema, message);
-    if (requestUnion.case !== 'createRequest') return;
-    const { key, rangeEnd, startRevision } = requestUnion.value;
     this.#span = { key: text(key), end: text(rangeEnd) };
     if (startRevision > 0n) this.#start = Number(startRevision);
-    this.#say(0, `asked for ${JSON.stringify(this.#span)} from ${startRevision}`);
+    this.say(0, `asked for ${JSON.stringify(this.#span)} from ${startRevision}`);
   }
 
-  reply(message: Uint8Array): void {
-    const response = fromBinary(WatchResponseSchema, message);
+  take(response: WatchResponse): void {
     const revision = Number(response.header?.revision);
     if (response.created && !response.canceled) this.#start = Math.min(this.#start, revision + 1);
+    if (response.canceled) this.over = true;
     const events = response.events.map(happening);
     for (const event of events) {
       this.#told.add(nameOf(event));
@@ -50,12 +49,7 @@ class UpstreamStream implements CallListener {
       ...(response.fragment ? ['fragment'] : []),
       ...events.map(({ revision, key, isDelete }) => `${isDelete ? '-' : '+'}${key}@${revision}`),
     ];
-    this.#say(revision, flags.join(' ') || 'progress');
-  }
-
-  ended(): void {
-    this.over = true;
-    this.#say(0, 'over');
+    this.say(revision, flags.join(' ') || 'progress');
   }
 
   owed({ key, revision }: Happening): boolean {
@@ -77,9 +71,56 @@ class UpstreamStream implements CallListener {
     );
   }
 
-  #say(revision: number, text: string): void {
+  say(revision: number, text: string): void {
     const short = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)} ...` : text;
     this.#lines.push({ time: Date.now() % 1_000_000, revision, text: short });
+  }
+}
+
+/** One stream, with as many watches as the proxy puts on it. */
+class UpstreamStream implements CallListener {
+  over = false;
+  /** Every watch that it has had. */
+  readonly watches: UpstreamWatch[] = [];
+  readonly #about: string;
+  /** Creates that have not been answered, which etcd does in order. */
+  readonly #asked: UpstreamWatch[] = [];
+  readonly #byId = new Map<bigint, UpstreamWatch>();
+
+  constructor(about: string) {
+    this.#about = about;
+  }
+
+  /** Watches that it has now. */
+  get size(): number {
+    return this.over ? 0 : this.#byId.size;
+  }
+
+  request(message: Uint8Array): void {
+    const { requestUnion } = fromBinary(WatchRequestSchema, message);
+    if (requestUnion.case !== 'createRequest') return;
+    const watch = new UpstreamWatch(this.#about, requestUnion.value);
+    this.watches.push(watch);
+    this.#asked.push(watch);
+  }
+
+  reply(message: Uint8Array): void {
+    const response = fromBinary(WatchResponseSchema, message);
+    const { created, canceled, watchId } = response;
+    const asked = created ? this.#asked.shift() : undefined;
+    if (asked !== undefined && !canceled) this.#byId.set(watchId, asked);
+    // What is for no watch is a progress response, which is for all.
+    const about = asked ?? this.#byId.get(watchId);
+    for (const watch of about === undefined ? this.#byId.values() : [about]) watch.take(response);
+    if (canceled) this.#byId.delete(watchId);
+  }
+
+  ended(): void {
+    this.over = true;
+    for (const watch of this.watches) {
+      watch.over = true;
+      watch.say(0, 'over');
+    }
   }
 }
 
@@ -111,14 +152,19 @@ export class UpstreamRecord {
     this.#streams = this.#streams.filter(({ over }) => !over);
   }
 
+  /** Watches that the proxy has on all members. */
+  get size(): number {
+    return this.#streams.reduce((sum, { size }) => sum + size, 0);
+  }
+
   /** Whether etcd left an event out of a watch of the proxy's that it owed it to. */
   leftOut(event: Happening): boolean {
-    return this.#streams.some((stream) => stream.leftOut(event));
+    return this.#streams.some(({ watches }) => watches.some((watch) => watch.leftOut(event)));
   }
 
   /** The watches that should have brought an event, and what they brought instead. */
   report(event: Happening): string {
-    const owed = this.#streams.filter((stream) => stream.owed(event));
-    return owed.map((stream) => stream.report(event)).join('\n  ');
+    const owed = this.#streams.flatMap(({ watches }) => watches.filter((watch) => watch.owed(event)));
+    return owed.map((watch) => watch.report(event)).join('\n  ');
   }
 }
