@@ -10,7 +10,7 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { commonNames, contextOf, readAuthorities, readKeyPair, TlsFileError } from './files.ts';
-import { type Loaded, Reloading, type ReloadObserver } from './reloading.ts';
+import { type Loaded, pathsOf, Reloading, type ReloadObserver } from './reloading.ts';
 import type { ClientTlsSettings } from './settings.ts';
 
 /** Where to connect to. */
@@ -28,36 +28,19 @@ interface Session {
   readonly expires: number;
 }
 
-export class ClientTls {
+export class ClientTls extends Reloading<ClientState> {
   readonly #settings: ClientTlsSettings;
-  readonly #reloading: Reloading<ClientState>;
   /** By protocol, server name and target; two for each endpoint. */
   readonly #sessions = new Map<string, Session>();
 
   constructor(settings: ClientTlsSettings, observer: ReloadObserver) {
-    this.#settings = settings;
     const { pair, ca } = settings;
-    const files = [pair?.cert, pair?.key, ca].flatMap((file) => (file === undefined ? [] : [file.path]));
     const source = {
-      paths: () => Promise.resolve(files),
+      paths: async () => pathsOf(pair?.cert, pair?.key, ca),
       load: async () => loadState(settings),
     };
-    this.#reloading = new Reloading('client', source, observer);
-  }
-
-  /** Reads the files for the first time. @throws TlsFileError when one cannot be used */
-  start(): Promise<void> {
-    return this.#reloading.start();
-  }
-
-  /** Reads the files again; what cannot be used leaves everything as it is. Never rejects. */
-  reload(): Promise<void> {
-    return this.#reloading.reload();
-  }
-
-  /** Stops to watch the files. */
-  close(): void {
-    this.#reloading.close();
+    super('client', source, observer);
+    this.#settings = settings;
   }
 
   /**
@@ -65,7 +48,7 @@ export class ClientTls {
    * server of HTTP/1.1 may leave that open, as etcd does.
    */
   connect(target: TlsTarget, serverName: string, protocol: 'h2' | 'http/1.1' = 'h2'): TLSSocket {
-    const { context } = this.#reloading.current;
+    const { context } = this.current;
     const key = `${protocol} ${serverName} ${JSON.stringify(target)}`;
     const session = this.#session(key, context);
     const socket = connect({

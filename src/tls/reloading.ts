@@ -3,7 +3,7 @@
  * is said.
  */
 import { FileWatch, type FileWatchSettings } from './file-watch.ts';
-import type { TlsSide } from './settings.ts';
+import type { FlaggedFile, TlsSide } from './settings.ts';
 
 /** Is told how reloading goes. */
 export interface ReloadObserver {
@@ -25,6 +25,11 @@ export interface Source<T extends Loaded> {
   /** The files, which exist when it has settled as far as it is the proxy that makes them. */
   paths(): Promise<readonly string[]>;
   load(): Promise<T>;
+}
+
+/** The paths of those files that there are. */
+export function pathsOf(...files: readonly (FlaggedFile | undefined)[]): string[] {
+  return files.flatMap((file) => (file === undefined ? [] : [file.path]));
 }
 
 /** Holds the latest good state. */
@@ -86,6 +91,7 @@ export class Reloading<T extends Loaded> {
     return this.#running;
   }
 
+  /** Stops to watch the files. */
   close(): void {
     this.#closed = true;
     this.#watch?.close();

@@ -3,33 +3,20 @@
  * handshakes use the newest state; connections that are open keep what they have.
  */
 import type { TLSSocket } from 'node:tls';
-import { Reloading, type ReloadObserver } from './reloading.ts';
+import { pathsOf, Reloading, type ReloadObserver, type Source } from './reloading.ts';
 import { selfSignedFiles } from './self-signed.ts';
 import { loadServerState, type ServerState } from './server-state.ts';
 import type { KeyPairFiles, ServerTlsSettings } from './settings.ts';
 import { type HandshakeObserver, TlsTerminator } from './terminator.ts';
 
-export class ServerTls {
+export class ServerTls extends Reloading<ServerState> {
   readonly #settings: ServerTlsSettings;
   readonly #observer: HandshakeObserver;
-  readonly #reloading: Reloading<ServerState>;
-  #files: KeyPairFiles | undefined;
 
   constructor(settings: ServerTlsSettings, observer: HandshakeObserver & ReloadObserver) {
+    super('server', new ServerFiles(settings), observer);
     this.#settings = settings;
     this.#observer = observer;
-    const source = { paths: () => this.#paths(), load: () => this.#load() };
-    this.#reloading = new Reloading('server', source, observer);
-  }
-
-  /** Reads the files for the first time. @throws TlsFileError when one cannot be used */
-  start(): Promise<void> {
-    return this.#reloading.start();
-  }
-
-  /** Reads the files again; what cannot be used leaves everything as it is. Never rejects. */
-  reload(): Promise<void> {
-    return this.#reloading.reload();
   }
 
   /**
@@ -43,27 +30,30 @@ export class ServerTls {
       onSecured,
       handshakeTimeout: this.#settings.handshakeTimeout,
       clientCertificates: this.#settings.ca !== undefined,
-      state: this.#reloading.current,
+      state: this.current,
       observer: this.#observer,
     });
-    this.#reloading.onLoad((state) => terminator.use(state));
+    this.onLoad((state) => terminator.use(state));
     return terminator;
   }
+}
 
-  /** Stops to watch the files. */
-  close(): void {
-    this.#reloading.close();
+/** The files, of which the proxy makes the certificate and the key itself where it is told to. */
+class ServerFiles implements Source<ServerState> {
+  readonly #settings: ServerTlsSettings;
+  #pair: KeyPairFiles | undefined;
+
+  constructor(settings: ServerTlsSettings) {
+    this.#settings = settings;
   }
 
-  async #paths(): Promise<string[]> {
+  async paths(): Promise<string[]> {
     const { pair, ca, crl } = this.#settings;
-    this.#files = 'folder' in pair ? await selfSignedFiles(pair) : pair;
-    return [this.#files.cert, this.#files.key, ca, crl].flatMap((file) =>
-      file === undefined ? [] : [file.path],
-    );
+    this.#pair = 'folder' in pair ? await selfSignedFiles(pair) : pair;
+    return pathsOf(this.#pair.cert, this.#pair.key, ca, crl);
   }
 
-  #load(): Promise<ServerState> {
-    return loadServerState(this.#settings, this.#files as KeyPairFiles);
+  load(): Promise<ServerState> {
+    return loadServerState(this.#settings, this.#pair as KeyPairFiles);
   }
 }
