@@ -10,17 +10,16 @@ import { after, before, describe, test } from 'node:test';
 import { mib, peakOf, residentBytes } from '../../bench/support/memory.ts';
 import { type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
-import { outerEtcds } from '../support/releases.ts';
 import { PRESSED, pressureOn } from '../support/pressure.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { LONG, outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { LoadConnection, LoadCounts } from '../support/watch-load.ts';
 import { fill, perform } from './huge/store.ts';
 import { type Size, Story, type Wish } from './huge/story.ts';
 import { HugeWatch } from './huge/watch.ts';
 
-const LONG = process.env.LONG === '1';
 /** In the short form longer keys make as many bytes of fewer events, so that etcd cuts them into fragments too. */
 const SIZE: Size = {
   keys: Number(process.env.HUGE_KEYS ?? (LONG ? 1_000_000 : 6000)),
