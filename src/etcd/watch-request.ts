@@ -157,6 +157,25 @@ export function createRequest({ range, start, prevKv }: OwnWatch): Uint8Array {
   return requestToCreate(create.finish());
 }
 
+/** The encoded request for a watch of the proxy's own on a stream that others share: in one piece, under this number. */
+export function numberedRequest({ range, start, prevKv }: OwnWatch, id: number): Uint8Array {
+  const create = new BinaryWriter();
+  create.tag(Create.key, WireType.LengthDelimited).bytes(Buffer.from(range.start, 'latin1'));
+  if (range.rangeEnd !== '')
+    create.tag(Create.rangeEnd, WireType.LengthDelimited).bytes(Buffer.from(range.rangeEnd, 'latin1'));
+  if (start !== 0) create.tag(Create.start, WireType.Varint).int64(BigInt(start));
+  create.tag(Create.progress, WireType.Varint).bool(true);
+  if (prevKv) create.tag(Create.prevKv, WireType.Varint).bool(true);
+  create.tag(Create.id, WireType.Varint).int64(BigInt(id));
+  return requestToCreate(create.finish());
+}
+
+/** The encoded request to cancel the watch of this number. */
+export function cancelRequest(id: number): Uint8Array {
+  const cancel = new BinaryWriter().tag(CANCEL_ID, WireType.Varint).int64(BigInt(id));
+  return watchRequest(Request.cancel, cancel.finish());
+}
+
 /** The encoded request for a watch of one key from now on, without options. */
 export function simpleCreateRequest(key: Uint8Array): Uint8Array {
   return requestToCreate(new BinaryWriter().tag(Create.key, WireType.LengthDelimited).bytes(key).finish());

@@ -19,6 +19,11 @@ const GAUGES: readonly Reading[] = [
     ({ stats }) => stats.catchUps,
   ],
   [
+    'etcd_proxy_watch_streams',
+    'Streams to etcd that watches on etcd share, or have to themselves.',
+    ({ stats }) => stats.streams,
+  ],
+  [
     'etcd_proxy_watch_lagging_watchers',
     'Watches whose clients have not read what happened.',
     ({ stats }) => stats.lagging,
@@ -63,6 +68,11 @@ const COUNTERS: readonly Reading[] = [
     'etcd_proxy_watch_resumes_total',
     'Watches on etcd opened again after their stream was lost.',
     ({ stats }) => stats.resumes,
+  ],
+  [
+    'etcd_proxy_watch_moves_total',
+    'Watches on etcd that have moved to another stream while they went on.',
+    ({ stats }) => stats.moves,
   ],
   [
     'etcd_proxy_watch_evicted_total',

@@ -10,10 +10,11 @@ import type { WatchResponse } from '../etcd/watch-response.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import type { Status } from '../rpc/status.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
+import { FULL } from './rides/company.ts';
+import type { Ride, RideOwner } from './rides/ride.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { Terminal } from './terminal.ts';
 import type { TurnTaker } from './turns.ts';
-import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
 /** `gathering`: not sent to etcd yet, so that it can still start earlier. */
 export type FeedStreamState = 'gathering' | 'starting' | 'live' | 'resuming' | 'ended';
@@ -44,22 +45,22 @@ const LIVED_MS = 3000;
 /** After so many streams that failed soon for no known reason, clients are told. */
 const MAX_FAILURES = 6;
 
-export class FeedStream implements UpstreamWatchOwner, TurnTaker {
+export class FeedStream implements RideOwner, TurnTaker {
   state: FeedStreamState = 'gathering';
   /** It was given up until a user reads. */
   parked = false;
+  /** How many may share a stream with its watch. */
+  company = FULL;
   readonly #shared: SharedFeeds;
   readonly #etcd: IdentityUpstream;
   readonly #owner: FeedStreamOwner;
   readonly #delay = new RetryDelay();
-  #watch: UpstreamWatch | undefined;
+  #watch: Ride | undefined;
   #timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
   /** It was opened for what comes next, at whatever revision etcd was. */
   #fromNow = false;
   /** etcd's latest revision on it. */
   #revision = 0;
-  /** The member that it was opened on, as far as that has said. */
-  #member = '';
   #openedAt = 0;
   /** How often in a row it failed soon, in a way that no outage explains. */
   #failures = 0;
@@ -69,6 +70,14 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
     this.#etcd = etcd;
     this.#owner = owner;
     this.#timer = setImmediate(() => this.#open());
+  }
+
+  get applied(): number {
+    return this.#owner.applied;
+  }
+
+  get catchesUp(): boolean {
+    return this.#owner.catchesUp;
   }
 
   /** Asks etcd for a progress response, if the stream is up. */
@@ -98,7 +107,6 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
     const { header } = response;
     if (header.revision !== 0) {
       this.#revision = header.revision;
-      this.#member = header.member;
       this.#owner.onHeader(header);
     }
     if (this.state === 'ended') return;
@@ -117,7 +125,6 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
   onEnd(status: Status): void {
     this.#watch = undefined;
     this.#shared.catchUpTurns.leave(this);
-    this.#etcd.versions.forget(this.#member);
     if (this.state === 'ended') return;
     if (performance.now() - this.#openedAt >= LIVED_MS) {
       this.#delay.reset();
@@ -151,7 +158,7 @@ export class FeedStream implements UpstreamWatchOwner, TurnTaker {
   #watchFrom(start: number): void {
     const { range, prevKv } = this.#owner;
     this.#openedAt = performance.now();
-    this.#watch = this.#etcd.openWatch({ range, start, prevKv }, this);
+    this.#watch = this.#etcd.ride({ range, start, prevKv }, this, this.state === 'starting');
   }
 
   #created(): void {

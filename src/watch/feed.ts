@@ -87,7 +87,7 @@ export class Feed
     this.history.kept = target !== undefined;
     this.cursors = new Cursors(this, shared.stats);
     this.progress = new ProgressQuestions(this, etcd);
-    this.clock = new ProgressClock(shared.interval, () => this.cursors.notifyProgress());
+    this.clock = new ProgressClock(() => this.cursors.notifyProgress());
     this.#stream = new FeedStream(shared, etcd, this);
     this.flow = new Flow(this, this.#stream);
   }
@@ -266,7 +266,6 @@ export class Feed
   }
 
   #onEvents({ events, header }: WatchResponse): void {
-    this.clock.onEvents();
     // Where it had to catch up with the present, its watchers get what they would have got meanwhile.
     const batches = batchesOf(header, events, this.applied, !this.past);
     this.#shared.stats.countReceived(events.length, batches);

@@ -5,7 +5,7 @@
  *   client stream ─ Watcher ┼─▶ Feed (range, A) ────┤
  *   client stream ─ Watcher ┘     │                 └ history: batches for the watchers behind
  *                                 ▼
- *                           UpstreamWatch ─▶ etcd
+ *                            Ride ─▶ etcd
  *
  * A client's stream is in `client-stream.ts`: a TicketLine of Tickets, requests that wait for what etcd has to say;
  * ProgressRounds, the answers to requests for progress.
@@ -18,8 +18,8 @@
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
  *                         may watch; Versions, what progress responses of a member are worth
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything
- *       FeedStream          its stream, opened again when it is lost; Turns: few catch-ups begin at a time
- *         UpstreamWatch     one stream
+ *       FeedStream          its watch, asked for again when it is lost; Turns: few catch-ups begin at a time
+ *         Ride                the watch, on a stream with others or alone: rides/rides.ts START HERE
  *       KnownStore          whether what it remembers is the past of the store that etcd has now
  *       Flow                whether it reads etcd: not while much lies unread
  *       ProgressClock       when its watchers are told how far it is; ProgressInterval: etcd's interval

@@ -12,6 +12,7 @@ import { LeaderDetector } from './leader-detector.ts';
 import { Lingering } from './lingering.ts';
 import { LongKeys } from './long-keys.ts';
 import { ProgressInterval } from './progress-interval.ts';
+import { HeldBytes } from './rides/held-bytes.ts';
 import { WatchStats } from './stats.ts';
 import { Turns } from './turns.ts';
 
@@ -48,6 +49,8 @@ export class SharedFeeds {
   readonly budget: HistoryBudget;
   readonly lingering: Lingering;
   readonly interval: ProgressInterval;
+  /** What is held back of watches that move. */
+  readonly held = new HeldBytes(() => this.stats.limits.moves++);
   readonly catchUpTurns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
   readonly relayTurns = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
   readonly leader: LeaderDetector;

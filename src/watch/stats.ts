@@ -2,7 +2,7 @@
 import type { Batch } from './batch.ts';
 
 /** A bound of the hub's that was reached. */
-export type WatchLimit = 'lingering' | 'long_keys' | 'relays';
+export type WatchLimit = 'lingering' | 'long_keys' | 'moves' | 'relays';
 
 export class WatchStats {
   /** Watchers of clients. */
@@ -11,6 +11,10 @@ export class WatchStats {
   feeds = 0;
   /** Feeds that bring watchers up to the history of another. */
   catchUps = 0;
+  /** Streams to etcd that feeds ride on. */
+  streams = 0;
+  /** Feeds that have moved from one stream to another while they went on. */
+  moves = 0;
   /** Watchers whose clients do not keep up. */
   lagging = 0;
   /** Events received from etcd. */
@@ -29,7 +33,7 @@ export class WatchStats {
   resumes = 0;
   /** Streams ended because their watchers lagged too far behind. */
   evicted = 0;
-  readonly limits: Record<WatchLimit, number> = { lingering: 0, long_keys: 0, relays: 0 };
+  readonly limits: Record<WatchLimit, number> = { lingering: 0, long_keys: 0, moves: 0, relays: 0 };
 
   /** etcd sent so many events; the batches hold those that were new. */
   countReceived(count: number, batches: readonly Batch[]): void {

@@ -4,7 +4,10 @@ import { headerOf } from '../etcd/header.ts';
 import { progressIsSafe, versionIn } from '../etcd/release.ts';
 import { isOutage } from '../etcd/statuses.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
-import { RpcError } from '../rpc/status.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
+
+/** Stands for whichever member answers, where none says which it is. */
+const ANY = '';
 
 /** How often Status is asked while it fails for reasons that pass. */
 const MAX_TRIES = 8;
@@ -32,10 +35,18 @@ export class Versions {
     return this.#safe.has(member);
   }
 
+  /** Whether all members that are known are good; undefined while none is known. */
+  get verdict(): boolean | undefined {
+    if (this.#safe.size === 0) return undefined;
+    for (const safe of this.#safe.values()) if (!safe) return false;
+    return true;
+  }
+
   /** A stream to a member was lost: it may come back as another version. */
   forget(member: string): void {
     this.#epoch++;
     this.#safe.delete(member);
+    this.#safe.delete(ANY);
     this.#asking = undefined;
   }
 
@@ -44,6 +55,36 @@ export class Versions {
     if (this.#safe.has(member)) return;
     this.#asking ??= this.#learn(member, this.#epoch);
     void this.#asking.then(done);
+  }
+
+  /**
+   * Finds out about the member that answers now, for as long as that is wanted, and calls `done`: maybe nothing is known then.
+   * It is given the status of a call that could not be made at all.
+   */
+  learnAny(isWanted: () => boolean, done: (refusal: Status | undefined) => void): void {
+    void this.#learnAny(isWanted, this.#epoch).then(done);
+  }
+
+  async #learnAny(isWanted: () => boolean, epoch: number): Promise<Status | undefined> {
+    const delay = new RetryDelay();
+    for (let tries = 1; tries === 1 || isWanted(); tries++) {
+      try {
+        const status = await this.#ask();
+        if (epoch === this.#epoch) this.#safe.set(headerOf(status).member, progressIsSafe(versionIn(status)));
+        return undefined;
+      } catch (error) {
+        const failure = RpcError.from(error);
+        if (failure.cause === 'no-stream') return failure;
+        // While there is no etcd there is nothing to watch either; one that hangs for long is not known.
+        const mayPass = failure.code === Code.UNAVAILABLE || (isOutage(failure) && tries < MAX_TRIES);
+        if (!mayPass) {
+          this.#safe.set(ANY, false);
+          return undefined;
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, delay.next()));
+    }
+    return undefined;
   }
 
   async #learn(asked: string, epoch: number): Promise<void> {

@@ -5,7 +5,7 @@ import type { WatchHubOptions } from '../../src/watch/hub.ts';
 import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
 import type { ScriptedClient } from '../watch/scripted-client.ts';
-import { asked, KIB, MIB, ScriptedHub } from '../watch/scripted-hub.ts';
+import { KIB, MIB, ScriptedHub } from '../watch/scripted-hub.ts';
 
 let at: ScriptedHub;
 
@@ -63,8 +63,8 @@ describe('long keys', () => {
     // An empty range, which etcd refuses.
     client.watch({ key: longKey('b', 2), rangeEnd: longKey('a', 2) });
     assert.ok(at.hub.shared.longKeys.bytes > 800 * 1000);
-    await until('the watch that etcd is to refuse', () => at.upstream.streams.length === 2);
-    at.upstream.streams[1]?.say(1, { created: true, canceled: true, cancelReason: 'etcd: no' });
+    await until('the watch that etcd is to refuse', () => at.upstream.watches.length === 2);
+    at.upstream.watches[1]?.say(1, { created: true, canceled: true, cancelReason: 'etcd: no' });
     assert.equal((await reply(client, 3)).cancelReason, 'etcd: no');
     assert.equal(at.hub.shared.longKeys.bytes, 0);
     // Clients that leave while etcd is asked.
@@ -83,18 +83,18 @@ describe('watches that etcd is to refuse', () => {
     start();
     const clients = Array.from({ length: 200 }, () => at.client());
     for (const [i, client] of clients.entries()) client.watch({ key: b(`b${i}`), rangeEnd: b('a') });
-    assert.equal(at.upstream.streams.length, 64);
+    assert.equal(at.upstream.watches.length, 64);
     assert.equal(at.hub.stats.limits.relays, 136);
     // Those that leave do not take a turn.
     for (const client of clients.slice(100, 110)) client.leave();
     clients[0]?.leave();
-    assert.equal(at.upstream.streams.length, 65, 'the next one is at it');
+    assert.equal(at.upstream.watches.length, 65, 'the next one is at it');
     for (let i = 1; i < 190; i++)
-      at.upstream.streams[i]?.say(1, { created: true, canceled: true, cancelReason: 'etcd: no' });
-    assert.equal(at.upstream.streams.length, 190);
+      at.upstream.watches[i]?.say(1, { created: true, canceled: true, cancelReason: 'etcd: no' });
+    assert.equal(at.upstream.watches.length, 190);
     const told = clients.filter(({ responses }) => responses[0]?.cancelReason === 'etcd: no');
     assert.equal(told.length, 189);
-    assert.ok(!at.upstream.streams.some((stream) => asked(stream).key === 'b105'));
+    assert.ok(!at.upstream.watches.some((stream) => stream.key === 'b105'));
   });
 });
 

@@ -9,8 +9,8 @@ import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
 import type { ScriptedClient } from './scripted-client.ts';
-import { asked, ScriptedHub } from './scripted-hub.ts';
-import type { ScriptedStream } from './scripted-upstream.ts';
+import { ScriptedHub } from './scripted-hub.ts';
+import type { ScriptedWatch } from './scripted-upstream.ts';
 
 let at: ScriptedHub;
 
@@ -23,18 +23,18 @@ afterEach(() => at[Symbol.dispose]());
 async function known(
   key: string,
   revision: number,
-): Promise<[client: ScriptedClient, stream: ScriptedStream]> {
+): Promise<[client: ScriptedClient, stream: ScriptedWatch]> {
   const client = await at.watching(key);
   const stream = await at.created(key);
   while (at.upstream.revision < revision) at.tell(stream, key);
   return [client, stream];
 }
 
-const lose = (stream: ScriptedStream): void =>
+const lose = (stream: ScriptedWatch): void =>
   stream.end(new RpcError(Code.UNAVAILABLE, 'the connection broke'));
 
 /** etcd tells of puts of a key. */
-function tellAll(stream: ScriptedStream, key: string, revisions: readonly number[]): void {
+function tellAll(stream: ScriptedWatch, key: string, revisions: readonly number[]): void {
   const events = revisions.map((revision) => ({ kv: { key: b(key), modRevision: BigInt(revision) } }));
   stream.say(at.upstream.revision, { events });
 }
@@ -57,10 +57,10 @@ describe('a store that was set back', () => {
     const [old, stream] = await known('k', 11);
     at.upstream.revision = 6;
     lose(stream);
-    await until('another stream', () => at.upstream.streams.length === 2);
+    await until('another stream', () => at.upstream.watches.length === 2);
     const reopened = await at.created('k');
     const now = await at.watching('k');
-    await until('a watch of its own', () => at.upstream.streams.length === 3);
+    await until('a watch of its own', () => at.upstream.watches.length === 3);
     const own = await at.created('k');
     at.upstream.revision = 9;
     tellAll(own, 'k', span(7, 9));
@@ -128,16 +128,18 @@ describe('a compaction', () => {
     const stream = await at.created('k');
     at.upstream.revision = 52;
     lose(stream);
-    await until('another stream', () => at.upstream.streams.length === 2);
+    await until('another stream', () => at.upstream.watches.length === 2);
     await at.created('k');
     const behind = await at.created('k', 2);
     behind.say(0, { canceled: true, compactRevision: 40n });
-    await until('a new watch', () => at.upstream.streams.length === 4);
+    await until('a new watch', () => at.upstream.watches.length === 4);
     const again = await at.created('k');
-    for (let i = 0; i < 3; i++) again.say(52, { watchId: 0n });
+    again.say(52, {});
+    await until('a question', () => again.stream.questions > 0);
+    again.stream.answer(52);
     client.progress();
     await sleep(50); // nothing may happen
     assert.deepEqual([client.responses.length, at.seen.revision], [1, 1]);
-    assert.equal(asked(again).start, 0);
+    assert.equal(again.start, 0);
   });
 });

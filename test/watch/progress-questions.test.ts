@@ -6,7 +6,7 @@ import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
 import { ScriptedHub } from './scripted-hub.ts';
-import type { ScriptedStream } from './scripted-upstream.ts';
+import type { ScriptedWatch } from './scripted-upstream.ts';
 
 let at: ScriptedHub;
 
@@ -16,13 +16,13 @@ beforeEach(() => {
 afterEach(() => at[Symbol.dispose]());
 
 /** How many questions etcd was asked on a stream. */
-const questions = (stream: ScriptedStream): number => stream.sent.length - 1;
+const questions = (stream: ScriptedWatch): number => stream.stream.questions;
 
 /** etcd's answer to a question, at the store's revision. */
-const answer = (stream: ScriptedStream): void => stream.say(at.upstream.revision, { watchId: -1n });
+const answer = (stream: ScriptedWatch): void => stream.say(at.upstream.revision, { watchId: -1n });
 
 /** etcd passes over so many questions and answers the one after them. */
-async function answerLater(stream: ScriptedStream, passedOver: number): Promise<void> {
+async function answerLater(stream: ScriptedWatch, passedOver: number): Promise<void> {
   const before = questions(stream);
   await until('another question', () => questions(stream) > before + passedOver);
   answer(stream);
@@ -95,7 +95,7 @@ describe('a request for progress', () => {
   test('is answered although another feed has lost its stream meanwhile', async () => {
     const client = await at.watching('a');
     const stream = await at.created('a');
-    await at.watching('b');
+    await at.watching('b', { prevKv: true }); // on another stream
     const other = await at.created('b');
     at.upstream.revision = 5;
     client.progress();
@@ -121,12 +121,12 @@ describe('progress that comes by itself', () => {
   test('goes on after another feed has ended', async () => {
     const client = await at.watching('a', { progressNotify: true });
     const stream = await at.created('a');
-    await at.watching('b');
+    await at.watching('b', { prevKv: true }); // on another stream
     (await at.created('b')).end(new RpcError(Code.RESOURCE_EXHAUSTED, 'too large'));
     for (const revision of [8, 9]) {
       at.upstream.revision = revision;
-      stream.say(revision, { watchId: 0n });
-      await sleep(20); // two of them in one turn would be told as one
+      stream.say(revision, {});
+      await answerLater(stream, 0);
     }
     await until('progress', () => Number(client.responses.at(-1)?.header?.revision) === 9);
   });
@@ -136,7 +136,9 @@ describe('progress that comes by itself', () => {
     const stream = await at.opened('a');
     at.upstream.revision = 9;
     stream.say(9, { created: true });
-    for (let i = 0; i < 3; i++) stream.say(9, { watchId: 0n });
+    const past = await at.created('a', 2);
+    past.say(9, {});
+    await answerLater(past, 0);
     client.progress();
     await sleep(30); // nothing may happen
     assert.deepEqual([client.responses.length, client.answers, at.seen.revision], [1, [], 1]);

@@ -1,6 +1,4 @@
 /** A hub between an etcd and clients that do what a test says. */
-import { fromBinary } from '@bufbuild/protobuf';
-import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import type { StreamHandler } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
@@ -9,18 +7,10 @@ import { WatchHub, type WatchHubOptions } from '../../src/watch/hub.ts';
 import { until } from '../support/until.ts';
 import { b, type Create } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
-import { type ScriptedStream, ScriptedUpstream } from './scripted-upstream.ts';
+import { ScriptedUpstream, type ScriptedWatch } from './scripted-upstream.ts';
 
 export const KIB = 1 << 10;
 export const MIB = 1 << 20;
-
-/** What a stream to etcd asks for. */
-export function asked(stream: ScriptedStream): { readonly key: string; readonly start: number } {
-  const { requestUnion } = fromBinary(WatchRequestSchema, stream.sent[0] as Uint8Array);
-  if (requestUnion.case !== 'createRequest') throw new Error('no create request');
-  const { key, startRevision } = requestUnion.value;
-  return { key: Buffer.from(key).toString(), start: Number(startRevision) };
-}
 
 export class ScriptedHub implements Disposable {
   readonly upstream = new ScriptedUpstream();
@@ -48,30 +38,30 @@ export class ScriptedHub implements Disposable {
   }
 
   /**
-   * The latest stream to etcd that watches a key, from a revision at the least, once there is one to which etcd has said
-   * nothing: the hub opens a stream some turns after its client has heard of the watch.
+   * The latest watch of a key on etcd, from a revision at the least, once there is one of which etcd has said nothing: the
+   * hub asks for it some turns after its client has heard of the watch.
    */
-  async opened(key: string, from = 0): Promise<ScriptedStream> {
-    const find = (): ScriptedStream | undefined =>
-      this.upstream.streams.findLast(
-        (stream) => !stream.answered && asked(stream).key === key && asked(stream).start >= from,
+  async opened(key: string, from = 0): Promise<ScriptedWatch> {
+    const find = (): ScriptedWatch | undefined =>
+      this.upstream.watches.findLast(
+        (watch) => !watch.answered && !watch.cancelled && watch.key === key && watch.start >= from,
       );
     await until(`a watch of ${key} on etcd`, () => find() !== undefined);
-    return find() as ScriptedStream;
+    return find() as ScriptedWatch;
   }
 
   /** The same; etcd has created the watch. */
-  async created(key: string, from = 0): Promise<ScriptedStream> {
-    const stream = await this.opened(key, from);
-    stream.say(this.upstream.revision, { created: true });
-    return stream;
+  async created(key: string, from = 0): Promise<ScriptedWatch> {
+    const watch = await this.opened(key, from);
+    watch.say(this.upstream.revision, { created: true });
+    return watch;
   }
 
   /** etcd tells of a put, at the next revision. */
-  tell(stream: ScriptedStream, key: string, bytes = 1, fragment = false): number {
+  tell(watch: ScriptedWatch, key: string, bytes = 1, fragment = false): number {
     const revision = ++this.upstream.revision;
     const kv = { key: b(key), modRevision: BigInt(revision), value: Buffer.alloc(bytes) };
-    stream.say(revision, { fragment, events: [{ kv }] });
+    watch.say(revision, { fragment, events: [{ kv }] });
     return revision;
   }
 

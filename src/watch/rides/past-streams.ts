@@ -1,0 +1,94 @@
+/**
+ * The streams of watches that begin in the past. Each is of watches that came at about the same time: once it is closed to
+ * newcomers and etcd has all of them, it is asked when they have caught up, and drained into the streams of what comes
+ * next. While one of them has much to catch up with, etcd answers for none: then those that are busy and those that are not
+ * part.
+ */
+import type { OwnWatch } from '../../etcd/watch-request.ts';
+import type { LiveStreams } from './live-streams.ts';
+import type { Seat, SeatOwner } from './seat.ts';
+import type { SharedStream } from './shared-stream.ts';
+import { StreamGroup, type StreamHost } from './stream-group.ts';
+
+/** For how long a stream takes newcomers, in milliseconds; so many times as long as there are such streams. */
+const OPEN_MS = 20;
+/** etcd has not answered for so long: something is not in step. */
+const SILENT_MS = 1000;
+
+export class PastStreams extends StreamGroup {
+  readonly #live: LiveStreams;
+  /** Those that take newcomers, and when that ends. */
+  readonly #open = new Map<SharedStream, NodeJS.Timeout>();
+
+  constructor(host: StreamHost, live: LiveStreams) {
+    super(host);
+    this.#live = live;
+  }
+
+  take(watch: OwnWatch, owner: SeatOwner, fresh: boolean, company: number): Seat {
+    const stream = this.#pick(company);
+    const seat = stream.take(watch, owner, fresh);
+    if (stream.size >= stream.limit) this.#close(stream);
+    return seat;
+  }
+
+  /**
+   * A question that etcd was asked before it had a watch says nothing of it, and which question an answer is for cannot be
+   * known. So none is asked before etcd has all of the watches.
+   */
+  mayAsk(stream: SharedStream): boolean {
+    return !this.#open.has(stream) && stream.line.length === 0;
+  }
+
+  onAllCreated(stream: SharedStream): void {
+    stream.questions.want();
+  }
+
+  onBeat(stream: SharedStream): void {
+    const silent = stream.questions.silence >= SILENT_MS;
+    const quiet: SeatOwner[] = [];
+    const busy: SeatOwner[] = [];
+    for (const seat of stream.seats) {
+      (seat.busy ? busy : quiet).push(seat.owner);
+      seat.busy = false;
+    }
+    if (silent) this.#part(quiet.length > busy.length ? busy : quiet, stream.limit);
+    stream.questions.want();
+  }
+
+  protected onRoom(): void {
+    // Its newcomers come at about the same time, or not at all.
+  }
+
+  protected forget(stream: SharedStream): void {
+    clearTimeout(this.#open.get(stream));
+    this.#open.delete(stream);
+  }
+
+  #pick(company: number): SharedStream {
+    for (const stream of this.#open.keys()) if (stream.limit === company) return stream;
+    const stream = this.start(company, SILENT_MS);
+    const ms = OPEN_MS * this.streams.size;
+    this.#open.set(
+      stream,
+      setTimeout(() => this.#close(stream), ms),
+    );
+    return stream;
+  }
+
+  #close(stream: SharedStream): void {
+    this.forget(stream);
+    this.drain(stream, this.#live);
+  }
+
+  /** Those that part are together again, and closed to newcomers at once. */
+  #part(leaving: readonly SeatOwner[], limit: number): void {
+    let stream: SharedStream | undefined;
+    const take = (watch: OwnWatch, owner: SeatOwner): Seat => {
+      stream ??= this.start(limit, SILENT_MS);
+      return stream.take(watch, owner, false);
+    };
+    for (const owner of leaving) owner.moveToPast({ take });
+    if (stream !== undefined) this.#close(stream);
+  }
+}
