@@ -82,15 +82,15 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'filters-swapped',
     `${HUB}/audience.ts`,
-    'event.isDelete ? this.#noDelete : this.#noPut',
-    'event.isDelete ? this.#noPut : this.#noDelete',
+    'isDelete ? !this.#noDelete : !this.#noPut',
+    'isDelete ? !this.#noPut : !this.#noDelete',
   ),
   mutation('prev-kv-leaks', `${HUB}/audience.ts`, '(stripPrev ? 4 : 0)', '(stripPrev ? 0 : 0)'),
   mutation(
     'prev-kv-from-any-feed',
     `${HUB}/feed-table.ts`,
-    '?? []) if (feed.prevKv || !prevKv) yield feed;',
-    '?? []) yield feed;',
+    'if (feed.prevKv || !prevKv) found.push(feed);',
+    'found.push(feed);',
   ),
   mutation(
     'header-goes-back',
@@ -98,7 +98,7 @@ export const WATCH: readonly Mutation[] = [
     'this.#unsent > batch.first || header.revision < this.#sentRevision',
     'this.#unsent > batch.first',
   ),
-  mutation('cancelled-still-delivered', 'watch/client-stream.ts', 'watcher.feed?.leave(watcher);', ''),
+  mutation('cancelled-still-delivered', 'watch/client-stream.ts', 'watcher.feed?.leave([watcher]);', ''),
   mutation('progress-of-laggards', `${HUB}/watcher.ts`, 'this.#synced && !this.sink', '!this.sink'),
   mutation('never-flows-again', `${HUB}/flow.ts`, 'else if (this.#stream.parked) this.#stream.unpark();', ''),
   mutation('never-given-up', `${HUB}/flow.ts`, 'this.#stream.park();', ''),
@@ -165,8 +165,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'moves-to-a-feed-without-a-stream',
     `${HUB}/cursors.ts`,
-    "if (target.state !== 'live' || target.header.cluster !== header.cluster) return;",
-    'if (target.header.cluster !== header.cluster) return;',
+    "return target.state === 'live' && target.header.cluster === header.cluster;",
+    'return target.header.cluster === header.cluster;',
   ),
   mutation(
     'progress-beyond-etcd',

@@ -37,7 +37,10 @@ export class Audience<W> {
   size = 0;
   /** The synced watchers. */
   readonly synced = new Set<W>();
-  /** The batch encoded last, for the watchers that get it one after the other. */
+  /** The batch that is being delivered, and what of it is for these watchers. */
+  #delivered: Batch | undefined;
+  #chosen: Selection | undefined;
+  /** The batch encoded last, for watchers that catch up in the same turn. */
   #last: Batch | undefined;
   #tail: Buffer | undefined;
   readonly #noPut: boolean;
@@ -52,8 +55,30 @@ export class Audience<W> {
     this.#stripPrev = (variant & 4) !== 0;
   }
 
-  /** Header and events of a batch for these watchers; `undefined` when it holds nothing for them. */
+  /**
+   * Chooses the event at a position of a batch that is being delivered, if a synced watcher is there to get it.
+   * @returns whether it is the first one of the batch
+   */
+  choose(batch: Batch, at: number): boolean {
+    if (this.synced.size === 0 || !this.#passes(batch.events[at] as BatchEvent)) return false;
+    const isFirst = this.#delivered !== batch;
+    if (isFirst) this.#chosen = this.selection();
+    this.#delivered = batch;
+    this.#chosen?.add(batch, at);
+    return isFirst;
+  }
+
+  /** Gives out what was chosen. It is encoded when a watcher takes it, so that nothing is made where nobody reads. */
+  take(): Selection {
+    const chosen = this.#chosen as Selection;
+    this.#chosen = undefined;
+    this.#delivered = undefined;
+    return chosen;
+  }
+
+  /** Header and events of a batch of the past for these watchers; `undefined` when it holds nothing for them. */
   encode(batch: Batch): Buffer | undefined {
+    if (this.size === 1) return this.#encode(batch);
     if (batch !== this.#last) {
       if (this.#last === undefined) releaseSoon(this);
       this.#last = batch;
@@ -93,7 +118,11 @@ export class Audience<W> {
 
   /** Whether an event is for these watchers. */
   wants(event: BatchEvent): boolean {
-    if (event.isDelete ? this.#noDelete : this.#noPut) return false;
-    return this.range.contains(event.key);
+    return this.#passes(event) && this.range.contains(event.key);
+  }
+
+  /** Whether it passes their filters. */
+  #passes({ isDelete }: BatchEvent): boolean {
+    return isDelete ? !this.#noDelete : !this.#noPut;
   }
 }

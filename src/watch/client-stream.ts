@@ -17,11 +17,12 @@ import { splitTail } from './fragments.ts';
 import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import type { LeaderSink } from './leader-detector.ts';
+import { Line } from './line.ts';
 import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
 import type { Answer, Ticket } from './request-ticket.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import { TicketLine, type TicketLineOwner } from './ticket-line.ts';
-import { Watcher, type WatchSink } from './watcher.ts';
+import { Watcher, type WatcherFeed, type WatchSink } from './watcher.ts';
 
 /** Every etcd takes requests up to this size. */
 const LARGE = 512 << 10;
@@ -54,7 +55,7 @@ class WatchStream
   readonly #forward: StreamHandler;
   readonly #seen: SeenRevision;
   readonly #progress: ProgressRounds;
-  readonly #lagging = new Set<Watcher>();
+  readonly #lagging = new Line<Watcher>();
   readonly #line: TicketLine;
   #nextId = 0;
   /** It demands a leader, and etcd has not said that there is one. */
@@ -107,10 +108,10 @@ class WatchStream
   onDrain(): void {
     this.blocked = false;
     this.#line.advance();
-    const lagging = [...this.#lagging];
-    for (const watcher of lagging) {
-      if (this.blocked) return;
-      if (!this.#lagging.delete(watcher)) continue;
+    while (!this.blocked) {
+      const watcher = this.#lagging.first;
+      if (watcher === undefined) return;
+      this.#lagging.delete(watcher);
       this.#shared.stats.lagging--;
       watcher.feed?.pump(watcher);
     }
@@ -133,9 +134,7 @@ class WatchStream
   }
 
   onLagging(watcher: Watcher): void {
-    if (this.#lagging.has(watcher)) return;
-    this.#lagging.add(watcher);
-    this.#shared.stats.lagging++;
+    if (this.#lagging.add(watcher)) this.#shared.stats.lagging++;
   }
 
   /** As in etcd, a watch that a compaction ended keeps its number until its client cancels it. */
@@ -211,20 +210,19 @@ class WatchStream
     if (watcher === undefined) return;
     const known = header === NO_HEADER ? (watcher.feed?.header ?? header) : header;
     this.#forget(watcher);
+    watcher.feed?.leave([watcher]);
     // The read may be older than what was sent meanwhile.
     const revision = Math.max(known.revision, watcher.sentRevision);
     this.#reply({ header: withRevision(known, revision), id, canceled: true });
   }
 
-  /** Takes a watcher off its feed and off this stream. */
+  /** Takes a watcher off this stream; its feed has to let it go as well. */
   #forget(watcher: Watcher): void {
-    if (this.watchers.get(watcher.id) !== watcher) return;
     this.watchers.delete(watcher.id);
     this.#client.hold(-watcher.range.bytes);
     this.#shared.stats.watchers--;
     this.#shared.longKeys.release(watcher.range);
     if (this.#lagging.delete(watcher)) this.#shared.stats.lagging--;
-    watcher.feed?.leave(watcher);
   }
 
   #reply(reply: EventlessResponse): void {
@@ -247,7 +245,16 @@ class WatchStream
   #leave(): void {
     if (this.#over) return;
     this.#over = true;
-    for (const watcher of [...this.watchers.values()]) this.#forget(watcher);
+    const onFeeds = new Map<WatcherFeed, Watcher[]>();
+    for (const watcher of this.watchers.values()) {
+      this.#forget(watcher);
+      const { feed } = watcher;
+      if (feed === undefined) continue;
+      const others = onFeeds.get(feed);
+      if (others === undefined) onFeeds.set(feed, [watcher]);
+      else others.push(watcher);
+    }
+    for (const [feed, watchers] of onFeeds) feed.leave(watchers);
     this.#line.close();
     this.#progress.close();
     this.#shared.leader.remove(this);

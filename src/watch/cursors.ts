@@ -7,6 +7,7 @@ import { type Header, withRevision } from '../etcd/header.ts';
 import { Code } from '../rpc/status.ts';
 import { type Audience, variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';
+import { Behind } from './behind.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
 import type { FeedStreamState } from './feed-stream.ts';
 import type { History } from './history.ts';
@@ -19,6 +20,8 @@ import { WatcherIndex } from './watcher-index.ts';
 export interface CursorsOwner extends WatcherFeed {
   readonly prevKv: boolean;
   readonly history: History;
+  /** The feed that its watchers are to move to. */
+  readonly target: TargetFeed | undefined;
   /** Why it has ended, if etcd has ended it. */
   readonly terminal: Terminal | undefined;
   /** Is to look when a watcher begins to keep up, or to lag. */
@@ -47,11 +50,18 @@ export interface TargetFeed {
 const refusal = (reason: string): string =>
   `etcd-connect-proxy: etcd does not go on with the watch: ${reason}`;
 
+/** Whether watchers may move to a feed: it is up, and of the same store. */
+function isReady(target: TargetFeed, { header }: CursorsOwner): boolean {
+  return target.state === 'live' && target.header.cluster === header.cluster;
+}
+
 export class Cursors {
   readonly #feed: CursorsOwner;
   readonly #stats: WatchStats;
-  /** The watchers whose clients do not keep up; the others are known to the index only. */
-  readonly #behind = new Set<Watcher>();
+  /** Those that do not follow the newest events; the others are known to the index only. */
+  readonly #behind = new Behind();
+  /** Some that are behind may fit the target, and were not looked at for that. */
+  #mayFit = true;
   readonly #index = new WatcherIndex();
   #synced = 0;
 
@@ -70,11 +80,9 @@ export class Cursors {
     return this.#behind.size > 0 && this.#synced === 0;
   }
 
-  /** The lowest revision that some watcher still needs. It walks all watchers that lag. */
+  /** The lowest revision that some watcher still needs. */
   least(): number {
-    let least = this.#feed.applied + 1;
-    for (const { next } of this.#behind) if (next < least) least = next;
-    return least;
+    return Math.min(this.#feed.applied + 1, this.#behind.least);
   }
 
   /** Takes a watcher that the feed can serve, and sends it what it has missed. */
@@ -82,6 +90,7 @@ export class Cursors {
     const { range, options } = watcher;
     const variant = variantOf(options, this.#feed.prevKv && !options.prevKv);
     watcher.enter(this.#feed, this.#index.enter(range, variant));
+    this.#behind.set(watcher);
     this.pump(watcher);
   }
 
@@ -107,8 +116,7 @@ export class Cursors {
     let position = history.find(watcher.next);
     while (position < history.length) {
       if (watcher.sink.blocked) {
-        this.#lag(watcher);
-        feed.flow.look();
+        this.#hold(watcher);
         return;
       }
       position += deliverBacklog(watcher, history, position, this.#stats);
@@ -122,15 +130,14 @@ export class Cursors {
   deliver(batch: Batch): void {
     let deliveries = 0;
     for (const audience of this.#index.match(batch)) {
-      const tail = audience.encode(batch);
-      if (tail === undefined) continue;
+      const chosen = audience.take();
       for (const watcher of audience.synced) {
         if (watcher.isBeyond(batch)) continue;
         if (watcher.sink.blocked) {
           this.#unsync(watcher);
           this.#lag(watcher);
         } else {
-          deliver(watcher, batch, tail, audience);
+          deliver(watcher, batch, chosen.tailOf(batch), audience);
           deliveries++;
         }
       }
@@ -141,7 +148,7 @@ export class Cursors {
   /** Tells the synced watchers that want it, and had no event since the last time, how far the feed has come. */
   notifyProgress(): void {
     const { announced, header } = this.#feed;
-    for (const watcher of this.#behind) watcher.onTick();
+    for (const watcher of this.#behind.all()) watcher.onTick();
     for (const watcher of this.#index.synced()) {
       if (!watcher.options.progressNotify) continue;
       if (watcher.onTick() && watcher.isAt(announced))
@@ -149,17 +156,23 @@ export class Cursors {
     }
   }
 
-  /** Moves the watchers that `target` can serve to it, once it is known to be at the same store. */
+  /**
+   * Moves the watchers that `target` can serve to it, once it is known to be at the same store. What one that is behind
+   * needs next changes only when it is pumped, so those are all looked at only after a time without a target.
+   */
   moveTo(target: TargetFeed): void {
-    const { header } = this.#feed;
-    if (target.state !== 'live' || target.header.cluster !== header.cluster) return;
-    for (const watcher of [...this.#behind, ...this.#index.synced()]) {
-      // Moving one of them may end its stream, and others on it.
-      if (watcher.feed !== this.#feed || !target.serves(watcher.next)) continue;
-      this.detach(watcher);
-      target.attach(watcher);
+    const feed = this.#feed;
+    if (!isReady(target, feed)) {
+      this.#mayFit = true;
+      return;
     }
-    this.#feed.onLeft();
+    if (!target.serves(feed.applied + 1)) return;
+    const behind = this.#mayFit ? [...this.#behind.all()] : [];
+    const synced = this.#synced > 0 ? [...this.#index.synced()] : [];
+    this.#mayFit = false;
+    for (const watcher of behind) this.#moveIfFits(watcher, target);
+    for (const watcher of synced) this.#moveIfFits(watcher, target);
+    feed.onLeft();
   }
 
   /** The feed has ended: tells the watchers that have had all of it. */
@@ -167,6 +180,25 @@ export class Cursors {
     // The end of one watcher may be that of its stream, and of others on it.
     for (const watcher of [...this.#index.synced()])
       if (watcher.synced && watcher.feed === this.#feed) this.#finish(watcher, terminal);
+  }
+
+  /** The client of a watcher that is behind takes no more. */
+  #hold(watcher: Watcher): void {
+    const feed = this.#feed;
+    const { target } = feed;
+    this.#lag(watcher);
+    if (target !== undefined && isReady(target, feed)) {
+      this.#moveIfFits(watcher, target);
+      feed.onLeft();
+    }
+    if (this.size > 0) feed.flow.look();
+  }
+
+  #moveIfFits(watcher: Watcher, target: TargetFeed): void {
+    // Moving another one may have ended its stream.
+    if (watcher.feed !== this.#feed || !target.serves(watcher.next)) return;
+    this.detach(watcher);
+    target.attach(watcher);
   }
 
   #finish(watcher: Watcher, terminal: Terminal): void {
@@ -195,7 +227,7 @@ export class Cursors {
   }
 
   #lag(watcher: Watcher): void {
-    this.#behind.add(watcher);
+    this.#behind.set(watcher);
     watcher.sink.onLagging(watcher);
   }
 }

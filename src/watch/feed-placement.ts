@@ -7,6 +7,7 @@
 import { type Header, NO_HEADER } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { Code } from '../rpc/status.ts';
+import { CatchUps } from './catch-ups.ts';
 import { Feed, type FeedOptions, type FeedOwner } from './feed.ts';
 import { FeedTable } from './feed-table.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
@@ -29,12 +30,14 @@ export class FeedPlacement implements FeedOwner {
   readonly #feeds = new Set<Feed>();
   /** Those that may take new users. */
   readonly #table = new FeedTable();
+  readonly #catchUps: CatchUps;
 
   /** @param onClosed is called whenever a feed is gone */
   constructor(shared: SharedFeeds, etcd: IdentityUpstream, onClosed: () => void) {
     this.#shared = shared;
     this.#etcd = etcd;
     this.#onClosed = onClosed;
+    this.#catchUps = new CatchUps(shared.stats);
   }
 
   /** All feeds, also those that have ended and still have readers of their history. */
@@ -135,10 +138,9 @@ export class FeedPlacement implements FeedOwner {
     const { stats, lingering } = this.#shared;
     lingering.onUsed(feed);
     this.#retire(feed);
-    const { catchesUp } = feed;
+    this.#catchUps.onEnding(feed);
     feed.stop();
     stats.feeds--;
-    if (catchesUp) stats.catchUps--;
     this.#onClosed();
   }
 
@@ -167,7 +169,7 @@ export class FeedPlacement implements FeedOwner {
     const feed = new Feed(this.#shared, this.#etcd, this, { ...options, start });
     this.#feeds.add(feed);
     stats.feeds++;
-    if (feed.catchesUp) stats.catchUps++;
+    this.#catchUps.onStarted(feed);
     // Releases of etcd differ in what they make of a revision below the first, so such a feed is never shared.
     if (options.start >= 1) this.#table.add(feed);
     return feed;
@@ -175,13 +177,11 @@ export class FeedPlacement implements FeedOwner {
 
   /** The feed takes no new users; catch-ups that were to lead to it stand on their own. */
   #retire(feed: Feed): void {
-    const { stats } = this.#shared;
     this.#table.remove(feed);
-    if (stats.catchUps === 0) return;
-    for (const other of this.#feeds) {
-      if (other.target !== feed) continue;
-      stats.catchUps--;
+    for (const other of this.#catchUps.take(feed)) {
+      const serves = this.#table.remove(other);
       other.promote();
+      if (serves) this.#table.add(other);
     }
   }
 }

@@ -161,8 +161,8 @@ export class Feed
     this.cursors.pump(watcher);
   }
 
-  leave(watcher: Watcher): void {
-    this.cursors.detach(watcher);
+  leave(watchers: readonly Watcher[]): void {
+    for (const watcher of watchers) this.cursors.detach(watcher);
     this.#onUserGone();
   }
 

@@ -14,7 +14,8 @@
  * of clients that demand a leader, when there is none.
  *
  *   IdentityFeeds       the feeds of one identity: what clients' streams and subscribers call
- *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range
+ *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range;
+ *                         CatchUps: those that lead to a feed
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
  *                         may watch; Versions, what progress responses of a member are worth
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything
@@ -26,7 +27,7 @@
  *       ProgressQuestions   asks etcd how far it is
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share; Selection: events that
  *                         go out as one response
- *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others behind
+ *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in Behind
  *       Subscribers         what lives on it and is no client's watcher
  *   Lingering           feeds that are not used now
  *   KeyRanges, LongKeys what clients name: in memory once, and within bounds

@@ -45,6 +45,11 @@ export class IntervalTree<T> {
   visit(key: string, visit: (value: T) => void): void {
     walk(this.#root, key, visit);
   }
+
+  /** Calls `visit` with the value of every range that has all of another one in it, while that returns `true`. */
+  covering({ start, end }: KeyRange, visit: (value: T) => boolean): void {
+    cover(this.#root, start, end, visit);
+  }
 }
 
 function walk<T>(node: Node<T> | undefined, key: string, visit: (value: T) => void): void {
@@ -53,6 +58,20 @@ function walk<T>(node: Node<T> | undefined, key: string, visit: (value: T) => vo
   if (node.range.start > key) return;
   if (key < node.range.end) visit(node.value);
   walk(node.right, key, visit);
+}
+
+/** @returns whether it went on to the end */
+function cover<T>(
+  node: Node<T> | undefined,
+  start: string,
+  end: string,
+  visit: (value: T) => boolean,
+): boolean {
+  if (node === undefined || node.furthest < end) return true;
+  if (!cover(node.left, start, end, visit)) return false;
+  if (node.range.start > start) return true;
+  if (node.range.end >= end && !visit(node.value)) return false;
+  return cover(node.right, start, end, visit);
 }
 
 /** Orders ranges by start, then end. */

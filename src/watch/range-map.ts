@@ -39,6 +39,16 @@ export class RangeMap<V> {
     if (this.#ranges.size > 0) this.#tree.visit(key, visit);
   }
 
+  /**
+   * Calls `visit` with the value of the very range, if there is one, then with those of others that have all of it in
+   * them, while that returns `true`.
+   */
+  covering(range: KeyRange, visit: (value: V) => boolean): void {
+    const same = this.get(range);
+    if (same !== undefined && !visit(same)) return;
+    if (this.#ranges.size > 0) this.#tree.covering(range, (value) => value === same || visit(value));
+  }
+
   /** Every value. */
   *values(): Iterable<V> {
     yield* this.#keys.values();

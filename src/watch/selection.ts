@@ -21,6 +21,7 @@ export class Selection {
   readonly #stripPrev: boolean;
   readonly #runs: Run[] = [];
   #last: Run | undefined;
+  #tail: Buffer | undefined;
 
   /** @param stripPrev whether `prev_kv` is left out */
   constructor(stripPrev: boolean) {
@@ -40,6 +41,12 @@ export class Selection {
     this.bytes += this.#strips(event) ? strippedLength(batch, event) : event.end - event.start;
   }
 
+  /** Header and events, where all events are of one batch: for whoever shares them, encoded once. */
+  tailOf(batch: Batch): Buffer {
+    this.#tail ??= this.#isWhole(batch) ? batch.bytes : this.encode(batch.head);
+    return this.#tail;
+  }
+
   /** The events behind a beginning of some bytes, in a buffer of its own: queues keep it by reference. */
   encode(head: Uint8Array): Buffer {
     const target = Buffer.allocUnsafeSlow(head.length + this.bytes);
@@ -48,6 +55,10 @@ export class Selection {
     for (const run of this.#runs)
       at = this.#stripPrev ? this.#copyEach(run, target, at) : copyAll(run, target, at);
     return target;
+  }
+
+  #isWhole(batch: Batch): boolean {
+    return this.count === batch.events.length && this.bytes === batch.bytes.length - batch.head.length;
   }
 
   #strips({ prevStart, prevEnd }: BatchEvent): boolean {

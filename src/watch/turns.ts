@@ -3,6 +3,8 @@
  * client reads; very many that begin together would be more than the histories may ever hold.
  */
 
+import { Line } from './line.ts';
+
 /** Waits for its turn. */
 export interface TurnTaker {
   onTurn(): void;
@@ -12,7 +14,7 @@ export class Turns {
   readonly #limit: number;
   readonly #ms: number;
   readonly #taken = new Map<TurnTaker, NodeJS.Timeout>();
-  readonly #waiting = new Set<TurnTaker>();
+  readonly #waiting = new Line<TurnTaker>();
 
   /**
    * @param limit turns that may be taken at a time
@@ -44,7 +46,7 @@ export class Turns {
     if (timer === undefined) return;
     clearTimeout(timer);
     this.#taken.delete(taker);
-    const [next] = this.#waiting;
+    const next = this.#waiting.first;
     if (next === undefined) return;
     this.#waiting.delete(next);
     if (this.take(next)) next.onTurn();

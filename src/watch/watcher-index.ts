@@ -2,7 +2,7 @@
 
 import type { KeyRange } from '../etcd/key-range.ts';
 import { Audience } from './audience.ts';
-import type { Batch } from './batch.ts';
+import type { Batch, BatchEvent } from './batch.ts';
 import { RangeMap } from './range-map.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -10,8 +10,12 @@ export class WatcherIndex {
   /** The audiences of each range, one of each variant. */
   readonly #audiences = new RangeMap<Audience<Watcher>[]>();
   #matched: Audience<Watcher>[] = [];
+  /** The batch that is looked at, and where. */
+  #batch: Batch | undefined;
+  #at = 0;
   readonly #collect = (audiences: readonly Audience<Watcher>[]): void => {
-    for (const audience of audiences) this.#matched.push(audience);
+    for (const audience of audiences)
+      if (audience.choose(this.#batch as Batch, this.#at)) this.#matched.push(audience);
   };
 
   /** The audience of one more watcher. */
@@ -27,12 +31,16 @@ export class WatcherIndex {
     if (--audience.size === 0) this.#drop(audience);
   }
 
-  /** The audiences that a batch may be for, each once. The list is valid until the next call. */
+  /** The audiences with synced watchers that a batch is for, each once; of each, {@link Audience.take} has the events. */
   match(batch: Batch): readonly Audience<Watcher>[] {
     const matched: Audience<Watcher>[] = [];
+    const { events } = batch;
     this.#matched = matched;
-    for (const { key } of batch.events) this.#audiences.visit(key, this.#collect);
-    return batch.events.length === 1 ? matched : [...new Set(matched)];
+    this.#batch = batch;
+    for (this.#at = 0; this.#at < events.length; this.#at++)
+      this.#audiences.visit((events[this.#at] as BatchEvent).key, this.#collect);
+    this.#batch = undefined;
+    return matched;
   }
 
   /** The synced watchers. */

@@ -41,8 +41,8 @@ export interface WatcherFeed {
   };
   /** Sends a watcher that is behind as much as its client takes. */
   pump(watcher: Watcher): void;
-  /** Lets a watcher go for good. */
-  leave(watcher: Watcher): void;
+  /** Lets some of its watchers go for good. */
+  leave(watchers: readonly Watcher[]): void;
 }
 
 export class Watcher {

@@ -101,5 +101,5 @@ test(`a transaction of ${EVENTS} operations is whole for who keeps up, who lags,
   const late = await join('late', 2n);
   for (const client of lagging) client.go();
   for (const client of [...synced, ...lagging, ...late]) client.check(revision);
-  assert.deepEqual([at.hub.stats.lagging, at.upstream.streams.length], [0, 1]);
+  assert.deepEqual([at.hub.stats.lagging, at.upstream.watches.length], [0, 1]);
 });

@@ -283,18 +283,29 @@ describe('feeds', () => {
     assert.notEqual(await at.created('t'), first);
   });
 
-  test('are searched for one that contains a range, 256 of them; behind those a watcher gets its own', async () => {
-    const wide = (i: number): string => `r${String(i).padStart(3, '0')}`;
-    for (let i = 0; i < 258; i++) {
-      await at.watching(`${wide(i)}/`, { rangeEnd: b(`${wide(i)}0`) });
-      await at.created(`${wide(i)}/`);
-    }
-    await at.watching(`${wide(255)}/x`);
+  const digits = (i: number): string => String(i).padStart(3, '0');
+
+  test('are found by a range that one of them contains, however many others there are', async () => {
+    for (let i = 0; i < 300; i++) await at.watching(`r${digits(i)}/`, { rangeEnd: b(`r${digits(i)}0`) });
+    await until('the feeds', () => at.upstream.watches.length === 300);
+    for (const i of [0, 150, 299]) await at.watching(`r${digits(i)}/x`);
     await sleep(20); // nothing may happen
-    assert.equal(at.upstream.watches.length, 258);
-    const client = await at.watching(`${wide(257)}/x`);
-    const stream = await at.created(`${wide(257)}/x`);
-    const revision = at.tell(stream, `${wide(257)}/x`);
-    assert.deepEqual(client.revisions, [revision]);
+    assert.equal(at.upstream.watches.length, 300);
+  });
+
+  test('are looked at up to 256 of those that contain a range; behind them a watcher gets its own', async () => {
+    // Each begins before those that are there, so that none of them contains it.
+    for (let i = 256; i >= 0; i--) await at.watching(`n${digits(i)}`, { rangeEnd: b('o') });
+    await at.watching('n300', { rangeEnd: b('o'), prevKv: true });
+    await at.watching('n4');
+    await until('the feeds', () => {
+      const { watches, revision } = at.upstream;
+      for (const watch of watches) if (!watch.answered) watch.say(revision, { created: true });
+      return watches.length === 258;
+    });
+    const client = await at.watching('n4', { prevKv: true });
+    const stream = await at.created('n4');
+    const revision = at.tell(stream, 'n4');
+    assert.deepEqual([client.revisions, at.upstream.watches.length], [[revision], 259]);
   });
 });

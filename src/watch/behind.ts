@@ -1,0 +1,110 @@
+/**
+ * The watchers of a feed that have something before them, and the lowest revision that one of them needs. They are asked
+ * for it whenever one of them comes, goes or reads, so it is kept: a heap of revisions, each with how many need it.
+ */
+import type { Watcher } from './watcher.ts';
+
+/** Fewer revisions that nobody needs any more are not worth to be swept out. */
+const FEW = 64;
+
+export class Behind {
+  /** Each with the revision that it needed when it was looked at. */
+  readonly #watchers = new Map<Watcher, number>();
+  /** How many need each revision of the heap; it may be none. */
+  readonly #counts = new Map<number, number>();
+  #heap: number[] = [];
+  /** Revisions of the heap that nobody needs. */
+  #unneeded = 0;
+
+  get size(): number {
+    return this.#watchers.size;
+  }
+
+  /** The lowest revision that one of them needs; `Infinity` when there is none. */
+  get least(): number {
+    for (;;) {
+      const least = this.#heap[0];
+      if (least === undefined) return Number.POSITIVE_INFINITY;
+      if (this.#counts.get(least) !== 0) return least;
+      this.#counts.delete(least);
+      this.#unneeded--;
+      removeFirst(this.#heap);
+    }
+  }
+
+  /** A watcher is one of them, or has come further. */
+  set(watcher: Watcher): void {
+    const { next } = watcher;
+    const before = this.#watchers.get(watcher);
+    if (before === next) return;
+    this.#watchers.set(watcher, next);
+    if (before !== undefined) this.#drop(before);
+    this.#need(next);
+  }
+
+  /** It is none of them any more, if it was. */
+  delete(watcher: Watcher): void {
+    const before = this.#watchers.get(watcher);
+    if (before === undefined) return;
+    this.#watchers.delete(watcher);
+    this.#drop(before);
+  }
+
+  /** All of them. */
+  all(): Iterable<Watcher> {
+    return this.#watchers.keys();
+  }
+
+  #need(revision: number): void {
+    const count = this.#counts.get(revision);
+    this.#counts.set(revision, (count ?? 0) + 1);
+    if (count === undefined) add(this.#heap, revision);
+    else if (count === 0) this.#unneeded--;
+  }
+
+  #drop(revision: number): void {
+    const count = (this.#counts.get(revision) as number) - 1;
+    this.#counts.set(revision, count);
+    if (count > 0) return;
+    this.#unneeded++;
+    if (this.#unneeded > FEW && this.#unneeded * 2 > this.#heap.length) this.#sweep();
+  }
+
+  #sweep(): void {
+    for (const [revision, count] of this.#counts) if (count === 0) this.#counts.delete(revision);
+    this.#unneeded = 0;
+    // What is sorted is a heap.
+    this.#heap = [...this.#counts.keys()].sort((one, other) => one - other);
+  }
+}
+
+/** Adds a number to a heap whose least one is the first. */
+function add(heap: number[], number: number): void {
+  let at = heap.length;
+  heap.push(number);
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    const above = heap[parent] as number;
+    if (above <= number) break;
+    heap[at] = above;
+    at = parent;
+  }
+  heap[at] = number;
+}
+
+/** Removes the least number of a heap that is not empty. */
+function removeFirst(heap: number[]): void {
+  const last = heap.pop() as number;
+  const { length } = heap;
+  if (length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= length) break;
+    if (child + 1 < length && (heap[child + 1] as number) < (heap[child] as number)) child++;
+    if ((heap[child] as number) >= last) break;
+    heap[at] = heap[child] as number;
+    at = child;
+  }
+  heap[at] = last;
+}

@@ -1,0 +1,212 @@
+/** What watches cost as there are more of them: calls are counted, and twice as many watches take twice as many, not four times. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { KeyRange } from '../../src/etcd/key-range.ts';
+import { Cursors } from '../../src/watch/cursors.ts';
+import { Feed } from '../../src/watch/feed.ts';
+import { Flow } from '../../src/watch/flow.ts';
+import { Line } from '../../src/watch/line.ts';
+import { Watcher } from '../../src/watch/watcher.ts';
+import { until } from '../support/until.ts';
+import { b } from '../support/watch-client.ts';
+import type { ScriptedClient } from './scripted-client.ts';
+import { KIB, ScriptedHub } from './scripted-hub.ts';
+
+/** Methods and getters that something for each watch may call. */
+const COUNTED: readonly (readonly [object, readonly string[]])[] = [
+  [Watcher.prototype, ['next', 'feed', 'synced', 'onTick', 'isAt']],
+  [Cursors.prototype, ['least', 'attach', 'detach', 'pump', 'size', 'allLagging']],
+  [Feed.prototype, ['serves', 'knows', 'target', 'catchesUp', 'state', 'range', 'used']],
+  [Flow.prototype, ['look']],
+  [KeyRange.prototype, ['contains', 'covers']],
+];
+
+/** Counts the calls while something happens. */
+async function callsOf(act: () => void | Promise<void>): Promise<number> {
+  let calls = 0;
+  const restore: (() => void)[] = [];
+  for (const [prototype, names] of COUNTED)
+    for (const name of names) {
+      const found = Object.getOwnPropertyDescriptor(prototype, name);
+      if (found === undefined) continue;
+      const original = (found.get ?? found.value) as (...args: unknown[]) => unknown;
+      function counting(this: unknown, ...args: unknown[]): unknown {
+        calls++;
+        return Reflect.apply(original, this, args);
+      }
+      const changed = found.get === undefined ? { ...found, value: counting } : { ...found, get: counting };
+      Object.defineProperty(prototype, name, changed);
+      restore.push(() => Object.defineProperty(prototype, name, found));
+    }
+  try {
+    await act();
+  } finally {
+    for (const undo of restore) undo();
+  }
+  return calls;
+}
+
+/** Does something with so many watches, and with twice as many, and compares what it takes. */
+async function isLinear(watches: number, act: (watches: number) => Promise<number>): Promise<void> {
+  const [once, twice] = [await act(watches), await act(2 * watches)];
+  assert.ok(
+    once > 0 && twice <= 2.5 * once,
+    `${once} calls for ${watches} watches, ${twice} for twice as many`,
+  );
+}
+
+/** So many watches of parts of a prefix on one stream, and nobody else on their feed. */
+async function many(at: ScriptedHub, watches: number): Promise<ScriptedClient> {
+  const first = await at.watching('m/', { rangeEnd: b('m0') });
+  const client = at.client();
+  for (let i = 0; i < watches; i++) {
+    client.watch({ key: b(`m/${i}`), rangeEnd: b('m0') });
+    // Few requests of a stream wait.
+    if (i % 16 === 15) await until('the watches', () => client.responses.length === i + 1);
+  }
+  await until('the watches', () => client.responses.length === watches);
+  first.leave();
+  return client;
+}
+
+describe('many watches that lag', () => {
+  test('begin to, are served one by one, and end with their stream', async () => {
+    for (const what of ['lag', 'read', 'end'] as const)
+      await isLinear(300, async (watches) => {
+        using at = new ScriptedHub();
+        const client = await many(at, watches);
+        const feed = await at.created('m/');
+        const acts = {
+          lag: () => {
+            client.stop();
+            for (let i = 0; i < 5; i++) at.tell(feed, 'm/z');
+            assert.equal(at.hub.stats.lagging, watches);
+          },
+          // Each takes one response, and then its client takes no more.
+          read: () => {
+            for (let i = 0; i < watches; i++) client.go(1);
+          },
+          end: () => client.leave(),
+        };
+        const calls = {
+          lag: await callsOf(acts.lag),
+          read: await callsOf(acts.read),
+          end: await callsOf(acts.end),
+        };
+        assert.equal(at.hub.stats.watchers, 0);
+        return calls[what];
+      });
+  });
+
+  test('on a catch-up are not looked at with every response', async () => {
+    await isLinear(300, async (watches) => {
+      using at = new ScriptedHub({ historyRevisions: 4 });
+      await at.watching('m/', { rangeEnd: b('m0') });
+      const main = await at.created('m/');
+      for (let i = 0; i < watches; i++) at.tell(main, 'm/z');
+      const client = at.client();
+      for (let i = 0; i < watches; i++) client.watch({ key: b('m/z'), startRevision: 2n });
+      await until('the watches', () => client.responses.length === watches);
+      const catchUp = await at.created('m/z', 2);
+      client.stop();
+      const say = (revision: number): void =>
+        catchUp.say(revision, { events: [{ kv: { key: b('m/z'), modRevision: BigInt(revision) } }] });
+      say(2);
+      return callsOf(() => {
+        // As many responses as watches.
+        for (let revision = 3; revision < watches; revision++) say(revision);
+      });
+    });
+  });
+});
+
+test('feeds end without a look at all others, also while there is a catch-up', async () => {
+  await isLinear(200, async (watches) => {
+    using at = new ScriptedHub({ historyRevisions: 2 });
+    await at.watching('c');
+    const main = await at.created('c');
+    for (let i = 0; i < 9; i++) at.tell(main, 'c');
+    await at.watching('c', { startRevision: 2n });
+    assert.equal(at.hub.stats.catchUps, 1);
+    const clients: ScriptedClient[] = [];
+    for (let i = 0; i < watches; i++) clients.push(await at.watching(`f${i}`));
+    return callsOf(() => {
+      for (const client of clients) client.leave();
+    });
+  });
+});
+
+test('watches of different keys are made, cancelled and made again', async () => {
+  for (const rangeEnd of ['', 'z'])
+    await isLinear(200, async (watches) => {
+      using at = new ScriptedHub({ linger: 60_000 });
+      const client = at.client();
+      const name = (i: number): string => `d${String(i).padStart(4, '0')}`;
+      const end = (i: number): Uint8Array => b(rangeEnd && `${name(i)}${rangeEnd}`);
+      const all = async (): Promise<void> => {
+        for (let i = 0; i < watches; i++) {
+          client.watch({ key: b(name(i)), rangeEnd: end(i), watchId: BigInt(i + 1) });
+          if (i % 16 === 15) await until('room', () => !client.paused);
+        }
+        await until('the watches', () => at.hub.stats.watchers === watches);
+      };
+      return callsOf(async () => {
+        await all();
+        for (let i = 0; i < watches; i++) {
+          client.cancel(BigInt(i + 1));
+          if (i % 16 === 15) await until('room', () => !client.paused);
+        }
+        await until('the end', () => at.hub.stats.watchers === 0);
+        await all();
+        client.leave();
+      });
+    });
+});
+
+test('nothing is made of a put for watches whose client does not read', async () => {
+  using at = new ScriptedHub();
+  await at.watching('p/', { rangeEnd: b('p0'), prevKv: true });
+  const feed = await at.created('p/');
+  const client = at.client();
+  const watches = 50;
+  for (let i = 0; i < watches; i++) client.watch({ key: b('p/'), rangeEnd: b(`p/x${i}`) });
+  await until('the watches', () => client.responses.length === watches);
+  client.stop();
+  const made = Buffer.allocUnsafeSlow;
+  let bytes = 0;
+  Buffer.allocUnsafeSlow = (size) => {
+    bytes += size;
+    return made(size);
+  };
+  try {
+    const revision = ++at.upstream.revision;
+    const kv = { key: b('p/a'), modRevision: BigInt(revision), value: Buffer.alloc(64 * KIB) };
+    feed.say(revision, { events: [{ kv, prevKv: kv }, { kv: { ...kv, key: b('p/z') } }] });
+  } finally {
+    Buffer.allocUnsafeSlow = made;
+  }
+  assert.equal(at.hub.stats.lagging, watches - 1);
+  // The batch, and what the one gets that finds no room any more.
+  assert.ok(bytes < 6 * 64 * KIB, `${bytes} bytes`);
+});
+
+test('a line keeps its order whoever leaves, and closes its gaps', () => {
+  const line = new Line<number>();
+  for (let i = 0; i < 1000; i++) assert.ok(line.add(i));
+  assert.equal(line.add(7), false);
+  for (let i = 1; i < 1000; i += 2) assert.ok(line.delete(i));
+  assert.equal(line.delete(1), false);
+  for (let i = 1000; i < 2000; i++) {
+    line.add(i);
+    if (i % 3 !== 0) line.delete(i);
+  }
+  const left: number[] = [];
+  for (let first = line.first; first !== undefined; first = line.first) {
+    left.push(first);
+    line.delete(first);
+  }
+  const kept = Array.from({ length: 2000 }, (_, i) => i).filter((i) =>
+    i < 1000 ? i % 2 === 0 : i % 3 === 0,
+  );
+  assert.deepEqual([left, line.size], [kept, 0]);
+});
