@@ -9,6 +9,7 @@ import {
   type Http2Stream,
   type StreamListener,
 } from '../http2/index.ts';
+import type { PartSink } from '../rpc/contract.ts';
 import { fieldValue, type Metadata, NO_METADATA, responseMetadata } from '../rpc/metadata.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import { Deframer, envelopeHead, type MessageSink, type ReceiveLimits, smallEnvelope } from './envelope.ts';
@@ -26,6 +27,8 @@ export interface Ending {
 
 /** Hears the answer. Nothing follows `onEnding`. */
 export interface ClientCallListener {
+  /** Takes messages that are long, in parts. */
+  readonly parts?: PartSink | undefined;
   onHeaders(metadata: Metadata): void;
   onMessage(message: Uint8Array): void;
   onDrain(): void;
@@ -33,7 +36,7 @@ export interface ClientCallListener {
 }
 
 /** A call in progress. */
-export class ClientCall implements StreamListener, MessageSink {
+export class ClientCall implements StreamListener, MessageSink, PartSink {
   #listener: ClientCallListener;
   readonly #stream: Http2Stream;
   readonly #receive: ReceiveLimits;
@@ -154,6 +157,14 @@ export class ClientCall implements StreamListener, MessageSink {
 
   onMessage(message: Uint8Array): void {
     if (!this.#ended) this.#listener.onMessage(message);
+  }
+
+  get parts(): PartSink | undefined {
+    return this.#listener.parts && this;
+  }
+
+  onPart(part: Buffer, left: number): void {
+    if (!this.#ended) this.#listener.parts?.onPart(part, left);
   }
 
   onTrailers(_stream: Http2Stream, fields: HeaderList): void {

@@ -2,6 +2,7 @@
  * gRPC's message framing: one flag byte, four bytes of length, the message (grpc/grpc
  * `doc/PROTOCOL-HTTP2.md`, "Length-Prefixed-Message").
  */
+import type { PartSink } from '../rpc/contract.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import { BROKEN, TOO_LARGE, type Unpacked, unpackLine, unpackSmall } from '../rpc/unpack.ts';
 import { Chunks } from './chunks.ts';
@@ -48,8 +49,14 @@ export function smallEnvelope(message: Uint8Array): Buffer | undefined {
   return bytes;
 }
 
+/** A message of this length and more comes in parts, where somebody takes them, each but the last at least as long as that. */
+const LONG_BYTES = 1 << 20;
+const PART_BYTES = 256 << 10;
+
 /** Takes the messages of one direction of one call. */
 export interface MessageSink {
+  /** Takes those that are long and not compressed. */
+  readonly parts?: PartSink | undefined;
   onMessage(message: Uint8Array): void;
   /** A message is unpacked on another thread: no more bytes may come until {@link onUnpacked}. @returns whose it is */
   onUnpacking(): object;
@@ -70,6 +77,8 @@ export class Deframer {
   readonly #limits: ReceiveLimits;
   readonly #encoding: string | undefined;
   readonly #chunks = new Chunks();
+  /** So many bytes are still to come of a message that is handed on in parts. */
+  #left = 0;
   /** A message is being unpacked. */
   #busy = false;
   /** So many bytes it has. */
@@ -84,7 +93,7 @@ export class Deframer {
 
   /** Whether the bytes so far end between messages. */
   get complete(): boolean {
-    return this.#chunks.length === 0 && !this.#busy;
+    return this.#chunks.length === 0 && this.#left === 0 && !this.#busy;
   }
 
   /** Bytes of messages that were not handed on yet: one is not complete, or is being unpacked. */
@@ -109,9 +118,10 @@ export class Deframer {
       chunks.add(chunk);
       return undefined;
     }
+    if (this.#left > 0) return this.#part(chunk, sink);
     if (chunks.length > 0) {
       chunks.add(chunk);
-      const need = this.#needed();
+      const need = this.#needed(sink);
       if (need instanceof RpcError) return need;
       if (chunks.length < need) return undefined;
       bytes = chunks.take();
@@ -127,6 +137,10 @@ export class Deframer {
       const error = this.#check(flag, length);
       if (error) return error;
       const end = at + ENVELOPE_BYTES + length;
+      if (inParts(flag, length, sink)) {
+        this.#left = length;
+        return this.#part(bytes.subarray(at + ENVELOPE_BYTES), sink);
+      }
       if (end > bytes.length) break;
       const payload = bytes.subarray(at + ENVELOPE_BYTES, end);
       at = end;
@@ -141,18 +155,29 @@ export class Deframer {
     return undefined;
   }
 
+  /** The next bytes of a message that is handed on in parts, and what comes behind it. */
+  #part(bytes: Buffer, sink: MessageSink): RpcError | undefined {
+    const own = bytes.length > this.#left ? bytes.subarray(0, this.#left) : bytes;
+    this.#left -= own.length;
+    this.#chunks.add(own);
+    if (this.#chunks.length >= PART_BYTES || this.#left === 0)
+      sink.parts?.onPart(this.#chunks.take(), this.#left);
+    return own.length < bytes.length ? this.#cut(bytes.subarray(own.length), sink) : undefined;
+  }
+
   /** How many bytes the message at the front needs, as far as its prefix has arrived. */
-  #needed(): number | RpcError {
+  #needed(sink: MessageSink): number | RpcError {
     if (this.#chunks.length < ENVELOPE_BYTES) return ENVELOPE_BYTES;
     const head = this.#chunks.front(ENVELOPE_BYTES);
+    const flag = head[0] as number;
     const length = head.readUInt32BE(1);
-    return this.#check(head[0] as number, length) ?? ENVELOPE_BYTES + length;
+    return this.#check(flag, length) ?? ENVELOPE_BYTES + (inParts(flag, length, sink) ? 0 : length);
   }
 
   #check(flag: number, length: number): RpcError | undefined {
     if (flag > 1) return new RpcError(Code.INTERNAL, `grpc: received unexpected payload format ${flag}`);
     if (length <= this.#limits.maxBytes) return undefined;
-    return new RpcError(Code.RESOURCE_EXHAUSTED, this.#limits.tooLarge(length, this.#limits.maxBytes));
+    return tooLargeError(this.#limits, length);
   }
 
   /** Unpacks a message, now or on another thread. */
@@ -177,10 +202,17 @@ export class Deframer {
   #opened(unpacked: Unpacked, sink: MessageSink): RpcError | undefined {
     if (unpacked === BROKEN)
       return new RpcError(Code.INTERNAL, 'grpc: failed to decompress the received message');
-    const { maxBytes, tooLarge } = this.#limits;
-    if (unpacked === TOO_LARGE)
-      return new RpcError(Code.RESOURCE_EXHAUSTED, tooLarge(maxBytes + 1, maxBytes));
+    if (unpacked === TOO_LARGE) return tooLargeError(this.#limits, this.#limits.maxBytes + 1);
     sink.onMessage(unpacked);
     return undefined;
   }
+}
+
+/** Whether a message is handed on in parts. */
+function inParts(flag: number, length: number, { parts }: MessageSink): boolean {
+  return flag === 0 && length >= LONG_BYTES && parts !== undefined;
+}
+
+function tooLargeError({ maxBytes, tooLarge }: ReceiveLimits, size: number): RpcError {
+  return new RpcError(Code.RESOURCE_EXHAUSTED, tooLarge(size, maxBytes), undefined, 'too-large');
 }

@@ -105,8 +105,16 @@ export interface ClientStream extends Cancellable {
   resume(): void;
 }
 
+/** Takes long messages in parts, as they come. */
+export interface PartSink {
+  /** @param left how many bytes of the message are still to come */
+  onPart(part: Buffer, left: number): void;
+}
+
 /** What the caller of a streaming call hears from etcd. Nothing follows `onEnd`. */
 export interface ClientStreamListener {
+  /** Takes messages that are long; without it they come whole, like all others. */
+  readonly parts?: PartSink | undefined;
   onHeaders(metadata: Metadata): void;
   onMessage(message: Uint8Array): void;
   onDrain(): void;

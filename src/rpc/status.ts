@@ -58,8 +58,11 @@ export interface Status {
   readonly cause?: LocalCause | undefined;
 }
 
-/** `no-stream`: etcd is there, but allows no more streams; asking again at once cannot help. */
-export type LocalCause = 'no-stream';
+/**
+ * `no-stream`: etcd is there, but allows no more streams; asking again at once cannot help. `too-large`: a message is
+ * larger than may be received.
+ */
+export type LocalCause = 'no-stream' | 'too-large';
 
 /** Go's words for a deadline that has passed. */
 export const DEADLINE_EXCEEDED = 'context deadline exceeded';
@@ -107,6 +110,11 @@ export class RpcError extends Error implements Status {
 /** The text for a request over `--max-send-bytes`: the words of Go's gRPC client, which the incumbent uses. */
 export function tooLargeForEtcd(size: number, limit: number): string {
   return `trying to send message larger than max (${size} vs. ${limit})`;
+}
+
+/** The text for a message of etcd's over `--max-recv-bytes`, in the same words. */
+export function tooLargeFromEtcd(size: number, limit: number): string {
+  return `grpc: received message larger than max (${size} vs. ${limit})`;
 }
 
 /** The text for a request that is refused because of what is held for all requests together. */

@@ -3,6 +3,7 @@
  */
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
+import { tooLargeFromEtcd } from '../rpc/status.ts';
 import type { CallEnvironment, UpstreamObserver } from './call-environment.ts';
 import type { DialOptions } from './connection.ts';
 import { askElsewhere } from './elsewhere.ts';
@@ -36,10 +37,7 @@ export class Cluster implements Upstream {
       pool: this.#pool,
       observer: options.observer,
       maxAttempts: options.endpoints.length + EXTRA_ATTEMPTS,
-      receive: {
-        maxBytes: options.maxReceiveBytes,
-        tooLarge: (size, limit) => `grpc: received message larger than max (${size} vs. ${limit})`,
-      },
+      receive: { maxBytes: options.maxReceiveBytes, tooLarge: tooLargeFromEtcd },
     };
   }
 

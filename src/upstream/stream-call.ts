@@ -4,7 +4,7 @@
  */
 import { refusalIn } from '../etcd/words.ts';
 import { ClientCall, type Ending } from '../grpc/client-call.ts';
-import type { Call, ClientStream, ClientStreamListener } from '../rpc/contract.ts';
+import type { Call, ClientStream, ClientStreamListener, PartSink } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Pace } from '../rpc/method.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
@@ -16,7 +16,7 @@ import type { Route } from './route.ts';
 import type { Asked } from './unanswered.ts';
 import type { Waiter } from './waiting-calls.ts';
 
-export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser {
+export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser, PartSink {
   readonly deadline: number;
   readonly long = true;
   askedAt = 0;
@@ -118,13 +118,17 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
   }
 
   onMessage(message: Uint8Array): void {
-    this.#attempts = 0;
-    this.#kept.onAnswered();
-    if (this.listed) {
-      this.#route?.unanswered.onAnswered(this);
-      this.#due();
-    }
+    this.#onAnswer();
     this.#listener.onMessage(message);
+  }
+
+  get parts(): PartSink | undefined {
+    return this.#listener.parts && this;
+  }
+
+  onPart(part: Buffer, left: number): void {
+    this.#onAnswer();
+    this.#listener.parts?.onPart(part, left);
   }
 
   onDrain(): void {
@@ -177,6 +181,15 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser 
   #again(): void {
     this.#environment.observer.onRetried(this.#call.method);
     this.#start();
+  }
+
+  /** etcd has answered something. */
+  #onAnswer(): void {
+    this.#attempts = 0;
+    this.#kept.onAnswered();
+    if (!this.listed) return;
+    this.#route?.unanswered.onAnswered(this);
+    this.#due();
   }
 
   /** Heartbeats: an answer is due as long as any message has none. */
