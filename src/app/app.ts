@@ -69,6 +69,7 @@ export class App {
       tls: this.#tls.client,
       dialTimeout: config['dial-timeout'],
       maxWaiting: config['max-waiting-calls'],
+      maxConnections: config['max-etcd-connections'],
       maxReceiveBytes: config['max-recv-bytes'],
       http2: {
         keepaliveTimeoutMs: config['dial-keepalive-timeout'],

@@ -60,6 +60,12 @@ const UPSTREAM = {
   'discovery-srv-name': flag('string', '', 'service name suffix for the SRV query', 'ignored'),
   'insecure-discovery': flag('boolean', 'false', 'accept endpoints from SRV records without TLS', 'ignored'),
   'max-recv-bytes': number('bytes', '2147483647', MESSAGE, 'largest message accepted from etcd'),
+  'max-etcd-connections': number(
+    'integer',
+    '8',
+    SOME,
+    'connections to the endpoint in use for calls of one kind (watches; heartbeats; locks and campaigns; streams of replies; all others), opened when those before are at its limit of streams',
+  ),
   'max-waiting-calls': number(
     'integer',
     '10000',

@@ -28,6 +28,7 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
   readonly #switches: Counter;
   readonly #asked: Counter<'verdict'>;
   readonly #rejected: Counter;
+  readonly #noStream: Counter<'traffic'>;
   readonly #limits: Counter<'limit'>;
   readonly #connections: Gauge;
   readonly #throttles = new Throttles(1000);
@@ -69,6 +70,12 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
       'waiting_rejected',
       'Calls turned away because --max-waiting-calls were waiting for a connection.',
     );
+    this.#noStream = new Counter({
+      name: 'etcd_proxy_upstream_no_stream_total',
+      help: 'Calls that failed because etcd allows no more streams, by what they may share connections with.',
+      labelNames: ['traffic'],
+      registers,
+    });
     this.#limits = new Counter({
       name: 'etcd_proxy_upstream_http2_limits_total',
       help: 'Bounds of the HTTP/2 engine reached by etcd, by the name of the setting.',
@@ -134,6 +141,10 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
 
   onWaitingFull(): void {
     this.#rejected.inc();
+  }
+
+  onNoStream(traffic: string): void {
+    this.#noStream.inc({ traffic });
   }
 
   onLimit(limit: string): void {

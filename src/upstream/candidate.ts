@@ -96,6 +96,10 @@ export class Candidate implements ConnectionOwner {
     throw error;
   }
 
+  pingsIdle(): boolean {
+    return false;
+  }
+
   #replied(reply: QuestionAnswer): void {
     this.#question = undefined;
     if (this.state !== 'connected') return;

@@ -79,7 +79,7 @@ export class Choice implements SurveyOwner {
     this.#order = new EndpointOrder(endpoints);
     this.#silence = new Silence(
       () => Math.min(...owner.routes.map(({ unanswered }) => unanswered.since)),
-      () => this.#reconsider(HEAD_START_MS),
+      () => this.#reconsider(HEAD_START_MS, owner.routes.filter(waits)),
     );
   }
 
@@ -104,14 +104,17 @@ export class Choice implements SurveyOwner {
     this.#silence.heed();
   }
 
-  /** A call was refused by the endpoint in use for a reason that may be the member's: does another one serve? */
-  accuse(accuser?: Accuser): void {
+  /**
+   * A call was refused by the endpoint in use for a reason that may be the member's: does another one serve?
+   * @param route where it was refused
+   */
+  accuse(route: Route, accuser?: Accuser): void {
     if (this.#survey === undefined && performance.now() < this.#quietUntil) {
       accuser?.onJudged(false);
       return;
     }
     if (accuser !== undefined) this.#accusers.push(accuser);
-    this.#reconsider(0);
+    this.#reconsider(0, [route]);
   }
 
   /**
@@ -124,6 +127,15 @@ export class Choice implements SurveyOwner {
     if (this.#survey !== undefined) this.#survey.onLostInUse();
     else if (settled) this.#choose(endpoint);
     else this.#retryLater(endpoint);
+  }
+
+  /** One of the connections to the endpoint in use is lost. The others may be dead as well, and quiet. */
+  onThinned(route: Route): void {
+    if (this.#survey?.asksOn(route)) {
+      this.#survey.cancel();
+      this.#survey = undefined;
+    }
+    this.#reconsider(HEAD_START_MS, this.#owner.routes);
   }
 
   /** Ends all of it. */
@@ -181,18 +193,22 @@ export class Choice implements SurveyOwner {
   }
 
   #look(): void {
-    const follows = this.#owner.routes.some(({ lasting }) => lasting.size > 0);
-    if (this.#foreign || follows) this.#reconsider(this.#foreign ? 0 : SILENT_MS);
+    const following = this.#owner.routes.filter(follows);
+    if (this.#foreign || following.length > 0) this.#reconsider(this.#foreign ? 0 : SILENT_MS, following);
   }
 
-  /** Asks whether the endpoint in use serves, and whether others do. */
-  #reconsider(headStart: number): void {
+  /**
+   * Asks whether the endpoint in use serves, and whether others do.
+   * @param doubted the connections that give reason for it; one of them is asked on if it has a free stream
+   */
+  #reconsider(headStart: number, doubted: readonly Route[]): void {
     if (this.#survey !== undefined) {
       if (headStart === 0) this.#survey.hurry();
       return;
     }
     const { routes } = this.#owner;
-    const inUse = routes.find(({ connection }) => connection.canOpenStream) ?? routes[0];
+    const open = [...longUnheard(doubted), ...routes].find(({ connection }) => connection.canOpenStream);
+    const inUse = open ?? routes[0];
     if (inUse === undefined || this.#closed || performance.now() < this.#quietUntil) {
       this.#judged(false);
       return;
@@ -249,4 +265,17 @@ export class Choice implements SurveyOwner {
     this.#accusers = [];
     for (const accuser of accusers) accuser.onJudged(again);
   }
+}
+
+/** The connections, the one first on which no answer has come for longest. */
+function longUnheard(routes: readonly Route[]): Route[] {
+  return [...routes].sort((a, b) => a.unanswered.takenIn - b.unanswered.takenIn);
+}
+
+function waits({ unanswered }: Route): boolean {
+  return unanswered.since < Number.POSITIVE_INFINITY;
+}
+
+function follows({ lasting }: Route): boolean {
+  return lasting.size > 0;
 }

@@ -18,11 +18,10 @@ export interface ClusterOptions extends DialOptions {
   readonly maxWaiting: number;
   /** Largest message in bytes accepted from etcd. */
   readonly maxReceiveBytes: number;
+  /** Connections to the endpoint in use that calls of one kind may fill where etcd limits streams. */
+  readonly maxConnections: number;
   readonly observer: UpstreamObserver & PoolObserver;
 }
-
-/** Connections to the endpoint in use. One carries everything unless etcd limits its streams. */
-const MAX_CONNECTIONS = 8;
 
 /** How often a call may be sent beyond once to each endpoint. */
 const EXTRA_ATTEMPTS = 4;
@@ -32,7 +31,7 @@ export class Cluster implements Upstream {
   readonly #environment: CallEnvironment;
 
   constructor(options: ClusterOptions) {
-    this.#pool = new Pool({ ...options, maxConnections: MAX_CONNECTIONS });
+    this.#pool = new Pool(options);
     this.#environment = {
       pool: this.#pool,
       observer: options.observer,

@@ -30,6 +30,8 @@ export interface ConnectionOwner {
   onLimit(limit: string): void;
   /** A fault of the program surfaced on the connection. */
   onFault(error: unknown): void;
+  /** Whether to ping although no call is open on this connection. */
+  pingsIdle(): boolean;
 }
 
 /** Opens TLS connections. */
@@ -59,6 +61,7 @@ export class Dial implements ConnectionListener {
   readonly #pings: PingIntervals;
   readonly #interval: number;
   readonly #company: PingCompany;
+  readonly #pingsIdle: boolean;
   readonly #timer: NodeJS.Timeout;
   #settled = false;
   #cause = '';
@@ -71,11 +74,12 @@ export class Dial implements ConnectionListener {
     this.#pings = pings;
     this.#interval = pings.of(endpoint);
     this.#company = new PingCompany(endpoint);
+    this.#pingsIdle = http2.permitWithoutStream ?? false;
     const socket = open(endpoint, options);
     socket.once('error', (error: NodeJS.ErrnoException) => {
       this.#cause = endpoint.secure ? describeTlsError(error) : (error.code ?? error.message);
     });
-    const settings = { ...http2, keepaliveIntervalMs: this.#interval };
+    const settings = { ...http2, keepaliveIntervalMs: this.#interval, permitWithoutStream: true };
     this.#connection = new Http2Connection(socket, 'client', this, settings);
     this.#timer = setTimeout(() => this.#giveUp(dialTimeout), dialTimeout);
   }
@@ -111,6 +115,7 @@ export class Dial implements ConnectionListener {
   }
 
   onKeepalive(connection: Http2Connection, quiet: boolean): boolean {
+    if (connection.openStreams === 0 && !this.#pingsIdle && !this.#owner.pingsIdle()) return false;
     return this.#company.join(connection, quiet);
   }
 

@@ -100,6 +100,10 @@ class Visit implements ConnectionOwner, ClientCallListener, Cancellable {
     throw error;
   }
 
+  pingsIdle(): boolean {
+    return false;
+  }
+
   onHeaders(): void {
     // The answer is the message.
   }

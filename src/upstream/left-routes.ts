@@ -6,7 +6,7 @@ import type { Http2Connection } from '../http2/index.ts';
 import type { Route } from './route.ts';
 
 /** Connections that may be kept so; with more, the one that was left first is closed with all that is under way on it. */
-const MAX_LEFT = 16;
+const MAX_LEFT = 64;
 
 /** Calls that are asked again in one turn; the others follow in the next ones. */
 const CALLS_A_TURN = 500;

@@ -8,10 +8,14 @@ import type { RpcError } from '../rpc/status.ts';
 import type { Candidate } from './candidate.ts';
 import { type Accuser, Choice, type ChoiceOwner } from './choice.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
+import { Growth, type GrowthOwner } from './growth.ts';
 import { HealthWatch } from './health-watch.ts';
+import { InUse } from './in-use.ts';
 import { LeftRoutes } from './left-routes.ts';
 import { Route } from './route.ts';
+import { Second, type SecondOwner } from './second.ts';
 import type { Verdict } from './survey.ts';
+import { TRAFFIC, type Traffic } from './traffic.ts';
 import { noConnection, type Waiter, WaitingCalls } from './waiting-calls.ts';
 
 /** Is told of changes worth a log line or a count. */
@@ -27,6 +31,8 @@ export interface PoolObserver {
   onDialFailed(cause: string): void;
   /** A call was turned away because {@link PoolOptions.maxWaiting} calls were waiting. */
   onWaitingFull(): void;
+  /** A call has waited in vain for one of the streams that its kind may take. */
+  onNoStream(traffic: Traffic): void;
   /** A bound of the HTTP/2 settings was reached by etcd. */
   onLimit(limit: string): void;
   /** A fault of the program surfaced on a connection to etcd. */
@@ -40,7 +46,7 @@ export interface PoolOptions extends DialOptions {
   readonly dialTimeout: number;
   /** Calls that may wait at a time. */
   readonly maxWaiting: number;
-  /** Connections to the endpoint in use, opened when the ones before are at etcd's stream limit; the last for short calls. */
+  /** Connections to the endpoint in use that calls of one kind may fill where etcd limits streams. */
   readonly maxConnections: number;
   readonly observer: PoolObserver;
 }
@@ -51,29 +57,33 @@ const SETTLED_MS = 1000;
 /** Why a call waits in vain although etcd is there. */
 const NO_STREAM_LEFT = 'etcd allows no more streams on its connections (--max-concurrent-streams)';
 
-export class Pool implements ChoiceOwner {
-  /** The connections in use, all to one endpoint. */
-  routes: Route[] = [];
+export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   readonly #options: PoolOptions;
   readonly #choice: Choice;
   readonly #waiting = new WaitingCalls();
   readonly #left = new LeftRoutes();
+  readonly #growth = new Growth(this);
+  readonly #second: Second;
   readonly #dials = new Set<Dial>();
-  /** One more connection to the endpoint in use that is being opened. */
-  #growth: Dial | undefined;
+  #inUse = new InUse();
   #downSince = performance.now();
-  #connectedAt = 0;
   #cause = 'not connected yet';
   #closed = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#choice = new Choice(options.endpoints, this);
+    this.#second = new Second(this, options.dialTimeout / 2);
   }
 
   /** Starts connecting. etcd need not be up. */
   start(): void {
     this.#choice.start();
+  }
+
+  /** The connections in use, all to one endpoint. */
+  get routes(): readonly Route[] {
+    return this.#inUse.all;
   }
 
   /** The endpoint in use. */
@@ -86,21 +96,9 @@ export class Pool implements ChoiceOwner {
     return this.#choice.others(this.current);
   }
 
-  /**
-   * The connection for a new call, if one has a free stream. The last connection that `maxConnections` allows is for
-   * calls that are not `long`.
-   */
-  route({ long }: Pick<Waiter, 'long'>): Route | undefined {
-    const usable = Math.min(this.routes.length, this.#connectionsFor(long));
-    for (let i = 0; i < usable; i++) {
-      const route = this.routes[i] as Route;
-      if (route.connection.canOpenStream) return route;
-    }
-    return undefined;
-  }
-
-  #connectionsFor(long: boolean): number {
-    return this.#options.maxConnections - (long ? 1 : 0);
+  /** The connection for a new call, if one has a free stream for its kind. */
+  route({ traffic }: Pick<Waiter, 'traffic'>): Route | undefined {
+    return this.#inUse.lacks(traffic) ? this.#borrowed(traffic) : this.#inUse.routeFor(traffic);
   }
 
   /** Waits for a connection. May answer `onUnavailable` before it returns. */
@@ -112,8 +110,8 @@ export class Pool implements ChoiceOwner {
     }
     // With connections up, what is missing is a free stream. It may never come, so the wait is bounded.
     const atMost = this.routes.length > 0 ? this.#options.dialTimeout : Number.POSITIVE_INFINITY;
-    this.#waiting.add(waiter, atMost, () => this.#lack());
-    if (this.routes.length > 0) this.#grow(waiter);
+    this.#waiting.add(waiter, atMost, () => this.#lack(waiter));
+    if (this.routes.length > 0) this.#grow(waiter.traffic);
   }
 
   /** Takes a waiting call back. */
@@ -123,7 +121,7 @@ export class Pool implements ChoiceOwner {
 
   /** A call on a route was refused for a reason that may be the member's: does another one serve? */
   accuse(route: Route, accuser?: Accuser): void {
-    if (this.routes.includes(route)) this.#choice.accuse(accuser);
+    if (this.routes.includes(route)) this.#choice.accuse(route, accuser);
     else accuser?.onJudged(!this.#closed);
   }
 
@@ -131,9 +129,10 @@ export class Pool implements ChoiceOwner {
   close(): void {
     this.#closed = true;
     this.#choice.close();
+    this.#openNoMore();
     for (const dial of this.#dials) dial.close();
     this.#dials.clear();
-    this.routes = [];
+    this.#inUse = new InUse();
     this.#waiting.failAll('the proxy is shutting down');
   }
 
@@ -144,6 +143,14 @@ export class Pool implements ChoiceOwner {
   onDialFailed(cause: string): void {
     if (this.routes.length === 0) this.#cause = cause;
     this.#options.observer.onDialFailed(cause);
+  }
+
+  onLimit(limit: string): void {
+    this.#options.observer.onLimit(limit);
+  }
+
+  onFault(error: unknown): void {
+    this.#options.observer.onFault(error);
   }
 
   onAsked(verdict: Verdict['kind']): void {
@@ -158,11 +165,33 @@ export class Pool implements ChoiceOwner {
     const left = this.routes;
     const [from] = left;
     if (from !== undefined) this.#options.observer.onSwitched(from.endpoint, endpoint);
-    this.routes = [];
-    this.#closeGrowth();
-    this.#dials.add(dial);
-    this.#connected(dial, connection as Http2Connection, endpoint);
-    for (const route of left) this.#left.leave(route);
+    this.#openNoMore();
+    this.#inUse = new InUse();
+    this.#inUse.add(this.#connected(dial, connection as Http2Connection, endpoint));
+    this.#serveWaiting();
+    for (const each of left) this.#left.leave(each);
+  }
+
+  onSecond({ endpoint, connection, dial }: Candidate): void {
+    this.#inUse.add(this.#connected(dial, connection as Http2Connection, endpoint));
+    this.#serveWaiting();
+  }
+
+  onNoSecond(): void {
+    this.#serveWaiting();
+  }
+
+  onGrown(traffic: Traffic, endpoint: Endpoint, dial: Dial, connection: Http2Connection): void {
+    this.#inUse.extend(traffic, this.#connected(dial, connection, endpoint));
+    this.#serveWaiting();
+  }
+
+  /** The connection for a call whose kind has none yet. Short ones are over soon, and need not wait for it. */
+  #borrowed(traffic: Traffic): Route | undefined {
+    const { current } = this;
+    if (current === undefined) return undefined;
+    this.#second.begin(current);
+    return this.#second.opening && traffic !== 'replies' ? undefined : this.#inUse.borrowed(traffic);
   }
 
   /** Why a call may not even wait, if so. */
@@ -177,94 +206,91 @@ export class Pool implements ChoiceOwner {
   }
 
   /** The error for a call that has waited too long. */
-  #lack(): RpcError {
-    return this.routes.length > 0 ? noConnection(NO_STREAM_LEFT, 'no-stream') : noConnection(this.#cause);
+  #lack({ traffic }: Waiter): RpcError {
+    if (this.routes.length === 0) return noConnection(this.#cause);
+    this.#options.observer.onNoStream(traffic);
+    return noConnection(NO_STREAM_LEFT, 'no-stream');
   }
 
   #outage(): number {
     return performance.now() - this.#downSince;
   }
 
-  #connected(dial: Dial, connection: Http2Connection, endpoint: Endpoint): void {
+  #connected(dial: Dial, connection: Http2Connection, endpoint: Endpoint): Route {
+    const route = new Route(connection, endpoint, () => this.#choice.heed());
+    this.#dials.add(dial);
     dial.handOver({
       onConnected: () => {}, // it is
       onFailed: () => {},
-      onLost: (lost, cause) => this.#lost(dial, lost, endpoint, cause),
+      onLost: (_, cause) => this.#lost(dial, route, cause),
       onStreamSlots: () => this.#serveWaiting(),
-      onLimit: (limit) => this.#options.observer.onLimit(limit),
-      onFault: (error) => this.#options.observer.onFault(error),
+      onLimit: (limit) => this.onLimit(limit),
+      onFault: (error) => this.onFault(error),
+      // A quiet connection may be dead, and nobody wants to learn that by a call that has no answer.
+      pingsIdle: () => this.routes.includes(route) && this.routes.some(isBusy),
     });
-    this.#connectedAt = performance.now();
-    const route = new Route(connection, endpoint, () => this.#choice.heed());
-    this.routes.push(route);
-    if (this.#options.endpoints.length > 1 && this.routes.length === 1)
-      HealthWatch.open(route, () => this.accuse(route));
+    if (this.#options.endpoints.length > 1) HealthWatch.open(route, () => this.accuse(route));
     this.#options.observer.onConnected(endpoint);
-    this.#serveWaiting();
+    return route;
   }
 
-  /** Opens one more connection to the endpoint in use, if the bound allows. */
-  #grow({ long }: Pick<Waiter, 'long'>): void {
+  /** Opens one more connection to the endpoint in use for this kind of traffic, if the bound allows. */
+  #grow(traffic: Traffic): void {
     const route = this.routes.find(({ connection }) => !connection.closed && !connection.draining);
-    if (route === undefined || this.#growth !== undefined) return;
-    if (this.routes.length >= this.#connectionsFor(long)) return;
-    const { endpoint } = route;
-    const dial = this.dial(endpoint, {
-      onConnected: (connection) => {
-        this.#growth = undefined;
-        this.#connected(dial, connection, endpoint);
-      },
-      onFailed: (cause) => {
-        this.#growth = undefined;
-        this.#dials.delete(dial);
-        this.onDialFailed(cause);
-      },
-      onLost: () => {}, // not before it is connected
-      onStreamSlots: () => {},
-      onLimit: (limit) => this.#options.observer.onLimit(limit),
-      onFault: (error) => this.#options.observer.onFault(error),
-    });
-    this.#growth = dial;
-    this.#dials.add(dial);
+    if (this.#inUse.lacks(traffic) && this.#second.opening) return;
+    if (route === undefined || this.#inUse.countFor(traffic) >= this.#options.maxConnections) return;
+    this.#growth.begin(traffic, route.endpoint);
   }
 
-  #closeGrowth(): void {
-    if (this.#growth === undefined) return;
+  #openNoMore(): void {
     this.#growth.close();
-    this.#dials.delete(this.#growth);
-    this.#growth = undefined;
+    this.#second.close();
   }
 
   #serveWaiting(): void {
-    let longOnes = true;
-    for (const waiter of this.#waiting.all()) {
-      if (waiter.long && !longOnes) continue;
+    for (const traffic of TRAFFIC) this.#serve(traffic);
+  }
+
+  #serve(traffic: Traffic): void {
+    for (
+      let waiter = this.#waiting.first(traffic);
+      waiter !== undefined;
+      waiter = this.#waiting.first(traffic)
+    ) {
       const route = this.route(waiter);
       if (route === undefined) {
-        this.#grow(waiter);
-        if (!waiter.long) return;
-        longOnes = false;
-        continue;
+        if (this.routes.length > 0) this.#grow(traffic);
+        return;
       }
       this.withdraw(waiter);
       waiter.onRoute(route);
     }
   }
 
-  #lost(dial: Dial, connection: Http2Connection, endpoint: Endpoint, cause: string): void {
+  #lost(dial: Dial, route: Route, cause: string): void {
+    const { connection, endpoint } = route;
     if (connection.closed) this.#dials.delete(dial);
     if (this.#closed) return;
-    const route = this.routes.find((candidate) => candidate.connection === connection);
-    if (route === undefined) {
+    if (!this.routes.includes(route)) {
       if (connection.closed && this.#left.onClosed(connection)) this.#options.observer.onClosed();
       return;
     }
-    this.routes = this.routes.filter((candidate) => candidate !== route);
+    const settled = performance.now() - route.connectedAt >= SETTLED_MS;
+    this.#inUse.remove(route);
     this.#cause = `${endpoint.name}: ${cause}`;
     this.#options.observer.onLost(endpoint, cause);
-    if (this.routes.length > 0) return;
+    if (this.routes.length > 0) {
+      this.#second.onLost(settled);
+      this.#choice.onThinned(route);
+      this.#serveWaiting();
+      return;
+    }
     this.#downSince = performance.now();
-    this.#closeGrowth();
-    this.#choice.onLost(endpoint, performance.now() - this.#connectedAt >= SETTLED_MS);
+    this.#openNoMore();
+    this.#choice.onLost(endpoint, settled);
   }
+}
+
+function isBusy({ connection }: Route): boolean {
+  return connection.openStreams > 0;
 }

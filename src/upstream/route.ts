@@ -11,6 +11,8 @@ export class Route {
   readonly unanswered = new Unanswered();
   /** Calls that have no answer due and would hear nothing more if the endpoint were left. */
   readonly lasting = new Set<Leaver>();
+  /** In milliseconds of `performance.now()`. */
+  readonly connectedAt = performance.now();
   readonly #heed: () => void;
 
   /** @param heed is called when an answer is due */

@@ -13,12 +13,13 @@ import type { Accuser } from './choice.ts';
 import { KeptMessages } from './kept-messages.ts';
 import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';
+import { type Traffic, trafficOf } from './traffic.ts';
 import type { Asked } from './unanswered.ts';
 import type { Waiter } from './waiting-calls.ts';
 
 export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser, PartSink {
   readonly deadline: number;
-  readonly long = true;
+  readonly traffic: Traffic;
   askedAt = 0;
   before: Asked | undefined = undefined;
   after: Asked | undefined = undefined;
@@ -44,6 +45,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser,
     this.#call = call;
     this.#listener = listener;
     this.#pace = call.method.pace;
+    this.traffic = trafficOf(call.method);
     this.#kept = new KeptMessages(this.#pace === 'heartbeats');
     this.#start();
   }

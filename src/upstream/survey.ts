@@ -106,6 +106,11 @@ export class Survey {
     this.#weigh();
   }
 
+  /** Whether this is the connection on which the endpoint in use is asked. */
+  asksOn(route: Route): boolean {
+    return this.#plan.inUse === route;
+  }
+
   /** The others are asked now. */
   hurry(): void {
     if (this.#candidates.length === 0) this.#askNext();

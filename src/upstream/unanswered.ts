@@ -27,7 +27,6 @@ export class Unanswered {
   #last: Asked | undefined;
   /** When the earliest call was asked that its client gave up; `Infinity` once a later call was answered. */
   #givenUp = Number.POSITIVE_INFINITY;
-  /** When the latest call was asked that etcd has answered. */
   #takenIn = Number.NEGATIVE_INFINITY;
 
   /** A call was sent: {@link Asked.askedAt} is now. */
@@ -58,6 +57,11 @@ export class Unanswered {
   /** etcd has answered what was asked at a moment. */
   onTakenIn(askedAt: number): void {
     if (askedAt > this.#takenIn) this.#takenIn = askedAt;
+  }
+
+  /** When the latest call was asked that etcd has answered, in milliseconds of `performance.now()`. */
+  get takenIn(): number {
+    return this.#takenIn;
   }
 
   /** Whether etcd has certainly begun with what was asked at a moment: it has answered what was asked well after that. */

@@ -12,12 +12,13 @@ import type { CallEnvironment } from './call-environment.ts';
 import type { Accuser } from './choice.ts';
 import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';
+import { type Traffic, trafficOf } from './traffic.ts';
 import type { Asked } from './unanswered.ts';
 import type { Waiter } from './waiting-calls.ts';
 
 export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
   readonly deadline: number;
-  readonly long: boolean;
+  readonly traffic: Traffic;
   askedAt = 0;
   before: Asked | undefined = undefined;
   after: Asked | undefined = undefined;
@@ -44,7 +45,7 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
     reject: (error: RpcError) => void,
   ) {
     this.deadline = call.deadline;
-    this.long = call.method.pace === 'waiting';
+    this.traffic = trafficOf(call.method);
     this.#environment = environment;
     this.#request = request;
     this.#call = call;
@@ -85,7 +86,8 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
    * The call is cancelled when its client gives it up.
    */
   #toldDeadline(): number {
-    return this.long && namesLease(this.#request) ? Number.POSITIVE_INFINITY : this.deadline;
+    const waits = this.#call.method.pace === 'waiting';
+    return waits && namesLease(this.#request) ? Number.POSITIVE_INFINITY : this.deadline;
   }
 
   onUnavailable(error: RpcError): void {

@@ -3,13 +3,14 @@ import { setTimeout as schedule } from 'node:timers';
 import { Code, type LocalCause, RpcError } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
 import type { Route } from './route.ts';
+import { TRAFFIC, type Traffic } from './traffic.ts';
 
 /** A call without a connection yet. Hears one of the two, once, unless it is withdrawn. */
 export interface Waiter {
   /** When its client gives up, in milliseconds of `performance.now()`. */
   readonly deadline: number;
-  /** Whether it may stay open for ever, as watches do; not every connection is for such calls. */
-  readonly long: boolean;
+  /** Not every connection is for every kind. */
+  readonly traffic: Traffic;
   onRoute(route: Route): void;
   onUnavailable(error: RpcError): void;
 }
@@ -17,12 +18,20 @@ export interface Waiter {
 /** A waiting call fails this long before its client gives up, so that the client learns why. Milliseconds. */
 const DEADLINE_MARGIN_MS = 50;
 
+type Line = Map<Waiter, NodeJS.Timeout | undefined>;
+
 export class WaitingCalls {
-  readonly #timers = new Map<Waiter, NodeJS.Timeout | undefined>();
+  readonly #lines: Readonly<Record<Traffic, Line>> = {
+    watches: new Map(),
+    heartbeats: new Map(),
+    locks: new Map(),
+    bulk: new Map(),
+    replies: new Map(),
+  };
 
   /** How many wait. */
   get size(): number {
-    return this.#timers.size;
+    return TRAFFIC.reduce((sum, traffic) => sum + this.#lines[traffic].size, 0);
   }
 
   /**
@@ -35,24 +44,26 @@ export class WaitingCalls {
     left = Math.min(atMost, left - Math.min(DEADLINE_MARGIN_MS, left / 10));
     const timer =
       left > MAX_TIMER_MS ? undefined : schedule(() => this.#fail(waiter, error()), Math.max(0, left));
-    this.#timers.set(waiter, timer);
+    this.#lines[waiter.traffic].set(waiter, timer);
   }
 
   /** Takes a call back. */
   withdraw(waiter: Waiter): void {
-    const timer = this.#timers.get(waiter);
-    if (timer !== undefined) clearTimeout(timer);
-    this.#timers.delete(waiter);
+    const line = this.#lines[waiter.traffic];
+    clearTimeout(line.get(waiter));
+    line.delete(waiter);
   }
 
-  /** Those that wait now, the first one first. */
-  all(): Waiter[] {
-    return [...this.#timers.keys()];
+  /** The one of this kind that has waited for longest. */
+  first(traffic: Traffic): Waiter | undefined {
+    const [waiter] = this.#lines[traffic].keys();
+    return waiter;
   }
 
   /** Fails all of them. @param cause why there is no connection */
   failAll(cause: string): void {
-    for (const waiter of this.all()) this.#fail(waiter, noConnection(cause));
+    const all = TRAFFIC.flatMap((traffic) => [...this.#lines[traffic].keys()]);
+    for (const waiter of all) this.#fail(waiter, noConnection(cause));
   }
 
   #fail(waiter: Waiter, error: RpcError): void {

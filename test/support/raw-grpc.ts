@@ -3,6 +3,7 @@
  * sees every byte of a message, all metadata of the answer, and the whole status.
  */
 import {
+  type ChannelCredentials,
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
@@ -202,8 +203,12 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 export class RawGrpcClient implements Disposable {
   private readonly client: Client;
 
-  constructor(address: string, options: ChannelOptions = {}) {
-    this.client = new Client(address, credentials.createInsecure(), {
+  constructor(
+    address: string,
+    options: ChannelOptions = {},
+    security: ChannelCredentials = credentials.createInsecure(),
+  ) {
+    this.client = new Client(address, security, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       'grpc.enable_retries': 0,

@@ -5,10 +5,12 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { unknownMethod, Watch } from '../../src/etcd/methods.ts';
+import { KV, unknownMethod, Watch } from '../../src/etcd/methods.ts';
 import { ErrorCode, encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
+import type { ClientStream } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import type { Method } from '../../src/rpc/method.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Cluster } from '../../src/upstream/cluster.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
@@ -37,6 +39,7 @@ class Client implements Disposable {
       endpoints: [parseEndpoint(address)],
       dialTimeout: 5000,
       maxWaiting: 10,
+      maxConnections: 8,
       maxReceiveBytes: 1000,
       http2: { permitWithoutStream, keepaliveTimeoutMs },
       pings: new PingIntervals(intervalMs, 1),
@@ -51,6 +54,7 @@ class Client implements Disposable {
         onAsked: ignore,
         onDialFailed: ignore,
         onWaitingFull: ignore,
+        onNoStream: ignore,
         onLimit: ignore,
         onFault: (error) => assert.fail(String(error)),
       },
@@ -60,11 +64,20 @@ class Client implements Disposable {
 
   /** A call that stays open until etcd ends it; its status then. */
   open(method = unknownMethod(CALL)): Promise<number> {
-    return new Promise((resolve) => {
-      const call = new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
-      const onEnd = ({ code }: { code: number }): void => resolve(code);
-      this.cluster.stream(call, { onHeaders: ignore, onMessage: ignore, onDrain: ignore, onEnd });
-    });
+    return new Promise((resolve) => void this.stream(method, resolve));
+  }
+
+  /** A call that stays open. @param ended hears its status */
+  stream(method: Method, ended: (code: number) => void = ignore): ClientStream {
+    const call = new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
+    const onEnd = ({ code }: { code: number }): void => ended(code);
+    return this.cluster.stream(call, { onHeaders: ignore, onMessage: ignore, onDrain: ignore, onEnd });
+  }
+
+  /** Reads. */
+  read(): Promise<Uint8Array> {
+    const call = new OwnCall(KV.Range, NO_METADATA, Number.POSITIVE_INFINITY);
+    return this.cluster.unary(new Uint8Array(0), call);
   }
 
   [Symbol.dispose](): void {
@@ -141,6 +154,27 @@ describe('a server that counts pings', () => {
     await until('another stream', () => server.streams(WATCH).length === 2);
     await until('pings', () => server.streams(CHECK).length >= 10);
     assert.deepEqual([client.lost, client.connects], [[], 1]);
+  });
+
+  test('on a connection without a call: as long as another one has calls', async () => {
+    await using server = new Server([CHECK, KV.Range.path]);
+    using client = new Client(`127.0.0.1:${await server.listen()}`, 20);
+    const watch = client.stream(Watch.Watch);
+    await until('a connection apart', async () => {
+      await client.read();
+      return client.connects === 2;
+    });
+    await until('the stream of ours', () => server.streams(WATCH).length === 1);
+    const quiet = server.streams(WATCH)[0]?.connection;
+    assert.notEqual(quiet, server.streams(Watch.Watch.path)[0]?.connection);
+    const questions = (): number =>
+      server.streams(CHECK).filter(({ connection }) => connection === quiet).length;
+    await until('pings', () => questions() >= 5);
+    watch.cancel();
+    const before = questions();
+    await new Promise((resolve) => setTimeout(resolve, 200)); // nothing may happen
+    assert.ok(questions() <= before + 1, 'one may have been under way');
+    assert.deepEqual(client.lost, []);
   });
 
   test('and serves no health checks: it answers that, which is as good', async () => {
@@ -234,7 +268,7 @@ for (const install of await availableEtcds())
           const seen = await etcdMetric(etcd.first.metricsUrl, checks).catch(() => 0);
           return seen >= 5 || client.lost.length > 0;
         });
-        assert.deepEqual([client.lost, client.connects], [[], 1]);
+        assert.deepEqual([client.lost, client.connects], [[], permitWithoutStream ? 1 : 2]);
       });
   });
 

@@ -3,12 +3,13 @@
  * as the test says. For states that real members are in only for moments, and for counting what reaches them.
  */
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ETCD_METHODS, unknownMethod } from '../../src/etcd/methods.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
 import { Http2Connections } from '../../src/listen/http2-connections.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
+import { noteClient } from '../../src/rpc/client.ts';
 import type { Call, ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
@@ -31,6 +32,8 @@ export type Act = 'serve' | 'silence' | RpcError;
 /** A call that reached a member. */
 export interface SeenCall {
   readonly path: string;
+  /** The connection that it came on. */
+  readonly connection: string;
   readonly hasLeader: boolean;
   /** Whether it came with a deadline that the member would enforce. */
   readonly limited: boolean;
@@ -50,10 +53,14 @@ export class ScriptedEtcd implements AsyncDisposable {
   revision = 5;
   readonly seen: SeenCall[] = [];
   /** Messages of streams, and the streams to answer on. */
-  readonly messages: { readonly path: string; readonly stream: ServerStream }[] = [];
+  readonly messages: { readonly path: string; readonly connection: string; readonly stream: ServerStream }[] =
+    [];
+  /** On these connections nothing is answered. */
+  readonly deaf = new Set<string>();
   /** The stream on which its health is watched. */
   health: ServerStream | undefined;
   connections = 0;
+  readonly #sockets = new Map<string, Socket>();
   readonly #cluster: number;
   readonly #server: Server;
   readonly #http2: Http2Connections;
@@ -64,11 +71,11 @@ export class ScriptedEtcd implements AsyncDisposable {
       services: {
         method,
         unary: (path) => (method(path).kind === 'unary' ? (_, call) => this.#unary(path, call) : undefined),
-        stream: (path) => (stream) => {
+        stream: (path) => (stream, call) => {
           stream.listener = {
             onMessage: () => {
               if (path.startsWith('/grpc.health.')) this.health = stream;
-              else this.messages.push({ path, stream });
+              else this.messages.push({ path, connection: call.client.address, stream });
             },
             onHalfClose: ignore,
             onDrain: ignore,
@@ -95,7 +102,13 @@ export class ScriptedEtcd implements AsyncDisposable {
     });
     this.#server = createServer((socket) => {
       this.connections++;
-      socket.on('close', () => this.connections--);
+      const address = `${socket.remoteAddress}:${socket.remotePort}`;
+      this.#sockets.set(address, socket);
+      noteClient(socket, { address, listener: '', certificate: undefined });
+      socket.on('close', () => {
+        this.connections--;
+        this.#sockets.delete(address);
+      });
       this.#http2.accept(socket, Buffer.alloc(0));
     });
   }
@@ -120,12 +133,18 @@ export class ScriptedEtcd implements AsyncDisposable {
     return this.seen.filter((call) => call.path === path && !call.hasLeader).length;
   }
 
+  /** Ends one connection. */
+  cut(connection: string): void {
+    this.#sockets.get(connection)?.destroy();
+  }
+
   #unary(path: string, call: Call): Uint8Array | Promise<Uint8Array> {
     const hasLeader = call.metadata.get('hasleader') !== undefined;
     const limited = call.deadline !== Number.POSITIVE_INFINITY;
-    const seen: SeenCall = { path, hasLeader, limited, cancelled: false };
+    const connection = call.client.address;
+    const seen: SeenCall = { path, connection, hasLeader, limited, cancelled: false };
     this.seen.push(seen);
-    const act = hasLeader ? this.question : this.calls;
+    const act = this.deaf.has(connection) ? 'silence' : hasLeader ? this.question : this.calls;
     if (act instanceof RpcError) throw act;
     if (act === 'serve' && hasLeader && this.questionMs > 0)
       return sleep(this.questionMs).then(() => this.reply());
@@ -170,6 +189,7 @@ export function connectTo(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
     endpoints: members.map(({ address }) => parseEndpoint(address)),
     dialTimeout: 2000,
     maxWaiting: 1000,
+    maxConnections: 8,
     maxReceiveBytes: 1 << 20,
     http2: {},
     pings: new PingIntervals(0),
@@ -188,6 +208,7 @@ export function connectTo(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
       onAsked: (verdict) => heard.asked.push(verdict),
       onDialFailed: ignore,
       onWaitingFull: ignore,
+      onNoStream: ignore,
       onLimit: ignore,
       onFault: (error) => {
         throw error;
