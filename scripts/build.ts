@@ -12,22 +12,39 @@ const root = join(import.meta.dirname, '..');
 const outdir = join(root, 'dist');
 
 /**
- * Modules of Node.js are read by `getBuiltinModule`. An `import` looks at everything that they export, and `node:http` alone
- * then reads the whole of `fetch`: 15 MiB, and as long as a bare Node.js takes to start.
+ * Modules of Node.js are read by `getBuiltinModule`, and of what they export only what is used. An `import` looks at all of it,
+ * and so does what esbuild makes of one; `node:http` alone then reads the whole of `fetch`: 15 MiB, and as long as a bare
+ * Node.js takes to start.
  */
 const nodeModules: Plugin = {
   name: 'modules of Node.js',
   setup({ onResolve, onLoad }) {
-    const namespace = 'node';
-    onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path }) => {
+    const [imported, required] = ['node', 'node, required'];
+    onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, kind }) => {
       const name = path.replace(/^node:/, '');
-      return builtinModules.includes(name) ? { path: name, namespace } : undefined;
+      if (!builtinModules.includes(name)) return undefined;
+      return { path: name, namespace: kind === 'require-call' ? required : imported };
     });
-    onLoad({ filter: /.*/, namespace }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    const reading = (path: string): string => `process.getBuiltinModule(${JSON.stringify(path)})`;
+    onLoad({ filter: /.*/, namespace: required }, ({ path }) => ({
+      contents: `module.exports = ${reading(path)};`,
+    }));
+    onLoad({ filter: /.*/, namespace: imported }, ({ path }) => ({
+      contents: [
+        `const $module = ${reading(path)};`,
+        'const $read = (name) => $module[name];',
+        'export default $module;',
+        ...namesOf(path).map((name) => `export const ${name} = /* @__PURE__ */ $read('${name}');`),
+      ].join('\n'),
     }));
   },
 };
+
+/** What a module of Node.js exports. */
+function namesOf(path: string): string[] {
+  const names = Object.getOwnPropertyNames(process.getBuiltinModule(path) ?? {});
+  return names.filter((name) => /^[a-z_]\w*$/i.test(name) && name !== 'default');
+}
 
 /** What libraries have for others, and read at once: half of what they are. */
 const LEFT_OUT: readonly (readonly [library: string, modules: RegExp])[] = [
