@@ -5,7 +5,7 @@
  * any more, so that its files may be replaced while it runs.
  */
 import type { Socket } from 'node:net';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { ErrorCode, type Http2Stream, IGNORING, type StreamListener } from '../http2/index.ts';
 import type { WebServerOptions } from './options.ts';
 import { readParts } from './parts.ts';
@@ -17,6 +17,12 @@ interface Door {
   /** Takes the streams of HTTP/2 connections. */
   readonly stream: (stream: Http2Stream) => void;
 }
+
+/**
+ * Between two parts others have about as long as a part takes, in milliseconds. In a single turn hardly anything of theirs
+ * gets done: a connection that begins needs four.
+ */
+const REST_MS = 10;
 
 const ignore = (): void => {};
 
@@ -95,10 +101,12 @@ export class LateWebDoor {
   }
 
   async #open(): Promise<void> {
-    const { bridge, createWebServer } = await readParts();
+    const rest = () => this.#rest();
+    const { bridge, createWebServer } = await readParts(rest);
+    await rest();
     if (this.#closed) return;
     const server = createWebServer(this.#options);
-    await nextTurn();
+    await rest();
     await server.app.ready();
     await nextTurn();
     if (this.#closed) {
@@ -109,6 +117,12 @@ export class LateWebDoor {
     this.#letIn(this.#door);
     // Their requests are read in this turn; before, a drain would take their connections for idle.
     await nextTurn();
+  }
+
+  /** Who waits for the door does not wait for others. */
+  async #rest(): Promise<void> {
+    if (this.#sockets.size + this.#streams.size > 0) await nextTurn();
+    else await sleep(REST_MS);
   }
 
   #letIn(door: Door): void {

@@ -3,7 +3,6 @@
  * waiting for a third of a second. The order is that of need, so that no part brings much of another with it. Where a file
  * of ours uses a library, the file is named, since the build keeps only what is used.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { bridge } from './http2-bridge.ts';
 import type { createWebServer } from './server.ts';
 
@@ -31,14 +30,14 @@ const PARTS: readonly (() => Promise<unknown>)[] = [
   () => import('@fastify/cors'),
 ];
 
-/** Reads them, and what joins them. */
-export async function readParts(): Promise<Parts> {
+/** Reads them, and what joins them. @param rest is called before each, and settles in a later turn */
+export async function readParts(rest: () => Promise<void>): Promise<Parts> {
   for (const read of PARTS) {
+    await rest();
     await read();
-    await nextTurn();
   }
+  await rest();
   const { bridge } = await import('./http2-bridge.ts');
   const { createWebServer } = await import('./server.ts');
-  await nextTurn();
   return { bridge, createWebServer };
 }
