@@ -37,7 +37,11 @@ export class ScriptedStream implements ClientStream {
 
   /** etcd's response, with a header of this revision. */
   say(revision: number, response: MessageInitShape<typeof WatchResponseSchema>): void {
-    const header = { clusterId: this.#upstream.cluster, memberId: 1n, revision: BigInt(revision) };
+    const header = {
+      clusterId: this.#upstream.cluster,
+      memberId: this.#upstream.member,
+      revision: BigInt(revision),
+    };
     this.#listener.onMessage(
       toBinary(
         WatchResponseSchema,
@@ -135,6 +139,7 @@ export class ScriptedUpstream implements Upstream {
   /** The first revision that is not compacted, as reads tell it. */
   compacted = 0;
   cluster = 1n;
+  member = 1n;
   /** What the next calls of Status fail with, in order. */
   readonly statusFailures: Status[] = [];
   /** etcd's release, as Status tells it. */
@@ -143,7 +148,7 @@ export class ScriptedUpstream implements Upstream {
   statusCalls = 0;
 
   async unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
-    const header = { clusterId: this.cluster, memberId: 1n, revision: BigInt(this.revision) };
+    const header = { clusterId: this.cluster, memberId: this.member, revision: BigInt(this.revision) };
     if (call.method.name !== 'Status') {
       const { revision } = fromBinary(RangeRequestSchema, request);
       if (revision > this.revision) throw new RpcError(Code.OUT_OF_RANGE, FUTURE);

@@ -14,6 +14,8 @@ import { StreamGroup, type StreamHost } from './stream-group.ts';
 const OPEN_MS = 20;
 /** etcd has not answered for so long: something is not in step. */
 const SILENT_MS = 1000;
+/** How often that is looked at. */
+const BEAT_MS = 500;
 
 export class PastStreams extends StreamGroup {
   readonly #live: LiveStreams;
@@ -44,15 +46,11 @@ export class PastStreams extends StreamGroup {
     stream.questions.want();
   }
 
+  /** Events since etcd answered last tell who is busy. */
   onBeat(stream: SharedStream): void {
-    const silent = stream.questions.silence >= SILENT_MS;
-    const quiet: SeatOwner[] = [];
-    const busy: SeatOwner[] = [];
-    for (const seat of stream.seats) {
-      (seat.busy ? busy : quiet).push(seat.owner);
-      seat.busy = false;
-    }
-    if (silent) this.#part(quiet.length > busy.length ? busy : quiet, stream.limit);
+    const { silence } = stream.questions;
+    if (silence >= SILENT_MS) this.#part(stream);
+    if (silence === 0 || silence >= SILENT_MS) for (const seat of stream.seats) seat.busy = false;
     stream.questions.want();
   }
 
@@ -67,7 +65,7 @@ export class PastStreams extends StreamGroup {
 
   #pick(company: number): SharedStream {
     for (const stream of this.#open.keys()) if (stream.limit === company) return stream;
-    const stream = this.start(company, SILENT_MS);
+    const stream = this.start(company, BEAT_MS);
     const ms = OPEN_MS * this.streams.size;
     this.#open.set(
       stream,
@@ -81,14 +79,18 @@ export class PastStreams extends StreamGroup {
     this.drain(stream, this.#live);
   }
 
-  /** Those that part are together again, and closed to newcomers at once. */
-  #part(leaving: readonly SeatOwner[], limit: number): void {
+  /** The fewer ones leave. They are together again, and closed to newcomers at once. */
+  #part(old: SharedStream): void {
+    const quiet: SeatOwner[] = [];
+    const busy: SeatOwner[] = [];
+    for (const seat of old.seats) (seat.busy ? busy : quiet).push(seat.owner);
+    if (quiet.length === 0 || busy.length === 0) return;
     let stream: SharedStream | undefined;
     const take = (watch: OwnWatch, owner: SeatOwner): Seat => {
-      stream ??= this.start(limit, SILENT_MS);
+      stream ??= this.start(old.limit, BEAT_MS);
       return stream.take(watch, owner, false);
     };
-    for (const owner of leaving) owner.moveToPast({ take });
+    for (const owner of quiet.length > busy.length ? busy : quiet) owner.moveToPast({ take });
     if (stream !== undefined) this.#close(stream);
   }
 }

@@ -38,6 +38,8 @@ export interface SharedStreamOwner {
   onBeat(stream: SharedStream): void;
   /** etcd has ended it. @returns what its seats are told, and how many of them may be together again */
   onOver(stream: SharedStream, status: Status): Omit<StreamEnd, 'told'>;
+  /** Its seats have heard of that. */
+  onLost(stream: SharedStream): void;
   /** It is gone, whoever ended it. */
   onGone(): void;
 }
@@ -167,6 +169,7 @@ export class SharedStream implements ClientStreamListener, SeatStream, Questione
     const seats = [...this.#seats.values()];
     const end = { ...this.#owner.onOver(this, status), told: this.#told };
     for (const seat of seats) if (!seat.left) seat.owner.onStreamEnd(end, seat);
+    this.#owner.onLost(this);
   }
 
   /** Asks how far etcd is although nobody wants to know now: what a stream was told last is where its seats go on. */

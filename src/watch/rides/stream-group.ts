@@ -66,8 +66,11 @@ export abstract class StreamGroup implements SharedStreamOwner {
 
   onOver(stream: SharedStream, status: Status): Omit<StreamEnd, 'told'> {
     this.#remove(stream);
-    this.#host.onLost(stream);
     return afterEnd(stream, status);
+  }
+
+  onLost(stream: SharedStream): void {
+    this.#host.onLost(stream);
   }
 
   onGone(): void {
