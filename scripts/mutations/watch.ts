@@ -104,9 +104,9 @@ export const WATCH: readonly Mutation[] = [
   mutation('never-given-up', `${HUB}/flow.ts`, 'this.#stream.park();', ''),
   mutation(
     'fragments-lost',
-    `${HUB}/upstream-watch.ts`,
-    'const events = this.#parts.concat(response.events);\n    this.#parts',
-    'const events = response.events;\n    this.#parts',
+    `${HUB}/response-assembly.ts`,
+    'response.fragment || this.#events.length > 0',
+    'this.#events.length > 0',
   ),
   mutation(
     'lingering-feed-dies-in-use',
@@ -220,8 +220,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'fragments-not-cut',
     'watch/client-stream.ts',
-    'length >= fragments.bytes)',
-    'length >= fragments.bytes * 1e9)',
+    'length >= FRAGMENT_BYTES)',
+    'length >= FRAGMENT_BYTES * 1e9)',
   ),
   mutation(
     'leader-forgotten',

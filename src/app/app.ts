@@ -90,6 +90,7 @@ export class App {
       upstream: this.#cluster,
       historyBytes: config['watch-history-bytes'],
       historyRevisions: config['watch-history-revisions'],
+      maxRevisionBytes: config['max-recv-bytes'],
       linger: config['watch-linger'],
     });
 

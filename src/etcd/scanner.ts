@@ -80,3 +80,44 @@ export class Scanner {
     if (this.pos > this.end) throw new MalformedMessage('end');
   }
 }
+
+/**
+ * How many bytes at the beginning of some are whole fields, and how long the field behind them is, as far as its own
+ * beginning tells. @throws MalformedMessage
+ */
+export function wholeFields(bytes: Uint8Array): { readonly length: number; readonly next: number } {
+  const scan = new Scanner(bytes);
+  for (;;) {
+    const start = scan.pos;
+    // A tag, and a number or a length, each of at most ten bytes: cut off within these, a field says nothing.
+    const isCut = scan.end - start < FIELD_HEAD && !hasHead(bytes, start);
+    const end = isCut ? scan.end + 1 : fieldEnd(scan);
+    if (end > scan.end) return { length: start, next: end - start };
+    scan.pos = end;
+  }
+}
+
+/** Bytes within which a field has told its length. */
+const FIELD_HEAD = 20;
+
+/** Whether two varints are whole, where a field that is a number has only one of them behind its tag. */
+function hasHead(bytes: Uint8Array, start: number): boolean {
+  let numbers = 0;
+  for (let at = start; at < bytes.length; at++)
+    if ((bytes[at] as number) < 0x80 && ++numbers === 2) return true;
+  return false;
+}
+
+/** Where the field at the scanner ends, whether or not all of it is there. */
+function fieldEnd(scan: Scanner): number {
+  const wireType = scan.varint() & 7;
+  if (wireType === 2) {
+    const length = scan.varint();
+    return scan.pos + length;
+  }
+  if (wireType === 1) return scan.pos + 8;
+  if (wireType === 5) return scan.pos + 4;
+  if (wireType !== 0) throw new MalformedMessage('wire type');
+  scan.varint();
+  return scan.pos;
+}

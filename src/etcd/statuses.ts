@@ -1,6 +1,6 @@
 /** What the status of a call that etcd answered, or could not, means for whoever may ask again. */
 import { Code, type Status } from '../rpc/status.ts';
-import { saysNoLeader } from './words.ts';
+import { saysNoLeader, saysTooLargeToSend } from './words.ts';
 
 /**
  * Whether a status says that opening the watch again would not help. Everything else is a failure of a connection
@@ -21,6 +21,13 @@ export function isFinal(status: Status): boolean {
     default:
       return false;
   }
+}
+
+/** Whether a message of etcd's was too large as a whole, for etcd to send or for the proxy to receive. */
+export function isTooLarge(status: Status): boolean {
+  return (
+    status.code === Code.RESOURCE_EXHAUSTED && (status.cause === 'too-large' || saysTooLargeToSend(status))
+  );
 }
 
 /** Whether a status is what calls end with while etcd or the way to it fails, which passes. */

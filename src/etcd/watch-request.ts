@@ -142,10 +142,12 @@ export interface OwnWatch {
   /** Zero: now. */
   readonly start: number;
   readonly prevKv: boolean;
+  /** Whether etcd may cut long responses. It measures all events of a fragment anew for each one that it adds. */
+  readonly fragment: boolean;
 }
 
-/** The encoded request for a watch of the proxy's own: fragments allowed, progress wanted. */
-export function createRequest({ range, start, prevKv }: OwnWatch): Uint8Array {
+/** The encoded request for a watch of the proxy's own: progress wanted. */
+export function createRequest({ range, start, prevKv, fragment }: OwnWatch): Uint8Array {
   const create = new BinaryWriter();
   create.tag(Create.key, WireType.LengthDelimited).bytes(Buffer.from(range.start, 'latin1'));
   if (range.rangeEnd !== '')
@@ -153,7 +155,7 @@ export function createRequest({ range, start, prevKv }: OwnWatch): Uint8Array {
   if (start !== 0) create.tag(Create.start, WireType.Varint).int64(BigInt(start));
   create.tag(Create.progress, WireType.Varint).bool(true);
   if (prevKv) create.tag(Create.prevKv, WireType.Varint).bool(true);
-  create.tag(Create.fragment, WireType.Varint).bool(true);
+  if (fragment) create.tag(Create.fragment, WireType.Varint).bool(true);
   return requestToCreate(create.finish());
 }
 

@@ -42,6 +42,7 @@ export interface WatchResponse {
   readonly canceled: boolean;
   readonly compactRevision: number;
   readonly cancelReason: string;
+  /** More of it follows. */
   readonly fragment: boolean;
   readonly events: readonly EventRecord[];
   /** Encoded length. */
@@ -50,45 +51,49 @@ export interface WatchResponse {
 
 /** Reads a response. @throws MalformedMessage */
 export function readResponse(message: Uint8Array): WatchResponse {
-  const scan = new Scanner(message);
-  const events: EventRecord[] = [];
-  let header = NO_HEADER;
-  let watchId = 0;
-  let compactRevision = 0;
-  let cancelReason = '';
-  let flags = 0;
-  while (!scan.done) {
-    const start = scan.pos;
-    const tag = scan.varint();
-    if (tag === Tag.events) {
-      const end = scan.delimited();
-      events.push(readEvent(scan, start, end));
-    } else if (tag === HEADER_TAG) {
-      const end = scan.delimited();
-      header = readHeader(scan.bytes.subarray(scan.pos, end));
-      scan.pos = end;
-    } else if (tag === Tag.watchId) watchId = scan.int64();
-    else if (tag === Tag.created) flags |= scan.varint() === 0 ? 0 : 1;
-    else if (tag === Tag.canceled) flags |= scan.varint() === 0 ? 0 : 2;
-    else if (tag === Tag.fragment) flags |= scan.varint() === 0 ? 0 : 4;
-    else if (tag === Tag.compactRevision) compactRevision = scan.int64();
-    else if (tag === Tag.cancelReason) {
-      const end = scan.delimited();
-      cancelReason = scan.bytes.toString('utf8', scan.pos, end);
-      scan.pos = end;
-    } else scan.skip(tag & 7);
+  const response = new ResponseFields();
+  response.read(message);
+  return response;
+}
+
+/** A response as far as its fields have been read. */
+export class ResponseFields implements WatchResponse {
+  header = NO_HEADER;
+  watchId = 0;
+  created = false;
+  canceled = false;
+  compactRevision = 0;
+  cancelReason = '';
+  fragment = false;
+  events: EventRecord[] = [];
+  size = 0;
+
+  /** Reads some more of them, each of them whole. @throws MalformedMessage */
+  read(fields: Uint8Array): void {
+    const scan = new Scanner(fields);
+    this.size += fields.length;
+    while (!scan.done) {
+      const start = scan.pos;
+      const tag = scan.varint();
+      if (tag === Tag.events) {
+        const end = scan.delimited();
+        this.events.push(readEvent(scan, start, end));
+      } else if (tag === HEADER_TAG) {
+        const end = scan.delimited();
+        this.header = readHeader(scan.bytes.subarray(scan.pos, end));
+        scan.pos = end;
+      } else if (tag === Tag.watchId) this.watchId = scan.int64();
+      else if (tag === Tag.created) this.created = scan.varint() !== 0;
+      else if (tag === Tag.canceled) this.canceled = scan.varint() !== 0;
+      else if (tag === Tag.fragment) this.fragment = scan.varint() !== 0;
+      else if (tag === Tag.compactRevision) this.compactRevision = scan.int64();
+      else if (tag === Tag.cancelReason) {
+        const end = scan.delimited();
+        this.cancelReason = scan.bytes.toString('utf8', scan.pos, end);
+        scan.pos = end;
+      } else scan.skip(tag & 7);
+    }
   }
-  return {
-    header,
-    watchId,
-    created: (flags & 1) !== 0,
-    canceled: (flags & 2) !== 0,
-    fragment: (flags & 4) !== 0,
-    compactRevision,
-    cancelReason,
-    events,
-    size: message.length,
-  };
 }
 
 /** Reads the event whose field began at `start` and whose body lies between the scanner and `end`. */

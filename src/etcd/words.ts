@@ -19,6 +19,9 @@ export const AUTH_IS_OFF = 'etcdserver: authentication is not enabled';
 /** etcd's reason to cancel a watch whose number the client gave to another one on the same stream. Since 3.4. */
 export const DUPLICATE_WATCH_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
 
+/** How the text of gRPC begins, or goes on, when etcd's own library cannot send a reply: no message has 2 GiB. Since 3.2. */
+const TOO_LARGE_TO_SEND = 'trying to send message larger than max';
+
 /** What a refusal says about the member that gave it, the most useful member first. */
 export const Standing = {
   /** It may serve in a moment. */
@@ -80,6 +83,11 @@ export function refusalIn({ code, message }: Status): MemberRefusal | undefined 
 /** Whether a status says that the member knows no leader. */
 export function saysNoLeader({ message }: Pick<Status, 'message'>): boolean {
   return message.startsWith(NO_LEADER);
+}
+
+/** Whether etcd could not send what it had to say as one message. */
+export function saysTooLargeToSend({ message }: Pick<Status, 'message'>): boolean {
+  return message.includes(TOO_LARGE_TO_SEND);
 }
 
 /** Whether an election interrupted the call. */

@@ -118,11 +118,8 @@ function moved(record: EventRecord, shift: number): BatchEvent {
   };
 }
 
-/** Events up to this many bytes go into one batch, but for those of one revision, which stay together. */
-const BATCH_BYTES = 1 << 20;
-
 /**
- * Makes batches of the events of a response that come after `applied`.
+ * Makes batches of the events of a response that come after `applied`: one, so that clients get them as etcd sent them.
  * @param apart each revision is one by itself, as if etcd had sent them one after the other
  */
 export function batchesOf(
@@ -132,21 +129,17 @@ export function batchesOf(
   apart = false,
 ): Batch[] {
   const batches: Batch[] = [];
-  const limit = apart ? 0 : BATCH_BYTES;
   let records: EventRecord[] = [];
-  let bytes = 0;
   let last = 0;
   const cut = (): void => {
     if (records.length > 0) batches.push(new Batch(apart ? withRevision(header, last) : header, records));
     records = [];
-    bytes = 0;
   };
   for (const event of events) {
     if (event.revision <= applied) continue;
-    if (bytes >= limit && last !== event.revision) cut();
+    if (apart && last !== event.revision) cut();
     last = event.revision;
     records.push(event);
-    bytes += event.end - event.start;
   }
   cut();
   return batches;

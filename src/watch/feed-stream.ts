@@ -5,7 +5,7 @@
 
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import { isFinal, isOutage } from '../etcd/statuses.ts';
+import { isFinal, isOutage, isTooLarge } from '../etcd/statuses.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import type { Status } from '../rpc/status.ts';
@@ -62,6 +62,8 @@ export class FeedStream implements RideOwner, TurnTaker {
   /** etcd's latest revision on it. */
   #revision = 0;
   #openedAt = 0;
+  /** The latest one ended at a response that was too large as a whole: the next one asks for it in fragments. */
+  #fragment = false;
   /** How often in a row it failed soon, in a way that no outage explains. */
   #failures = 0;
 
@@ -118,10 +120,6 @@ export class FeedStream implements RideOwner, TurnTaker {
     }
   }
 
-  onFragment(size: number): void {
-    this.#shared.fragments.onFragment(size);
-  }
-
   onEnd(status: Status): void {
     this.#watch = undefined;
     this.#shared.catchUpTurns.leave(this);
@@ -130,7 +128,9 @@ export class FeedStream implements RideOwner, TurnTaker {
       this.#delay.reset();
       this.#failures = 0;
     }
-    if (isFinal(status) || (!isOutage(status) && ++this.#failures === MAX_FAILURES)) {
+    this.#fragment = !this.#fragment && isTooLarge(status);
+    if (this.#fragment) this.#shared.stats.limits.fragments++;
+    else if (isFinal(status) || (!isOutage(status) && ++this.#failures === MAX_FAILURES)) {
       this.#over({ kind: 'status', status });
       return;
     }
@@ -158,7 +158,11 @@ export class FeedStream implements RideOwner, TurnTaker {
   #watchFrom(start: number): void {
     const { range, prevKv } = this.#owner;
     this.#openedAt = performance.now();
-    this.#watch = this.#etcd.ride({ range, start, prevKv }, this, this.state === 'starting');
+    this.#watch = this.#etcd.ride(
+      { range, start, prevKv, fragment: this.#fragment },
+      this,
+      this.state === 'starting',
+    );
   }
 
   #created(): void {

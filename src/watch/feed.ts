@@ -11,10 +11,10 @@
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
-import { batchesOf } from './batch.ts';
 import { Cursors, type CursorsOwner, type TargetFeed } from './cursors.ts';
 import { FeedStream, type FeedStreamOwner, type FeedStreamState } from './feed-stream.ts';
 import { Flow, type FlowFeed } from './flow.ts';
+import { Gap } from './gap.ts';
 import { History } from './history.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
 import { KnownStore } from './known-store.ts';
@@ -71,6 +71,7 @@ export class Feed
   readonly #shared: SharedFeeds;
   readonly #owner: FeedOwner;
   readonly #store = new KnownStore();
+  readonly #gap = new Gap();
   readonly #stream: FeedStream;
   readonly flow: Flow;
 
@@ -230,6 +231,7 @@ export class Feed
    * feed's watchers go on with what comes after it.
    */
   onBegan(): void {
+    if (!this.past) this.#gap.onBegan(this.header.revision, this.applied);
     if (this.#store.onBegan(this.applied)) {
       this.history.forgetBefore(this.applied + 1);
       this.history.floor = this.applied + 1;
@@ -265,10 +267,9 @@ export class Feed
     else this.#owner.onUnused(this);
   }
 
-  #onEvents({ events, header }: WatchResponse): void {
-    // Where it had to catch up with the present, its watchers get what they would have got meanwhile.
-    const batches = batchesOf(header, events, this.applied, !this.past);
-    this.#shared.stats.countReceived(events.length, batches);
+  #onEvents(response: WatchResponse): void {
+    const batches = this.#gap.batches(response, this.applied);
+    this.#shared.stats.countReceived(response.events.length, batches);
     for (const batch of batches) {
       this.history.push(batch);
       this.subscribers.onBatch(batch);

@@ -1,30 +1,12 @@
-/**
- * Splits responses for clients that asked for it, where etcd would. Its limit is a setting of etcd's; the fragments
- * it sends to the proxy tell.
- */
+/** Splits responses for clients that asked for it, where an etcd with its usual settings would. */
 
 import { HEADER_TAG, headerField } from '../etcd/header.ts';
 import { Scanner } from '../etcd/scanner.ts';
 import { FRAGMENT_FIELD } from '../etcd/watch-reply.ts';
 import type { Batch } from './batch.ts';
 
-/** etcd's default: `--max-request-bytes` and the room it leaves for the gRPC envelope. */
-const DEFAULT_LIMIT = (1536 << 10) + (512 << 10);
-
-/** The size at which etcd splits. */
-export class FragmentLimit {
-  #largest = 0;
-
-  /** etcd sent a fragment of this size. */
-  onFragment(size: number): void {
-    this.#largest = Math.max(this.#largest, size);
-  }
-
-  /** A response of this size and above is split. */
-  get bytes(): number {
-    return this.#largest === 0 ? DEFAULT_LIMIT : this.#largest + 1;
-  }
-}
+/** A response of this size and above is split: etcd's default of `--max-request-bytes`, and the room that it adds to it. */
+export const FRAGMENT_BYTES = (1536 << 10) + (512 << 10);
 
 /**
  * Splits header and events into the same of smaller size: every part has the header, all but the last say that they

@@ -47,8 +47,8 @@ export class IdentityUpstream implements RidesUpstream {
 
   /** A watch on a stream of its own. */
   openWatch(request: OwnWatch, owner: UpstreamWatchOwner): UpstreamWatch {
-    const { upstream } = this.#shared;
-    return new UpstreamWatch(upstream, Watch.Watch, this.identity.metadata, request, owner);
+    const { upstream, assembly } = this.#shared;
+    return new UpstreamWatch(upstream, Watch.Watch, this.identity.metadata, request, assembly, owner);
   }
 
   /** A watch stream on which nothing is watched yet. */

@@ -98,10 +98,6 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     );
   }
 
-  onFragment(): void {
-    // The first response decides; it has no events.
-  }
-
   onEnd(status: Status): void {
     const error = new RpcError(status.code || Code.UNAVAILABLE, status.message, status.details);
     this.#settle({ kind: 'failed', header: NO_HEADER, error });
@@ -126,7 +122,10 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   onTurn(): void {
     if (this.request.kind !== 'create') return;
     const { range, start, options } = this.request;
-    this.#watch = this.#owner.feeds.etcd.openWatch({ range, start, prevKv: options.prevKv }, this);
+    this.#watch = this.#owner.feeds.etcd.openWatch(
+      { range, start, prevKv: options.prevKv, fragment: false },
+      this,
+    );
   }
 
   #settle(answer: Answer): void {

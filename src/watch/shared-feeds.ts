@@ -6,12 +6,12 @@ import type { Upstream } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
-import { FragmentLimit } from './fragments.ts';
 import { HistoryBudget } from './history.ts';
 import { LeaderDetector } from './leader-detector.ts';
 import { Lingering } from './lingering.ts';
 import { LongKeys } from './long-keys.ts';
 import { ProgressInterval } from './progress-interval.ts';
+import { ASSEMBLY_LIMITS, AssemblyBounds } from './response-assembly.ts';
 import { HeldBytes } from './rides/held-bytes.ts';
 import { WatchStats } from './stats.ts';
 import { Turns } from './turns.ts';
@@ -23,6 +23,8 @@ export interface WatchHubOptions {
   readonly historyBytes: number;
   /** Revisions in the history of one feed. */
   readonly historyRevisions: number;
+  /** Bytes of the largest revision that is taken. */
+  readonly maxRevisionBytes: number;
   /** Milliseconds for which a feed without watchers stays. */
   readonly linger: number;
 }
@@ -45,8 +47,8 @@ export class SharedFeeds {
   readonly stats = new WatchStats();
   readonly ranges = new KeyRanges();
   readonly longKeys = new LongKeys();
-  readonly fragments = new FragmentLimit();
   readonly budget: HistoryBudget;
+  readonly assembly: AssemblyBounds;
   readonly lingering: Lingering;
   readonly interval: ProgressInterval;
   /** What is held back of watches that move. */
@@ -60,6 +62,8 @@ export class SharedFeeds {
     this.upstream = options.upstream;
     this.historyRevisions = options.historyRevisions;
     this.budget = new HistoryBudget(options.historyBytes);
+    const limits = { ...ASSEMBLY_LIMITS, revision: options.maxRevisionBytes };
+    this.assembly = new AssemblyBounds(limits, () => this.stats.limits.response_bytes++);
     this.lingering = new Lingering(options.linger, () => this.stats.limits.lingering++);
     this.interval = new ProgressInterval(onInterval);
     const { metadata } = demandingIdentityOf(NO_METADATA);

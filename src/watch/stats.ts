@@ -2,7 +2,7 @@
 import type { Batch } from './batch.ts';
 
 /** A bound of the hub's that was reached. */
-export type WatchLimit = 'lingering' | 'long_keys' | 'moves' | 'relays';
+export type WatchLimit = 'fragments' | 'lingering' | 'long_keys' | 'moves' | 'relays' | 'response_bytes';
 
 export class WatchStats {
   /** Watchers of clients. */
@@ -33,7 +33,14 @@ export class WatchStats {
   resumes = 0;
   /** Streams ended because their watchers lagged too far behind. */
   evicted = 0;
-  readonly limits: Record<WatchLimit, number> = { lingering: 0, long_keys: 0, moves: 0, relays: 0 };
+  readonly limits: Record<WatchLimit, number> = {
+    fragments: 0,
+    lingering: 0,
+    long_keys: 0,
+    moves: 0,
+    relays: 0,
+    response_bytes: 0,
+  };
 
   /** etcd sent so many events; the batches hold those that were new. */
   countReceived(count: number, batches: readonly Batch[]): void {

@@ -1,35 +1,26 @@
-/**
- * One watch on etcd, on a stream of its own. Puts fragments together, so that its owner gets whole revisions.
- */
+/** One watch on etcd, on a stream of its own. Its owner gets whole revisions. */
 
 import { MalformedMessage } from '../etcd/scanner.ts';
 import { createRequest, type OwnWatch, PROGRESS_REQUEST } from '../etcd/watch-request.ts';
-import { type EventRecord, readResponse, type WatchResponse } from '../etcd/watch-response.ts';
-import type { ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
+import type { WatchResponse } from '../etcd/watch-response.ts';
+import type { ClientStream, ClientStreamListener, PartSink, Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
+import { type AssemblyBounds, ResponseAssembly } from './response-assembly.ts';
 
 /** Hears of a watch on etcd. Nothing follows `onEnd`. */
 export interface UpstreamWatchOwner {
-  /** A response with whole revisions, never a fragment. */
+  /** A response with whole revisions; with `fragment`, more follows of what etcd had in one. */
   onResponse(response: WatchResponse): void;
-  /** A part of a response was this large, and the event that follows did not fit. */
-  onFragment(size: number): void;
   onEnd(status: Status): void;
 }
 
-/** Fragments are put together up to this size, as far as whole revisions allow. */
-const HOLD_BYTES = 4 << 20;
-
-export class UpstreamWatch implements ClientStreamListener {
+export class UpstreamWatch implements ClientStreamListener, PartSink {
   readonly #owner: UpstreamWatchOwner;
   readonly #stream: ClientStream;
-  /** Events of the revision that the fragments so far may not have all of. */
-  #parts: EventRecord[] = [];
-  /** Their bytes, roughly. */
-  #held = 0;
+  readonly #assembly: ResponseAssembly;
   #over = false;
 
   constructor(
@@ -37,9 +28,11 @@ export class UpstreamWatch implements ClientStreamListener {
     method: Method,
     metadata: Metadata,
     request: OwnWatch,
+    bounds: AssemblyBounds,
     owner: UpstreamWatchOwner,
   ) {
     this.#owner = owner;
+    this.#assembly = new ResponseAssembly(bounds, (response) => owner.onResponse(response));
     this.#stream = upstream.stream(new OwnCall(method, metadata, Number.POSITIVE_INFINITY), this);
     this.#stream.send(createRequest(request));
   }
@@ -53,6 +46,7 @@ export class UpstreamWatch implements ClientStreamListener {
   cancel(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#assembly.drop();
     this.#stream.cancel();
   }
 
@@ -63,11 +57,22 @@ export class UpstreamWatch implements ClientStreamListener {
   onMessage(message: Uint8Array): void {
     if (this.#over) return;
     try {
-      this.#response(readResponse(message));
+      this.#assembly.onMessage(message);
     } catch (error) {
-      if (!(error instanceof MalformedMessage)) throw error;
-      this.cancel();
-      this.#owner.onEnd(new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response'));
+      this.#fail(error);
+    }
+  }
+
+  get parts(): PartSink {
+    return this;
+  }
+
+  onPart(part: Buffer, left: number): void {
+    if (this.#over) return;
+    try {
+      this.#assembly.onPart(part, left);
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -78,39 +83,17 @@ export class UpstreamWatch implements ClientStreamListener {
   onEnd(status: Status): void {
     if (this.#over) return;
     this.#over = true;
+    this.#assembly.drop();
     this.#owner.onEnd(status);
   }
 
-  #response(response: WatchResponse): void {
-    if (response.fragment) {
-      this.#fragment(response);
-      return;
-    }
-    if (this.#parts.length === 0) {
-      this.#owner.onResponse(response);
-      return;
-    }
-    const events = this.#parts.concat(response.events);
-    this.#parts = [];
-    this.#held = 0;
-    this.#owner.onResponse({ ...response, events });
-  }
-
-  /** Keeps a fragment. Of many, hands on the revisions that are whole: all but the last, which may go on. */
-  #fragment(response: WatchResponse): void {
-    const events = this.#parts.concat(response.events);
-    this.#held += response.size;
-    // An event that is alone may be of any size, so it says nothing about etcd's limit.
-    if (response.events.length > 1) this.#owner.onFragment(response.size);
-    if (this.#held < HOLD_BYTES) {
-      this.#parts = events;
-      return;
-    }
-    this.#held = response.size;
-    const last = events.at(-1)?.revision;
-    let whole = events.length;
-    while (whole > 0 && events[whole - 1]?.revision === last) whole--;
-    this.#parts = events.slice(whole);
-    if (whole > 0) this.#owner.onResponse({ ...response, fragment: false, events: events.slice(0, whole) });
+  /** What etcd sent cannot be read or kept. */
+  #fail(error: unknown): void {
+    if (!(error instanceof RpcError)) throw error;
+    this.cancel();
+    const malformed = error instanceof MalformedMessage;
+    this.#owner.onEnd(
+      malformed ? new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response') : error,
+    );
   }
 }

@@ -46,6 +46,7 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     upstream: cluster,
     historyBytes: 1 << 22,
     historyRevisions: 10_000,
+    maxRevisionBytes: 1 << 22,
     linger: 0,
   });
   held.defer(() => hub.close());

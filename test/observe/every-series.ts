@@ -172,10 +172,12 @@ const watches: Part = (registry) => {
       moves: 'etcd_proxy_watch_moves_total',
     }),
     ...grows(stats.limits, {
+      fragments: 'etcd_proxy_watch_limits_total{limit="fragments"}',
       lingering: 'etcd_proxy_watch_limits_total{limit="lingering"}',
       long_keys: 'etcd_proxy_watch_limits_total{limit="long_keys"}',
       moves: 'etcd_proxy_watch_limits_total{limit="moves"}',
       relays: 'etcd_proxy_watch_limits_total{limit="relays"}',
+      response_bytes: 'etcd_proxy_watch_limits_total{limit="response_bytes"}',
     }),
     ...grows(numbers.ranges, { forgotten: 'etcd_proxy_watch_limits_total{limit="ranges"}' }),
     ...grows(numbers.budget, { bytes: 'etcd_proxy_watch_history_bytes' }),

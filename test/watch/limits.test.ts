@@ -237,17 +237,40 @@ describe('what waits', () => {
     client.leave();
   });
 
-  test('is 4 MiB of fragments; then the revisions that are whole go on', async () => {
-    at.upstream.version = '3.5.12'; // on streams that watches share there are none
+  test('is 64 MiB of a response that comes in parts; then the revisions that are whole go on, as they are', async () => {
+    at.upstream.version = '3.5.12'; // on streams that watches share there are no fragments
     const client = await at.watching('f/', { rangeEnd: b('f0') });
     const stream = await at.created('f/');
-    for (let i = 0; i < 4; i++) at.tell(stream, `f/${i}`, MIB - KIB, true);
+    for (let i = 0; i < 4; i++) at.tell(stream, `f/${i}`, 16 * MIB - KIB, true);
     assert.deepEqual(client.revisions, []);
     at.tell(stream, 'f/4', MIB, true);
     assert.deepEqual(client.revisions, span(2, 5));
+    assert.equal(at.hub.stats.limits.response_bytes, 1);
     at.tell(stream, 'f/5', 1);
     assert.deepEqual(client.revisions, span(2, 7));
+    assert.equal(at.hub.shared.assembly.bytes, 0);
     client.leave();
+  });
+
+  test('is one response of any size, unless it is too large as a whole: then it is asked for in fragments', async () => {
+    const client = await at.watching('g');
+    const stream = await at.created('g');
+    at.tell(stream, 'g');
+    assert.equal(stream.fragment, false);
+    const tooLarge = 'trying to send message larger than max (2147483700 vs. 2147483647)';
+    stream.end(new RpcError(Code.RESOURCE_EXHAUSTED, tooLarge));
+    const second = await at.created('g');
+    assert.deepEqual([second.fragment, at.hub.stats.limits.fragments], [true, 1]);
+    at.tell(second, 'g', 1, true);
+    at.tell(second, 'g');
+    assert.deepEqual(client.revisions, span(2, 4));
+    // What comes next is asked for as usual, and what is too large in fragments as well ends the watch.
+    second.end(new RpcError(Code.UNAVAILABLE, 'the connection broke'));
+    const third = await at.created('g');
+    assert.equal(third.fragment, false);
+    third.end(new RpcError(Code.RESOURCE_EXHAUSTED, tooLarge));
+    (await at.created('g')).end(new RpcError(Code.RESOURCE_EXHAUSTED, tooLarge));
+    assert.deepEqual([client.ending?.code, client.ending?.message], [Code.RESOURCE_EXHAUSTED, tooLarge]);
   });
 });
 

@@ -19,7 +19,12 @@ export class ScriptedHub implements Disposable {
   readonly service: StreamHandler;
 
   constructor(limits: Partial<WatchHubOptions> = {}) {
-    const usual = { historyBytes: 64 * MIB, historyRevisions: 100_000, linger: 0 };
+    const usual = {
+      historyBytes: 64 * MIB,
+      historyRevisions: 100_000,
+      maxRevisionBytes: 128 * MIB,
+      linger: 0,
+    };
     this.hub = new WatchHub({ upstream: this.upstream, ...usual, ...limits });
     this.service = watchService(this.hub, this.upstream, this.seen);
   }

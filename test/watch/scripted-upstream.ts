@@ -101,16 +101,18 @@ export class ScriptedWatch {
   readonly id: bigint;
   readonly key: string;
   readonly start: number;
+  readonly fragment: boolean;
   /** The hub wants no more of it. */
   cancelled = false;
   /** Whether etcd has said something of it. */
   answered = false;
 
-  constructor(stream: ScriptedStream, { watchId, key, startRevision }: WatchCreateRequest) {
+  constructor(stream: ScriptedStream, { watchId, key, startRevision, fragment }: WatchCreateRequest) {
     this.stream = stream;
     this.id = watchId;
     this.key = Buffer.from(key).toString();
     this.start = Number(startRevision);
+    this.fragment = fragment;
   }
 
   /** etcd's response, about this watch unless it names another. */

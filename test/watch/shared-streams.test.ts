@@ -311,7 +311,7 @@ describe('where streams are not shared', () => {
 test('of a stream 128 creates are under way, and what is new takes turns with what comes back', () => {
   const sent: Seat[] = [];
   const line = new CreateLine((seat) => sent.push(seat));
-  const watch = { range: new KeyRange('k', ''), start: 0, prevKv: false };
+  const watch = { range: new KeyRange('k', ''), start: 0, prevKv: false, fragment: false };
   const seats = span(1, 1001).map((id) => new Seat({} as never, id, watch, {} as never));
   for (const seat of seats.slice(0, 1000)) line.add(seat, false);
   line.add(seats[1000] as Seat, true);

@@ -47,7 +47,8 @@ class Recorder implements FeedSubscriber {
 }
 
 function hubOn(upstream: Upstream): WatchHub {
-  return new WatchHub({ upstream, historyBytes: 1 << 20, historyRevisions: 1000, linger: 0 });
+  const limits = { historyBytes: 1 << 20, historyRevisions: 1000, maxRevisionBytes: 1 << 20 };
+  return new WatchHub({ upstream, ...limits, linger: 0 });
 }
 
 for (const install of await availableEtcds()) {

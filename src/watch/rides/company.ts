@@ -2,7 +2,7 @@
  * With how many others a watch may share a stream. When a stream fails for a reason that an outage does not explain, such as a
  * message that is too large, one of its watches may be what it fails by: they come back with few others each, then alone.
  */
-import { isFinal, isOutage } from '../../etcd/statuses.ts';
+import { isFinal, isOutage, isTooLarge } from '../../etcd/statuses.ts';
 import { saysNoLeader } from '../../etcd/words.ts';
 import { Code, RpcError, type Status } from '../../rpc/status.ts';
 
@@ -45,6 +45,6 @@ export function afterEnd(
   const again = new RpcError(Code.UNAVAILABLE, `a stream of ${size} watches has ended: ${status.message}`);
   if (isFault && lived) return { status: again, company: limit };
   // What does not help one that was alone may still be helped by fragments, which only streams of one watch have.
-  if (size === 1) return { status: isFinal(status) ? again : status, company: ALONE };
+  if (size === 1) return { status: isFinal(status) && !isTooLarge(status) ? again : status, company: ALONE };
   return { status: again, company: limit > FEW ? FEW : ALONE };
 }

@@ -121,10 +121,6 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
     this.owner.onResponse(response);
   }
 
-  onFragment(size: number): void {
-    this.owner.onFragment(size);
-  }
-
   /** The stream of its own is over. */
   onEnd(status: Status): void {
     if (this.#over) return;

@@ -12,6 +12,7 @@
 import type { OwnWatch } from '../../etcd/watch-request.ts';
 import type { ClientStream, ClientStreamListener } from '../../rpc/contract.ts';
 import { Code, RpcError, type Status } from '../../rpc/status.ts';
+import type { AssemblyBounds } from '../response-assembly.ts';
 import type { SharedFeeds } from '../shared-feeds.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from '../upstream-watch.ts';
 import type { Versions } from '../versions.ts';
@@ -43,6 +44,7 @@ class StreamClass {
 
 export class Rides implements RideHost, StreamHost {
   readonly held: HeldBytes;
+  readonly assembly: AssemblyBounds;
   readonly #shared: SharedFeeds;
   readonly #etcd: RidesUpstream;
   readonly #plain = new StreamClass(this);
@@ -55,6 +57,7 @@ export class Rides implements RideHost, StreamHost {
     this.#shared = shared;
     this.#etcd = etcd;
     this.held = shared.held;
+    this.assembly = shared.assembly;
   }
 
   /** Watches will be wanted soon: asks now whether they may share streams, where that is not known. */
@@ -114,7 +117,7 @@ export class Rides implements RideHost, StreamHost {
     const { watch, owner, fresh } = ride;
     const mayShare = this.#etcd.versions.verdict;
     if (mayShare === undefined) this.#wait(ride);
-    else if (!mayShare || owner.company === ALONE) {
+    else if (!mayShare || owner.company === ALONE || watch.fragment) {
       this.#shared.stats.streams++;
       ride.rideAlone(this.#etcd.openWatch(watch, ride));
     } else {

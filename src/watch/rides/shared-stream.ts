@@ -10,15 +10,17 @@
 
 import { MalformedMessage } from '../../etcd/scanner.ts';
 import { cancelRequest, numberedRequest, type OwnWatch, PROGRESS_REQUEST } from '../../etcd/watch-request.ts';
-import { readResponse, type WatchResponse } from '../../etcd/watch-response.ts';
-import type { ClientStream, ClientStreamListener } from '../../rpc/contract.ts';
+import type { WatchResponse } from '../../etcd/watch-response.ts';
+import type { ClientStream, ClientStreamListener, PartSink } from '../../rpc/contract.ts';
 import { Code, RpcError, type Status } from '../../rpc/status.ts';
+import { type AssemblyBounds, ResponseAssembly } from '../response-assembly.ts';
 import { CreateLine } from './create-line.ts';
 import { Seat, type SeatOwner, type SeatStream, type StreamEnd } from './seat.ts';
 import { type QuestionedStream, StreamQuestions } from './stream-questions.ts';
 
 /** Who decides what such a stream is for. */
 export interface SharedStreamOwner {
+  readonly assembly: AssemblyBounds;
   open(listener: ClientStreamListener): ClientStream;
   /** The interval between two notifications of etcd, in milliseconds. */
   onGap(ms: number): void;
@@ -44,7 +46,7 @@ export interface SharedStreamOwner {
   onGone(): void;
 }
 
-export class SharedStream implements ClientStreamListener, SeatStream, QuestionedStream {
+export class SharedStream implements ClientStreamListener, PartSink, SeatStream, QuestionedStream {
   /** How many seats it has at most. */
   readonly limit: number;
   readonly openedAt = performance.now();
@@ -52,6 +54,7 @@ export class SharedStream implements ClientStreamListener, SeatStream, Questione
   readonly line = new CreateLine((seat) => this.#stream.send(numberedRequest(seat.watch, seat.id)));
   readonly #owner: SharedStreamOwner;
   readonly #stream: ClientStream;
+  readonly #assembly: ResponseAssembly;
   readonly #seats = new Map<number, Seat>();
   /** The seats that asked how far etcd is. */
   #asked = new Set<Seat>();
@@ -69,6 +72,7 @@ export class SharedStream implements ClientStreamListener, SeatStream, Questione
   constructor(owner: SharedStreamOwner, limit: number, beatMs: number) {
     this.#owner = owner;
     this.limit = limit;
+    this.#assembly = new ResponseAssembly(owner.assembly, (response) => this.#onResponse(response));
     this.#stream = owner.open(this);
     this.#beat = setInterval(() => owner.onBeat(this), beatMs);
     this.#beat.unref();
@@ -151,10 +155,22 @@ export class SharedStream implements ClientStreamListener, SeatStream, Questione
   onMessage(message: Uint8Array): void {
     if (this.#over) return;
     try {
-      this.#onResponse(readResponse(message));
+      this.#assembly.onMessage(message);
     } catch (error) {
-      if (!(error instanceof MalformedMessage)) throw error;
-      this.disband(new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response'));
+      this.#fail(error);
+    }
+  }
+
+  get parts(): PartSink {
+    return this;
+  }
+
+  onPart(part: Buffer, left: number): void {
+    if (this.#over) return;
+    try {
+      this.#assembly.onPart(part, left);
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -178,8 +194,16 @@ export class SharedStream implements ClientStreamListener, SeatStream, Questione
     this.questions.want();
   }
 
+  /** What etcd sent cannot be read or kept. */
+  #fail(error: unknown): void {
+    if (!(error instanceof RpcError)) throw error;
+    const malformed = error instanceof MalformedMessage;
+    this.disband(malformed ? new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response') : error);
+  }
+
   #finish(): void {
     this.#over = true;
+    this.#assembly.drop();
     clearInterval(this.#beat);
     this.questions.close();
     this.#owner.onGone();

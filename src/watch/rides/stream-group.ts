@@ -3,6 +3,7 @@ import type { OwnWatch } from '../../etcd/watch-request.ts';
 import type { WatchResponse } from '../../etcd/watch-response.ts';
 import type { ClientStream, ClientStreamListener } from '../../rpc/contract.ts';
 import type { Status } from '../../rpc/status.ts';
+import type { AssemblyBounds } from '../response-assembly.ts';
 import { afterEnd } from './company.ts';
 import { Drain } from './drain.ts';
 import type { Seat, SeatOwner, SeatSource, StreamEnd } from './seat.ts';
@@ -10,6 +11,7 @@ import { SharedStream, type SharedStreamOwner } from './shared-stream.ts';
 
 /** What streams need of whoever has them. */
 export interface StreamHost {
+  readonly assembly: AssemblyBounds;
   open(listener: ClientStreamListener): ClientStream;
   /** The interval between two notifications of etcd, in milliseconds. */
   onGap(ms: number): void;
@@ -38,6 +40,10 @@ export abstract class StreamGroup implements SharedStreamOwner {
   protected abstract onRoom(stream: SharedStream): void;
   /** A stream takes nobody any more. */
   protected abstract forget(stream: SharedStream): void;
+
+  get assembly(): AssemblyBounds {
+    return this.#host.assembly;
+  }
 
   open(listener: ClientStreamListener): ClientStream {
     return this.#host.open(listener);
