@@ -57,8 +57,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'batch-dropped-when-blocked',
     `${HUB}/cursors.ts`,
-    'this.#unsync(watcher);\n          this.#lag',
-    'this.#unsync(watcher);\n          watcher.pass(batch);\n          this.#lag',
+    'if (watcher.sink.blocked) this.#fallBehind(watcher);\n        else {',
+    'if (watcher.sink.blocked) {\n          watcher.pass(batch);\n          this.#fallBehind(watcher);\n        } else {',
   ),
   mutation('early-for-future-watchers', `${HUB}/cursors.ts`, 'if (watcher.isBeyond(batch)) continue;', ''),
   mutation(

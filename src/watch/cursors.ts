@@ -133,16 +133,21 @@ export class Cursors {
       const chosen = audience.take();
       for (const watcher of audience.synced) {
         if (watcher.isBeyond(batch)) continue;
-        if (watcher.sink.blocked) {
-          this.#unsync(watcher);
-          this.#lag(watcher);
-        } else {
+        if (watcher.sink.blocked) this.#fallBehind(watcher);
+        else {
           deliver(watcher, batch, chosen.tailOf(batch), audience);
           deliveries++;
         }
       }
     }
     this.#stats.countDelivered(deliveries);
+  }
+
+  /** The synced watchers whose clients take no more just now follow no longer: whether anybody reads can be told then. */
+  lagBlocked(): void {
+    for (const watcher of [...this.#index.synced()]) {
+      if (watcher.sink.blocked) this.#fallBehind(watcher);
+    }
   }
 
   /** Tells the synced watchers that want it, and had no event since the last time, how far the feed has come. */
@@ -224,6 +229,11 @@ export class Cursors {
     watcher.audience?.synced.delete(watcher);
     watcher.unsync();
     this.#synced--;
+  }
+
+  #fallBehind(watcher: Watcher): void {
+    this.#unsync(watcher);
+    this.#lag(watcher);
   }
 
   #lag(watcher: Watcher): void {

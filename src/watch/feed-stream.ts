@@ -10,7 +10,7 @@ import type { WatchResponse } from '../etcd/watch-response.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import type { Status } from '../rpc/status.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
-import { FULL } from './rides/company.ts';
+import { ALONE, FULL } from './rides/company.ts';
 import type { Ride, RideOwner } from './rides/ride.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { Terminal } from './terminal.ts';
@@ -47,7 +47,7 @@ const MAX_FAILURES = 6;
 
 export class FeedStream implements RideOwner, TurnTaker {
   state: FeedStreamState = 'gathering';
-  /** It was given up until a user reads. */
+  /** It was given up, or waits, until a user reads. */
   parked = false;
   /** How many may share a stream with its watch. */
   company = FULL;
@@ -62,6 +62,8 @@ export class FeedStream implements RideOwner, TurnTaker {
   /** etcd's latest revision on it. */
   #revision = 0;
   #openedAt = 0;
+  /** More of the latest response is still to come. */
+  #partial = false;
   /** The latest one ended at a response that was too large as a whole: the next one asks for it in fragments. */
   #fragment = false;
   /** How often in a row it failed soon, in a way that no outage explains. */
@@ -87,16 +89,22 @@ export class FeedStream implements RideOwner, TurnTaker {
     this.#watch?.requestProgress();
   }
 
-  /** Gives it up until {@link unpark}. */
+  /** Gives it up until {@link unpark}; within a response it waits instead, since etcd would have to make that anew. */
   park(): void {
     this.parked = true;
+    if (this.#partial) {
+      if (this.#watch?.pause()) return;
+      // On a stream of its own it can wait the next time.
+      this.company = ALONE;
+    }
     this.#drop();
     if (this.state !== 'gathering') this.state = 'resuming';
   }
 
   unpark(): void {
     this.parked = false;
-    this.#timer = setImmediate(() => this.#open());
+    if (this.#watch !== undefined) this.#watch.resume();
+    else this.#timer = setImmediate(() => this.#open());
   }
 
   /** Ends it; the owner hears no more. */
@@ -112,6 +120,7 @@ export class FeedStream implements RideOwner, TurnTaker {
       this.#owner.onHeader(header);
     }
     if (this.state === 'ended') return;
+    this.#partial = response.fragment;
     if (response.canceled) this.#canceled(response);
     else if (response.created) this.#created();
     else {
@@ -135,7 +144,8 @@ export class FeedStream implements RideOwner, TurnTaker {
       return;
     }
     this.state = 'resuming';
-    this.#timer = setTimeout(() => this.#open(), this.#delay.next());
+    this.#partial = false;
+    if (!this.parked) this.#timer = setTimeout(() => this.#open(), this.#delay.next());
     this.#owner.onLost();
   }
 

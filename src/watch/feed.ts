@@ -245,7 +245,7 @@ export class Feed
   onBrought(response: WatchResponse): void {
     if (response.events.length > 0) this.#onEvents(response);
     else this.#onProgress(response);
-    this.#moveOn();
+    this.#moveOn(response.fragment);
   }
 
   onLost(): void {
@@ -290,10 +290,10 @@ export class Feed
   }
 
   /** Hands watchers over to the target where they fit, and sees to the flow of the others. */
-  #moveOn(): void {
+  #moveOn(partial: boolean): void {
     this.progress.look();
     this.subscribers.onMoved();
     if (this.#target !== undefined) this.cursors.moveTo(this.#target);
-    if (this.state !== 'ended') this.flow.look();
+    if (this.state !== 'ended') this.flow.look(partial);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Whether a feed reads etcd. A feed whose watchers all lag behind, and of which much lies unread, gives its stream up until
- * the one furthest behind has read half of that.
+ * the one furthest behind has read half of that. Of a response that is too long to be kept none reads ahead.
  */
 import type { History } from './history.ts';
 
@@ -15,7 +15,7 @@ export interface FlowFeed {
   /** Whether it only brings watchers up to another feed: then it remembers only what they need. */
   readonly catchesUp: boolean;
   readonly history: History;
-  readonly cursors: { readonly allLagging: boolean; least(): number };
+  readonly cursors: { readonly allLagging: boolean; least(): number; lagBlocked(): void };
   readonly subscribers: { readonly size: number };
 }
 
@@ -37,14 +37,18 @@ export class Flow {
     this.#stream = stream;
   }
 
-  /** Users have come, gone or read: decides whether etcd may send more. */
-  look(): void {
+  /**
+   * Users have come, gone or read: decides whether etcd may send more.
+   * @param partial users had a part of a response, of which as much may be still to come
+   */
+  look(partial = false): void {
     const { cursors, subscribers, history, catchesUp, applied } = this.#feed;
+    if (partial) cursors.lagBlocked();
     const allLag = cursors.allLagging && subscribers.size === 0;
     // `least()` walks all lagging watchers, so it is called only where the answer decides something.
     const least = allLag || catchesUp ? cursors.least() : applied + 1;
     if (catchesUp) history.forgetBefore(least);
-    if (allLag && this.#isFull(least)) {
+    if (allLag && (partial || this.#isFull(least))) {
       if (this.#stream.parked) return;
       this.#parkedAt = least;
       this.#stream.park();

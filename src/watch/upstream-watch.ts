@@ -42,6 +42,15 @@ export class UpstreamWatch implements ClientStreamListener, PartSink {
     if (!this.#over) this.#stream.send(PROGRESS_REQUEST);
   }
 
+  /** Reads no more of what etcd sends, until {@link resume}. */
+  pause(): void {
+    if (!this.#over) this.#stream.pause();
+  }
+
+  resume(): void {
+    if (!this.#over) this.#stream.resume();
+  }
+
   /** Gives the watch up; the owner hears no more. */
   cancel(): void {
     if (this.#over) return;

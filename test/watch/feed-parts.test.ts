@@ -157,7 +157,7 @@ describe('the flow of a feed', () => {
       },
     };
     let least = 1;
-    const cursors = { allLagging: true, least: (): number => least };
+    const cursors = { allLagging: true, least: (): number => least, lagBlocked() {} };
     const subscribers = { size: 0 };
     const feed = { applied: batches, catchesUp, history, cursors, subscribers };
     const flow = new Flow(feed, stream);

@@ -252,6 +252,29 @@ describe('what waits', () => {
     client.leave();
   });
 
+  test('is not more of a long response than a client reads: etcd waits with the rest and is not asked again', async () => {
+    at.upstream.version = '3.5.12'; // on a stream of its own
+    const client = await at.watching('p/', { rangeEnd: b('p0') });
+    const stream = await at.created('p/');
+    const streams = at.upstream.streams.length;
+    client.stop();
+    for (let i = 0; i < 5; i++) at.tell(stream, `p/${i}`, 16 * MIB, true);
+    assert.deepEqual([client.revisions, stream.stream.paused, at.hub.stats.lagging], [span(2, 4), true, 1]);
+    client.go();
+    assert.deepEqual([stream.stream.paused, stream.cancelled], [false, false]);
+    at.tell(stream, 'p/5');
+    assert.deepEqual(client.revisions, span(2, 7));
+    // Where it is lost meanwhile, another one is opened for who reads, and not before.
+    client.stop();
+    for (let i = 0; i < 5; i++) at.tell(stream, `p/${i}`, 16 * MIB, true);
+    assert.ok(stream.stream.paused);
+    stream.end(new RpcError(Code.UNAVAILABLE, 'the connection broke'));
+    assert.equal(at.upstream.streams.length, streams);
+    client.go();
+    await until('another stream', () => at.upstream.streams.length === streams + 1);
+    client.leave();
+  });
+
   test('is one response of any size, unless it is too large as a whole: then it is asked for in fragments', async () => {
     const client = await at.watching('g');
     const stream = await at.created('g');

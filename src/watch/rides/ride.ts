@@ -99,6 +99,16 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
     this.#seat?.stream.ask(this.#seat);
   }
 
+  /** Reads no more of what etcd sends, until {@link resume}. @returns whether it can, which no watch can that has company */
+  pause(): boolean {
+    this.#alone?.pause();
+    return this.#alone !== undefined;
+  }
+
+  resume(): void {
+    this.#alone?.resume();
+  }
+
   /** Gives the watch up; the owner hears no more. */
   cancel(): void {
     if (this.#over) return;
