@@ -187,6 +187,23 @@ describe('a watch of the past', () => {
     assert.deepEqual([at.hub.stats.moves, at.hub.stats.streams, at.hub.shared.held.bytes], [1, 1, 0]);
   });
 
+  test('is at no earlier revision after it has moved, whatever was still on its way there', async () => {
+    const [client, old] = await past('m');
+    old.say(10, { created: true });
+    await answer(old, 10);
+    const live = await at.opened('m');
+    live.say(11, { created: true });
+    live.say(12, { events: events('m', [12]) });
+    old.say(12, { events: events('m', [12]) });
+    await answer(old, 14);
+    assert.deepEqual([old.cancelled, feed('m').announced], [true, 14]);
+    live.say(13, {});
+    await answer(live, 13);
+    assert.equal(feed('m').announced, 14);
+    live.say(13, { events: events('m', [13]) }); // etcd would have told it before 14
+    assert.deepEqual([client.revisions, at.hub.stats.repeated], [[12], 0]);
+  });
+
   test('stays where it is when the new watch is refused, or brings more than may be held back', async () => {
     at.upstream.revision = 10;
     for (const refused of [true, false]) {

@@ -67,6 +67,8 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
   #move: Move | undefined;
   /** It does not move before this, in milliseconds of `performance.now()`. */
   #movesAt = 0;
+  /** The latest that etcd has said, in the order in which the owner heard of it. */
+  #revision = 0;
   #over = false;
 
   constructor(host: RideHost, watch: OwnWatch, owner: RideOwner, fresh: boolean) {
@@ -127,8 +129,22 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
       return;
     }
     if (seat === undefined) this.#onResponseAlone(response);
-    else if (response.canceled) this.#finish();
+    else if (this.#isOld(response)) {
+      if (response.watchId < 0) seat.stream.ask(seat);
+      return;
+    } else if (response.canceled) this.#finish();
     this.owner.onResponse(response);
+  }
+
+  /**
+   * Whether all of it is known. What two streams say is in no order, so that the one which a ride has moved to may still say
+   * what the other one has told already, at an earlier revision.
+   */
+  #isOld({ header, events, created, canceled }: WatchResponse): boolean {
+    if (header.revision < this.#revision && !created && !canceled)
+      return (events.at(-1)?.revision ?? 0) <= this.owner.applied;
+    this.#revision = Math.max(this.#revision, header.revision);
+    return false;
   }
 
   /** The stream of its own is over. */
@@ -145,9 +161,7 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
       return;
     }
     if (this.#over) return;
-    const revision = told?.header.revision ?? 0;
-    if (told !== undefined && seat.counts(revision) && revision > this.owner.applied)
-      this.owner.onResponse(told);
+    if (told !== undefined && seat.counts(told.header.revision)) this.#tell(told);
     // What it was told may have ended it.
     if (this.#over) return;
     this.#finish();
@@ -173,9 +187,14 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
     const { revision } = told.header;
     if (move === undefined || move.revision === 0 || move.revision > revision) return false;
     if (!this.#seat?.counts(revision)) return false;
-    if (revision > this.owner.applied) this.owner.onResponse(told);
+    this.#tell(told);
     if (this.#move === move) this.#switch(move);
     return true;
+  }
+
+  /** etcd says how far the stream is, and the owner has not asked. */
+  #tell(told: WatchResponse): void {
+    if (told.header.revision > this.owner.applied && !this.#isOld(told)) this.owner.onResponse(told);
   }
 
   #onResponseAlone({ header, created, events, watchId }: WatchResponse): void {
@@ -220,10 +239,7 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
     this.#host.onMoved();
     if (drain !== undefined) this.owner.company = FULL;
     old?.stream.leave(old);
-    for (const response of held) {
-      if (this.#over) return;
-      this.owner.onResponse(response);
-    }
+    for (const response of held) this.onResponse(response, seat);
   }
 
   #giveUp(ms: number): void {

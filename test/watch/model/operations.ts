@@ -31,17 +31,19 @@ const range = fc.oneof(
 
 const rarely = fc.integer({ min: 0, max: 3 }).map((drawn) => drawn === 0);
 
+const start = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ from: fc.constant('now' as const), by: fc.constant(0) }) },
+  { weight: 4, arbitrary: fc.record({ from: fc.constant('past' as const), by: mostly(60, 3000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ from: fc.constant('future' as const), by: fc.integer({ min: 1, max: 10 }) }),
+  },
+  fc.record({ from: fc.constant('first' as const), by: fc.constant(0) }),
+);
+
 const wish = fc.record({
   range,
-  start: fc.oneof(
-    { weight: 4, arbitrary: fc.record({ from: fc.constant('now' as const), by: fc.constant(0) }) },
-    { weight: 4, arbitrary: fc.record({ from: fc.constant('past' as const), by: mostly(60, 3000) }) },
-    {
-      weight: 2,
-      arbitrary: fc.record({ from: fc.constant('future' as const), by: fc.integer({ min: 1, max: 10 }) }),
-    },
-    fc.record({ from: fc.constant('first' as const), by: fc.constant(0) }),
-  ),
+  start,
   noPut: rarely,
   noDelete: rarely,
   prevKv: rarely,
@@ -60,6 +62,19 @@ const watch = fc.record({
 /** A client with a watch for each of many keys, all alike. */
 const many = fc.record({ op: fc.constant('many' as const), client: number(5), wish });
 
+/** So many different keys a crowd can have. */
+export const CROWD_KEYS = 60;
+/** Different keys that a crowd of watches is of, and changes of some of them: each is a watch on etcd of its own. */
+const some = { first: number(CROWD_KEYS - 1), count: fc.integer({ min: 1, max: 40 }) };
+const crowd = fc.record({
+  op: fc.constant('crowd' as const),
+  client: number(5),
+  ...some,
+  start,
+  prevKv: rarely,
+});
+const scatter = fc.record({ op: fc.constant('scatter' as const), ...some });
+
 const onWatch = <T extends string>(op: T) =>
   fc.record({ op: fc.constant(op), client: number(5), index: number(40) });
 
@@ -77,6 +92,7 @@ const change = fc.oneof(
       deletes: number(2),
     }),
   },
+  scatter,
 );
 
 /** More revisions than etcd gives a watch that catches up in one response; rare, since it takes a while. */
@@ -94,6 +110,7 @@ const heavy = fc.record({ op: fc.constant('heavy' as const), key });
 
 const others = fc.oneof(
   { weight: 6, arbitrary: watch },
+  crowd,
   onWatch('cancel'),
   onWatch('duplicate'),
   onClient('progress'),

@@ -6,7 +6,7 @@ import { b, compact, put, remove } from '../../support/watch-client.ts';
 import type { WatchingClient } from './client.ts';
 import type { StoreHistory } from './history.ts';
 import type { KeySpan } from './key-span.ts';
-import type { Fault, Operation } from './operations.ts';
+import { CROWD_KEYS, type Fault, type Operation } from './operations.ts';
 
 /** Where operations take place. */
 export interface World {
@@ -24,6 +24,8 @@ const manyKey = (i: number): string => `m/${i}`;
 const HUGE_KEYS = Array.from({ length: HUGE_OPERATIONS }, (_, i) => manyKey(i));
 /** Whether a watch is one of very many that are alike. */
 export const isOfMany = ({ key, end }: KeySpan): boolean => key.startsWith('m/') && end === '';
+
+const PLAIN = { noPut: false, noDelete: false, fragment: false, progress: false, serverChooses: true };
 
 const HEAVY_PUTS = 16;
 const HEAVY_VALUE = 'v'.repeat(48 << 10);
@@ -74,6 +76,14 @@ export async function perform(operation: Operation, world: World): Promise<void>
         client?.watch({ key: manyKey(i), end: '', start: from, ...options });
       return;
     }
+    case 'crowd': {
+      const from = startOf(operation.start, history);
+      for (const key of keysOf(operation))
+        client?.watch({ key, end: '', start: from, prevKv: operation.prevKv, ...PLAIN });
+      return;
+    }
+    case 'scatter':
+      return void (await Promise.all(keysOf(operation).map((key) => write(put(direct, key, 'v')))));
     case 'cancel':
     case 'duplicate':
       return client?.[operation.op](operation.index);
@@ -84,6 +94,10 @@ export async function perform(operation: Operation, world: World): Promise<void>
     default:
       return client?.[operation.op]();
   }
+}
+
+function keysOf({ first, count }: { readonly first: number; readonly count: number }): string[] {
+  return Array.from({ length: count }, (_, i) => `k/${(first + i) % CROWD_KEYS}`);
 }
 
 function startOf(start: { readonly from: string; readonly by: number }, history: StoreHistory): number {
