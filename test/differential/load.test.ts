@@ -44,8 +44,8 @@ for (const install of installs)
           stages.push(held.use(await Stage.start(through, install, args)));
       });
       after(() => held.disposeAsync());
-      for (const { name, prepare, run, bounds, todo } of cases)
-        test(name, todo === undefined ? {} : { todo }, async (context) => {
+      for (const { name, prepare, run, bounds } of cases)
+        test(name, async (context) => {
           const [direct, proxied] = stages as [Stage, Stage];
           for (const stage of stages) await prepare?.(stage);
           const costs = [await direct.cost(run), await proxied.cost(run)] as const;

@@ -24,7 +24,7 @@ import { HugeWatch } from './huge/watch.ts';
 const SIZE: Size = {
   keys: Number(process.env.HUGE_KEYS ?? (LONG ? 1_000_000 : 6000)),
   operations: Number(process.env.HUGE_OPERATIONS ?? (LONG ? 100_000 : 1000)),
-  padding: LONG ? 0 : 200,
+  padding: LONG ? 0 : 350,
 };
 /** The largest request is a transaction; etcd's fragments are half a MiB larger. */
 const REQUEST_BYTES = SIZE.operations * (SIZE.padding + 32);

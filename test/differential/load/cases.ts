@@ -20,8 +20,6 @@ export interface LoadCase {
   /** Does it by clients of the stage, and says by `hold` when all that it needs is open. */
   readonly run: (stage: Stage) => Promise<void>;
   readonly bounds: Readonly<Record<keyof Cost, Bound>>;
-  /** Why it does not hold yet. */
-  readonly todo?: string;
 }
 
 const KIB = 1024;
@@ -76,7 +74,6 @@ const differentKeys: LoadCase = {
     await crowd.events(KEYS);
   },
   bounds: { ...AS_DIRECT, streams: most(0, FEW + KEYS / FEEDS_A_STREAM) },
-  todo: 'each feed has a stream of its own',
 };
 
 const CLIENTS = LONG ? 2000 : 200;
@@ -106,7 +103,6 @@ const deletes: LoadCase = {
     await crowd.events(DELETED);
   },
   bounds: AS_DIRECT,
-  todo: 'the proxy asks for fragments, whose making is quadratic in etcd',
 };
 
 const REVISIONS = 1000;
@@ -152,7 +148,6 @@ const pastOfKeys: LoadCase = {
   },
   // Each is a watch of the past, and then of the present.
   bounds: { ...AS_DIRECT, cpu: most(2.5, CPU), sent: most(3, BYTES), received: most(3, BYTES) },
-  todo: 'each feed has a stream of its own',
 };
 
 const mirrored: LoadCase = {
@@ -178,7 +173,6 @@ const mirrored: LoadCase = {
   },
   // The leader has a stream of its own, without a watch.
   bounds: { ...SHARED, watchers: most(0, 0), streams: most(0, 1), sent: most(1, BYTES) },
-  todo: 'watches that demand a leader are shared among themselves alone',
 };
 
 const CHURNS = 4;
@@ -203,10 +197,9 @@ const churn: LoadCase = {
   },
   // A stream with much churn is replaced, and what lives on it is moved.
   bounds: { ...AS_DIRECT, cpu: most(2.5, CPU), streams: most(0, FEW + (2 * KEYS) / FEEDS_A_STREAM) },
-  todo: 'each feed has a stream of its own',
 };
 
-const READS = LONG ? 20_000 : 3000;
+const READS = LONG ? 20_000 : 1500;
 const reads: LoadCase = {
   name: `${READS} linearizable reads of one key of 4 KiB, 300 at a time`,
   prepare: async ({ direct }) => void (await put(direct, 'read', 'v'.repeat(4 * KIB))),
@@ -240,7 +233,6 @@ const fewStreams: LoadCase = {
     await crowd.events(LIMITED_KEYS);
   },
   bounds: { ...AS_DIRECT, streams: most(0, FEW + LIMITED_KEYS / FEEDS_A_STREAM) },
-  todo: 'each feed has a stream of its own, and few find room',
 };
 
 /** By the flags of their etcd. A small limit of requests makes its fragments small. */
