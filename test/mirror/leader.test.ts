@@ -1,13 +1,15 @@
 /** Watches and reads that demand a leader ride on mirrors as others do; without a leader they are refused, and only they. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { startEtcd } from '../support/etcd.ts';
 import { etcdMetric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { until } from '../support/until.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
-import { fallBacks, hits, PREFIX, PREFIX_END, RANGE, rangeRequest, untilServing } from './support.ts';
+import { fallBacks, hits, PREFIX, PREFIX_END, RANGE, rangeRequest, TXN, untilServing } from './support.ts';
 
 const WATCHES = 20;
 const NO_LEADER = { code: 14, message: 'etcdserver: no leader' };
@@ -24,6 +26,12 @@ const traced = (i: number) => ({
     'client-api-version': `3.${i % 8}`,
   },
 });
+
+/** A transaction that reads a key, serializable. */
+function txnRequest(key: Uint8Array): Uint8Array {
+  const request = { case: 'requestRange', value: { key, serializable: true } } as const;
+  return toBinary(TxnRequestSchema, create(TxnRequestSchema, { success: [{ request }] }));
+}
 
 describe('a mirror and clients that demand a leader', () => {
   test('their watches are the one that the mirror has, and their reads its answers', async () => {
@@ -60,9 +68,14 @@ describe('a mirror and clients that demand a leader', () => {
     using client = new RawGrpcClient(proxy.address);
     await put(client, `${PREFIX}a`, 'there');
     await untilServing(proxy.url);
-    const request = rangeRequest({ key: b(`${PREFIX}a`), serializable: true });
-    const ask = async (by: RawGrpcClient, options = {}) => {
-      const { code, message } = await by.call(RANGE.path, [request], options);
+    const key = b(`${PREFIX}a`);
+    const reads = [
+      [RANGE.path, rangeRequest({ key, serializable: true })],
+      [RANGE.path, rangeRequest({ key })],
+      [TXN.path, txnRequest(key)],
+    ] as const;
+    const ask = async (by: RawGrpcClient, options = {}, [path, request] = reads[0]) => {
+      const { code, message } = await by.call(path, [request], options);
       return { code, message };
     };
     const answered = { code: 0, message: '' };
@@ -78,7 +91,10 @@ describe('a mirror and clients that demand a leader', () => {
     const before = await hits(proxy.url);
     assert.deepEqual(await ask(client), answered);
     assert.equal((await hits(proxy.url)) - before, 1, 'from memory');
-    assert.deepEqual(await ask(client, DEMANDED), NO_LEADER);
+    for (const read of reads) {
+      assert.deepEqual(await ask(direct, DEMANDED, read), NO_LEADER);
+      assert.deepEqual(await ask(client, DEMANDED, read), NO_LEADER);
+    }
     await etcd.member(1).start();
     await until('a leader', async () => (await ask(direct, DEMANDED)).code === 0);
     await until('answers', async () => (await ask(client, DEMANDED)).code === 0);
