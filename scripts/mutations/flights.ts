@@ -18,6 +18,12 @@ export const SHARED: readonly Mutation[] = [
     'JSON.stringify(metadata.fields)',
   ),
   mutation(
+    'labels-of-any-length',
+    'clients/labels.ts',
+    'return bytes > MAX_LABELS_BYTES ? fields : kept;',
+    'return bytes > MAX_LABELS_BYTES * 1e9 ? fields : kept;',
+  ),
+  mutation(
     'what-etcd-refuses-is-a-label',
     'clients/labels.ts',
     "return (name.endsWith('-bin') ? BASE64 : PLAIN).test(value);",

@@ -51,6 +51,7 @@ export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Pa
   flights: {
     mutations: SHARED,
     tests: [
+      ...below('identity', 'identity', 'labels'),
       ...below('reads', 'flights', 'stream-flights', 'schedules', 'identity', 'seen-revision'),
       ...below('reads', 'sharing', 'stream-sharing', 'joining-rule', 'under-fire'),
     ],

@@ -19,8 +19,8 @@ const LABELS: ReadonlySet<string> = new Set([
 /** Zipkin's older form: a field for each part. */
 const LABEL_FAMILY = 'x-b3-';
 
-/** A longer value might be more than something on the way to etcd takes: that one client alone shall be refused then. */
-const MAX_LABEL_LENGTH = 1024;
+/** More of one call might be more than something on the way to etcd takes: its client alone shall be refused then. */
+const MAX_LABELS_BYTES = 2048;
 
 /** What every etcd takes; it refuses a version that is not UTF-8. */
 const PLAIN = /^[\x20-\x7e]*$/;
@@ -31,17 +31,18 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3
 /** Whether a field only labels the call. One whose value might have the call refused does not. */
 export function isLabel(name: string, value: string): boolean {
   if (!LABELS.has(name) && !name.startsWith(LABEL_FAMILY)) return false;
-  if (value.length > MAX_LABEL_LENGTH) return false;
   return (name.endsWith('-bin') ? BASE64 : PLAIN).test(value);
 }
 
-/** The other fields, in their order. */
+/** The fields that are no labels, in their order; all of them where the labels are too long together. */
 export function withoutLabels(fields: readonly string[]): readonly string[] {
   const kept: string[] = [];
+  let bytes = 0;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
-    if (!isLabel(name, value)) kept.push(name, value);
+    if (isLabel(name, value)) bytes += name.length + value.length;
+    else kept.push(name, value);
   }
-  return kept;
+  return bytes > MAX_LABELS_BYTES ? fields : kept;
 }
