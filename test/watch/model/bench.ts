@@ -11,7 +11,7 @@ import { until } from '../../support/until.ts';
 import { put } from '../../support/watch-client.ts';
 import { StoreHistory } from './history.ts';
 import type { Fault } from './operations.ts';
-import { HUGE_OPERATIONS, MAX_REQUEST_BYTES } from './perform.ts';
+import { HUGE_OPERATIONS } from './perform.ts';
 import { UpstreamRecord } from './upstream-record.ts';
 
 /** Which etcd, and the proxy's flags. */
@@ -70,7 +70,7 @@ export class Bench implements AsyncDisposable {
     const timing = members > 1 ? { heartbeatMs: 50, electionMs: 500 } : {};
     const limit = streams === undefined ? [] : [`--max-concurrent-streams=${streams}`];
     const args = [`--max-txn-ops=${HUGE_OPERATIONS}`, ...limit];
-    const settings = { args, watchProgressIntervalMs: PROGRESS_MS, maxRequestBytes: MAX_REQUEST_BYTES };
+    const settings = { args, watchProgressIntervalMs: PROGRESS_MS };
     const etcd = await startEtcd({ install, members, ...settings, ...timing });
     const record = new UpstreamRecord();
     const opened = etcd.endpoints.map((endpoint, member) =>

@@ -27,10 +27,8 @@ export const isOfMany = ({ key, end }: KeySpan): boolean => key.startsWith('m/')
 
 const PLAIN = { noPut: false, noDelete: false, fragment: false, progress: false, serverChooses: true };
 
-const HEAVY_PUTS = 16;
-const HEAVY_VALUE = 'v'.repeat(48 << 10);
-/** The size of requests that a member has to take for these operations, in bytes: etcd fragments half a MiB above it. */
-export const MAX_REQUEST_BYTES = 64 << 10;
+const HEAVY_PUTS = 5;
+const HEAVY_VALUE = 'v'.repeat(430 << 10);
 
 /** Does it. A write that fails because etcd is away may or may not have happened. */
 export async function perform(operation: Operation, world: World): Promise<void> {
