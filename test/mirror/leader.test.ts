@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { startEtcd } from '../support/etcd.ts';
+import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { etcdMetric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
 import { fallBacks, hits, PREFIX, PREFIX_END, RANGE, rangeRequest, TXN, untilServing } from './support.ts';
@@ -33,6 +34,8 @@ function txnRequest(key: Uint8Array): Uint8Array {
   return toBinary(TxnRequestSchema, create(TxnRequestSchema, { success: [{ request }] }));
 }
 
+const installs = await outerEtcds();
+
 describe('a mirror and clients that demand a leader', () => {
   test('their watches are the one that the mirror has, and their reads its answers', async () => {
     await using etcd = await startEtcd();
@@ -58,46 +61,50 @@ describe('a mirror and clients that demand a leader', () => {
     for (const call of calls) call.close();
   });
 
-  test('without a leader the reads that demand one are refused at once, others are answered', async () => {
-    await using etcd = await startEtcd({ members: 3, heartbeatMs: 50, electionMs: 500 });
-    await using proxy = await startProxy({
-      endpoints: [etcd.first.address],
-      flags: [`--cache-prefix=${PREFIX}`],
-    });
-    using direct = new RawGrpcClient(etcd.first.address);
-    using client = new RawGrpcClient(proxy.address);
-    await put(client, `${PREFIX}a`, 'there');
-    await untilServing(proxy.url);
-    const key = b(`${PREFIX}a`);
-    const reads = [
-      [RANGE.path, rangeRequest({ key, serializable: true })],
-      [RANGE.path, rangeRequest({ key })],
-      [TXN.path, txnRequest(key)],
-    ] as const;
-    const ask = async (by: RawGrpcClient, options = {}, [path, request] = reads[0]) => {
-      const { code, message } = await by.call(path, [request], options);
-      return { code, message };
-    };
-    const answered = { code: 0, message: '' };
-    assert.deepEqual(await ask(client, DEMANDED), answered);
-    await Promise.all([etcd.member(1).kill(), etcd.member(2).kill()]);
-    // The proxied reads that are answered meanwhile keep etcd's yes to this client fresh.
-    await until('etcd to refuse', async () => {
-      const straight = await ask(direct, DEMANDED);
-      const proxied = await ask(client, DEMANDED);
-      if (straight.code !== 0) assert.deepEqual(proxied, NO_LEADER);
-      return straight.code !== 0;
-    });
-    const before = await hits(proxy.url);
-    assert.deepEqual(await ask(client), answered);
-    assert.equal((await hits(proxy.url)) - before, 1, 'from memory');
-    for (const read of reads) {
-      assert.deepEqual(await ask(direct, DEMANDED, read), NO_LEADER);
-      assert.deepEqual(await ask(client, DEMANDED, read), NO_LEADER);
-    }
-    await etcd.member(1).start();
-    await until('a leader', async () => (await ask(direct, DEMANDED)).code === 0);
-    await until('answers', async () => (await ask(client, DEMANDED)).code === 0);
-    assert.ok((await fallBacks(proxy.url, 'failed')) > 0, 'what was refused was put to etcd');
-  });
+  for (const install of installs)
+    test(`etcd ${install.version}: without a leader reads that demand one are refused at once, others answered`, () =>
+      withoutLeader(install));
 });
+
+async function withoutLeader(install: EtcdInstall): Promise<void> {
+  await using etcd = await startEtcd({ install, members: 3, heartbeatMs: 50, electionMs: 500 });
+  await using proxy = await startProxy({
+    endpoints: [etcd.first.address],
+    flags: [`--cache-prefix=${PREFIX}`],
+  });
+  using direct = new RawGrpcClient(etcd.first.address);
+  using client = new RawGrpcClient(proxy.address);
+  await put(client, `${PREFIX}a`, 'there');
+  await untilServing(proxy.url);
+  const key = b(`${PREFIX}a`);
+  const reads = [
+    [RANGE.path, rangeRequest({ key, serializable: true })],
+    [RANGE.path, rangeRequest({ key })],
+    [TXN.path, txnRequest(key)],
+  ] as const;
+  const ask = async (by: RawGrpcClient, options = {}, [path, request] = reads[0]) => {
+    const { code, message } = await by.call(path, [request], options);
+    return { code, message };
+  };
+  const answered = { code: 0, message: '' };
+  assert.deepEqual(await ask(client, DEMANDED), answered);
+  await Promise.all([etcd.member(1).kill(), etcd.member(2).kill()]);
+  // The proxied reads that are answered meanwhile keep etcd's yes to this client fresh.
+  await until('etcd to refuse', async () => {
+    const straight = await ask(direct, DEMANDED);
+    const proxied = await ask(client, DEMANDED);
+    if (straight.code !== 0) assert.deepEqual(proxied, NO_LEADER);
+    return straight.code !== 0;
+  });
+  const before = await hits(proxy.url);
+  assert.deepEqual(await ask(client), answered);
+  assert.equal((await hits(proxy.url)) - before, 1, 'from memory');
+  for (const read of reads) {
+    assert.deepEqual(await ask(direct, DEMANDED, read), NO_LEADER);
+    assert.deepEqual(await ask(client, DEMANDED, read), NO_LEADER);
+  }
+  await etcd.member(1).start();
+  await until('a leader', async () => (await ask(direct, DEMANDED)).code === 0);
+  await until('answers', async () => (await ask(client, DEMANDED)).code === 0);
+  assert.ok((await fallBacks(proxy.url, 'failed')) > 0, 'what was refused was put to etcd');
+}
