@@ -22,7 +22,7 @@ export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Pa
       'etcd/release',
       ...below('watch', 'interval-tree', 'batch', 'history', 'fragments', 'feed-parts', 'requests', 'turns'),
       ...below('watch', 'probe', 'subscribers', 'progress-interval', 'progress-questions', 'pasts', 'limits'),
-      'watch/leader-detector',
+      ...below('watch', 'leader-detector', 'shared-streams', 'rides'),
       ...below('watch', 'start', 'metrics', 'lifetimes', 'progress', 'incumbent', 'compaction', 'identities'),
       ...below('watch', 'revoked', 'leader', 'reauthentication', 'protocols', 'scale', 'model'),
       'observe/every-series',

@@ -2,6 +2,7 @@
 import { type Mutation, mutation } from './mutation.ts';
 
 const HUB = 'watch';
+const RIDES = 'watch/rides';
 const CLIENTS = 'clients';
 
 /** The mutations of `watch/`, and of what it uses of `clients/`. */
@@ -265,5 +266,65 @@ export const WATCH: readonly Mutation[] = [
     `${HUB}/feed-stream.ts`,
     '++this.#failures === MAX_FAILURES',
     '++this.#failures === MAX_FAILURES * 1e9',
+  ),
+  mutation(
+    'an-answer-counts-for-all',
+    `${RIDES}/seat.ts`,
+    'return this.createdAt > 0 && this.createdAt <= revision;',
+    'return revision > 0;',
+  ),
+  mutation(
+    'moves-before-all-is-there',
+    `${RIDES}/ride.ts`,
+    'move.revision === 0 || move.revision > revision)',
+    'move.revision === 0 || move.revision > revision + 1e9)',
+  ),
+  mutation(
+    'held-back-for-ever',
+    `${RIDES}/ride.ts`,
+    'for (const response of held) this.onResponse(response, seat);',
+    'for (const response of held.slice(1)) this.onResponse(response, seat);',
+  ),
+  mutation(
+    'says-again-what-was-told',
+    `${RIDES}/ride.ts`,
+    'return (events.at(-1)?.revision ?? 0) <= this.owner.applied;',
+    'return (events.at(-1)?.revision ?? 0) < 0;',
+  ),
+  mutation(
+    'numbers-again',
+    `${RIDES}/shared-stream.ts`,
+    'new Seat(this, ++this.#lastId, watch, owner)',
+    'new Seat(this, this.#seats.size + 1, watch, owner)',
+  ),
+  mutation(
+    'compacted-watches-stay',
+    `${RIDES}/shared-stream.ts`,
+    'this.#forget(seat);\n    this.#stream.send(cancelRequest(seat.id));\n    seat.owner',
+    'this.#forget(seat);\n    seat.owner',
+  ),
+  mutation(
+    'asks-before-all-are-there',
+    `${RIDES}/past-streams.ts`,
+    'return !this.#open.has(stream) && stream.line.length === 0;',
+    'return stream.size > 0;',
+  ),
+  mutation(
+    'the-past-among-what-comes-next',
+    `${RIDES}/rides.ts`,
+    '(watch.start === 0 ? live : past).take(',
+    '(watch.start >= 0 ? live : past).take(',
+  ),
+  mutation(
+    'shares-whatever-the-release',
+    `${HUB}/versions.ts`,
+    'if (!safe) return false;',
+    'if (!safe) return true;',
+  ),
+  mutation(
+    'come-back-together',
+    `${RIDES}/company.ts`,
+    'company: limit > FEW ? FEW : ALONE }',
+    'company: limit > FEW ? limit : ALONE }',
   ),
 ];

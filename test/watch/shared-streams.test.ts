@@ -106,6 +106,8 @@ describe('an answer about a stream', () => {
     at.upstream.revision = 9;
     client?.progress();
     await answer(a as ScriptedWatch, 9);
+    a?.say(9, {});
+    await answer(a as ScriptedWatch, 9);
     assert.equal(feed('a').applied, 9);
     assert.ok(feed('b').applied < 2);
     other.say(1, { created: true });
