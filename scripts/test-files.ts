@@ -51,6 +51,7 @@ const THIRD: readonly string[] = [
   'reads/under-fire',
   'upstream/choice',
   'upstream/edges',
+  'watch/faults',
   'watch/lifetimes',
   'watch/model',
 ];

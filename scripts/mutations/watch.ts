@@ -9,9 +9,9 @@ const CLIENTS = 'clients';
 export const WATCH: readonly Mutation[] = [
   mutation(
     'applied-by-header',
-    `${HUB}/feed.ts`,
-    'this.applied = batch.revision;',
-    'this.applied = batch.header.revision;',
+    `${HUB}/intake.ts`,
+    'feed.applied = batch.revision;',
+    'feed.applied = batch.header.revision;',
   ),
   mutation(
     'resume-skips-one',
@@ -58,8 +58,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'batch-dropped-when-blocked',
     `${HUB}/cursors.ts`,
-    'if (watcher.sink.blocked) this.#fallBehind(watcher);\n        else {',
-    'if (watcher.sink.blocked) {\n          watcher.pass(batch);\n          this.#fallBehind(watcher);\n        } else {',
+    'if (watcher.sink.blocked) this.#fallBehind(watcher);\n          else {',
+    'if (watcher.sink.blocked) {\n            watcher.pass(batch);\n            this.#fallBehind(watcher);\n          } else {',
   ),
   mutation('early-for-future-watchers', `${HUB}/cursors.ts`, 'if (watcher.isBeyond(batch)) continue;', ''),
   mutation(
@@ -118,8 +118,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'left-feed-stays',
     `${HUB}/feed-placement.ts`,
-    '      this.place(watcher, header);\n    }\n    if (!feed.used) this.onUnused(feed);\n',
-    '      this.place(watcher, header);\n    }\n',
+    '      }\n    } finally {\n      if (!feed.used) this.onUnused(feed);',
+    '      }\n    } finally {\n      if (feed.used && !feed.used) this.onUnused(feed);',
   ),
   mutation(
     'one-probe-for-all-ranges',

@@ -80,6 +80,11 @@ const COUNTERS: readonly Reading[] = [
     ({ stats }) => stats.evicted,
   ],
   [
+    'etcd_proxy_watch_faults_total',
+    'Faults of the program with watches, of which client streams were ended.',
+    ({ stats }) => stats.faults,
+  ],
+  [
     'etcd_grpc_proxy_events_coalescing_total',
     'Total number of events coalescing',
     ({ stats }) => stats.shared,

@@ -21,6 +21,7 @@ import { Line } from './line.ts';
 import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
 import type { Answer, Ticket } from './request-ticket.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
+import { FAULT } from './terminal.ts';
 import { TicketLine, type TicketLineOwner } from './ticket-line.ts';
 import { Watcher, type WatcherFeed, type WatchSink } from './watcher.ts';
 
@@ -38,7 +39,9 @@ const NO_WATCH = -1n;
 export function watchService(hub: WatchHub, upstream: Upstream, seen: SeenRevision): StreamHandler {
   const forward = forwardStream(upstream);
   return (client, call) => {
-    client.listener = new WatchStream(hub, client, call, forward, seen);
+    const stream = new WatchStream(hub, client, call, forward, seen);
+    client.listener = stream;
+    stream.begin();
   };
 }
 
@@ -69,14 +72,29 @@ class WatchStream
     this.#forward = forward;
     this.#seen = seen;
     this.feeds = hub.feedsOf(clientIdentityOf(call.metadata));
-    this.feeds.enter(this);
     this.#line = new TicketLine(this, client);
     this.#progress = new ProgressRounds(this);
     this.#awaitsLeader = demandsLeader(call.metadata);
-    if (this.#awaitsLeader) this.#shared.leader.add(this);
+  }
+
+  begin(): void {
+    try {
+      this.feeds.enter(this);
+      if (this.#awaitsLeader) this.#shared.leader.add(this);
+    } catch (error) {
+      this.onFault(error);
+    }
   }
 
   onMessage(message: Uint8Array): void {
+    try {
+      this.#take(message);
+    } catch (error) {
+      this.onFault(error);
+    }
+  }
+
+  #take(message: Uint8Array): void {
     if (message.length > LARGE && this.#untouched) {
       this.#handOver(message);
       return;
@@ -106,6 +124,14 @@ class WatchStream
   }
 
   onDrain(): void {
+    try {
+      this.#goOn();
+    } catch (error) {
+      this.onFault(error);
+    }
+  }
+
+  #goOn(): void {
     this.blocked = false;
     this.#line.advance();
     while (!this.blocked) {
@@ -153,6 +179,11 @@ class WatchStream
     for (let i = 0; i < count && !this.blocked; i++) this.#reply({ header, id: NO_WATCH });
   }
 
+  onFault(error: unknown): void {
+    this.#shared.onFault(error);
+    this.fail(FAULT.code, FAULT.message);
+  }
+
   fail(code: number, message: string): void {
     if (this.#over) return;
     this.#leave();
@@ -165,7 +196,7 @@ class WatchStream
 
   onLeader(): void {
     this.#awaitsLeader = false;
-    this.#line.advance();
+    this.#line.onSettled();
   }
 
   answer({ request, answer }: Ticket): boolean {
@@ -192,8 +223,8 @@ class WatchStream
     const { range, options } = request;
     const watcher = new Watcher(this, range, options, id, next, header.revision);
     this.watchers.set(id, watcher);
-    this.#client.hold(range.bytes);
     this.#shared.stats.watchers++;
+    this.#client.hold(range.bytes);
     this.#reply({ header, id, created: true });
     this.feeds.place(watcher, header, answer.kind === 'ok' && answer.maybeCompacted && request.start !== 0);
     return true;
@@ -247,17 +278,17 @@ class WatchStream
     this.#over = true;
     const onFeeds = new Map<WatcherFeed, Watcher[]>();
     for (const watcher of this.watchers.values()) {
-      this.#forget(watcher);
+      this.#shared.attempt(() => this.#forget(watcher));
       const { feed } = watcher;
       if (feed === undefined) continue;
       const others = onFeeds.get(feed);
       if (others === undefined) onFeeds.set(feed, [watcher]);
       else others.push(watcher);
     }
-    for (const [feed, watchers] of onFeeds) feed.leave(watchers);
-    this.#line.close();
+    for (const [feed, watchers] of onFeeds) this.#shared.attempt(() => feed.leave(watchers));
+    this.#shared.attempt(() => this.#line.close());
+    this.#shared.attempt(() => this.#shared.leader.remove(this));
+    this.#shared.attempt(() => this.feeds.leave(this));
     this.#progress.close();
-    this.#shared.leader.remove(this);
-    this.feeds.leave(this);
   }
 }

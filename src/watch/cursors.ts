@@ -94,14 +94,17 @@ export class Cursors {
     this.pump(watcher);
   }
 
-  /** Lets a watcher go, which knows from where another feed has to go on. */
+  /**
+   * Lets a watcher go, which knows from where another feed has to go on. It is off its feed before its audience is told, so
+   * that no fault has that happen twice.
+   */
   detach(watcher: Watcher): void {
     if (watcher.feed !== this.#feed) return;
     const audience = watcher.audience as Audience<Watcher>;
     if (watcher.synced) this.#unsync(watcher);
     this.#behind.delete(watcher);
-    this.#index.leave(audience);
     watcher.leave();
+    this.#index.leave(audience);
   }
 
   /** Sends a watcher that is behind as much as its client takes. */
@@ -133,10 +136,14 @@ export class Cursors {
       const chosen = audience.take();
       for (const watcher of audience.synced) {
         if (watcher.isBeyond(batch)) continue;
-        if (watcher.sink.blocked) this.#fallBehind(watcher);
-        else {
-          deliver(watcher, batch, chosen.tailOf(batch), audience);
-          deliveries++;
+        try {
+          if (watcher.sink.blocked) this.#fallBehind(watcher);
+          else {
+            deliver(watcher, batch, chosen.tailOf(batch), audience);
+            deliveries++;
+          }
+        } catch (error) {
+          watcher.sink.onFault(error);
         }
       }
     }
@@ -156,8 +163,12 @@ export class Cursors {
     for (const watcher of this.#behind.all()) watcher.onTick();
     for (const watcher of this.#index.synced()) {
       if (!watcher.options.progressNotify) continue;
-      if (watcher.onTick() && watcher.isAt(announced))
+      if (!watcher.onTick() || !watcher.isAt(announced)) continue;
+      try {
         watcher.sink.sendProgress(watcher, withRevision(header, announced));
+      } catch (error) {
+        watcher.sink.onFault(error);
+      }
     }
   }
 
@@ -183,8 +194,14 @@ export class Cursors {
   /** The feed has ended: tells the watchers that have had all of it. */
   finishSynced(terminal: Terminal): void {
     // The end of one watcher may be that of its stream, and of others on it.
-    for (const watcher of [...this.#index.synced()])
-      if (watcher.synced && watcher.feed === this.#feed) this.#finish(watcher, terminal);
+    for (const watcher of [...this.#index.synced()]) {
+      if (!watcher.synced || watcher.feed !== this.#feed) continue;
+      try {
+        this.#finish(watcher, terminal);
+      } catch (error) {
+        watcher.sink.onFault(error);
+      }
+    }
   }
 
   /** The client of a watcher that is behind takes no more. */
@@ -202,26 +219,37 @@ export class Cursors {
   #moveIfFits(watcher: Watcher, target: TargetFeed): void {
     // Moving another one may have ended its stream.
     if (watcher.feed !== this.#feed || !target.serves(watcher.next)) return;
-    this.detach(watcher);
-    target.attach(watcher);
+    try {
+      this.detach(watcher);
+      target.attach(watcher);
+    } catch (error) {
+      watcher.sink.onFault(error);
+    }
   }
 
   #finish(watcher: Watcher, terminal: Terminal): void {
     watcher.hadAll();
     this.detach(watcher);
+    try {
+      this.#tellEnd(watcher, terminal);
+    } finally {
+      this.#feed.onLeft();
+    }
+  }
+
+  #tellEnd(watcher: Watcher, terminal: Terminal): void {
     if (terminal.kind === 'status') watcher.sink.fail(terminal.status.code, terminal.status.message);
     else if (terminal.kind === 'canceled') watcher.sink.fail(Code.UNAVAILABLE, refusal(terminal.reason));
     else if (watcher.next < terminal.revision)
       watcher.sink.onCompacted(watcher, terminal.header, terminal.revision);
     else this.#feed.onStranded(watcher);
-    this.#feed.onLeft();
   }
 
   #sync(watcher: Watcher): void {
-    this.#behind.delete(watcher);
-    watcher.audience?.synced.add(watcher);
     watcher.sync();
     this.#synced++;
+    watcher.audience?.synced.add(watcher);
+    this.#behind.delete(watcher);
     if (this.#synced === 1) this.#feed.flow.look();
   }
 

@@ -67,7 +67,12 @@ export class FeedPlacement implements FeedOwner {
       const now = header === NO_HEADER ? next : header.revision + 1;
       feed = this.#start({ range, prevKv, start: Math.min(now, next), target, past: next < now });
     }
-    feed.attach(watcher);
+    try {
+      feed.attach(watcher);
+    } finally {
+      // It may have been started for nothing.
+      if (!feed.used) this.onUnused(feed);
+    }
   }
 
   /**
@@ -122,15 +127,18 @@ export class FeedPlacement implements FeedOwner {
     const { header } = feed;
     feed.cursors.detach(watcher);
     const { range, options, next } = watcher;
-    const served = this.#find(range, options.prevKv, next, header) !== undefined;
-    if (!served && stats.catchUps >= MAX_LAGGING_CATCH_UPS) {
-      stats.evicted++;
-      watcher.sink.fail(Code.UNAVAILABLE, 'etcd-connect-proxy: the client reads its watches too slowly');
-    } else {
-      watcher.startOver();
-      this.place(watcher, header);
+    try {
+      const served = this.#find(range, options.prevKv, next, header) !== undefined;
+      if (!served && stats.catchUps >= MAX_LAGGING_CATCH_UPS) {
+        stats.evicted++;
+        watcher.sink.fail(Code.UNAVAILABLE, 'etcd-connect-proxy: the client reads its watches too slowly');
+      } else {
+        watcher.startOver();
+        this.place(watcher, header);
+      }
+    } finally {
+      if (!feed.used) this.onUnused(feed);
     }
-    if (!feed.used) this.onUnused(feed);
   }
 
   close(feed: Feed): void {

@@ -12,18 +12,19 @@ import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Cursors, type CursorsOwner, type TargetFeed } from './cursors.ts';
-import { FeedStream, type FeedStreamOwner, type FeedStreamState } from './feed-stream.ts';
+import { FeedGuard, type GuardedFeed } from './feed-guard.ts';
+import { FeedStream, type FeedStreamState } from './feed-stream.ts';
 import { Flow, type FlowFeed } from './flow.ts';
-import { Gap } from './gap.ts';
 import { History } from './history.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
+import { Intake, type IntakeFeed } from './intake.ts';
 import { KnownStore } from './known-store.ts';
 import type { UnusedFeed } from './lingering.ts';
 import { ProgressClock } from './progress-clock.ts';
 import { ProgressQuestions, type QuestionedFeed } from './progress-questions.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import { type FeedSubscriber, type SubscribedFeed, Subscribers, type Subscription } from './subscribers.ts';
-import type { Terminal } from './terminal.ts';
+import { FAULTY, type Terminal } from './terminal.ts';
 import type { Watcher } from './watcher.ts';
 
 /** What a feed watches. */
@@ -55,7 +56,15 @@ export interface FeedOwner {
 }
 
 export class Feed
-  implements FeedStreamOwner, CursorsOwner, TargetFeed, SubscribedFeed, QuestionedFeed, FlowFeed, UnusedFeed
+  implements
+    GuardedFeed,
+    IntakeFeed,
+    CursorsOwner,
+    TargetFeed,
+    SubscribedFeed,
+    QuestionedFeed,
+    FlowFeed,
+    UnusedFeed
 {
   readonly range: KeyRange;
   readonly prevKv: boolean;
@@ -71,8 +80,8 @@ export class Feed
   readonly #shared: SharedFeeds;
   readonly #owner: FeedOwner;
   readonly #store = new KnownStore();
-  readonly #gap = new Gap();
   readonly #stream: FeedStream;
+  readonly #intake: Intake;
   readonly flow: Flow;
 
   constructor(shared: SharedFeeds, etcd: IdentityUpstream, owner: FeedOwner, options: FeedOptions) {
@@ -89,8 +98,9 @@ export class Feed
     this.cursors = new Cursors(this, shared.stats);
     this.progress = new ProgressQuestions(this, etcd);
     this.clock = new ProgressClock(() => this.cursors.notifyProgress());
-    this.#stream = new FeedStream(shared, etcd, this);
+    this.#stream = new FeedStream(shared, etcd, new FeedGuard(this));
     this.flow = new Flow(this, this.#stream);
+    this.#intake = new Intake(this, shared);
   }
 
   get state(): FeedStreamState {
@@ -163,7 +173,7 @@ export class Feed
   }
 
   leave(watchers: readonly Watcher[]): void {
-    for (const watcher of watchers) this.cursors.detach(watcher);
+    for (const watcher of watchers) this.#shared.attempt(() => this.cursors.detach(watcher));
     this.#onUserGone();
   }
 
@@ -231,7 +241,7 @@ export class Feed
    * feed's watchers go on with what comes after it.
    */
   onBegan(): void {
-    if (!this.past) this.#gap.onBegan(this.header.revision, this.applied);
+    this.#intake.onBegan(this.header.revision);
     if (this.#store.onBegan(this.applied)) {
       this.history.forgetBefore(this.applied + 1);
       this.history.floor = this.applied + 1;
@@ -243,8 +253,7 @@ export class Feed
   }
 
   onBrought(response: WatchResponse): void {
-    if (response.events.length > 0) this.#onEvents(response);
-    else this.#onProgress(response);
+    this.#intake.take(response);
     this.#moveOn(response.fragment);
   }
 
@@ -256,37 +265,22 @@ export class Feed
 
   onOver(terminal: Terminal): void {
     this.terminal = terminal;
-    this.progress.close();
-    this.subscribers.end(terminal);
-    this.retire();
+    this.#shared.attempt(() => this.progress.close());
+    this.#shared.attempt(() => this.subscribers.end(terminal));
+    this.#shared.attempt(() => this.retire());
     this.cursors.finishSynced(terminal);
+  }
+
+  onFault(error: unknown): void {
+    this.#shared.onFault(error);
+    if (this.state === 'ended') return;
+    this.#stream.close();
+    this.onOver(FAULTY);
   }
 
   #onUserGone(): void {
     if (this.used) this.flow.look();
     else this.#owner.onUnused(this);
-  }
-
-  #onEvents(response: WatchResponse): void {
-    const batches = this.#gap.batches(response, this.applied);
-    this.#shared.stats.countReceived(response.events.length, batches);
-    for (const batch of batches) {
-      this.history.push(batch);
-      this.subscribers.onBatch(batch);
-      this.cursors.deliver(batch);
-      this.applied = batch.revision;
-    }
-    this.#shared.budget.enforce();
-  }
-
-  #onProgress({ header, watchId }: WatchResponse): void {
-    const isNotification = watchId >= 0;
-    this.progress.learnMember();
-    if (this.progress.isSafe) {
-      if (header.revision > this.applied) this.applied = header.revision;
-      if (!isNotification) this.progress.onAnswer();
-    }
-    if (isNotification) this.clock.onNotification();
   }
 
   /** Hands watchers over to the target where they fit, and sees to the flow of the others. */

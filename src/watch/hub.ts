@@ -19,10 +19,11 @@
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
  *                         may watch; Versions, what progress responses of a member are worth
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything
+ *       Intake              what etcd brings, made into batches and handed to all that are on it; FeedGuard: what a fault there ends
+ *         Gap                 what it missed while it had no watch on etcd
  *       FeedStream          its watch, asked for again when it is lost; Turns: few catch-ups begin at a time
  *         Ride                the watch, on a stream with others or alone: rides/rides.ts START HERE
  *                             ResponseAssembly: long responses, read while they come
- *       Gap                 what it missed while it had no watch on etcd
  *       KnownStore          whether what it remembers is the past of the store that etcd has now
  *       Flow                whether it reads etcd: not while much lies unread
  *       ProgressClock       when its watchers are told how far it is; ProgressInterval: etcd's interval

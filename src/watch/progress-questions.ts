@@ -23,6 +23,8 @@ export interface QuestionedFeed {
   readonly cursors: { readonly allLagging: boolean };
   /** Asks etcd for a progress response, if the stream is up. */
   askProgress(): void;
+  /** It cannot be asked: a fault of the program, which ends it. */
+  onFault(error: unknown): void;
 }
 
 /** One question is followed by the next no sooner than this, unless it was answered. */
@@ -68,16 +70,22 @@ export class ProgressQuestions {
   /** Finds out about the member, if it is not known, and goes on with the questions that wait for that. */
   learnMember(): void {
     if (this.#knowsMember) return;
-    this.#etcd.versions.learn(this.#feed.header.member, () => this.look());
+    this.#etcd.versions.learn(this.#feed.header.member, () => this.#later(() => this.look()));
   }
 
   /**
    * Calls back when the feed has come as far as etcd's member is now, and at least to a revision; or when that cannot
    * be known, because the feed has ended or its member's progress responses are worth nothing.
+   * @param failed is told of a fault of the program; `done` may be called all the same
    */
-  ask(atLeast: number, done: () => void): void {
-    const onProbed = (result: ProbeResult): void =>
-      this.reach(Math.max(atLeast, result.kind === 'ok' ? result.header.revision : 0), done);
+  ask(atLeast: number, done: () => void, failed = (error: unknown) => this.#feed.onFault(error)): void {
+    const onProbed = (result: ProbeResult): void => {
+      try {
+        this.reach(Math.max(atLeast, result.kind === 'ok' ? result.header.revision : 0), done);
+      } catch (error) {
+        failed(error);
+      }
+    };
     this.#etcd.probe(this.#feed.range, { askedStart: 0, onProbed });
   }
 
@@ -154,7 +162,7 @@ export class ProgressQuestions {
     if (!this.#knowsMember) this.learnMember();
     else if (!this.isSafe) this.#stop();
     else if (underWay ? this.#hasNewcomer && this.#due : this.#hasNewcomer || this.#due) this.#send();
-    else this.#timer ??= setTimeout(() => this.#again(), this.#delay);
+    else this.#timer ??= setTimeout(() => this.#later(() => this.#again()), this.#delay);
   }
 
   #send(): void {
@@ -163,8 +171,17 @@ export class ProgressQuestions {
     this.#sentAt = performance.now();
     // How far a catch-up is does not matter while all of its watchers lag: none of them reads what it brings.
     if (this.#waiting.length > 0 || !this.#feed.cursors.allLagging) this.#feed.askProgress();
-    this.#timer = setTimeout(() => this.#again(), this.#delay);
+    this.#timer = setTimeout(() => this.#later(() => this.#again()), this.#delay);
     this.#delay = Math.min(this.#delay * 2, MAX_MS);
+  }
+
+  /** What is done at a time of its own. */
+  #later(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#feed.onFault(error);
+    }
   }
 
   #again(): void {

@@ -17,6 +17,8 @@ export interface ProgressRoundsOwner {
   readonly watchers: ReadonlyMap<bigint, Watcher>;
   /** Answers so many requests, as far as there is room. */
   answerProgress(header: Header, count: number): void;
+  /** A round cannot go on: ends the stream. */
+  onFault(error: unknown): void;
 }
 
 export class ProgressRounds {
@@ -49,9 +51,19 @@ export class ProgressRounds {
     let left = feeds.size;
     if (left === 0) this.#finish();
     for (const [feed, told] of feeds) {
-      feed.progress.ask(told, () => {
-        if (--left === 0) this.#finish();
-      });
+      const done = (): void => {
+        if (--left === 0) this.#end();
+      };
+      feed.progress.ask(told, done, (error) => this.#owner.onFault(error));
+    }
+  }
+
+  /** All feeds have answered; they are not to suffer from what becomes of it. */
+  #end(): void {
+    try {
+      this.#finish();
+    } catch (error) {
+      this.#owner.onFault(error);
     }
   }
 

@@ -28,6 +28,8 @@ export interface TicketOwner {
   readonly feeds: IdentityFeeds;
   /** An answer has come; not called for one that needs nothing of etcd and is there after {@link Ticket.start}. */
   onSettled(): void;
+  /** No answer will come. */
+  onFault(error: unknown): void;
 }
 
 export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
@@ -105,6 +107,14 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
 
   onProbed(result: ProbeResult): void {
     if (this.#over) return;
+    try {
+      this.#take(result);
+    } catch (error) {
+      this.#owner.onFault(error);
+    }
+  }
+
+  #take(result: ProbeResult): void {
     // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
     if (this.request.kind === 'cancel') this.#settle(result.kind === 'ok' ? result : NOTHING);
     else if (result.kind === 'refused') this.#relay();
@@ -122,10 +132,14 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   onTurn(): void {
     if (this.request.kind !== 'create') return;
     const { range, start, options } = this.request;
-    this.#watch = this.#owner.feeds.etcd.openWatch(
-      { range, start, prevKv: options.prevKv, fragment: false },
-      this,
-    );
+    try {
+      this.#watch = this.#owner.feeds.etcd.openWatch(
+        { range, start, prevKv: options.prevKv, fragment: false },
+        this,
+      );
+    } catch (error) {
+      this.#owner.onFault(error);
+    }
   }
 
   #settle(answer: Answer): void {

@@ -27,6 +27,8 @@ export interface WatchHubOptions {
   readonly maxRevisionBytes: number;
   /** Milliseconds for which a feed without watchers stays. */
   readonly linger: number;
+  /** Reports a fault of the program; without it, it is an uncaught exception. */
+  readonly onFault?: (error: unknown) => void;
 }
 
 /** Catch-ups that may wait for etcd's first answer at a time, and for how long, in milliseconds; others wait for that. */
@@ -55,12 +57,14 @@ export class SharedFeeds {
   readonly held = new HeldBytes(() => this.stats.limits.moves++);
   readonly catchUpTurns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
   readonly relayTurns = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
+  readonly #report: (error: unknown) => void;
   readonly leader: LeaderDetector;
 
   /** @param onInterval is called often enough to find feeds whose watchers have heard nothing for so many milliseconds */
   constructor(options: WatchHubOptions, onInterval: (now: number, ms: number) => void) {
     this.upstream = options.upstream;
     this.historyRevisions = options.historyRevisions;
+    this.#report = options.onFault ?? surface;
     this.budget = new HistoryBudget(options.historyBytes);
     const limits = { ...ASSEMBLY_LIMITS, revision: options.maxRevisionBytes };
     this.assembly = new AssemblyBounds(limits, () => this.stats.limits.response_bytes++);
@@ -74,9 +78,31 @@ export class SharedFeeds {
     });
   }
 
+  /** A fault of the program, which whoever calls this answers by ending what it was about. */
+  onFault(error: unknown): void {
+    this.stats.faults++;
+    this.#report(error);
+  }
+
+  /** Does one of several things none of which may keep the others from being done. */
+  attempt(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.onFault(error);
+    }
+  }
+
   /** Makes a call of the proxy's own, which ends in time. */
   async unary(method: Method, metadata: Metadata, request: Uint8Array): Promise<Uint8Array> {
     const call = new OwnCall(method, metadata, performance.now() + CALL_MS);
     return call.inTime(this.upstream.unary(request, call));
   }
+}
+
+/** A mistake of ours in one place is reported as an uncaught exception, and stops nothing else. */
+function surface(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

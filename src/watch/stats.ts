@@ -33,6 +33,8 @@ export class WatchStats {
   resumes = 0;
   /** Streams ended because their watchers lagged too far behind. */
   evicted = 0;
+  /** Faults of the program, for each of which client streams were ended, or a feed with all that were on it. */
+  faults = 0;
   readonly limits: Record<WatchLimit, number> = {
     fragments: 0,
     lingering: 0,

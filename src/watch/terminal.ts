@@ -1,9 +1,18 @@
-/** The ends of a feed. */
+/** The ends of a feed, and of what a fault of the program ends. */
 import type { Header } from '../etcd/header.ts';
-import type { Status } from '../rpc/status.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
 
 /** How etcd ended a feed for good. */
 export type Terminal =
   | { readonly kind: 'compacted'; readonly header: Header; readonly revision: number }
   | { readonly kind: 'canceled'; readonly header: Header; readonly reason: string }
   | { readonly kind: 'status'; readonly status: Status };
+
+/** What a client hears whose watch met a fault of the program: it resumes, on another feed. */
+export const FAULT: Status = new RpcError(
+  Code.UNAVAILABLE,
+  'etcd-connect-proxy: a fault while serving watches',
+);
+
+/** So does each client that is on a feed which met one. */
+export const FAULTY: Terminal = { kind: 'status', status: FAULT };

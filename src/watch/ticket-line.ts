@@ -18,6 +18,8 @@ export interface TicketLineOwner {
   readonly mayAnswer: boolean;
   /** Answers the request that is first in line. @returns whether a watch comes of it */
   answer(ticket: Ticket): boolean;
+  /** A request cannot be answered: ends the stream. */
+  onFault(error: unknown): void;
 }
 
 export class TicketLine implements TicketOwner {
@@ -68,7 +70,15 @@ export class TicketLine implements TicketOwner {
   }
 
   onSettled(): void {
-    this.advance();
+    try {
+      this.advance();
+    } catch (error) {
+      this.onFault(error);
+    }
+  }
+
+  onFault(error: unknown): void {
+    this.#owner.onFault(error);
   }
 
   /** The stream is over: none is answered any more. */

@@ -21,6 +21,8 @@ export interface WatchSink {
   sendProgress(watcher: Watcher, header: Header): void;
   /** Ends the whole stream. */
   fail(code: number, message: string): void;
+  /** The watcher could not be placed, moved or told: ends the whole stream, so that its client comes back. */
+  onFault(error: unknown): void;
   /** The watcher waits for the client to read; then the sink has it pumped by its feed. */
   onLagging(watcher: Watcher): void;
   /** The watch is over: what it needs next was compacted at this revision. */
@@ -37,7 +39,7 @@ export interface WatcherFeed {
   readonly header: Header;
   readonly progress: {
     /** Calls back when the feed has come as far as etcd is now, and at least to a revision, or when that cannot be known. */
-    ask(atLeast: number, done: () => void): void;
+    ask(atLeast: number, done: () => void, failed: (error: unknown) => void): void;
   };
   /** Sends a watcher that is behind as much as its client takes. */
   pump(watcher: Watcher): void;

@@ -170,6 +170,7 @@ const watches: Part = (registry) => {
       resumes: 'etcd_proxy_watch_resumes_total',
       evicted: 'etcd_proxy_watch_evicted_total',
       moves: 'etcd_proxy_watch_moves_total',
+      faults: 'etcd_proxy_watch_faults_total',
     }),
     ...grows(stats.limits, {
       fragments: 'etcd_proxy_watch_limits_total{limit="fragments"}',
