@@ -34,9 +34,9 @@ export class Load implements Disposable {
   }
 
   /** Waits until so many events have come; some never do where a server ends the streams of slow clients. */
-  async events(count: number): Promise<void> {
+  async events(count: number, limitMs = 60_000): Promise<void> {
     const { counts } = this;
-    await counts.reach(() => counts.events >= count || counts.ended > 0, 60_000);
+    await counts.reach(() => counts.events >= count || counts.ended > 0, limitMs);
     if (counts.events < count)
       throw new Error(`${counts.ended} streams ended, ${counts.events} of ${count} events`);
   }

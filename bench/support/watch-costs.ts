@@ -8,6 +8,9 @@ import { cpuSeconds } from './cpu.ts';
 import { Load } from './load.ts';
 import { peakOf, residentBytes } from './memory.ts';
 
+/** Whoever has not told everything after so long has lost it; very many events take this client long by itself. */
+const LIMIT_MS = 180_000;
+
 /** What one contestant has cost. */
 interface Costs {
   /** Bytes on etcd's heap and stacks for the watches alone, after a collection. */
@@ -95,7 +98,7 @@ async function costsOf(
     looking = cpuSeconds(etcd.pid) - before;
     began = performance.now();
     await change(direct);
-    await load.events(events);
+    await load.events(events, LIMIT_MS);
     told = (performance.now() - began) / 1000;
   };
   const failed = (reason: unknown): void => {
