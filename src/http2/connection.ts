@@ -123,8 +123,13 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
     this.wake();
     this.slots.onTaken();
     // RFC 9113 section 5.1.1: identifiers are not used again, so this connection has come to its end.
-    if (table.nextId > MAX_31_BITS) this.drain();
+    if (table.nextId > MAX_31_BITS) this.spent();
     return stream;
+  }
+
+  private spent(): void {
+    this.drain();
+    this.reports.tell(() => this.listener.onSpent?.(this));
   }
 
   ping(done: PingDone): void {

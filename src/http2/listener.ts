@@ -145,6 +145,8 @@ export interface ConnectionListener {
   onReady(connection: ConnectionHandle): void;
   /** The peer sent GOAWAY (RFC 9113 section 6.8); streams above `lastStreamId` are closed as unprocessed after this. */
   onGoaway(connection: ConnectionHandle, lastStreamId: number, code: number, debug: Buffer): void;
+  /** Client role: there are no identifiers for further streams, so that the connection drains by itself. */
+  onSpent?(connection: ConnectionHandle): void;
   /** Client role: `canOpenStream` turned true again after a limit of streams was reached. */
   onStreamSlots(connection: ConnectionHandle): void;
   /**

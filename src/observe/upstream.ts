@@ -7,7 +7,7 @@ import type { Endpoint } from '../net/endpoint.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
 import type { UpstreamObserver } from '../upstream/call-environment.ts';
-import type { PoolObserver } from '../upstream/pool.ts';
+import type { PoolObserver } from '../upstream/pool-observer.ts';
 import type { Logger, ProgramLog } from './log.ts';
 import { Throttles } from './throttle.ts';
 

@@ -84,6 +84,10 @@ export class Candidate implements ConnectionOwner {
     this.onFailed(`${this.endpoint.name}: ${cause}`);
   }
 
+  onSpent(): void {
+    // There is one call.
+  }
+
   onStreamSlots(): void {
     // One stream is all that the question needs.
   }

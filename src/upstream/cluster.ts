@@ -7,7 +7,8 @@ import { tooLargeFromEtcd } from '../rpc/status.ts';
 import type { CallEnvironment, UpstreamObserver } from './call-environment.ts';
 import type { DialOptions } from './connection.ts';
 import { askElsewhere } from './elsewhere.ts';
-import { Pool, type PoolObserver } from './pool.ts';
+import { Pool } from './pool.ts';
+import type { PoolObserver } from './pool-observer.ts';
 import { StreamUpstreamCall } from './stream-call.ts';
 import { UnaryUpstreamCall } from './unary-call.ts';
 

@@ -24,6 +24,8 @@ export interface ConnectionOwner {
   onFailed(cause: string): void;
   /** The connection takes no new calls: it is closed, or etcd is about to close it. May be called twice. */
   onLost(connection: Http2Connection, cause: string): void;
+  /** The connection takes no new calls, since it has had as many as one can; those under way go on. */
+  onSpent(connection: Http2Connection): void;
   /** The connection takes new calls again after it was at its stream limit. */
   onStreamSlots(connection: Http2Connection): void;
   /** A bound of the HTTP/2 settings was reached by etcd. */
@@ -117,6 +119,10 @@ export class Dial implements ConnectionListener {
   onKeepalive(connection: Http2Connection, quiet: boolean): boolean {
     if (connection.openStreams === 0 && !this.#pingsIdle && !this.#owner.pingsIdle()) return false;
     return this.#company.join(connection, quiet);
+  }
+
+  onSpent(connection: Http2Connection): void {
+    this.#owner.onSpent(connection);
   }
 
   onStreamSlots(connection: Http2Connection): void {

@@ -88,6 +88,10 @@ class Visit implements ConnectionOwner, ClientCallListener, Cancellable {
     this.#end(undefined);
   }
 
+  onSpent(): void {
+    // There is one call.
+  }
+
   onStreamSlots(): void {
     // There is one call.
   }

@@ -34,6 +34,7 @@ export class Growth {
         this.#owner.onDialFailed(cause);
       },
       onLost: () => {}, // not before it is connected
+      onSpent: () => {},
       onStreamSlots: () => {},
       onLimit: (limit) => this.#owner.onLimit(limit),
       onFault: (error) => this.#owner.onFault(error),

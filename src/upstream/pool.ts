@@ -12,32 +12,12 @@ import { Growth, type GrowthOwner } from './growth.ts';
 import { HealthWatch } from './health-watch.ts';
 import { InUse } from './in-use.ts';
 import { LeftRoutes } from './left-routes.ts';
+import type { PoolObserver } from './pool-observer.ts';
 import { Route } from './route.ts';
 import { Second, type SecondOwner } from './second.ts';
 import type { Verdict } from './survey.ts';
 import { TRAFFIC, type Traffic } from './traffic.ts';
 import { noConnection, type Waiter, WaitingCalls } from './waiting-calls.ts';
-
-/** Is told of changes worth a log line or a count. */
-export interface PoolObserver {
-  onConnected(endpoint: Endpoint): void;
-  onLost(endpoint: Endpoint, cause: string): void;
-  /** A connection that was left for another one has closed. */
-  onClosed(): void;
-  /** Another connection is used from now on, because this one does not serve. */
-  onSwitched(from: Endpoint, to: Endpoint): void;
-  /** Endpoints were asked whether they serve; the kind of the verdict. */
-  onAsked(verdict: Verdict['kind']): void;
-  onDialFailed(cause: string): void;
-  /** A call was turned away because {@link PoolOptions.maxWaiting} calls were waiting. */
-  onWaitingFull(): void;
-  /** A call has waited in vain for one of the streams that its kind may take. */
-  onNoStream(traffic: Traffic): void;
-  /** A bound of the HTTP/2 settings was reached by etcd. */
-  onLimit(limit: string): void;
-  /** A fault of the program surfaced on a connection to etcd. */
-  onFault(error: unknown): void;
-}
 
 /** The endpoints, and how many connections and waiting calls there may be. */
 export interface PoolOptions extends DialOptions {
@@ -223,6 +203,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
       onConnected: () => {}, // it is
       onFailed: () => {},
       onLost: (_, cause) => this.#lost(dial, route, cause),
+      onSpent: () => queueMicrotask(() => this.#spent(route)),
       onStreamSlots: () => this.#serveWaiting(),
       onLimit: (limit) => this.onLimit(limit),
       onFault: (error) => this.onFault(error),
@@ -276,9 +257,20 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
       return;
     }
     const settled = performance.now() - route.connectedAt >= SETTLED_MS;
-    this.#inUse.remove(route);
     this.#cause = `${endpoint.name}: ${cause}`;
     this.#options.observer.onLost(endpoint, cause);
+    this.#remove(route, settled);
+  }
+
+  /** What can go on elsewhere does; the rest ends where it is. */
+  #spent(route: Route): void {
+    if (!this.routes.includes(route)) return;
+    this.#remove(route, true);
+    this.#left.leave(route);
+  }
+
+  #remove(route: Route, settled: boolean): void {
+    this.#inUse.remove(route);
     if (this.routes.length > 0) {
       this.#second.onLost(settled);
       this.#choice.onThinned(route);
@@ -287,7 +279,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     }
     this.#downSince = performance.now();
     this.#openNoMore();
-    this.#choice.onLost(endpoint, settled);
+    this.#choice.onLost(route.endpoint, settled);
   }
 }
 

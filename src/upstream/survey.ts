@@ -97,10 +97,11 @@ export class Survey {
     else this.#askNext();
   }
 
-  /** The connection in use is lost. */
+  /** The connection in use is lost; what it may still answer, as one does that goes away, is of no use. */
   onLostInUse(): void {
     if (this.#inUse === 'gone') return;
     this.#inUse = 'gone';
+    this.#question?.cancel();
     this.#question = undefined;
     if (this.#candidates.length === 0) this.#askNext();
     this.#weigh();

@@ -55,6 +55,25 @@ describe('an endpoint whose streams are all taken', () => {
   });
 });
 
+describe('an endpoint that goes away while it is asked', () => {
+  test('is left although it still answers', { timeout: 20_000 }, async () => {
+    await using held = new AsyncDisposableStack();
+    const members = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
+    const { cluster, heard, inUse } = await use(held, members);
+    const leaving = inUse();
+    const other = members.find((member) => member !== leaving);
+    assert.ok(other);
+    leaving.calls = 'silence';
+    for (const member of members) member.questionMs = 600;
+    const asked = leaving.seen.length;
+    call(cluster, RANGE).catch(() => {}); // it makes the proxy ask
+    await until('it is asked', () => leaving.seen.slice(asked).some(({ hasLeader }) => hasLeader));
+    leaving.goAway();
+    await until('left', () => heard.connected.at(-1) === other.address, 8000);
+    await call(cluster, RANGE);
+  });
+});
+
 describe('another endpoint', () => {
   test('is used also when its answer takes most of the time that it has', { timeout: 20_000 }, async () => {
     await using held = new AsyncDisposableStack();

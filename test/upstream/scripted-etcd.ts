@@ -14,7 +14,7 @@ import type { Call, ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { Cluster } from '../../src/upstream/cluster.ts';
+import { Cluster, type ClusterOptions } from '../../src/upstream/cluster.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 
 const ignore = (): void => {};
@@ -133,6 +133,11 @@ export class ScriptedEtcd implements AsyncDisposable {
     return this.seen.filter((call) => call.path === path && !call.hasLeader).length;
   }
 
+  /** Says on all connections that it goes away; what is under way is still answered. */
+  goAway(): void {
+    void this.#http2.drain(60_000);
+  }
+
   /** Ends one connection. */
   cut(connection: string): void {
     this.#sockets.get(connection)?.destroy();
@@ -179,13 +184,13 @@ export interface Heard {
   connected: string[];
 }
 
-/** A cluster client of these members, and what it reports. */
-export function connectTo(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
-  cluster: Cluster;
+/** The usual options of a client of these members, and what it reports. */
+export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
+  options: ClusterOptions;
   heard: Heard;
 } {
   const heard: Heard = { switches: 0, asked: [], connected: [] };
-  const cluster = new Cluster({
+  const options: ClusterOptions = {
     endpoints: members.map(({ address }) => parseEndpoint(address)),
     dialTimeout: 2000,
     maxWaiting: 1000,
@@ -214,7 +219,17 @@ export function connectTo(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
         throw error;
       },
     },
-  });
+  };
+  return { options, heard };
+}
+
+/** A cluster client of these members, and what it reports. */
+export function connectTo(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
+  cluster: Cluster;
+  heard: Heard;
+} {
+  const { options, heard } = clientOptions(members);
+  const cluster = new Cluster(options);
   cluster.start();
   return { cluster, heard };
 }
