@@ -5,11 +5,11 @@
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { Authority } from '../test/tls/pki.ts';
-import { type Contestant, type ContestantTls, startContestants } from './support/contestants.ts';
+import { type Contestant, startContestants } from './support/contestants.ts';
 import { cpuSeconds, median } from './support/cpu.ts';
 import { h2load, type Load } from './support/h2load.ts';
 import { writeSection } from './support/report.ts';
+import { makeTls } from './support/tls-files.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 40_000);
@@ -56,25 +56,8 @@ async function compare(title: string, all: readonly Contestant[], load: Load): P
   });
 }
 
-/** etcd wants certificates of its clients; the load generator has none to show to the proxies. */
-async function makeTls(): Promise<ContestantTls> {
-  const ca = await Authority.create();
-  const server = await ca.issue('server', { hosts: ['localhost', '127.0.0.1'] });
-  const client = await ca.issue('client');
-  return {
-    etcd: { certFile: server.cert, keyFile: server.key },
-    flags: [
-      `--cert=${client.cert}`,
-      `--key=${client.key}`,
-      `--cacert=${ca.cert}`,
-      `--cert-file=${server.cert}`,
-      `--key-file=${server.key}`,
-    ],
-  };
-}
-
 // equal gets would share calls to etcd; here each of them is to be forwarded
-await using contestants = await startContestants(await makeTls(), ['--read-coalescing=off']);
+await using contestants = await startContestants((await makeTls()).tls, ['--read-coalescing=off']);
 const all = [contestants.etcd, contestants.incumbent, contestants.ours];
 const table = [
   '| work | server | requests/s | vs grpc-proxy | CPU µs/request | vs grpc-proxy |',

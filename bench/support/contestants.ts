@@ -1,7 +1,7 @@
 /** The processes that a benchmark compares: etcd itself, its own grpc-proxy, and this proxy, all on loopback. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { type ClientTls, type EtcdCluster, startEtcd } from '../../test/support/etcd.ts';
+import { type ClientTls, type EtcdCluster, type EtcdInstall, startEtcd } from '../../test/support/etcd.ts';
 import { PROFILED } from '../../test/support/etcd-load.ts';
 import { takePort } from '../../test/support/ports.ts';
 import { type RunningProcess, startProcess } from '../../test/support/process.ts';
@@ -30,6 +30,8 @@ const BEFORE = process.env.BENCH_BEFORE;
 
 /** TLS on both sides: etcd's own, and the flags that both proxies take. */
 export interface ContestantTls {
+  /** Another release than the newest at hand. */
+  readonly install?: EtcdInstall;
   readonly etcd: ClientTls;
   readonly flags: readonly string[];
 }
@@ -46,7 +48,7 @@ export async function startContestants(
 ): Promise<Contestants> {
   const cluster: EtcdCluster = await startEtcd({
     args: [PROFILED],
-    ...(tls === undefined ? {} : { clientTls: tls.etcd }),
+    ...(tls === undefined ? {} : { clientTls: tls.etcd, ...(tls.install && { install: tls.install }) }),
   });
   const [endpoint] = cluster.endpoints as [string];
   const [url] = cluster.urls as [string];
