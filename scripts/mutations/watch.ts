@@ -221,8 +221,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'fragments-not-cut',
     'watch/client-stream.ts',
-    'length >= FRAGMENT_BYTES)',
-    'length >= FRAGMENT_BYTES * 1e9)',
+    'length >= fragmentBytes)',
+    'length >= fragmentBytes * 1e9)',
   ),
   mutation(
     'leader-forgotten',

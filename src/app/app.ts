@@ -91,6 +91,7 @@ export class App {
       historyBytes: config['watch-history-bytes'],
       historyRevisions: config['watch-history-revisions'],
       maxRevisionBytes: config['max-recv-bytes'],
+      fragmentBytes: config['watch-fragment-bytes'],
       linger: config['watch-linger'],
     });
 

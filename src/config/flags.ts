@@ -79,6 +79,12 @@ const WATCHES = {
   'watch-linger': number('duration', '5s', ANY, 'keep watching a range for this long when unused'),
   'watch-history-bytes': number('bytes', '67108864', ANY, 'memory for events of all watches'),
   'watch-history-revisions': number('integer', '10000', SOME, 'revisions remembered of one range'),
+  'watch-fragment-bytes': number(
+    'bytes',
+    '2097152',
+    { least: 1024 },
+    'from this size on responses are cut for watches that allow fragments; etcd cuts at its --max-request-bytes and 512 KiB more',
+  ),
 };
 
 const CLUSTER = {

@@ -13,7 +13,7 @@ import { DUPLICATE_WATCH_ID } from '../etcd/words.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
 import { forwardStream } from '../rpc/forward.ts';
 import { RpcError } from '../rpc/status.ts';
-import { FRAGMENT_BYTES, splitTail } from './fragments.ts';
+import { splitTail } from './fragments.ts';
 import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import type { LeaderSink } from './leader-detector.ts';
@@ -148,13 +148,13 @@ class WatchStream
   }
 
   sendEvents(watcher: Watcher, tail: Buffer, shared: boolean): void {
-    const { stats } = this.#shared;
+    const { stats, fragmentBytes } = this.#shared;
     this.#seen.raise(watcher.sentRevision);
     stats.bytes += tail.length;
     if (shared) stats.sharedBytes += tail.length;
     const length = watcher.idField.length + tail.length;
-    if (watcher.options.fragment && length >= FRAGMENT_BYTES) {
-      for (const part of splitTail(tail, watcher.idField.length, FRAGMENT_BYTES))
+    if (watcher.options.fragment && length >= fragmentBytes) {
+      for (const part of splitTail(tail, watcher.idField.length, fragmentBytes))
         this.#sent(this.#client.sendJoined(watcher.idField, part));
     } else this.#sent(this.#client.sendJoined(watcher.idField, tail));
   }

@@ -1,12 +1,9 @@
-/** Splits responses for clients that asked for it, where an etcd with its usual settings would. */
+/** Splits responses for clients that asked for it, where etcd would. */
 
 import { HEADER_TAG, headerField } from '../etcd/header.ts';
 import { Scanner } from '../etcd/scanner.ts';
 import { FRAGMENT_FIELD } from '../etcd/watch-reply.ts';
 import type { Batch } from './batch.ts';
-
-/** A response of this size and above is split: etcd's default of `--max-request-bytes`, and the room that it adds to it. */
-export const FRAGMENT_BYTES = (1536 << 10) + (512 << 10);
 
 /**
  * Splits header and events into the same of smaller size: every part has the header, all but the last say that they

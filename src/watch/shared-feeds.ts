@@ -25,6 +25,8 @@ export interface WatchHubOptions {
   readonly historyRevisions: number;
   /** Bytes of the largest revision that is taken. */
   readonly maxRevisionBytes: number;
+  /** Responses of this size and above are split for clients that asked for that. */
+  readonly fragmentBytes: number;
   /** Milliseconds for which a feed without watchers stays. */
   readonly linger: number;
   /** Reports a fault of the program; without it, it is an uncaught exception. */
@@ -46,6 +48,7 @@ export class SharedFeeds {
   readonly upstream: Upstream;
   /** Revisions that one feed may remember. */
   readonly historyRevisions: number;
+  readonly fragmentBytes: number;
   readonly stats = new WatchStats();
   readonly ranges = new KeyRanges();
   readonly longKeys = new LongKeys();
@@ -65,6 +68,7 @@ export class SharedFeeds {
     this.upstream = options.upstream;
     this.historyRevisions = options.historyRevisions;
     this.#report = options.onFault ?? surface;
+    this.fragmentBytes = options.fragmentBytes;
     this.budget = new HistoryBudget(options.historyBytes);
     const limits = { ...ASSEMBLY_LIMITS, revision: options.maxRevisionBytes };
     this.assembly = new AssemblyBounds(limits, () => this.stats.limits.response_bytes++);

@@ -47,6 +47,7 @@ export async function setUp(held: AsyncDisposableStack, options: PlaceOptions = 
     historyBytes: 1 << 22,
     historyRevisions: 10_000,
     maxRevisionBytes: 1 << 22,
+    fragmentBytes: 1 << 21,
     linger: 0,
   });
   held.defer(() => hub.close());

@@ -32,7 +32,12 @@ export async function mirror(
 ): Promise<Place> {
   const upstream = connect(address);
   held.defer(() => upstream.close());
-  const history = { historyBytes: 1 << 22, historyRevisions: 10_000, maxRevisionBytes: 1 << 22 };
+  const history = {
+    historyBytes: 1 << 22,
+    historyRevisions: 10_000,
+    maxRevisionBytes: 1 << 22,
+    fragmentBytes: 1 << 21,
+  };
   const hub = new WatchHub({ upstream, ...history, linger: 0 });
   held.defer(() => hub.close());
   const mirrors = new Mirrors({

@@ -75,6 +75,24 @@ for (const install of await outerEtcds()) {
       }
     });
 
+    test('fragments are cut where etcd cuts, once the proxy is told of its limit', async () => {
+      const maxRequestBytes = 100 * KIB;
+      await using own = await startEtcd({ install, maxRequestBytes });
+      const flag = `--watch-fragment-bytes=${maxRequestBytes + 512 * KIB}`;
+      await using told = await startProxy({ endpoints: own.endpoints, flags: [flag] });
+      using writer = new RawGrpcClient(own.first.address);
+      for (let i = 0; i < 25; i++) await put(writer, `foo${i}`, 'v'.repeat(3000 * i));
+      const cuts: unknown[] = [];
+      for (const address of [own.first.address, told.address]) {
+        using client = new RawGrpcClient(address);
+        const watch = new WatchCall(client);
+        await watch.created({ ...FOO, fragment: true });
+        cuts.push((await responses(watch, 25)).map(({ events, fragment }) => [events.length, fragment]));
+      }
+      assert.ok((cuts[0] as unknown[]).length > 1);
+      assert.deepEqual(cuts[1], cuts[0]);
+    });
+
     test('one that is larger than the proxy may receive is asked for in fragments', async () => {
       await using narrow = await startProxy({
         endpoints: etcd.endpoints,

@@ -23,6 +23,7 @@ export class ScriptedHub implements Disposable {
       historyBytes: 64 * MIB,
       historyRevisions: 100_000,
       maxRevisionBytes: 128 * MIB,
+      fragmentBytes: 2 * MIB,
       linger: 0,
     };
     this.hub = new WatchHub({ upstream: this.upstream, ...usual, ...limits });

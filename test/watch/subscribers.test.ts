@@ -47,7 +47,12 @@ class Recorder implements FeedSubscriber {
 }
 
 function hubOn(upstream: Upstream): WatchHub {
-  const limits = { historyBytes: 1 << 20, historyRevisions: 1000, maxRevisionBytes: 1 << 20 };
+  const limits = {
+    historyBytes: 1 << 20,
+    historyRevisions: 1000,
+    maxRevisionBytes: 1 << 20,
+    fragmentBytes: 1 << 21,
+  };
   return new WatchHub({ upstream, ...limits, linger: 0 });
 }
 

@@ -11,7 +11,7 @@ import { until } from '../../support/until.ts';
 import { put } from '../../support/watch-client.ts';
 import { StoreHistory } from './history.ts';
 import type { Fault } from './operations.ts';
-import { HUGE_OPERATIONS } from './perform.ts';
+import { FRAGMENT_BYTES, HUGE_OPERATIONS } from './perform.ts';
 import { UpstreamRecord } from './upstream-record.ts';
 
 /** Which etcd, and the proxy's flags. */
@@ -66,7 +66,8 @@ export class Bench implements AsyncDisposable {
   }
 
   static async start(options: BenchOptions): Promise<Bench> {
-    const { install, members, flags, streams } = options;
+    const { install, members, streams } = options;
+    const flags = [`--watch-fragment-bytes=${FRAGMENT_BYTES}`, ...(options.flags ?? [])];
     const timing = members > 1 ? { heartbeatMs: 50, electionMs: 500 } : {};
     const limit = streams === undefined ? [] : [`--max-concurrent-streams=${streams}`];
     const args = [`--max-txn-ops=${HUGE_OPERATIONS}`, ...limit];
@@ -78,7 +79,7 @@ export class Bench implements AsyncDisposable {
     );
     const relays = await Promise.all(opened);
     const endpoints = relays.map(({ address }) => address);
-    return new Bench(etcd, relays, await startProxy({ endpoints, flags }), options, record);
+    return new Bench(etcd, relays, await startProxy({ endpoints, flags }), { ...options, flags }, record);
   }
 
   /** Whether etcd's progress responses can be relied on, so that clients must get them. */

@@ -27,8 +27,10 @@ export const isOfMany = ({ key, end }: KeySpan): boolean => key.startsWith('m/')
 
 const PLAIN = { noPut: false, noDelete: false, fragment: false, progress: false, serverChooses: true };
 
-const HEAVY_PUTS = 5;
-const HEAVY_VALUE = 'v'.repeat(430 << 10);
+const HEAVY_PUTS = 16;
+const HEAVY_VALUE = 'v'.repeat(48 << 10);
+/** From this size on the proxy cuts responses to clients that allow it. */
+export const FRAGMENT_BYTES = 576 << 10;
 
 /** Does it. A write that fails because etcd is away may or may not have happened. */
 export async function perform(operation: Operation, world: World): Promise<void> {
