@@ -61,7 +61,10 @@ function deliverMerged(
   let taken = 0;
   let last: Batch | undefined;
   while (position + taken < history.length && revisions < MERGE_REVISIONS && selection.bytes < limit) {
-    last = history.at(position + taken++) as Batch;
+    const batch = history.at(position + taken) as Batch;
+    if (taken > 0 && revisions + batch.revisions > MERGE_REVISIONS) break;
+    last = batch;
+    taken++;
     const before = selection.count;
     audience.select(last, watcher.next, selection);
     if (selection.count > before) revisions += last.revisions;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
 import type { ScriptedClient } from './scripted-client.ts';
 import { ScriptedHub } from './scripted-hub.ts';
@@ -82,4 +83,21 @@ test('a backlog that a client asks for comes as etcd sends it', async () => {
     [[2, 3, 9], 9],
     [[10], 10],
   ]);
+});
+
+test('a backlog from the history has as many revisions in one response as etcd would put there, and no more', async () => {
+  const first = await at.watching('k');
+  const stream = await at.created('k');
+  for (const from of [2, 602, 1202, 1402]) tell(stream, 'k', span(from, from + (from < 1202 ? 599 : 199)));
+  const late = await at.watching('k', { startRevision: 2n });
+  const sizes = (client: ScriptedClient): number[] =>
+    got(client).map((each) => (each as [number[], number])[0].length);
+  await until('the backlog', () => late.revisions.length === 1600);
+  assert.deepEqual(
+    [sizes(first), sizes(late)],
+    [
+      [600, 600, 200, 200],
+      [600, 1000],
+    ],
+  );
 });
