@@ -5,7 +5,14 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import type { WatchResponse } from '#gen/etcdserverpb/watch_pb.js';
 import { Code } from '../../src/rpc/status.ts';
-import { atLeast, type EtcdCluster, type EtcdInstall, experimental, startEtcd } from '../support/etcd.ts';
+import {
+  atLeast,
+  type EtcdCluster,
+  type EtcdInstall,
+  experimental,
+  newestEtcd,
+  startEtcd,
+} from '../support/etcd.ts';
 import { spentBy } from '../support/etcd-load.ts';
 import { cutOff, statusOf, untilStatus } from '../support/members.ts';
 import { metric } from '../support/metrics.ts';
@@ -122,6 +129,25 @@ for (const install of await outerEtcds()) {
     });
   });
 }
+
+test('a backlog of more than 64 MiB comes in whole revisions', async () => {
+  await using etcd = await startEtcd({ install: await newestEtcd() });
+  await using proxy = await startProxy({ endpoints: etcd.endpoints });
+  using direct = new RawGrpcClient(etcd.first.address);
+  using client = new RawGrpcClient(proxy.address);
+  for (let i = 0; i < BACKLOG_MIB; i++) await put(direct, `foo${i % 10}`, VALUE);
+  const watch = new WatchCall(client);
+  await watch.created(FOO);
+  const got = await responses(watch, BACKLOG_MIB);
+  assert.deepEqual(
+    got.flatMap(({ events }) => events.map(({ kv }) => Number(kv?.modRevision))),
+    span(2, BACKLOG_MIB + 1),
+  );
+  assert.equal(got.length, 2);
+  assert.equal(await metric(proxy.url, 'etcd_proxy_watch_limits_total{limit="response_bytes"}'), 1);
+});
+
+const BACKLOG_MIB = 80;
 
 /** More than the 2 MiB from which on etcd cuts; fragments of these cost it some twenty seconds of CPU. */
 const MANY_KEYS = 50_000;
