@@ -94,12 +94,9 @@ export class Audience<W> {
   }
 
   #encode(batch: Batch): Buffer | undefined {
-    if (!this.#stripPrev || !batch.hasPrev) {
-      if (batch.events.every((event) => this.wants(event))) return batch.bytes;
-    }
     const selection = this.selection();
     this.select(batch, batch.first, selection);
-    return selection.count === 0 ? undefined : selection.encode(batch.head);
+    return selection.count === 0 ? undefined : selection.tailOf(batch);
   }
 
   /** For the events of one response to these watchers. */
@@ -110,9 +107,11 @@ export class Audience<W> {
   /** Adds the events of a batch from a revision on that are for these watchers. */
   select(batch: Batch, from: number, selection: Selection): void {
     const { events } = batch;
-    for (let at = 0; at < events.length; at++) {
+    const { start, end } = this.range;
+    for (let at = batch.positionOf(start); at < events.length; at++) {
       const event = events[at] as BatchEvent;
       if (event.revision >= from && this.wants(event)) selection.add(batch, at);
+      else if (event.key >= end && batch.inOrder) break;
     }
   }
 

@@ -33,8 +33,8 @@ export class Batch {
   readonly events: readonly BatchEvent[];
   /** The memory it stands for, in bytes. */
   readonly cost: number;
-  /** Whether an event has `prev_kv`. */
-  readonly #hasPrev: boolean;
+  /** Whether its keys are in order, as those of a deleted range are. */
+  readonly inOrder: boolean;
   /** Where the events begin. */
   readonly #eventsStart: number;
 
@@ -46,11 +46,13 @@ export class Batch {
     const events: BatchEvent[] = [];
     let at = head.length;
     let revisions = 0;
-    let hasPrev = false;
+    let inOrder = true;
+    let key = '';
     for (const record of records) {
+      inOrder &&= record.key >= key;
+      key = record.key;
       if (events.at(-1)?.revision !== record.revision) revisions++;
       events.push(moved(record, at - record.start));
-      hasPrev ||= record.prevEnd > record.prevStart;
       at += record.end - record.start;
     }
     this.header = header;
@@ -59,13 +61,21 @@ export class Batch {
     this.revision = records.at(-1)?.revision ?? 0;
     this.revisions = revisions;
     this.cost = length + OBJECT_BYTES + records.length * EVENT_BYTES;
-    this.#hasPrev = hasPrev;
+    this.inOrder = inOrder;
     this.#eventsStart = head.length;
   }
 
-  /** Whether leaving out `prev_kv` makes a difference. */
-  get hasPrev(): boolean {
-    return this.#hasPrev;
+  /** The position from which on events may have this key or a later one; those before it have none. */
+  positionOf(key: string): number {
+    if (!this.inOrder) return 0;
+    let low = 0;
+    let high = this.events.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.events[middle] as BatchEvent).key < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** The encoded header. */

@@ -226,7 +226,9 @@ class WatchStream
     this.#shared.stats.watchers++;
     this.#client.hold(range.bytes);
     this.#reply({ header, id, created: true });
-    this.feeds.place(watcher, header, answer.kind === 'ok' && answer.maybeCompacted && request.start !== 0);
+    // The stream may have ended with the reply.
+    if (!this.#over)
+      this.feeds.place(watcher, header, answer.kind === 'ok' && answer.maybeCompacted && request.start !== 0);
     return true;
   }
 

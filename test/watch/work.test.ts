@@ -120,6 +120,31 @@ describe('many watches that lag', () => {
   });
 });
 
+test('watches of single keys that lag do not look at every event of a huge delete', async () => {
+  await isLinear(200, async (watches) => {
+    using at = new ScriptedHub();
+    await at.watching('k/', { rangeEnd: b('k0') });
+    const feed = await at.created('k/');
+    const key = (i: number): Uint8Array => b(`k/${String(i).padStart(4, '0')}`);
+    const client = at.client();
+    for (let i = 0; i < watches; i++) {
+      client.watch({ key: key(i) });
+      if (i % 16 === 15) await until('room', () => !client.paused);
+    }
+    await until('the watches', () => client.responses.length === watches);
+    client.stop();
+    at.tell(feed, 'k/0000');
+    const before = client.revisions.length;
+    const revision = ++at.upstream.revision;
+    const kv = (i: number) => ({ kv: { key: key(i), modRevision: BigInt(revision) } });
+    feed.say(revision, { events: Array.from({ length: watches }, (_, i) => kv(i)) });
+    assert.equal(at.hub.stats.lagging, watches);
+    const calls = await callsOf(() => client.go());
+    assert.equal(client.revisions.length - before, watches);
+    return calls;
+  });
+});
+
 test('feeds end without a look at all others, also while there is a catch-up', async () => {
   await isLinear(200, async (watches) => {
     using at = new ScriptedHub({ historyRevisions: 2 });
