@@ -25,8 +25,9 @@ function releaseSoon(audience: Encoder): void {
 }
 
 function releaseAll(): void {
-  for (const audience of holding) audience.release();
+  const all = holding;
   holding = [];
+  for (const audience of all) audience.release();
 }
 
 /** An audience of watchers `W`, of which it needs to know nothing. */

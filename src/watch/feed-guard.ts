@@ -9,19 +9,13 @@ import type { WatchResponse } from '../etcd/watch-response.ts';
 import type { FeedStreamOwner } from './feed-stream.ts';
 import type { Terminal } from './terminal.ts';
 
-/** The feed. */
-export interface GuardedFeed extends FeedStreamOwner {
-  /** It did not take what it was told. */
-  onFault(error: unknown): void;
-}
-
 export class FeedGuard implements FeedStreamOwner {
   readonly range: KeyRange;
   readonly prevKv: boolean;
   readonly past: boolean;
-  readonly #feed: GuardedFeed;
+  readonly #feed: FeedStreamOwner;
 
-  constructor(feed: GuardedFeed) {
+  constructor(feed: FeedStreamOwner) {
     this.#feed = feed;
     this.range = feed.range;
     this.prevKv = feed.prevKv;
@@ -54,6 +48,10 @@ export class FeedGuard implements FeedStreamOwner {
 
   onOver(terminal: Terminal): void {
     this.#tell(() => this.#feed.onOver(terminal));
+  }
+
+  onFault(error: unknown): void {
+    this.#feed.onFault(error);
   }
 
   #tell(what: () => void): void {

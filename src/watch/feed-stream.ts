@@ -38,6 +38,8 @@ export interface FeedStreamOwner {
   /** It is lost, and will be opened again. */
   onLost(): void;
   onOver(terminal: Terminal): void;
+  /** It met a fault of the program, and has no watch. */
+  onFault(error: unknown): void;
 }
 
 /** A stream that lived for so long, in milliseconds, was a good one: its end is the first of a row. */
@@ -168,11 +170,12 @@ export class FeedStream implements RideOwner, TurnTaker {
   #watchFrom(start: number): void {
     const { range, prevKv } = this.#owner;
     this.#openedAt = performance.now();
-    this.#watch = this.#etcd.ride(
-      { range, start, prevKv, fragment: this.#fragment },
-      this,
-      this.state === 'starting',
-    );
+    const watch = { range, start, prevKv, fragment: this.#fragment };
+    try {
+      this.#watch = this.#etcd.ride(watch, this, this.state === 'starting');
+    } catch (error) {
+      this.#owner.onFault(error);
+    }
   }
 
   #created(): void {

@@ -12,8 +12,8 @@ import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Cursors, type CursorsOwner, type TargetFeed } from './cursors.ts';
-import { FeedGuard, type GuardedFeed } from './feed-guard.ts';
-import { FeedStream, type FeedStreamState } from './feed-stream.ts';
+import { FeedGuard } from './feed-guard.ts';
+import { FeedStream, type FeedStreamOwner, type FeedStreamState } from './feed-stream.ts';
 import { Flow, type FlowFeed } from './flow.ts';
 import { History } from './history.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
@@ -57,7 +57,7 @@ export interface FeedOwner {
 
 export class Feed
   implements
-    GuardedFeed,
+    FeedStreamOwner,
     IntakeFeed,
     CursorsOwner,
     TargetFeed,

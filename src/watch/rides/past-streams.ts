@@ -69,7 +69,7 @@ export class PastStreams extends StreamGroup {
     const ms = OPEN_MS * this.streams.size;
     this.#open.set(
       stream,
-      setTimeout(() => this.#close(stream), ms),
+      setTimeout(() => stream.guard(() => this.#close(stream)), ms),
     );
     return stream;
   }

@@ -11,6 +11,7 @@
 import type { OwnWatch } from '../../etcd/watch-request.ts';
 import type { WatchResponse } from '../../etcd/watch-response.ts';
 import type { Status } from '../../rpc/status.ts';
+import { FAULT } from '../terminal.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from '../upstream-watch.ts';
 import { FULL } from './company.ts';
 import type { HeldBytes } from './held-bytes.ts';
@@ -167,6 +168,13 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
     this.#finish();
     this.owner.company = company;
     this.owner.onEnd(status);
+  }
+
+  onFault(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#host.onOver(this);
+    this.owner.onEnd(FAULT);
   }
 
   get wantsToMove(): boolean {

@@ -94,6 +94,10 @@ export class Rides implements RideHost, StreamHost {
     this.#shared.stats.streams--;
   }
 
+  onFault(error: unknown): void {
+    this.#shared.onFault(error);
+  }
+
   onGap(ms: number): void {
     this.#shared.interval.onGap(ms);
   }
@@ -143,8 +147,13 @@ export class Rides implements RideHost, StreamHost {
     const rides = [...this.#waiting];
     this.#waiting.clear();
     for (const ride of rides) {
-      if (refusal === undefined) this.#begin(ride);
-      else ride.refuse(refusal);
+      try {
+        if (refusal === undefined) this.#begin(ride);
+        else ride.refuse(refusal);
+      } catch (error) {
+        this.onFault(error);
+        ride.onFault();
+      }
     }
   }
 }

@@ -24,6 +24,8 @@ export interface SeatOwner {
   onResponse(response: WatchResponse, seat: Seat): void;
   /** The stream is over, and the seat with it. */
   onStreamEnd(end: StreamEnd, seat: Seat): void;
+  /** It could not be told of the end of a stream. */
+  onFault(): void;
   /** Whether it should leave its seat for one on a stream of watches that are in step. */
   readonly wantsToMove: boolean;
   /** Takes a seat for what comes next; it moves there by {@link arrive}, and whoever drains its stream hears of it. */

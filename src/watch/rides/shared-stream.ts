@@ -13,38 +13,12 @@ import { cancelRequest, numberedRequest, type OwnWatch, PROGRESS_REQUEST } from 
 import type { WatchResponse } from '../../etcd/watch-response.ts';
 import type { ClientStream, ClientStreamListener, PartSink } from '../../rpc/contract.ts';
 import { Code, RpcError, type Status } from '../../rpc/status.ts';
-import { type AssemblyBounds, ResponseAssembly } from '../response-assembly.ts';
+import { ResponseAssembly } from '../response-assembly.ts';
+import { FAULT } from '../terminal.ts';
 import { CreateLine } from './create-line.ts';
 import { Seat, type SeatOwner, type SeatStream, type StreamEnd } from './seat.ts';
+import type { SharedStreamOwner } from './shared-stream-owner.ts';
 import { type QuestionedStream, StreamQuestions } from './stream-questions.ts';
-
-/** Who decides what such a stream is for. */
-export interface SharedStreamOwner {
-  readonly assembly: AssemblyBounds;
-  open(listener: ClientStreamListener): ClientStream;
-  /** The interval between two notifications of etcd, in milliseconds. */
-  onGap(ms: number): void;
-  /** Whether a question may be asked now. */
-  mayAsk(stream: SharedStream): boolean;
-  /** Whether somebody beside the seats wants an answer. */
-  wantsAnswer(stream: SharedStream): boolean;
-  /** The first response has come: this member answers. */
-  onMember(stream: SharedStream, member: string): void;
-  /** Every watch that was asked for is there. */
-  onAllCreated(stream: SharedStream): void;
-  /** etcd says how far the stream has come. */
-  onAnswer(stream: SharedStream, told: WatchResponse): void;
-  /** A seat was given up. */
-  onLeft(stream: SharedStream): void;
-  /** Some time has passed. */
-  onBeat(stream: SharedStream): void;
-  /** etcd has ended it. @returns what its seats are told, and how many of them may be together again */
-  onOver(stream: SharedStream, status: Status): Omit<StreamEnd, 'told'>;
-  /** Its seats have heard of that. */
-  onLost(stream: SharedStream): void;
-  /** It is gone, whoever ended it. */
-  onGone(): void;
-}
 
 export class SharedStream implements ClientStreamListener, PartSink, SeatStream, QuestionedStream {
   /** How many seats it has at most. */
@@ -52,7 +26,7 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
   readonly openedAt = performance.now();
   readonly questions = new StreamQuestions(this);
   readonly line = new CreateLine((seat) => this.#stream.send(numberedRequest(seat.watch, seat.id)));
-  readonly #owner: SharedStreamOwner;
+  readonly #owner: SharedStreamOwner<SharedStream>;
   readonly #stream: ClientStream;
   readonly #assembly: ResponseAssembly;
   readonly #seats = new Map<number, Seat>();
@@ -69,12 +43,12 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
   #over = false;
 
   /** @param beatMs how often {@link SharedStreamOwner.onBeat} is called */
-  constructor(owner: SharedStreamOwner, limit: number, beatMs: number) {
+  constructor(owner: SharedStreamOwner<SharedStream>, limit: number, beatMs: number) {
     this.#owner = owner;
     this.limit = limit;
     this.#assembly = new ResponseAssembly(owner.assembly, (response) => this.#onResponse(response));
     this.#stream = owner.open(this);
-    this.#beat = setInterval(() => owner.onBeat(this), beatMs);
+    this.#beat = setInterval(() => this.guard(() => owner.onBeat(this)), beatMs);
     this.#beat.unref();
   }
 
@@ -153,12 +127,7 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
   }
 
   onMessage(message: Uint8Array): void {
-    if (this.#over) return;
-    try {
-      this.#assembly.onMessage(message);
-    } catch (error) {
-      this.#fail(error);
-    }
+    if (!this.#over) this.guard(() => this.#assembly.onMessage(message));
   }
 
   get parts(): PartSink {
@@ -166,12 +135,7 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
   }
 
   onPart(part: Buffer, left: number): void {
-    if (this.#over) return;
-    try {
-      this.#assembly.onPart(part, left);
-    } catch (error) {
-      this.#fail(error);
-    }
+    if (!this.#over) this.guard(() => this.#assembly.onPart(part, left));
   }
 
   onDrain(): void {
@@ -184,8 +148,26 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
     this.#finish();
     const seats = [...this.#seats.values()];
     const end = { ...this.#owner.onOver(this, status), told: this.#told };
-    for (const seat of seats) if (!seat.left) seat.owner.onStreamEnd(end, seat);
+    for (const seat of seats) if (!seat.left) this.#tellEnd(end, seat);
     this.#owner.onLost(this);
+  }
+
+  #tellEnd(end: StreamEnd, seat: Seat): void {
+    try {
+      seat.owner.onStreamEnd(end, seat);
+    } catch (error) {
+      this.#owner.onFault(error);
+      seat.owner.onFault();
+    }
+  }
+
+  /** Does something that concerns all of the stream: a fault in it ends the stream, and its seats go on elsewhere. */
+  guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** Asks how far etcd is although nobody wants to know now: what a stream was told last is where its seats go on. */
@@ -194,11 +176,15 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
     this.questions.want();
   }
 
-  /** What etcd sent cannot be read or kept. */
+  /** What etcd sent cannot be read or kept, or the program has a fault. */
   #fail(error: unknown): void {
-    if (!(error instanceof RpcError)) throw error;
-    const malformed = error instanceof MalformedMessage;
-    this.disband(malformed ? new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response') : error);
+    if (error instanceof MalformedMessage)
+      this.disband(new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response'));
+    else if (error instanceof RpcError) this.disband(error);
+    else {
+      this.#owner.onFault(error);
+      this.disband(FAULT);
+    }
   }
 
   #finish(): void {

@@ -7,7 +7,8 @@ import type { AssemblyBounds } from '../response-assembly.ts';
 import { afterEnd } from './company.ts';
 import { Drain } from './drain.ts';
 import type { Seat, SeatOwner, SeatSource, StreamEnd } from './seat.ts';
-import { SharedStream, type SharedStreamOwner } from './shared-stream.ts';
+import { SharedStream } from './shared-stream.ts';
+import type { SharedStreamOwner } from './shared-stream-owner.ts';
 
 /** What streams need of whoever has them. */
 export interface StreamHost {
@@ -20,9 +21,10 @@ export interface StreamHost {
   /** etcd has ended a stream. */
   onLost(stream: SharedStream): void;
   onGone(): void;
+  onFault(error: unknown): void;
 }
 
-export abstract class StreamGroup implements SharedStreamOwner {
+export abstract class StreamGroup implements SharedStreamOwner<SharedStream> {
   protected readonly streams = new Set<SharedStream>();
   protected readonly drains = new Map<SharedStream, Drain>();
   readonly #host: StreamHost;
@@ -81,6 +83,10 @@ export abstract class StreamGroup implements SharedStreamOwner {
 
   onGone(): void {
     this.#host.onGone();
+  }
+
+  onFault(error: unknown): void {
+    this.#host.onFault(error);
   }
 
   /** Opens one more stream. */

@@ -11,6 +11,8 @@ export interface QuestionedStream {
   /** Whether anybody still waits for an answer. */
   readonly wantsAnswer: boolean;
   sendQuestion(): void;
+  /** Does something that concerns the stream; a fault in it ends that. */
+  guard(act: () => void): void;
 }
 
 /** One question is followed by the next no sooner than this, unless it was answered. */
@@ -40,7 +42,7 @@ export class StreamQuestions {
   want(): void {
     if (this.#turn !== undefined || !this.#stream.mayAsk) return;
     const wait = this.#sentAt + FIRST_MS - performance.now();
-    if (wait <= 0) this.#turn = setImmediate(() => this.#send());
+    if (wait <= 0) this.#turn = setImmediate(() => this.#stream.guard(() => this.#send()));
     else if (this.#delay > 2 * FIRST_MS) this.#repeat(wait);
   }
 
@@ -70,6 +72,6 @@ export class StreamQuestions {
 
   #repeat(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#send(), ms);
+    this.#timer = setTimeout(() => this.#stream.guard(() => this.#send()), ms);
   }
 }
