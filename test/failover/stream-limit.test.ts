@@ -1,5 +1,5 @@
 /**
- * An etcd that allows few streams on a connection, and clients that want more watches than all connections carry: those
+ * An etcd that allows few streams on a connection, and more clients with a watch than all connections carry: those
  * that get none are told why, and short calls go on.
  */
 import assert from 'node:assert/strict';
@@ -22,7 +22,8 @@ for (const coalescing of ['on', 'off'])
     using direct = new RawGrpcClient(etcd.first.address);
     using client = new RawGrpcClient(proxy.address);
     const watches = Array.from({ length: CLIENTS }, (_, i) => {
-      const watch = new WatchCall(client);
+      // Of one client each, whose watches share no stream.
+      const watch = new WatchCall(client, { metadata: { token: `client ${i}` } });
       watch.create({ key: b(`k${i}`) });
       return watch;
     });
