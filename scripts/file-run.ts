@@ -12,7 +12,8 @@ const LIMIT_MS = process.env.LONG === '1' ? 3_600_000 : 600_000;
  * with the program in it, since a file in TypeScript would load the compiler first, and a variable would reach every
  * program that a test starts.
  */
-const COMPILE_CACHE = `--import=data:text/javascript,import{enableCompileCache}from'node:module';enableCompileCache('${encodeURI(resolve('.artifacts/compile-cache'))}')`;
+const ENABLE = `import { enableCompileCache } from 'node:module'; enableCompileCache(${JSON.stringify(resolve('.artifacts/compile-cache'))})`;
+const COMPILE_CACHE = `--import=data:text/javascript,${encodeURIComponent(ENABLE)}`;
 
 /** How much is shown of an error, or of what a file printed that failed outside of its tests; the log has all. */
 const SHOWN = 4000;

@@ -110,9 +110,10 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     this.#closed = true;
     this.#choice.close();
     this.#openNoMore();
+    // Before the connections are closed: what that breaks off looks for another one.
+    this.#inUse = new InUse();
     for (const dial of this.#dials) dial.close();
     this.#dials.clear();
-    this.#inUse = new InUse();
     this.#waiting.failAll('the proxy is shutting down');
   }
 
@@ -149,6 +150,8 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     this.#inUse = new InUse();
     this.#inUse.add(this.#connected(dial, connection as Http2Connection, endpoint));
     this.#serveWaiting();
+    // Who has waited for a connection waits for a stream from now on.
+    this.#waiting.limit(this.#options.dialTimeout, (waiter) => this.#lack(waiter));
     for (const each of left) this.#left.leave(each);
   }
 

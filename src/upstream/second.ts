@@ -58,13 +58,16 @@ export class Second {
     else this.#rest();
   }
 
-  /** Ends the attempt. */
+  /** Ends the attempt. What was in the way of it says nothing of another endpoint. */
   close(): void {
-    this.#candidate?.close();
-    this.#done();
+    this.#end();
+    this.#restsUntil = 0;
+    this.#retries.reset();
   }
 
   #step(candidate: Candidate): void {
+    // A candidate that is closed reports itself as failed.
+    if (candidate !== this.#candidate) return;
     const { state } = candidate;
     if (state === 'connected') return;
     if (state === 'serves') {
@@ -77,13 +80,19 @@ export class Second {
   }
 
   #giveUp(): void {
-    this.close();
+    this.#end();
     this.#rest();
     this.#owner.onNoSecond();
   }
 
   #rest(): void {
     this.#restsUntil = performance.now() + this.#retries.next();
+  }
+
+  #end(): void {
+    const candidate = this.#candidate;
+    this.#done();
+    candidate?.close();
   }
 
   #done(): void {

@@ -5,7 +5,7 @@
 import type { Method } from '../rpc/method.ts';
 
 /**
- * - `watches`: streams that follow (`Watch`, `Observe`), the most numerous of what stays open.
+ * - `watches`: streams that follow (`Watch`, `Observe`), the most numerous of what stays open, and what is asked of their member.
  * - `heartbeats`: streams that keep leases alive.
  * - `locks`: unary calls that wait for others (`Lock`, `Campaign`).
  * - `bulk`: streams of replies (`Snapshot`, `RangeStream`), and of methods that nobody knows.
@@ -18,8 +18,8 @@ export const TRAFFIC: readonly Traffic[] = ['watches', 'heartbeats', 'locks', 'b
 
 /** What kind of traffic calls of a method are. */
 export function trafficOf({ kind, pace }: Method): Traffic {
-  if (kind === 'unary') return pace === 'waiting' ? 'locks' : 'replies';
   if (pace === 'following') return 'watches';
+  if (kind === 'unary') return pace === 'waiting' ? 'locks' : 'replies';
   return pace === 'heartbeats' ? 'heartbeats' : 'bulk';
 }
 

@@ -47,6 +47,15 @@ export class WaitingCalls {
     this.#lines[waiter.traffic].set(waiter, timer);
   }
 
+  /** Whoever waits now fails after so many milliseconds at the latest. */
+  limit(atMost: number, error: (waiter: Waiter) => RpcError): void {
+    for (const traffic of TRAFFIC)
+      for (const waiter of [...this.#lines[traffic].keys()]) {
+        clearTimeout(this.#lines[traffic].get(waiter));
+        this.add(waiter, atMost, () => error(waiter));
+      }
+  }
+
   /** Takes a call back. */
   withdraw(waiter: Waiter): void {
     const line = this.#lines[waiter.traffic];

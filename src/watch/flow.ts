@@ -45,7 +45,6 @@ export class Flow {
     const { cursors, subscribers, history, catchesUp, applied } = this.#feed;
     if (partial) cursors.lagBlocked();
     const allLag = cursors.allLagging && subscribers.size === 0;
-    // `least()` walks all lagging watchers, so it is called only where the answer decides something.
     const least = allLag || catchesUp ? cursors.least() : applied + 1;
     if (catchesUp) history.forgetBefore(least);
     if (allLag && (partial || this.#isFull(least))) {

@@ -5,11 +5,29 @@ import { Scanner } from '../etcd/scanner.ts';
 import { FRAGMENT_FIELD } from '../etcd/watch-reply.ts';
 import type { Batch } from './batch.ts';
 
+/** What was split last, for the others that get the same in this turn. */
+let latest:
+  | { readonly key: readonly [Buffer, number, number]; readonly parts: readonly Buffer[] }
+  | undefined;
+
+/** {@link split}, once for all that get the same in one turn. */
+export function splitTail(tail: Batch['bytes'], headLength: number, limit: number): readonly Buffer[] {
+  const of = latest?.key;
+  if (latest !== undefined && of?.[0] === tail && of[1] === headLength && of[2] === limit)
+    return latest.parts;
+  if (latest === undefined)
+    queueMicrotask(() => {
+      latest = undefined;
+    });
+  latest = { key: [tail, headLength, limit], parts: split(tail, headLength, limit) };
+  return latest.parts;
+}
+
 /**
  * Splits header and events into the same of smaller size: every part has the header, all but the last say that they
  * are fragments, and each has at least one event.
  */
-export function splitTail(tail: Batch['bytes'], headLength: number, limit: number): Buffer[] {
+function split(tail: Batch['bytes'], headLength: number, limit: number): Buffer[] {
   const scan = new Scanner(tail);
   let header: Uint8Array = headerField(new Uint8Array(0));
   const parts: Buffer[][] = [[]];

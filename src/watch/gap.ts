@@ -11,16 +11,22 @@ const CATCH_UP_REVISIONS = 1000;
 
 export class Gap {
   #open = false;
+  /** Revisions of the present response that have come already. */
+  #before = 0;
 
   /** A watch begins behind what was applied, on a member at this revision. */
   onBegan(revision: number, applied: number): void {
     this.#open = revision > applied;
+    this.#before = 0;
   }
 
   /** The batches of a response, as watchers are to get them. */
   batches({ header, events, fragment }: WatchResponse, applied: number): Batch[] {
     const batches = batchesOf(header, events, applied, this.#open);
-    if (batches.length < CATCH_UP_REVISIONS && !fragment) this.#open = false;
+    this.#before += batches.length;
+    if (fragment) return batches;
+    if (this.#before < CATCH_UP_REVISIONS) this.#open = false;
+    this.#before = 0;
     return batches;
   }
 }

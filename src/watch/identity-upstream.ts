@@ -6,12 +6,16 @@ import type { KeyRange } from '../etcd/key-range.ts';
 import { KV, Maintenance, Watch } from '../etcd/methods.ts';
 import type { OwnWatch } from '../etcd/watch-request.ts';
 import type { ClientStream, ClientStreamListener } from '../rpc/contract.ts';
+import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import type { Ride, RideOwner } from './rides/ride.ts';
 import { Rides, type RidesUpstream } from './rides/rides.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import { UpstreamWatch, type UpstreamWatchOwner } from './upstream-watch.ts';
 import { Versions } from './versions.ts';
+
+/** Asked where the watches are: behind one address, another connection may be to another member. */
+const STATUS: Method = { ...Maintenance.Status, pace: 'following' };
 
 export class IdentityUpstream implements RidesUpstream {
   readonly identity: Identity;
@@ -25,7 +29,7 @@ export class IdentityUpstream implements RidesUpstream {
     this.identity = identity;
     const { metadata } = identity;
     this.#probes = new IdentityProbes(identity, (asker, request) => shared.unary(KV.Range, asker, request));
-    this.versions = new Versions(() => shared.unary(Maintenance.Status, metadata, new Uint8Array(0)));
+    this.versions = new Versions(() => shared.unary(STATUS, metadata, new Uint8Array(0)));
     this.#rides = new Rides(shared, this);
   }
 

@@ -33,6 +33,9 @@ export interface WatchHubOptions {
   readonly onFault?: (error: unknown) => void;
 }
 
+/** A read of the member that watches are on: behind one address, another connection may be to another one. */
+const WHERE_WATCHES_ARE: Method = { ...KV.Range, pace: 'following' };
+
 /** Catch-ups that may wait for etcd's first answer at a time, and for how long, in milliseconds; others wait for that. */
 const CATCH_UPS_AT_ONCE = 32;
 const CATCH_UP_TURN_MS = 1000;
@@ -76,7 +79,7 @@ export class SharedFeeds {
     this.interval = new ProgressInterval(onInterval);
     const { metadata } = demandingIdentityOf(NO_METADATA);
     this.leader = new LeaderDetector({
-      read: (request) => this.unary(KV.Range, metadata, request),
+      read: (request) => this.unary(WHERE_WATCHES_ARE, metadata, request),
       open: (listener) =>
         this.upstream.stream(new OwnCall(Watch.Watch, metadata, Number.POSITIVE_INFINITY), listener),
     });

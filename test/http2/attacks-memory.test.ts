@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningProcess, startProcess } from '../support/process.ts';
+import { LONG } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import type { Condition } from './support/attacked-server.ts';
 import { Attacker } from './support/attacker.ts';
@@ -15,7 +16,7 @@ import { ATTACKS, type Attack, IMPATIENT } from './support/attacks.ts';
 const MIB = 1 << 20;
 /** Attacking connections at a time, and in all. */
 const CONNECTIONS = 8;
-const TOTAL = 32;
+const TOTAL = LONG ? 48 : 32;
 /** What an attacking connection may hold: the frames in its socket, its HPACK table, its streams. */
 const BOUND_PER_CONNECTION = 12 * MIB;
 /** The same for one of the many that only wait: a frame that is not whole yet, and the connection itself. */

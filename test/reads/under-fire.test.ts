@@ -11,6 +11,7 @@ import { startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
+import { LONG } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { lightClientOf, logOf } from './clients.ts';
 import { Faults } from './faults.ts';
@@ -19,7 +20,7 @@ import { History } from './history.ts';
 import { violations } from './linearizable.ts';
 
 const SECONDS = Number(process.env.READS_SECONDS ?? 0);
-const READS = 2000;
+const READS = LONG ? 5000 : 2000;
 const FAULTS = 2;
 const SEED = Number(process.env.READS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 

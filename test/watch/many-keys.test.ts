@@ -7,11 +7,12 @@ import { test } from 'node:test';
 import { startEtcd } from '../support/etcd.ts';
 import { etcdMetric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
+import { LONG } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
 
-const KEYS = process.env.LONG === '1' ? 30_000 : 8000;
+const KEYS = LONG ? 30_000 : 8000;
 /** Streams beside one for each thousand. */
 const FEW = 5;
 /** What the proxied ones may cost of what the direct ones do; and what an etcd at rest grows or shrinks by, in bytes. */

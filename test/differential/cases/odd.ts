@@ -91,16 +91,18 @@ const metadataKinds: readonly (readonly [name: string, metadata: Readonly<Record
   ['a trace', { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }],
 ];
 
-const metadata: readonly Case[] = metadataKinds.map(([name, metadata]) =>
+const metadata: readonly Case[] = metadataKinds.map(([name, metadata], index) =>
   script(`metadata: ${name}`, async (script) => {
+    // A key that is read again and again is watched for a while.
+    const key = at(`metadata/${index}`);
     await script.runAll([
-      rpc(range, at('metadata'), { metadata }),
-      rpc(range, { ...at('metadata'), serializable: true }, { metadata }),
-      rpc(put, { ...at('metadata'), value: b('1') }, { metadata }),
-      rpc(range, { ...at('metadata'), revision: 1n << 40n }, { metadata }),
+      rpc(range, key, { metadata }),
+      rpc(range, { ...key, serializable: true }, { metadata }),
+      rpc(put, { ...key, value: b('1') }, { metadata }),
+      rpc(range, { ...key, revision: 1n << 40n }, { metadata }),
     ]);
     const watch = script.stream(Watch.method.watch, { metadata });
-    watch.send(wish.create(at('metadata')));
+    watch.send(wish.create(key));
     await watch.take();
     watch.cancel();
     const beats = script.stream(Lease.method.leaseKeepAlive, { metadata });
