@@ -129,7 +129,9 @@ export class FeedPlacement implements FeedOwner {
     const { range, options, next } = watcher;
     try {
       const served = this.#find(range, options.prevKv, next, header) !== undefined;
-      if (!served && stats.catchUps >= MAX_LAGGING_CATCH_UPS) {
+      // A catch-up that this was the last watcher of ends: that makes room for the next one.
+      const isOneMore = !feed.catchesUp || feed.used;
+      if (!served && isOneMore && stats.catchUps >= MAX_LAGGING_CATCH_UPS) {
         stats.evicted++;
         watcher.sink.fail(Code.UNAVAILABLE, 'etcd-connect-proxy: the client reads its watches too slowly');
       } else {

@@ -27,6 +27,7 @@ export class Drain implements MoveOwner {
   /** etcd says how far the stream has come. */
   onAnswer(told: WatchResponse): void {
     for (const owner of [...this.#ready]) if (owner.arrive(told)) this.#ready.delete(owner);
+    if (this.#ready.size > 0) this.#stream.questions.want();
     if (this.#pending > 0 || this.#ready.size > 0) return;
     const all = [...this.#wanting()];
     this.#pending = all.length;

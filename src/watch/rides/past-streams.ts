@@ -79,7 +79,11 @@ export class PastStreams extends StreamGroup {
     this.drain(stream, this.#live);
   }
 
-  /** The fewer ones leave. They are together again, and closed to newcomers at once. */
+  /**
+   * The busy ones leave: they are where etcd is with them. Those that are quiet may have had everything, which etcd has not
+   * said, so that a compaction would end a watch that begins anew behind what is known of them. They are together again, and
+   * closed to newcomers at once.
+   */
   #part(old: SharedStream): void {
     const quiet: SeatOwner[] = [];
     const busy: SeatOwner[] = [];
@@ -90,7 +94,7 @@ export class PastStreams extends StreamGroup {
       stream ??= this.start(old.limit, BEAT_MS);
       return stream.take(watch, owner, false);
     };
-    for (const owner of quiet.length > busy.length ? busy : quiet) owner.moveToPast({ take });
+    for (const owner of busy) owner.moveToPast({ take });
     if (stream !== undefined) this.#close(stream);
   }
 }

@@ -71,6 +71,8 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
   /** The latest that etcd has said, in the order in which the owner heard of it. */
   #revision = 0;
   #over = false;
+  /** Its owner hears no more. */
+  #isSilent = false;
 
   constructor(host: RideHost, watch: OwnWatch, owner: RideOwner, fresh: boolean) {
     this.#host = host;
@@ -93,6 +95,7 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
   refuse(status: Status): void {
     if (this.#over) return;
     this.#finish();
+    this.#isSilent = true;
     this.owner.onEnd(status);
   }
 
@@ -115,6 +118,7 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
   /** Gives the watch up; the owner hears no more. */
   cancel(): void {
     if (this.#over) return;
+    this.#isSilent = true;
     this.#finish();
     this.#seat?.stream.leave(this.#seat);
     if (this.#alone === undefined) return;
@@ -153,6 +157,7 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
     if (this.#over) return;
     this.#finish();
     this.#host.onAloneGone(this.#member);
+    this.#isSilent = true;
     this.owner.onEnd(status);
   }
 
@@ -167,14 +172,18 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
     if (this.#over) return;
     this.#finish();
     this.owner.company = company;
+    this.#isSilent = true;
     this.owner.onEnd(status);
   }
 
   onFault(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#host.onOver(this);
-    this.owner.onEnd(FAULT);
+    if (this.#isSilent) return;
+    this.#isSilent = true;
+    try {
+      if (!this.#over) this.#finish();
+    } finally {
+      this.owner.onEnd(FAULT);
+    }
   }
 
   get wantsToMove(): boolean {
@@ -187,7 +196,8 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
   }
 
   moveToPast(to: SeatSource): void {
-    if (this.#move === undefined) this.#begin(to, this.owner.applied + 1, undefined);
+    if (this.#move === undefined && performance.now() >= this.#movesAt)
+      this.#begin(to, this.owner.applied + 1, undefined);
   }
 
   arrive(told: WatchResponse): boolean {

@@ -62,6 +62,8 @@ export class Seat {
   sent = false;
   /** etcd's revision when it had the watch; zero until it has said so. */
   createdAt = 0;
+  /** How many questions etcd had answered on the stream when it said so: those answers say nothing of this watch. */
+  answersBefore = 0;
   /** Its owner wants no more of it. */
   left = false;
   /** It had events since somebody looked. */

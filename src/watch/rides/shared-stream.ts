@@ -37,6 +37,8 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
   #member = '';
   /** etcd's latest answer to a question. */
   #told: WatchResponse | undefined;
+  /** Questions that it has answered. */
+  #answers = 0;
   /** etcd has notified watches of their progress, and not answered a question since. */
   #notified = false;
   #isStale = false;
@@ -148,7 +150,10 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
     this.#finish();
     const seats = [...this.#seats.values()];
     const end = { ...this.#owner.onOver(this, status), told: this.#told };
-    for (const seat of seats) if (!seat.left) this.#tellEnd(end, seat);
+    // An answer may come before `created` and events of an earlier revision, which are lost then.
+    const untold = { ...end, told: undefined };
+    for (const seat of seats)
+      if (!seat.left) this.#tellEnd(seat.answersBefore < this.#answers ? end : untold, seat);
     this.#owner.onLost(this);
   }
 
@@ -218,7 +223,10 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
     const seat = this.line.onAnswer();
     if (seat !== undefined && !seat.left) {
       if (response.canceled) this.#forget(seat);
-      else seat.createdAt = response.header.revision;
+      else {
+        seat.createdAt = response.header.revision;
+        seat.answersBefore = this.#answers;
+      }
       seat.owner.onResponse(response, seat);
       if (response.canceled) this.#owner.onLeft(this);
     }
@@ -262,6 +270,7 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
     const { revision } = response.header;
     this.questions.onAnswer();
     this.#told = response;
+    this.#answers++;
     this.#isStale = false;
     const asked = this.#asked;
     this.#asked = new Set();

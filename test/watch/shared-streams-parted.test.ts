@@ -1,0 +1,91 @@
+/** Shared streams that are lost or part: what counts for a watch that had just come, and what a compaction may end. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import { until } from '../support/until.ts';
+import { b } from '../support/watch-client.ts';
+import { ScriptedHub } from './scripted-hub.ts';
+import type { ScriptedWatch } from './scripted-upstream.ts';
+
+let at: ScriptedHub;
+beforeEach(() => {
+  at = new ScriptedHub();
+});
+afterEach(() => at[Symbol.dispose]());
+
+const events = (key: string, revisions: readonly number[]) =>
+  revisions.map((revision) => ({ kv: { key: b(key), modRevision: BigInt(revision) } }));
+
+async function answer({ stream }: ScriptedWatch, revision: number): Promise<void> {
+  const before = stream.questions;
+  await until('a question', () => stream.questions > before);
+  stream.answer(revision);
+}
+
+test('what etcd said of a stream before it told of a watch says nothing of that when the stream is lost', async () => {
+  const client = await at.watching('a');
+  const a = await at.created('a');
+  const other = await at.watching('b'); // from revision 2 on
+  const watch = await at.opened('b');
+  // Another client changes b at 2; etcd has the watch since before. Its event waits behind `created` ("pending" of
+  // etcd's sendLoop), and the answer overtakes both.
+  at.upstream.revision = 2;
+  client.progress();
+  await answer(a, 2);
+  watch.say(1, { created: true });
+  // The connection breaks between `created` and the event.
+  watch.end(new RpcError(Code.UNAVAILABLE, 'gone'));
+  const again = await at.opened('b');
+  for (const each of at.upstream.watches.slice(2)) each.say(2, { created: true }); // in their order
+  await sleep(100);
+  const past = at.upstream.watches.findLast((each) => each.key === 'b' && !each.cancelled) as ScriptedWatch;
+  if (past !== again) {
+    past.say(2, { created: true });
+    past.say(2, { events: events('b', [2]) });
+  }
+  assert.deepEqual(other.revisions, [2]);
+});
+
+test('a watch that parts from one that has much to catch up with is not ended by a compaction meanwhile', async () => {
+  at.upstream.revision = 100;
+  const clients = ['q', 'z'].map((key) => {
+    const client = at.client();
+    client.watch({ key: b(key), startRevision: 2n });
+    return client;
+  });
+  const quiet = await at.opened('q', 2);
+  const busy = await at.opened('z', 2);
+  for (const watch of [quiet, busy].toSorted((x, y) => Number(x.id - y.id)))
+    watch.say(100, { created: true });
+  busy.say(100, { events: events('z', [50]) });
+  await until('two streams', () => at.upstream.streams.length === 2);
+  const moved = at.upstream.watches.at(-1) as ScriptedWatch;
+  console.log('moved', moved.key, moved.start);
+  // Compacted at 60: to etcd the watch of q has had everything up to 100 long since.
+  moved.say(100, { created: true });
+  moved.say(0, { canceled: true, compactRevision: 60n });
+  quiet.say(101, { events: events('q', [101]) });
+  assert.deepEqual(clients[0]?.responses.filter(({ canceled }) => canceled).length, 0);
+  assert.deepEqual(clients[0]?.revisions, [101]);
+});
+
+test('a refused move to another stream of the past is not tried again and again', async () => {
+  at.upstream.revision = 100;
+  for (const key of ['q', 'z']) at.client().watch({ key: b(key), startRevision: 2n });
+  const quiet = await at.opened('q', 2);
+  const busy = await at.opened('z', 2);
+  for (const watch of [quiet, busy].toSorted((x, y) => Number(x.id - y.id)))
+    watch.say(100, { created: true });
+  let revision = 2;
+  const before = at.upstream.streams.length;
+  for (let i = 0; i < 40; i++) {
+    busy.say(100, { events: events('z', [++revision]) });
+    await sleep(100);
+    for (const w of at.upstream.watches)
+      if (!w.answered && !w.cancelled)
+        w.say(100, { created: true, canceled: true, watchId: -1n, cancelReason: 'expired' });
+  }
+  console.log('streams', at.upstream.streams.length - before);
+  assert.ok(at.upstream.streams.length - before <= 1);
+});
