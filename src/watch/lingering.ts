@@ -50,7 +50,7 @@ export class Lingering {
       feed.close();
       return;
     }
-    this.#waiting.set(feed, { timer: setTimeout(() => feed.close(), this.#ms), bytes });
+    this.#waiting.set(feed, { timer: setTimeout(() => feed.close(), this.#ms).unref(), bytes });
     this.bytes += bytes;
     while (this.#waiting.size > MAX_LINGERING || this.bytes > LINGERING_BYTES) {
       this.#onFull();
