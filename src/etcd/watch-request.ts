@@ -146,8 +146,11 @@ export interface OwnWatch {
   readonly fragment: boolean;
 }
 
-/** The encoded request for a watch of the proxy's own: progress wanted. */
-export function createRequest({ range, start, prevKv, fragment }: OwnWatch): Uint8Array {
+/**
+ * The encoded request for a watch of the proxy's own: progress wanted.
+ * @param id its number on a stream that others share; zero leaves that to etcd
+ */
+export function createRequest({ range, start, prevKv, fragment }: OwnWatch, id = 0): Uint8Array {
   const create = new BinaryWriter();
   create.tag(Create.key, WireType.LengthDelimited).bytes(Buffer.from(range.start, 'latin1'));
   if (range.rangeEnd !== '')
@@ -155,20 +158,8 @@ export function createRequest({ range, start, prevKv, fragment }: OwnWatch): Uin
   if (start !== 0) create.tag(Create.start, WireType.Varint).int64(BigInt(start));
   create.tag(Create.progress, WireType.Varint).bool(true);
   if (prevKv) create.tag(Create.prevKv, WireType.Varint).bool(true);
+  if (id !== 0) create.tag(Create.id, WireType.Varint).int64(BigInt(id));
   if (fragment) create.tag(Create.fragment, WireType.Varint).bool(true);
-  return requestToCreate(create.finish());
-}
-
-/** The encoded request for a watch of the proxy's own on a stream that others share: in one piece, under this number. */
-export function numberedRequest({ range, start, prevKv }: OwnWatch, id: number): Uint8Array {
-  const create = new BinaryWriter();
-  create.tag(Create.key, WireType.LengthDelimited).bytes(Buffer.from(range.start, 'latin1'));
-  if (range.rangeEnd !== '')
-    create.tag(Create.rangeEnd, WireType.LengthDelimited).bytes(Buffer.from(range.rangeEnd, 'latin1'));
-  if (start !== 0) create.tag(Create.start, WireType.Varint).int64(BigInt(start));
-  create.tag(Create.progress, WireType.Varint).bool(true);
-  if (prevKv) create.tag(Create.prevKv, WireType.Varint).bool(true);
-  create.tag(Create.id, WireType.Varint).int64(BigInt(id));
   return requestToCreate(create.finish());
 }
 

@@ -9,7 +9,7 @@
  */
 
 import { MalformedMessage } from '../../etcd/scanner.ts';
-import { cancelRequest, numberedRequest, type OwnWatch, PROGRESS_REQUEST } from '../../etcd/watch-request.ts';
+import { cancelRequest, createRequest, type OwnWatch, PROGRESS_REQUEST } from '../../etcd/watch-request.ts';
 import type { WatchResponse } from '../../etcd/watch-response.ts';
 import type { ClientStream, ClientStreamListener, PartSink } from '../../rpc/contract.ts';
 import { Code, RpcError, type Status } from '../../rpc/status.ts';
@@ -25,7 +25,7 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
   readonly limit: number;
   readonly openedAt = performance.now();
   readonly questions = new StreamQuestions(this);
-  readonly line = new CreateLine((seat) => this.#stream.send(numberedRequest(seat.watch, seat.id)));
+  readonly line = new CreateLine((seat) => this.#stream.send(createRequest(seat.watch, seat.id)));
   readonly #owner: SharedStreamOwner<SharedStream>;
   readonly #stream: ClientStream;
   readonly #assembly: ResponseAssembly;
