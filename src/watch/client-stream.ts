@@ -135,9 +135,8 @@ class WatchStream
     this.blocked = false;
     this.#line.advance();
     while (!this.blocked) {
-      const watcher = this.#lagging.first;
+      const watcher = this.#lagging.take();
       if (watcher === undefined) return;
-      this.#lagging.delete(watcher);
       this.#shared.stats.lagging--;
       watcher.feed?.pump(watcher);
     }

@@ -40,6 +40,13 @@ export class Line<T> {
     return this.#line[this.#head];
   }
 
+  /** The one that has stood for longest, which leaves. */
+  take(): T | undefined {
+    const { first } = this;
+    if (first !== undefined) this.delete(first);
+    return first;
+  }
+
   /** Closes the gaps. */
   #close(): void {
     this.#line = this.#line.filter((item) => item !== undefined);

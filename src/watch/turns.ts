@@ -46,9 +46,7 @@ export class Turns {
     if (timer === undefined) return;
     clearTimeout(timer);
     this.#taken.delete(taker);
-    const next = this.#waiting.first;
-    if (next === undefined) return;
-    this.#waiting.delete(next);
-    if (this.take(next)) next.onTurn();
+    const next = this.#waiting.take();
+    if (next !== undefined && this.take(next)) next.onTurn();
   }
 }

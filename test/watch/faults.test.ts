@@ -82,7 +82,7 @@ class Injection {
         function changed(this: unknown, ...args: unknown[]): unknown {
           // What a stream does at a time of its own, or for its turn, is not the feed's.
           const stack = name === 'catchesUp' || part === Line ? new Error().stack : undefined;
-          if (/feed-guard|turns\.ts/.test(stack ?? '')) return Reflect.apply(original, this, args);
+          if (/feed-guard|turns\.ts|rides/.test(stack ?? '')) return Reflect.apply(original, this, args);
           const call = `${part.name}.${name}`;
           injection.calls.push(call);
           if (injection.calls.length !== injection.#at) return Reflect.apply(original, this, args);

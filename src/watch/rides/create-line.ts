@@ -3,39 +3,17 @@
  * not wait for thousands. New ones and those that were there before, on another stream, take turns.
  */
 
+import { Line } from '../line.ts';
 import type { Seat } from './seat.ts';
 
 /** Creates that etcd has not answered. */
 const UNDER_WAY = 128;
 
-/** Seats in the order in which they came; taking the first costs the same however many there are. */
-class Queue {
-  #seats: Seat[] = [];
-  #head = 0;
-
-  push(seat: Seat): void {
-    this.#seats.push(seat);
-  }
-
-  /** The first seat, which leaves the queue. */
-  shift(): Seat | undefined {
-    const seat = this.#seats[this.#head];
-    if (seat === undefined) return undefined;
-    if (++this.#head === this.#seats.length) {
-      this.#seats = [];
-      this.#head = 0;
-    }
-    return seat;
-  }
-}
-
 export class CreateLine {
   readonly #send: (seat: Seat) => void;
-  readonly #fresh = new Queue();
-  readonly #again = new Queue();
-  readonly #sent = new Queue();
-  #waiting = 0;
-  #underWay = 0;
+  readonly #fresh = new Line<Seat>();
+  readonly #again = new Line<Seat>();
+  readonly #sent = new Line<Seat>();
   #lastWasFresh = false;
 
   /** @param send writes the request */
@@ -45,7 +23,7 @@ export class CreateLine {
 
   /** Seats whose watch etcd has not answered for. */
   get length(): number {
-    return this.#waiting + this.#underWay;
+    return this.#fresh.size + this.#again.size + this.#sent.size;
   }
 
   /** Whether one more would have to wait. */
@@ -55,37 +33,32 @@ export class CreateLine {
 
   /** @param fresh whether somebody waits for a watch that was not there before */
   add(seat: Seat, fresh: boolean): void {
-    this.#waiting++;
-    (fresh ? this.#fresh : this.#again).push(seat);
+    (fresh ? this.#fresh : this.#again).add(seat);
     this.#fill();
   }
 
   /** etcd answers creates in their order. @returns whose watch the answer is about */
   onAnswer(): Seat | undefined {
-    const seat = this.#sent.shift();
-    if (seat === undefined) return undefined;
-    this.#underWay--;
-    this.#fill();
+    const seat = this.#sent.take();
+    if (seat !== undefined) this.#fill();
     return seat;
   }
 
   #fill(): void {
-    while (this.#underWay < UNDER_WAY) {
+    while (this.#sent.size < UNDER_WAY) {
       const seat = this.#next();
       if (seat === undefined) return;
-      this.#waiting--;
       // One that was left before its turn is not created at all.
       if (seat.left) continue;
-      this.#underWay++;
       seat.sent = true;
-      this.#sent.push(seat);
+      this.#sent.add(seat);
       this.#send(seat);
     }
   }
 
   #next(): Seat | undefined {
     const [first, other] = this.#lastWasFresh ? [this.#again, this.#fresh] : [this.#fresh, this.#again];
-    const seat = first.shift() ?? other.shift();
+    const seat = first.take() ?? other.take();
     this.#lastWasFresh = !this.#lastWasFresh;
     return seat;
   }
