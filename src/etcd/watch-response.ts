@@ -50,7 +50,7 @@ export interface WatchResponse {
 }
 
 /** Reads a response. @throws MalformedMessage */
-export function readResponse(message: Uint8Array): WatchResponse {
+export function readResponse(message: Uint8Array): ResponseFields {
   const response = new ResponseFields();
   response.read(message);
   return response;

@@ -4,8 +4,13 @@
  * what is kept is bounded, but for a revision that is larger by itself: watchers get each revision at once.
  */
 import { NO_HEADER } from '../etcd/header.ts';
-import { wholeFields } from '../etcd/scanner.ts';
-import { type EventRecord, ResponseFields, type WatchResponse } from '../etcd/watch-response.ts';
+import { MalformedMessage, wholeFields } from '../etcd/scanner.ts';
+import {
+  type EventRecord,
+  ResponseFields,
+  readResponse,
+  type WatchResponse,
+} from '../etcd/watch-response.ts';
 import type { PartSink } from '../rpc/contract.ts';
 import { Code, RpcError, tooLargeFromEtcd } from '../rpc/status.ts';
 
@@ -40,6 +45,12 @@ export class AssemblyBounds {
   }
 }
 
+/** What a stream ends with whose responses cannot be put together. @param error what the assembly threw */
+export function failureOf(error: RpcError): RpcError {
+  if (!(error instanceof MalformedMessage)) return error;
+  return new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response');
+}
+
 /** The responses of one stream. What it is given may throw: `MalformedMessage`, or `RpcError` for a revision that is too large. */
 export class ResponseAssembly implements PartSink {
   readonly #bounds: AssemblyBounds;
@@ -65,8 +76,7 @@ export class ResponseAssembly implements PartSink {
   }
 
   onMessage(message: Uint8Array): void {
-    const response = new ResponseFields();
-    response.read(message);
+    const response = readResponse(message);
     if (response.fragment || this.#events.length > 0) this.#add(response, response.fragment);
     else this.#onResponse(response);
   }

@@ -1,14 +1,13 @@
 /** One watch on etcd, on a stream of its own. Its owner gets whole revisions. */
 
-import { MalformedMessage } from '../etcd/scanner.ts';
 import { createRequest, type OwnWatch, PROGRESS_REQUEST } from '../etcd/watch-request.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import type { ClientStream, ClientStreamListener, PartSink, Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
-import { Code, RpcError, type Status } from '../rpc/status.ts';
-import { type AssemblyBounds, ResponseAssembly } from './response-assembly.ts';
+import { RpcError, type Status } from '../rpc/status.ts';
+import { type AssemblyBounds, failureOf, ResponseAssembly } from './response-assembly.ts';
 
 /** Hears of a watch on etcd. Nothing follows `onEnd`. */
 export interface UpstreamWatchOwner {
@@ -100,9 +99,6 @@ export class UpstreamWatch implements ClientStreamListener, PartSink {
   #fail(error: unknown): void {
     if (!(error instanceof RpcError)) throw error;
     this.cancel();
-    const malformed = error instanceof MalformedMessage;
-    this.#owner.onEnd(
-      malformed ? new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response') : error,
-    );
+    this.#owner.onEnd(failureOf(error));
   }
 }

@@ -8,12 +8,11 @@
  * come; it is for those whose `created` came before.
  */
 
-import { MalformedMessage } from '../../etcd/scanner.ts';
 import { cancelRequest, createRequest, type OwnWatch, PROGRESS_REQUEST } from '../../etcd/watch-request.ts';
 import type { WatchResponse } from '../../etcd/watch-response.ts';
 import type { ClientStream, ClientStreamListener, PartSink } from '../../rpc/contract.ts';
-import { Code, RpcError, type Status } from '../../rpc/status.ts';
-import { ResponseAssembly } from '../response-assembly.ts';
+import { RpcError, type Status } from '../../rpc/status.ts';
+import { failureOf, ResponseAssembly } from '../response-assembly.ts';
 import { FAULT } from '../terminal.ts';
 import { CreateLine } from './create-line.ts';
 import { Seat, type SeatOwner, type SeatStream, type StreamEnd } from './seat.ts';
@@ -183,9 +182,7 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
 
   /** What etcd sent cannot be read or kept, or the program has a fault. */
   #fail(error: unknown): void {
-    if (error instanceof MalformedMessage)
-      this.disband(new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response'));
-    else if (error instanceof RpcError) this.disband(error);
+    if (error instanceof RpcError) this.disband(failureOf(error));
     else {
       this.#owner.onFault(error);
       this.disband(FAULT);
