@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startEtcd } from '../support/etcd.ts';
-import { etcdMetric } from '../support/metrics.ts';
+import { heldBy, memoryOf, PROFILED, watchesOf } from '../support/etcd-load.ts';
 import { startProxy } from '../support/proxy.ts';
 import { LONG } from '../support/releases.ts';
 import { until } from '../support/until.ts';
@@ -19,35 +19,23 @@ const FEW = 5;
 const RATIO = 1.3;
 const NOISE = 2 << 20;
 
-/** Heap and stacks of an etcd after a collection, in bytes. */
-async function memory(url: string): Promise<number> {
-  const page = await (await fetch(`${url}/debug/pprof/heap?gc=1&debug=1`)).text();
-  const number = (name: string): number => Number(new RegExp(`^# ${name} = (\\d+)`, 'm').exec(page)?.[1]);
-  const bytes = number('HeapAlloc') + number('Stack');
-  assert.ok(bytes > 0, 'no numbers on the page');
-  return bytes;
-}
-
 test(`${KEYS} different keys cost etcd through the proxy what they cost directly`, async () => {
-  await using etcd = await startEtcd({ args: ['--enable-pprof'] });
+  await using etcd = await startEtcd({ args: [PROFILED] });
   await using proxy = await startProxy({ endpoints: etcd.endpoints, flags: ['--watch-linger=0s'] });
-  const onEtcd = (name: string): Promise<number> =>
-    etcdMetric(etcd.first.metricsUrl, `etcd_debugging_mvcc_${name}`);
-  const watches = (): Promise<number> => onEtcd('watcher_total');
+  const watches = async (): Promise<number> => (await watchesOf(etcd.first)).watchers;
   const cost = async (address: string): Promise<number> => {
-    const before = await memory(etcd.first.url);
+    const before = await memoryOf(etcd.first);
     const counts = new LoadCounts();
     using connection = await LoadConnection.open(address);
     const keys = Array.from({ length: KEYS }, (_, i) => ({ key: b(`a/key/of/usual/length/${i}`) }));
     const load = new LoadStream(connection, counts, keys);
     await counts.reach(() => counts.created === KEYS);
     await until('all watches on etcd', async () => (await watches()) === KEYS);
-    const after = await memory(etcd.first.url);
-    const streams = await onEtcd('watch_stream_total');
+    const { memory, streams } = await heldBy(etcd.first);
     assert.ok(streams <= KEYS / 1000 + FEW, `${streams} streams`);
     load.cancel();
     await until('none any more', async () => (await watches()) === 0);
-    return after - before;
+    return memory - before;
   };
   const direct = await cost(etcd.first.address);
   const proxied = await cost(proxy.address);
