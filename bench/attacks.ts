@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ATTACKS, type Attack, IMPATIENT } from '../test/http2/support/attacks.ts';
+import { PRESSURE_PRELOAD, pressureOn } from '../test/support/pressure.ts';
 import { startProcess } from '../test/support/process.ts';
 import { RawGrpcClient } from '../test/support/raw-grpc.ts';
 import { put } from '../test/support/watch-client.ts';
@@ -52,9 +53,7 @@ async function stall(ms: number): Promise<void> {
 /** The longest pause of our event loop since this was last asked, in milliseconds; nothing for what has no such loop. */
 async function longestPause({ process }: Contestant): Promise<string> {
   if (process === undefined) return '';
-  process.signal('SIGUSR2');
-  const line = await process.waitForLine(/"msg":"longest pause"/, START_LIMIT_MS);
-  return (JSON.parse(line) as { ms: number }).ms.toFixed(0);
+  return (await pressureOn({ process })).pauseMs.toFixed(0);
 }
 
 /** One attack on one contestant: its row. */
@@ -98,7 +97,7 @@ const table = [
 await using contestants = await startContestants(
   undefined,
   [`--cache-prefix=${MIRRORED},${PREFIX}`],
-  `${import.meta.dirname}/support/pause-preload.ts`,
+  PRESSURE_PRELOAD,
 );
 await fillPrefix(contestants.etcd.address);
 const direct = new RawGrpcClient(contestants.etcd.address);

@@ -3,9 +3,12 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { RunningProxy } from './proxy.ts';
 
-/** The environment of a proxy that {@link pressureOn} can ask. */
+/** What a proxy has to load before its own code so that {@link pressureOn} can ask it. */
+export const PRESSURE_PRELOAD = join(import.meta.dirname, 'pressure-preload.ts');
+
+/** The environment of one that does. */
 export const PRESSED: NodeJS.ProcessEnv = {
-  NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'pressure-preload.ts')).href}`,
+  NODE_OPTIONS: `--import=${pathToFileURL(PRESSURE_PRELOAD).href}`,
 };
 
 /** What it has borne since it was asked last. */
@@ -19,7 +22,7 @@ export interface Pressure {
 }
 
 /** What a proxy has borne. */
-export async function pressureOn({ process }: RunningProxy): Promise<Pressure> {
+export async function pressureOn({ process }: Pick<RunningProxy, 'process'>): Promise<Pressure> {
   process.signal('SIGUSR2');
   return JSON.parse(await process.waitForLine(/"msg":"pressure"/, 60_000)) as Pressure;
 }
