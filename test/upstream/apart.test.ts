@@ -3,34 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Election, KV, Lease, Lock, Maintenance, Watch } from '../../src/etcd/methods.ts';
-import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import type { Method } from '../../src/rpc/method.ts';
-import { OwnCall } from '../../src/rpc/own-call.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
 import { until } from '../support/until.ts';
+import { ask, connectionOf, inUse, Stream } from './client.ts';
 import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
 
-const EMPTY = new Uint8Array(0);
 /** Moving takes 2 to 4 s, on a busy machine more. */
 const SOON_MS = 12_000;
-
-/** A stream as a client sees it. */
-class Stream {
-  answers = 0;
-  readonly ended = Promise.withResolvers<number>();
-
-  constructor(cluster: Cluster, method: Method) {
-    const stream = cluster.stream(new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY), {
-      onHeaders: () => {},
-      onMessage: () => {
-        this.answers++;
-      },
-      onDrain: () => {},
-      onEnd: ({ code }) => this.ended.resolve(code),
-    });
-    stream.send(EMPTY);
-  }
-}
 
 /** A member, its client, and where calls travel. */
 class Scene {
@@ -48,7 +28,7 @@ class Scene {
 
   static async open(held: AsyncDisposableStack): Promise<Scene> {
     const scene = new Scene(held.use(await ScriptedEtcd.start()), held);
-    await until('the endpoint is in use', () => scene.cluster.current);
+    await inUse(scene.cluster);
     return scene;
   }
 
@@ -77,11 +57,11 @@ class Scene {
   /** Reads, and says on which connection. */
   async read(): Promise<string> {
     await this.ask(KV.Range);
-    return this.member.seen.findLast(({ hasLeader }) => !hasLeader)?.connection ?? '';
+    return connectionOf(this.member, KV.Range);
   }
 
   ask(method: Method): Promise<Uint8Array> {
-    return this.cluster.unary(EMPTY, new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY));
+    return ask(this.cluster, method);
   }
 }
 
@@ -98,7 +78,7 @@ describe('connections to one endpoint', () => {
     assert.equal((await scene.open(Maintenance.Snapshot)).connection, apart);
     assert.equal((await scene.open(KV.RangeStream)).connection, apart);
     await scene.ask(Lock.Lock);
-    assert.equal(scene.member.seen.findLast(({ path }) => path === Lock.Lock.path)?.connection, apart);
+    assert.equal(connectionOf(scene.member, Lock.Lock), apart);
     assert.equal((await scene.watch()).connection, connection);
     assert.equal(scene.member.connections, 2);
   });

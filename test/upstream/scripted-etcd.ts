@@ -182,6 +182,7 @@ export interface Heard {
   switches: number;
   asked: string[];
   connected: string[];
+  dialFailures: string[];
 }
 
 /** The usual options of a client of these members, and what it reports. */
@@ -189,7 +190,7 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
   options: ClusterOptions;
   heard: Heard;
 } {
-  const heard: Heard = { switches: 0, asked: [], connected: [] };
+  const heard: Heard = { switches: 0, asked: [], connected: [], dialFailures: [] };
   const options: ClusterOptions = {
     endpoints: members.map(({ address }) => parseEndpoint(address)),
     dialTimeout: 2000,
@@ -211,7 +212,7 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
       onClosed: ignore,
       onSwitched: () => heard.switches++,
       onAsked: (verdict) => heard.asked.push(verdict),
-      onDialFailed: ignore,
+      onDialFailed: (cause) => heard.dialFailures.push(cause),
       onWaitingFull: ignore,
       onNoStream: ignore,
       onLimit: ignore,

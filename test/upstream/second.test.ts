@@ -1,77 +1,96 @@
-/** An attempt at a second connection that is broken off must not serve who waits, nor count as failed. */
+/** An attempt at a second connection that comes to nothing: whom it serves, what it counts as, and for how long it rests. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KV, Watch } from '../../src/etcd/methods.ts';
-import { NO_METADATA } from '../../src/rpc/metadata.ts';
-import { OwnCall } from '../../src/rpc/own-call.ts';
+import { KV, Lock } from '../../src/etcd/methods.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { Cluster } from '../../src/upstream/cluster.ts';
 import { until } from '../support/until.ts';
-import { clientOptions, ScriptedEtcd } from './scripted-etcd.ts';
+import { ask, connectionOf, inUse, ofTwo, Stream } from './client.ts';
+import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
 
-const EMPTY = new Uint8Array(0);
-const ignore = (): void => {};
+const NO_LEADER = new RpcError(Code.UNAVAILABLE, 'etcdserver: no leader');
+/** The other endpoint is connected by then. */
+const CONNECTED_MS = 400;
+/** A connection that lived for so long counts as one that was of use. */
+const SETTLED_MS = 1300;
 
-describe('an attempt at a second connection', () => {
-  test('that a fail-over breaks off: its watch goes to the other endpoint only, on a connection of its own', async () => {
-    await using held = new AsyncDisposableStack();
-    const members = [held.use(await ScriptedEtcd.start()), held.use(await ScriptedEtcd.start())];
-    const { options } = clientOptions(members);
-    const failed: string[] = [];
-    const cluster = new Cluster({
-      ...options,
-      observer: { ...options.observer, onDialFailed: (cause: string) => failed.push(cause) },
-    });
-    cluster.start();
-    held.defer(() => cluster.close());
-    const used = await until('in use', () => cluster.current);
-    const from = members.find(({ address }) => used.name.includes(address)) as ScriptedEtcd;
-    const to = members.find((member) => member !== from) as ScriptedEtcd;
-    await sleep(400);
-    from.question = 'silence';
-    from.calls = new RpcError(Code.UNAVAILABLE, 'etcdserver: no leader');
-    const stream = cluster.stream(new OwnCall(Watch.Watch, NO_METADATA, Number.POSITIVE_INFINITY), {
-      onHeaders: ignore,
-      onMessage: ignore,
-      onDrain: ignore,
-      onEnd: ignore,
-    });
-    stream.send(EMPTY);
-    await cluster.unary(EMPTY, new OwnCall(KV.Range, NO_METADATA, Number.POSITIVE_INFINITY));
-    await until('the watch is there', () => to.messages.length > 0);
-    await sleep(50);
-    console.log('watches at the endpoint that is left:', from.messages.length, 'dial failures:', failed);
-    const read = to.seen.findLast(({ path, hasLeader }) => path === KV.Range.path && !hasLeader);
-    console.log('read on', read?.connection, 'watch on', to.messages[0]?.connection);
-    assert.deepEqual(
-      { left: from.messages.length, failed, shares: read?.connection === to.messages[0]?.connection },
-      { left: 0, failed: [], shares: false },
-    );
-  });
+test('one that a fail-over breaks off: its watch goes to the other endpoint only, on a connection of its own', async () => {
+  await using held = new AsyncDisposableStack();
+  const { cluster, heard, from, to } = await ofTwo(held);
+  await sleep(CONNECTED_MS);
+  from.question = 'silence';
+  from.calls = NO_LEADER;
+  new Stream(cluster);
+  await ask(cluster, KV.Range);
+  await until('the watch is there', () => to.messages.length > 0);
+  await sleep(50); // nothing may happen
+  const shares = connectionOf(to, KV.Range) === to.messages[0]?.connection;
+  assert.deepEqual(
+    { left: from.messages.length, failed: heard.dialFailures, shares },
+    { left: 0, failed: [], shares: false },
+  );
+});
 
-  test('that is refused counts as one', async () => {
-    await using held = new AsyncDisposableStack();
-    const member = held.use(await ScriptedEtcd.start());
-    const { options } = clientOptions([member]);
-    const failed: string[] = [];
-    const cluster = new Cluster({
-      ...options,
-      observer: { ...options.observer, onDialFailed: (cause: string) => failed.push(cause) },
-    });
-    cluster.start();
-    held.defer(() => cluster.close());
-    await until('in use', () => cluster.current);
-    member.question = new RpcError(Code.UNAVAILABLE, 'etcdserver: no leader');
-    const stream = cluster.stream(new OwnCall(Watch.Watch, NO_METADATA, Number.POSITIVE_INFINITY), {
-      onHeaders: ignore,
-      onMessage: ignore,
-      onDrain: ignore,
-      onEnd: ignore,
-    });
-    stream.send(EMPTY);
-    await until('the watch is there', () => member.messages.length > 0);
-    await sleep(20);
-    assert.deepEqual(failed, []);
-  });
+test('one that is refused is no connection that failed', async () => {
+  await using held = new AsyncDisposableStack();
+  const member = held.use(await ScriptedEtcd.start());
+  const { cluster, heard } = connectTo([member]);
+  held.defer(() => cluster.close());
+  await inUse(cluster);
+  member.question = NO_LEADER;
+  new Stream(cluster);
+  await until('the watch is there', () => member.messages.length > 0);
+  await sleep(20); // nothing may happen
+  assert.deepEqual(heard.dialFailures, []);
+});
+
+test('its rest ends with its endpoint', async () => {
+  await using held = new AsyncDisposableStack();
+  const { cluster, from, to } = await ofTwo(held);
+  await sleep(CONNECTED_MS);
+  from.question = NO_LEADER;
+  from.calls = NO_LEADER;
+  new Stream(cluster);
+  await until('the watch is at the first', () => from.messages.length > 0);
+  await ask(cluster, KV.Range);
+  await until('the watch is there', () => to.messages.length > 0);
+  await sleep(50); // nothing may happen
+  assert.notEqual(connectionOf(to, KV.Range), to.messages[0]?.connection);
+});
+
+test('a Lock that waits for it is not sent to the endpoint that is left', async () => {
+  await using held = new AsyncDisposableStack();
+  const { cluster, from, to } = await ofTwo(held);
+  const used = cluster.current;
+  new Stream(cluster);
+  await until('the watch', () => from.messages.length > 0);
+  await ask(cluster, KV.Range);
+  const replying = connectionOf(from, KV.Range);
+  await sleep(SETTLED_MS);
+  // From now on it serves nobody, and the connection of replies is lost.
+  from.question = 'silence';
+  from.calls = 'silence';
+  from.cut(replying);
+  await sleep(30);
+  // Nobody answers it before the end, which refuses it.
+  ask(cluster, Lock.Lock).catch((error: unknown) => assert.match(String(error), /shutting down/));
+  await until('the other one is used', () => cluster.current !== used);
+  await sleep(100); // nothing may happen
+  assert.deepEqual([from.count(Lock.Lock.path), to.count(Lock.Lock.path)], [0, 1]);
+});
+
+test('a close opens none', async () => {
+  await using held = new AsyncDisposableStack();
+  const member = held.use(await ScriptedEtcd.start());
+  const { cluster } = connectTo([member]);
+  await inUse(cluster);
+  // The second one is refused, so that a watch travels with replies; then its rest is over.
+  member.question = NO_LEADER;
+  new Stream(cluster);
+  await until('the watch is there', () => member.messages.length > 0);
+  member.question = 'serve';
+  await sleep(2500);
+  cluster.close();
+  await sleep(300); // nothing may happen
+  assert.equal(member.connections, 0);
 });

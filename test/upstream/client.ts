@@ -1,0 +1,63 @@
+/** A client of scripted members: its calls and streams, none of which has a deadline. */
+import { Watch } from '../../src/etcd/methods.ts';
+import type { Endpoint } from '../../src/net/endpoint.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import type { Method } from '../../src/rpc/method.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import type { Cluster } from '../../src/upstream/cluster.ts';
+import { until } from '../support/until.ts';
+import { connectTo, type Heard, ScriptedEtcd } from './scripted-etcd.ts';
+
+const EMPTY = new Uint8Array(0);
+
+const callOf = (method: Method): OwnCall => new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
+
+/** Makes a call. */
+export const ask = (cluster: Cluster, method: Method): Promise<Uint8Array> =>
+  cluster.unary(EMPTY, callOf(method));
+
+/** A stream as a client sees it. */
+export class Stream {
+  answers = 0;
+  readonly ended = Promise.withResolvers<number>();
+
+  constructor(cluster: Cluster, method: Method = Watch.Watch) {
+    const stream = cluster.stream(callOf(method), {
+      onHeaders: () => {},
+      onMessage: () => {
+        this.answers++;
+      },
+      onDrain: () => {},
+      onEnd: ({ code }) => this.ended.resolve(code),
+    });
+    stream.send(EMPTY);
+  }
+}
+
+/** Where a call of a client came last, questions not counted: the connection. */
+export const connectionOf = ({ seen }: ScriptedEtcd, { path }: Method): string =>
+  seen.findLast((call) => call.path === path && !call.hasLeader)?.connection ?? '';
+
+/** Waits until an endpoint is in use. */
+export const inUse = (cluster: Cluster): Promise<Endpoint> =>
+  until('an endpoint is in use', () => cluster.current);
+
+/** A client of two members. */
+export interface OfTwo {
+  readonly cluster: Cluster;
+  readonly heard: Heard;
+  /** The member in use, and the other one. */
+  readonly from: ScriptedEtcd;
+  readonly to: ScriptedEtcd;
+}
+
+/** Starts two members and a client of theirs, which uses one of them. */
+export async function ofTwo(held: AsyncDisposableStack): Promise<OfTwo> {
+  const members = [held.use(await ScriptedEtcd.start()), held.use(await ScriptedEtcd.start())];
+  const { cluster, heard } = connectTo(members);
+  held.defer(() => cluster.close());
+  const { name } = await inUse(cluster);
+  const from = members.find(({ address }) => name.includes(address)) as ScriptedEtcd;
+  const to = members.find((member) => member !== from) as ScriptedEtcd;
+  return { cluster, heard, from, to };
+}
