@@ -9,6 +9,7 @@ import { RawGrpcClient } from '../../support/raw-grpc.ts';
 import { Relay } from '../../support/relay.ts';
 import { until } from '../../support/until.ts';
 import { put } from '../../support/watch-client.ts';
+import { HeapFolder } from './heap.ts';
 import { StoreHistory } from './history.ts';
 import type { Fault } from './operations.ts';
 import { FRAGMENT_BYTES, HUGE_OPERATIONS } from './perform.ts';
@@ -45,6 +46,7 @@ export class Bench implements AsyncDisposable {
   readonly #clients: readonly RawGrpcClient[];
   readonly #flags: readonly string[];
   readonly #streams: number | undefined;
+  readonly #heap: HeapFolder;
   /** The member that is away, and its return. */
   #away: { readonly index: number; readonly back: Promise<void> } | undefined;
 
@@ -54,8 +56,10 @@ export class Bench implements AsyncDisposable {
     proxy: RunningProxy,
     { flags, streams }: BenchOptions,
     record: UpstreamRecord,
+    heap: HeapFolder,
   ) {
     this.record = record;
+    this.#heap = heap;
     this.#streams = streams;
     this.#etcd = etcd;
     this.#relays = relays;
@@ -79,7 +83,9 @@ export class Bench implements AsyncDisposable {
     );
     const relays = await Promise.all(opened);
     const endpoints = relays.map(({ address }) => address);
-    return new Bench(etcd, relays, await startProxy({ endpoints, flags }), { ...options, flags }, record);
+    const heap = await HeapFolder.make();
+    const proxy = await startProxy({ endpoints, flags, env: heap.env });
+    return new Bench(etcd, relays, proxy, { ...options, flags }, record, heap);
   }
 
   /** Whether etcd's progress responses can be relied on, so that clients must get them. */
@@ -108,6 +114,7 @@ export class Bench implements AsyncDisposable {
     this.proxy = await startProxy({
       endpoints: this.#relays.map(({ address }) => address),
       flags: this.#flags,
+      env: this.#heap.env,
     });
   }
 
@@ -160,7 +167,7 @@ export class Bench implements AsyncDisposable {
       await fetch(`${this.proxy.url}/proxy/metrics`, { signal: AbortSignal.timeout(5000) })
     ).text();
     const gauges = text.match(/^etcd_proxy_watch_.* \S+$/gm) ?? [];
-    return [...gauges, ...this.proxy.stderr.slice(-10)].join('\n');
+    return [...gauges, ...(await this.#heap.state(this.proxy)), ...this.proxy.stderr.slice(-10)].join('\n');
   }
 
   /** All members are there again. */
@@ -189,6 +196,7 @@ export class Bench implements AsyncDisposable {
     await this.proxy.stop();
     for (const relay of this.#relays) await relay[Symbol.asyncDispose]();
     await this.#etcd.stop();
+    await this.#heap[Symbol.asyncDispose]();
   }
 
   #release(): void {
