@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { inspect } from 'node:util';
+import { cpuSeconds, measuring } from './cpu-time.ts';
 
 /** So long may a test take, and a file: one whose tests are over may still have something open. */
 const LIMIT_MS = process.env.LONG === '1' ? 3_600_000 : 600_000;
@@ -12,8 +13,7 @@ const LIMIT_MS = process.env.LONG === '1' ? 3_600_000 : 600_000;
  * with the program in it, since a file in TypeScript would load the compiler first, and a variable would reach every
  * program that a test starts.
  */
-const ENABLE = `import { enableCompileCache } from 'node:module'; enableCompileCache(${JSON.stringify(resolve('.artifacts/compile-cache'))})`;
-const COMPILE_CACHE = `--import=data:text/javascript,${encodeURIComponent(ENABLE)}`;
+const ENABLE = `import { enableCompileCache } from 'node:module'; enableCompileCache(${JSON.stringify(resolve('.artifacts/compile-cache'))});`;
 
 /** How much is shown of an error, or of what a file printed that failed outside of its tests; the log has all. */
 const SHOWN = 4000;
@@ -33,6 +33,8 @@ const OF_PARTS = 'subtestsFailed';
 export class FileRun {
   readonly file: string;
   ms = 0;
+  /** CPU time of its process and of all that it started; undefined where that is not known. */
+  cpuSeconds: number | undefined;
   passed = 0;
   /** Each with its name, place and error. */
   readonly failures: string[] = [];
@@ -60,7 +62,7 @@ export class FileRun {
     const events = run({
       files: [this.file],
       isolation: 'process',
-      execArgv: [COMPILE_CACHE],
+      execArgv: [`--import=data:text/javascript,${encodeURIComponent(ENABLE + measuring(this.file))}`],
       concurrency: 1,
       timeout: LIMIT_MS,
       signal,
@@ -79,6 +81,7 @@ export class FileRun {
     for await (const text of events.compose(new spec())) this.text += String(text);
     if (this.#broke) this.failures.push(`✖ ${this.file} broke down\n${shown(this.text)}`);
     this.ms = performance.now() - began;
+    this.cpuSeconds = cpuSeconds(this.file);
   }
 
   #skipped(name: string, why: string | true): void {

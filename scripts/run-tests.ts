@@ -27,6 +27,9 @@ function chosen(): string[] {
 const log = createWriteStream(LOG);
 const began = performance.now();
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+/** How long a file took, and how much of a core. */
+const times = ({ ms, cpuSeconds: cpu }: FileRun): string =>
+  `${seconds(ms).padStart(8)} ${(cpu === undefined ? '?' : `${cpu.toFixed(1)} s`).padStart(8)}`;
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
 const done: FileRun[] = [];
@@ -36,7 +39,7 @@ await inTurns(order(files), WIDTH, weightOf, async (file) => {
   log.write(`== ${file}\n${run.text}\n`);
   const skipped = run.skipped.length > 0 ? `, ${run.skipped.length} skipped` : '';
   const result = run.failures.length > 0 ? 'FAILED' : 'ok';
-  print(`${result} ${seconds(run.ms).padStart(8)}  ${file} (${run.passed} passed${skipped})`);
+  print(`${result} ${times(run)}  ${file} (${run.passed} passed${skipped})`);
   for (const failure of run.failures) print(failure);
 });
 await new Promise((resolve) => log.end(resolve));
@@ -50,9 +53,8 @@ for (const [why, tests] of reasons) {
   print(`skipped ${tests.length}: ${why} (${where.join(', ')})`);
 }
 
-print('\nthe slowest files');
-for (const { file, ms } of done.toSorted((a, b) => b.ms - a.ms).slice(0, SLOWEST))
-  print(`${seconds(ms).padStart(8)}  ${file}`);
+print('\nthe slowest files, and the CPU time of each with all that it started');
+for (const run of done.toSorted((a, b) => b.ms - a.ms).slice(0, SLOWEST)) print(`${times(run)}  ${run.file}`);
 
 const failed = done.filter(({ failures }) => failures.length > 0);
 for (const { failures } of failed) for (const failure of failures) print(`\n${failure}`);
@@ -63,6 +65,6 @@ const counts = [
   `${sum(({ skipped }) => skipped.length)} skipped`,
 ];
 print(
-  `\n${done.length} files, ${counts.join(', ')} in ${seconds(performance.now() - began)} (${seconds(sum(({ ms }) => ms))} one after the other); ${LOG}`,
+  `\n${done.length} files, ${counts.join(', ')} in ${seconds(performance.now() - began)} (${seconds(sum(({ ms }) => ms))} one after the other, ${sum(({ cpuSeconds: cpu = 0 }) => cpu).toFixed(0)} s of CPU time); ${LOG}`,
 );
 process.exitCode = failed.length === 0 ? 0 : 1;
