@@ -12,7 +12,7 @@ import { ANY } from '../src/config/limits.ts';
 import { endpoints, ineffectiveTls, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
 import { UsageError } from '../src/config/usage-error.ts';
-import { readUserFile } from '../src/config/user-file.ts';
+import { readUserFile, userFileOf } from '../src/config/user-file.ts';
 import { PARSERS } from '../src/config/values.ts';
 import type { Endpoint } from '../src/net/endpoint.ts';
 
@@ -248,30 +248,21 @@ describe('what is refused is named', () => {
     assert.match(refusal(['start'], { ETCD_PROXY_DEBUG: 'maybe' }), /ETCD_PROXY_DEBUG/);
   });
 
-  test("a file for the proxy's own user, with nothing of what is in it", () => {
+  for (const flag of ['--user-file', '--cache-prefix-user-file']) userFileTest(flag);
+
+  test("two names of the flag for the proxy's own user name one file, or nothing starts", () => {
     const folder = mkdtempSync(join(tmpdir(), 'user-file-'));
-    const file = (text: string): string => {
-      const path = join(folder, 'user');
-      writeFileSync(path, text);
-      return `--cache-prefix-user-file=${path}`;
-    };
+    const [one, other] = ['one', 'other'].map((name) => {
+      const path = join(folder, name);
+      writeFileSync(path, `${name}:hidden`);
+      return path;
+    }) as [string, string];
     try {
-      const absent = join(folder, 'absent');
-      assert.match(refusal(['start', `--cache-prefix-user-file=${absent}`]), /: no such file$/);
-      assert.match(refusal(['start', `--cache-prefix-user-file=${folder}`]), /cannot be read \(EISDIR\)$/);
-      for (const text of ['', 'hidden', ':hidden', '\nuser:hidden']) {
-        const message = refusal(['start', file(text)]);
-        assert.match(message, /want name:password in the first line$/);
-        assert.ok(!message.includes('hidden'));
-      }
-      for (const [text, name, password] of [
-        ['user:pass', 'user', 'pass'],
-        ['user:pa:ss \r\nmore', 'user', 'pa:ss '],
-        ['user:\n', 'user', ''],
-      ] as const) {
-        const path = configOf([file(text)])['cache-prefix-user-file'];
-        assert.deepEqual(readUserFile(path), { name, password });
-      }
+      const both = (second: string) => ['start', `--user-file=${one}`, `--cache-prefix-user-file=${second}`];
+      assert.match(refusal(both(other)), /--user-file and --cache-prefix-user-file.*different things$/);
+      const config = configOf(both(one).slice(1));
+      assert.deepEqual(userFileOf(config), { flag: '--user-file', path: one });
+      assert.equal(userFileOf(configOf([])), undefined);
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -499,3 +490,35 @@ const INCUMBENT_FLAGS = [
   'debug',
   'max-concurrent-streams',
 ];
+
+function userFileTest(flag: string): void {
+  test(`${flag}: a file for the proxy's own user, with nothing of what is in it`, () => {
+    const folder = mkdtempSync(join(tmpdir(), 'user-file-'));
+    const file = (text: string): string => {
+      const path = join(folder, 'user');
+      writeFileSync(path, text);
+      return `${flag}=${path}`;
+    };
+    try {
+      const absent = join(folder, 'absent');
+      assert.match(refusal(['start', `${flag}=${absent}`]), /: no such file$/);
+      assert.match(refusal(['start', `${flag}=${folder}`]), /cannot be read \(EISDIR\)$/);
+      for (const text of ['', 'hidden', ':hidden', '\nuser:hidden']) {
+        const message = refusal(['start', file(text)]);
+        assert.match(message, /want name:password in the first line$/);
+        assert.ok(message.includes(flag));
+        assert.ok(!message.includes('hidden'));
+      }
+      for (const [text, name, password] of [
+        ['user:pass', 'user', 'pass'],
+        ['user:pa:ss \r\nmore', 'user', 'pa:ss '],
+        ['user:\n', 'user', ''],
+      ] as const) {
+        const named = userFileOf(configOf([file(text)]));
+        assert.deepEqual(named && readUserFile(named), { name, password });
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+}

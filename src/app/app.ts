@@ -6,6 +6,7 @@
  *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
  */
 import { Registry } from '@prometheus-io/client';
+import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
 import { clientTls, endpoints, serverTls } from '../config/tls.ts';
 import { GrpcServer } from '../grpc/server.ts';
@@ -30,6 +31,7 @@ import { PingIntervals } from '../upstream/ping-intervals.ts';
 import { WatchHub } from '../watch/hub.ts';
 import { LateWebDoor } from '../web/late-door.ts';
 import type { WebServerOptions } from '../web/options.ts';
+import { buildLogin } from './login.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
 
@@ -41,6 +43,7 @@ export class App {
   readonly #log: Logger;
   readonly #cluster: Cluster;
   readonly #etcdPages: EndpointPages;
+  readonly #login: Login;
   readonly #watches: WatchHub;
   readonly #mirrors: Mirrors;
   readonly #web: LateWebDoor;
@@ -85,6 +88,9 @@ export class App {
       observer: new PageMetrics(registry),
     });
 
+    // A user of the proxy's own, for what it asks on its own account.
+    this.#login = buildLogin({ config, registry, log, upstream: this.#cluster });
+
     // Watches: the clients' share few on etcd.
     this.#watches = new WatchHub({
       upstream: this.#cluster,
@@ -96,12 +102,24 @@ export class App {
     });
 
     // Reads: what knows answers, none of which is older than what clients have seen.
-    const reads = buildReads({ config, registry, log, cluster: this.#cluster, hub: this.#watches });
+    const reads = buildReads({
+      config,
+      registry,
+      log,
+      cluster: this.#cluster,
+      hub: this.#watches,
+      login: this.#login,
+    });
     exposeWatches(registry, this.#watches, reads.seen);
     this.#mirrors = reads.mirrors;
 
     // Services: what the proxy does with each method, whichever door it came through.
-    const { services, healthCheck } = buildServices({ config, reads, hub: this.#watches });
+    const { services, healthCheck } = buildServices({
+      config,
+      reads,
+      hub: this.#watches,
+      login: this.#login,
+    });
     const observer = new CallRecords(registry, services.methods(), programLog);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when gRPC is served.
@@ -207,6 +225,7 @@ export class App {
     this.#http2.close();
     this.#web.close();
     this.#pages.close();
+    this.#login.close();
     this.#mirrors.close();
     this.#watches.close();
     this.#etcdPages.close();

@@ -7,14 +7,11 @@
  */
 import type { Registry } from '@prometheus-io/client';
 import { ReadCache } from '../cache/read-cache.ts';
-import { authenticate } from '../clients/authenticate.ts';
-import { Login } from '../clients/login.ts';
+import type { Login } from '../clients/login.ts';
 import { Permissions } from '../clients/permission.ts';
 import { SeenRevision } from '../clients/seen-revision.ts';
 import { SeenUpstream } from '../clients/seen-upstream.ts';
 import type { Config } from '../config/config.ts';
-import { UsageError } from '../config/usage-error.ts';
-import { readUserFile } from '../config/user-file.ts';
 import { KV } from '../etcd/methods.ts';
 import { readRangeQuery } from '../etcd/range-query.ts';
 import { readTxnQuery } from '../etcd/txn-request.ts';
@@ -29,7 +26,6 @@ import { ReadMetrics } from '../observe/read-metrics.ts';
 import { exposeCounts } from '../observe/readings.ts';
 import type { StreamHandler, UnaryUpstream, Upstream } from '../rpc/contract.ts';
 import { forwardStream } from '../rpc/forward.ts';
-import { Code, RpcError } from '../rpc/status.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { WatchHub } from '../watch/hub.ts';
 
@@ -39,6 +35,7 @@ interface Parts {
   readonly log: Logger;
   readonly cluster: Upstream & Pick<Cluster, 'askElsewhere'>;
   readonly hub: WatchHub;
+  readonly login: Login;
 }
 
 /** What the rest of the proxy needs of it. */
@@ -121,7 +118,7 @@ export function buildReads(parts: Parts): Reads {
 }
 
 function buildMirrors(
-  { config, log, cluster, hub }: Parts,
+  { config, log, hub, login }: Parts,
   seen: SeenRevision,
   permissions: Permissions,
 ): Mirrors {
@@ -132,27 +129,13 @@ function buildMirrors(
     hub,
     permissions,
     seen,
-    login: loginOf(config, cluster),
+    login,
     log: mirrorLog(log),
   });
 }
 
 function fallBacksOf(config: Config) {
   return { waitMs: config['cache-wait'], max: config['cache-max-fallbacks'] };
-}
-
-/** The proxy's own user. Its file is read for every token, so that the password can be changed. */
-function loginOf(config: Config, cluster: Upstream): Login {
-  const path = config['cache-prefix-user-file'];
-  if (path === '') return new Login(undefined);
-  return new Login(async () => {
-    try {
-      return await authenticate(cluster, readUserFile(path));
-    } catch (error) {
-      if (error instanceof UsageError) throw new RpcError(Code.UNAUTHENTICATED, error.message);
-      throw error;
-    }
-  });
 }
 
 function exposeBehind(registry: Registry, { behind }: SeenUpstream): void {

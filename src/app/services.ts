@@ -1,4 +1,5 @@
 /** The table of what the proxy does with each method, and in one list the methods that it does not just forward. */
+import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
 import { KV, Watch } from '../etcd/methods.ts';
 import { forwardUnary } from '../rpc/forward.ts';
@@ -15,13 +16,14 @@ interface Parts {
   readonly config: Config;
   readonly reads: Reads;
   readonly hub: WatchHub;
+  readonly login: Login;
 }
 
 /** Builds the table. The health check asks through it, as clients do. */
-export function buildServices({ config, reads, hub }: Parts) {
+export function buildServices({ config, reads, hub, login }: Parts) {
   const { ranges, txns, rangeStreams, upstream, seen } = reads;
   const services = new ServiceTable(upstream);
-  const healthCheck = new HealthCheck(services);
+  const healthCheck = new HealthCheck(services, login);
   services.add([
     // Reads: the topmost layer that knows the answer gives it, see reads.ts.
     { method: KV.Range, unary: forwardUnary(ranges) },

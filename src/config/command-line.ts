@@ -3,7 +3,7 @@ import { type Config, given, isDefault, readSettings, type Settings, type Source
 import { findFlag } from './flags.ts';
 import { checkTls } from './tls.ts';
 import { UsageError } from './usage-error.ts';
-import { readUserFile } from './user-file.ts';
+import { readUserFile, userFileOf } from './user-file.ts';
 import { REPEATABLE } from './values.ts';
 
 /** What the command line asks for. */
@@ -27,8 +27,8 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   refuseUnsafe(config, sources);
   refuseUnreadable(config, sources);
   checkTls(config);
-  const userFile = config['cache-prefix-user-file'];
-  if (userFile !== '') readUserFile(userFile);
+  const userFile = userFileOf(config);
+  if (userFile !== undefined) readUserFile(userFile);
   return { name: 'start', config, sources };
 }
 

@@ -31,6 +31,11 @@ const UPSTREAM = {
     '127.0.0.1:2379',
     'etcd endpoints (comma separated): host:port, http://host:port, https://host:port, unix:///path, unixs:///path',
   ),
+  'user-file': flag(
+    'string',
+    '',
+    "file with name:password of the user that the proxy itself is to etcd while etcd's auth is on",
+  ),
   'dial-timeout': number('duration', '2s', SOME, 'time for one connection attempt to an endpoint'),
   'dial-keepalive-time': number(
     'duration',

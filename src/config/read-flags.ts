@@ -38,11 +38,7 @@ export const READ_FLAGS = {
     SOME,
     'memory for each prefix; above it, its reads are forwarded',
   ),
-  'cache-prefix-user-file': flag(
-    'string',
-    '',
-    "file with name:password of the user that reads the prefixes while etcd's auth is on",
-  ),
+  'cache-prefix-user-file': flag('string', '', 'older name of --user-file'),
   'cache-wait': number(
     'duration',
     '1s',

@@ -100,6 +100,21 @@ export function saysCompacted({ message }: Pick<Status, 'message'>): boolean {
   return message.startsWith(COMPACTED);
 }
 
+/** etcd's texts where it knows no token of the caller's, or not any more. Since 3.1, 3.0 and 3.1. */
+const TOKEN_WANTED = [
+  'etcdserver: invalid auth token',
+  'etcdserver: user name is empty',
+  'etcdserver: revision of auth store is old',
+] as const;
+
+/**
+ * Whether etcd wants another token, or one at all, which is no word about what its user may do. It looks at tokens before
+ * it does anything, so that any call may be made again.
+ */
+export function wantsToken({ code, message }: Pick<Status, 'code' | 'message'>): boolean {
+  return code === Code.UNAUTHENTICATED || TOKEN_WANTED.some((text) => message.startsWith(text));
+}
+
 /** Whether there are no users to be. */
 export function saysAuthIsOff({ message }: Pick<Status, 'message'>): boolean {
   return message.startsWith(AUTH_IS_OFF);

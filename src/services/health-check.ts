@@ -1,13 +1,16 @@
 /**
  * Asks the cluster through the proxy's own handlers whether it can be used: with the read that clients would
  * send, and with a watch that must be confirmed. Simultaneous checks share one.
+ *
+ * It asks as the proxy's own user where there is one. But health is no matter of credentials: etcd refuses nobody before
+ * it has caught up, so any refusal will do, and no check waits until the user has signed in.
  */
 import { KV, Watch } from '../etcd/methods.ts';
-import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { rangeRequest } from '../etcd/range-request.ts';
 import { simpleCreateRequest } from '../etcd/watch-request.ts';
-import { isRefusedForCredentials } from '../etcd/words.ts';
+import { isRefusedForCredentials, wantsToken } from '../etcd/words.ts';
 import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
+import type { Metadata } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import type { HealthReport } from '../rpc/pages.ts';
 import { DEADLINE_EXCEEDED, RpcError, type Status } from '../rpc/status.ts';
@@ -21,14 +24,23 @@ const KEY = 'a';
 const READ = rangeRequest({ key: KEY, countOnly: true });
 const WATCH = simpleCreateRequest(Buffer.from(KEY));
 
+/** The proxy's own user in etcd, or nobody. */
+export interface OwnUser {
+  readonly metadata: Metadata;
+  /** Gets other metadata in place of these, that etcd did not take. */
+  renew(used: Metadata): Promise<boolean>;
+}
+
 /** The checks: with a read alone, and with a read and a watch. */
 export class HealthCheck {
   readonly #services: Services;
+  readonly #user: OwnUser;
   #read: Promise<HealthReport> | undefined;
   #watch: Promise<HealthReport> | undefined;
 
-  constructor(services: Services) {
+  constructor(services: Services, user: OwnUser) {
     this.#services = services;
+    this.#user = user;
   }
 
   /** A linearizable read that has to come back in a second. Never rejects. */
@@ -49,22 +61,33 @@ export class HealthCheck {
 
   async #checkRead(): Promise<HealthReport> {
     const { path } = KV.Range;
-    const call = new OwnCall(this.#services.method(path), OWN_METADATA, performance.now() + READ_TIMEOUT_MS);
+    const { metadata } = this.#user;
+    const call = new OwnCall(this.#services.method(path), metadata, performance.now() + READ_TIMEOUT_MS);
     try {
       await call.inTime(this.#services.unary(path)?.(READ, call));
     } catch (error) {
       const status = RpcError.from(error);
       const reason = call.cancelled ? DEADLINE_EXCEEDED : status.message;
+      if (wantsToken(status)) this.#signIn(metadata);
       // Only a working cluster refuses a caller without credentials.
       if (!isRefusedForCredentials(status)) return { health: false, reason: `GET ERROR:${reason}` };
     }
     return { health: true, reason: '' };
   }
 
+  /** For the next check. */
+  #signIn(used: Metadata): void {
+    this.#user.renew(used).catch(() => {
+      // Whoever observes the user's attempts has heard of it; health is no matter of credentials.
+    });
+  }
+
   async #checkReadAndWatch(): Promise<HealthReport> {
     const health = await this.check();
     if (!health.health) return health;
-    const confirmed = await new Promise<boolean>((resolve) => new CheckWatch(this.#services, resolve));
+    const confirmed = await new Promise<boolean>(
+      (resolve) => new CheckWatch(this.#services, this.#user.metadata, resolve),
+    );
     return confirmed ? health : { health: false, reason: 'WATCH TIMEOUT' };
   }
 }
@@ -82,10 +105,10 @@ class CheckWatch implements ServerStream {
   readonly #resolve: (confirmed: boolean) => void;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(services: Services, resolve: (confirmed: boolean) => void) {
+  constructor(services: Services, metadata: Metadata, resolve: (confirmed: boolean) => void) {
     this.#resolve = resolve;
     const { path } = Watch.Watch;
-    services.stream(path)(this, new OwnCall(services.method(path), OWN_METADATA, Number.POSITIVE_INFINITY));
+    services.stream(path)(this, new OwnCall(services.method(path), metadata, Number.POSITIVE_INFINITY));
     this.#timer = setTimeout(() => this.#settle(false), WATCH_TIMEOUT_MS);
     this.listener.onMessage(WATCH);
   }

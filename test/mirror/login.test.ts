@@ -1,10 +1,11 @@
 /** The proxy's own user: when it gets a token, when another one, and when it leaves etcd alone. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { Login } from '../../src/clients/login.ts';
 import { OWN_METADATA } from '../../src/etcd/own-metadata.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+import { settle } from '../reads/held-upstream.ts';
 
 const UNKNOWN = new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
 const NOBODY = new RpcError(Code.INVALID_ARGUMENT, 'etcdserver: user name is empty');
@@ -81,5 +82,104 @@ describe('the login', () => {
     assert.equal(login.metadata, OWN_METADATA);
     state.failure = undefined;
     assert.equal(await login.run(call), 't3');
+  });
+});
+
+describe('a token that says when it ends', () => {
+  const SECONDS = 100;
+  const claims = () => ({ exp: Math.floor(Date.now() / 1000) + SECONDS });
+  const jwt = (count: number) =>
+    `${count}.${Buffer.from(JSON.stringify(claims())).toString('base64url')}.signature`;
+
+  /** An etcd that gives out such tokens and takes each for its time. */
+  function signing() {
+    const state = { given: 0, failure: undefined as RpcError | undefined };
+    const heard: string[] = [];
+    const signIn = async () => {
+      if (state.failure !== undefined) throw state.failure;
+      return new Metadata(['token', jwt(++state.given)]);
+    };
+    const observer = {
+      onSignedIn: () => heard.push('ok'),
+      onFailed: ({ message }: RpcError) => heard.push(message),
+    };
+    const login = new Login(signIn, observer);
+    const call = async (metadata: Metadata) => {
+      const token = metadata.get('token');
+      if (token === undefined) throw NOBODY;
+      return token.split('.')[0];
+    };
+    return { state, heard, login, call };
+  }
+
+  /** Time is what the test says. */
+  function stopTime(t: TestContext) {
+    t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+    t.mock.method(performance, 'now', () => Date.now());
+    return async (seconds: number) => {
+      t.mock.timers.tick(seconds * 1000);
+      await settle();
+    };
+  }
+
+  test('is replaced before that, though nobody calls', async (t) => {
+    const pass = stopTime(t);
+    const { state, heard, login, call } = signing();
+    await login.run(call);
+    for (let count = 2; count < 5; count++) {
+      await pass(0.75 * SECONDS);
+      assert.equal(state.given, count);
+      assert.equal(await login.run(call), `${count}`);
+    }
+    assert.deepEqual(heard, ['ok', 'ok', 'ok', 'ok']);
+    login.close();
+    await pass(10 * SECONDS);
+    assert.equal(state.given, 4);
+  });
+
+  test('is kept while no other can be had, and asked for again', async (t) => {
+    const pass = stopTime(t);
+    const { state, heard, login, call } = signing();
+    await login.run(call);
+    state.failure = new RpcError(Code.UNAVAILABLE, 'etcd is away');
+    await pass(0.75 * SECONDS);
+    assert.equal(await login.run(call), '1');
+    assert.deepEqual(heard, ['ok', 'etcd is away']);
+    state.failure = undefined;
+    await pass(10);
+    assert.equal(await login.run(call), '2');
+    login.close();
+  });
+
+  test('has ended by our clock, which may be wrong: used until etcd refuses it', async (t) => {
+    const pass = stopTime(t);
+    t.mock.timers.setTime(1e9);
+    let given = 0;
+    const login = new Login(async () => {
+      given++;
+      return new Metadata(['token', `1.${Buffer.from('{"exp":1}').toString('base64url')}.x`]);
+    });
+    await login.run(async (metadata) => {
+      if (metadata.get('token') === undefined) throw NOBODY;
+    });
+    await pass(1e6);
+    assert.equal(given, 1);
+  });
+
+  test('a failure of the way to etcd is tried again soon, a refusal later', async (t) => {
+    const pass = stopTime(t);
+    const { state, heard, login, call } = signing();
+    state.failure = new RpcError(Code.UNAVAILABLE, 'etcd is away');
+    await assert.rejects(login.run(call));
+    await pass(1);
+    state.failure = WRONG;
+    await assert.rejects(login.run(call), WRONG);
+    await pass(1);
+    await assert.rejects(login.run(call), WRONG);
+    assert.deepEqual(heard, ['etcd is away', WRONG.message]);
+    state.failure = undefined;
+    await pass(10);
+    assert.equal(await login.run(call), '1');
+    login.close();
   });
 });

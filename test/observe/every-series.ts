@@ -13,6 +13,7 @@ import { exposeCache } from '../../src/observe/cache-metrics.ts';
 import { CallRecords } from '../../src/observe/calls.ts';
 import { Faults } from '../../src/observe/faults.ts';
 import { createLogger } from '../../src/observe/log.ts';
+import { LoginRecords } from '../../src/observe/login.ts';
 import { PageMetrics } from '../../src/observe/metrics-pages.ts';
 import { exposeMirrors } from '../../src/observe/mirrors.ts';
 import { ProxyRecords } from '../../src/observe/proxy.ts';
@@ -24,6 +25,7 @@ import { UpstreamRecords } from '../../src/observe/upstream.ts';
 import { exposeWatches } from '../../src/observe/watch-metrics.ts';
 import { ITSELF } from '../../src/rpc/client.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
+import { RpcError } from '../../src/rpc/status.ts';
 import type { WatchHub } from '../../src/watch/hub.ts';
 import { WatchStats } from '../../src/watch/stats.ts';
 import { methodAt } from '../support/methods.ts';
@@ -101,6 +103,7 @@ const upstream: Part = (registry) => {
 const doors: Part = (registry) => {
   const metrics = new ProxyRecords(registry, quiet);
   const tls = new TlsRecords(registry, quiet.logger);
+  const login = new LoginRecords(registry, quiet.logger);
   const expires = new Date(4_000_000_000_000);
   const failure = { reason: 'timeout', detail: '' } as const;
   return [
@@ -110,6 +113,8 @@ const doors: Part = (registry) => {
     [() => metrics.onHttp2Limit('x', ITSELF), { 'etcd_proxy_http2_limits_total{limit="x"}': 1 }],
     [() => metrics.onFault(new Error('x'), ITSELF), { etcd_proxy_faults_total: 1 }],
     ...grows(quiet.sink as { lost: number }, { lost: 'etcd_proxy_log_lines_lost_total' }),
+    [() => login.onSignedIn(), { 'etcd_proxy_sign_ins_total{result="ok"}': 1 }],
+    [() => login.onFailed(new RpcError(2, 'x')), { 'etcd_proxy_sign_ins_total{result="failed"}': 1 }],
     [() => tls.onHandshakeDone(), { etcd_proxy_tls_handshakes_total: 1 }],
     [
       () => tls.onHandshakeFailed(failure, 'client'),
