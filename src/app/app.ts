@@ -8,6 +8,7 @@
 import { Registry } from '@prometheus-io/client';
 import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
+import { ownHosts } from '../config/hosts.ts';
 import { clientTls, endpoints, serverTls } from '../config/tls.ts';
 import { GrpcServer } from '../grpc/server.ts';
 import { Http2Connections, metadataLimits } from '../listen/http2-connections.ts';
@@ -133,12 +134,14 @@ export class App {
       observer,
     });
     const etcdHealth = new EtcdHealth(this.#etcdPages, () => healthCheck.check());
+    const isOwnHost = ownHosts(config);
     const web: WebServerOptions = {
       services,
       maxRequestBytes,
       ledger,
       limits: { maxHeaderBytes: maxMetadataBytes },
       corsAllowedOrigins: config['cors-allowed-origins'],
+      isOwnHost: (name) => isOwnHost(name) || this.#tls.server?.isFor(name) === true,
       health: { check: (query) => etcdHealth.check(query), checkProxy: () => healthCheck.checkProxy() },
       metrics: new MetricsPages(registry, this.#etcdPages),
       observer,

@@ -15,11 +15,15 @@ const SERVING = {
     '',
     'browser origins that may call from other sites (comma separated, * for any); empty: same origin only',
   ),
+  'host-whitelist': flag(
+    'list',
+    '',
+    'host names beside its own by which pages in browsers reach this proxy (comma separated, * for any); addresses and localhost always do',
+  ),
   'advertise-client-url': flag(
     'string',
     '127.0.0.1:23790',
-    'address under which clients reach this proxy',
-    'ignored',
+    'address under which clients reach this proxy: its host is one of the names of the proxy for browsers',
   ),
   namespace: flag('string', '', 'prefix put in front of every key', 'refused'),
   'data-dir': flag('string', 'default.proxy', 'folder for generated certificates'),

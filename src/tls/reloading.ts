@@ -57,6 +57,11 @@ export class Reloading<T extends Loaded> {
     this.#watchSettings = watchSettings;
   }
 
+  /** Whether there is a state yet. */
+  get loaded(): boolean {
+    return this.#current !== undefined;
+  }
+
   /** The latest good state. @throws Error before `start` */
   get current(): T {
     if (this.#current === undefined) throw new Error('TLS files are not loaded yet');

@@ -1,6 +1,7 @@
 /**
  * What TLS to clients is made of at one time, read from the files.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
 import { TLS_1_3_SUITES } from './cipher-suites.ts';
 import { contextOf, readAuthorities, readFlagged, readKeyPair } from './files.ts';
@@ -12,6 +13,8 @@ import type { KeyPairFiles, ServerTlsSettings } from './settings.ts';
 export interface ServerState extends Loaded {
   readonly context: SecureContextOptions & { readonly sessionIdContext: string };
   readonly revoked: RevocationList | undefined;
+  /** The certificate that clients are shown. */
+  readonly leaf: X509Certificate;
 }
 
 /** @throws TlsFileError when a file cannot be used */
@@ -39,7 +42,7 @@ export async function loadServerState(
     ...ciphers(settings),
   };
   contextOf(files.cert, context);
-  return { context, revoked, expires: new Date(leaf.validTo) };
+  return { context, revoked, leaf, expires: new Date(leaf.validTo) };
 }
 
 function ciphers({ cipherSuites }: ServerTlsSettings): { readonly ciphers?: string } {

@@ -19,6 +19,11 @@ export class ServerTls extends Reloading<ServerState> {
     this.#observer = observer;
   }
 
+  /** Whether the certificate that clients are shown is for this host name. False before `start` has settled. */
+  isFor(name: string): boolean {
+    return this.loaded && this.current.leaf.checkHost(name) !== undefined;
+  }
+
   /**
    * The TLS side of one listener. `start` must have settled.
    * @param alpn protocols to offer, the preferred first

@@ -19,6 +19,8 @@ import {
   type StreamListener,
 } from '../http2/index.ts';
 import { clientOf, noteClient } from '../rpc/client.ts';
+import { fieldValue } from '../rpc/metadata.ts';
+import { noteScheme } from './browser-guard.ts';
 import { comesFrom } from './outlet.ts';
 import type { RequestMemory } from './request-memory.ts';
 
@@ -77,6 +79,7 @@ class BridgedStream implements StreamListener {
     this.#far = far;
     comesFrom(far, stream.connection);
     noteClient(far, clientOf(stream.connection));
+    noteScheme(far, fieldValue(stream.headers, ':scheme') ?? '');
     near.once('close', () => far.destroy());
     far.once('close', () => near.destroy());
     this.#request = requestOver(near, stream);

@@ -57,6 +57,8 @@ export interface WebServerOptions {
   readonly ledger: Ledger;
   /** Origins whose pages may call; none: same origin only; `*`: any. */
   readonly corsAllowedOrigins: readonly string[];
+  /** Whether a host name, in lower case, is one by which pages may call the proxy; addresses and `localhost` always are. */
+  readonly isOwnHost: (name: string) => boolean;
   readonly health: HealthChecks;
   readonly metrics: MetricsSource;
   readonly observer: CallObserver;

@@ -2,6 +2,7 @@
  * Answers to requests that no RPC and no page takes, in a form that the asking client understands.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { BrowserRefusal } from './browser-guard.ts';
 
 const GRPC_WEB = /^application\/grpc-web(?:[-+;]|$)/i;
 const GRPC = /^application\/grpc(?:[+;]|$)/i;
@@ -21,6 +22,11 @@ export function hasLongType(request: FastifyRequest): boolean {
 /** Its answer. */
 export function refuseLongType(reply: FastifyReply): FastifyReply {
   return reply.code(415).type('text/plain; charset=utf-8').send('no such content type is supported\n');
+}
+
+/** A page that may not call. */
+export function refuseBrowser(reply: FastifyReply, { status, message }: BrowserRefusal): FastifyReply {
+  return reply.code(status).send({ code: 'permission_denied', message });
 }
 
 /** Whether a request speaks gRPC itself, which needs HTTP/2. */

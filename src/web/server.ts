@@ -6,12 +6,13 @@ import type { Server } from 'node:http';
 import fastifyCors from '@fastify/cors';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { RpcError } from '../rpc/status.ts';
+import { BrowserGuard } from './browser-guard.ts';
 import { CONNECT_HEADERS, CONNECT_METHODS } from './connect/cors.ts';
 import { addConnectRoutes } from './connect/routes.ts';
 import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
-import { hasLongType, isGrpc, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
+import { hasLongType, isGrpc, refuseBrowser, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
 import { RequestMemory } from './request-memory.ts';
 
 export type { WebServerOptions } from './options.ts';
@@ -38,10 +39,11 @@ export class WebServer {
     });
     this.http = this.app.server;
     this.#connections = new Connections(this.http);
-    addGround(this.app, options);
+    const guard = new BrowserGuard(options);
+    addGround(this.app, options, guard);
     this.#addDraining();
     addPages(this.app, options);
-    if (options.pagesOnly !== true) addConnectRoutes(this.app, options, limits, this.memory);
+    if (options.pagesOnly !== true) addConnectRoutes(this.app, options, limits, this.memory, guard);
   }
 
   /**
@@ -84,10 +86,15 @@ function noSchemas(): never {
 }
 
 /** What is common to all routes. */
-function addGround(app: FastifyInstance, options: WebServerOptions): void {
+function addGround(app: FastifyInstance, options: WebServerOptions, guard: BrowserGuard): void {
   // Bodies are left to whoever serves the route.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  app.addHook('onRequest', (request, reply, done) => {
+    const refusal = guard.refusal(request.raw);
+    if (refusal !== undefined) refuseBrowser(reply, refusal);
+    else done();
+  });
   if (options.corsAllowedOrigins.length > 0) addCors(app, options.corsAllowedOrigins);
   app.addHook('onRequest', (request, reply, done) => {
     if (hasLongType(request)) refuseLongType(reply);

@@ -54,6 +54,7 @@ async function open(range: (call: Call) => Uint8Array, tls?: TlsSource) {
     maxRequestBytes: 1 << 20,
     ledger,
     corsAllowedOrigins: [],
+    isOwnHost: () => false,
     health: { check: () => assert.fail(), checkProxy: () => assert.fail() },
     metrics: { all: () => assert.fail(), own: () => assert.fail() },
     observer,

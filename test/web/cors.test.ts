@@ -32,10 +32,10 @@ const corsHeaders = (response: Response): string[] =>
 test('without allowed origins there are no CORS headers at all', async () => {
   await using door = await Door.open(services);
   const asked = await preflight(door, GOOD);
-  assert.equal(asked.status, 405);
+  assert.equal(asked.status, 403);
   assert.deepEqual(corsHeaders(asked), []);
   const called = await door.postJson(RANGE, '{}', { origin: GOOD });
-  assert.equal(called.status, 200);
+  assert.equal(called.status, 403);
   assert.deepEqual(corsHeaders(called), []);
 });
 
@@ -63,8 +63,10 @@ test('an allowed origin may send every header and see every header', async () =>
 test('another origin is not let in', async () => {
   await using door = await Door.open(services, { corsAllowedOrigins: [GOOD] });
   const asked = await preflight(door, 'https://evil.example');
+  assert.equal(asked.status, 403);
   assert.equal(asked.headers.get('access-control-allow-origin'), null);
   const called = await door.postJson(RANGE, '{}', { origin: 'https://evil.example' });
+  assert.equal(called.status, 403);
   assert.equal(called.headers.get('access-control-allow-origin'), null);
 });
 

@@ -32,6 +32,7 @@ class Late implements AsyncDisposable {
       maxRequestBytes: 64 * 1024,
       ledger: new Ledger(256 << 20),
       corsAllowedOrigins: [],
+      isOwnHost: () => false,
       health: {
         check: async () => ({ health: true, reason: '' }),
         checkProxy: async () => ({ health: true, reason: '' }),

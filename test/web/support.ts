@@ -65,6 +65,7 @@ export class Door implements AsyncDisposable {
       maxRequestBytes: 64 * 1024,
       ledger: new Ledger(256 << 20),
       corsAllowedOrigins: [],
+      isOwnHost: () => false,
       health: {
         check: async () => ({ health: true, reason: '' }),
         checkProxy: async () => ({ health: false, reason: 'WATCH TIMEOUT' }),

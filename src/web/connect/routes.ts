@@ -11,11 +11,12 @@ import { type ConnectRouter, createConnectRouter } from '@connectrpc/connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { clientOf } from '../../rpc/client.ts';
+import type { BrowserGuard } from '../browser-guard.ts';
 import { WebCall } from '../call.ts';
 import { clientMetadata } from '../client-headers.ts';
 import type { WebLimits, WebServerOptions } from '../options.ts';
 import { outletOf } from '../outlet.ts';
-import { refuseBidi, refuseUnknown } from '../refusals.ts';
+import { refuseBidi, refuseBrowser, refuseUnknown } from '../refusals.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { METHOD_SCHEMAS, pathOf } from '../schemas.ts';
 import { answer, ConnectCall, callOf, type UniversalHandler } from './gate.ts';
@@ -47,6 +48,7 @@ export function addConnectRoutes(
   options: WebServerOptions,
   limits: WebLimits,
   memory: RequestMemory,
+  guard: BrowserGuard,
 ): void {
   const router = createConnectRouter({
     grpc: false,
@@ -63,6 +65,9 @@ export function addConnectRoutes(
     answers.set(handler.requestPath, (request, reply) => serve(handler, options, memory, request, reply));
   }
   app.all('/:service/:method', (request, reply) => {
+    // A page gets this without an `Origin`.
+    const refusal = request.method === 'GET' ? guard.foreignHost(request.raw) : undefined;
+    if (refusal !== undefined) return refuseBrowser(reply, refusal);
     const { service, method } = request.params as RpcPath;
     return (answers.get(`/${service}/${method}`) ?? refuseUnknown)(request, reply);
   });
