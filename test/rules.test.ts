@@ -21,6 +21,7 @@ const ARROWS: Readonly<
   clients: { imports: ['etcd', 'rpc'] },
   flights: { imports: ['clients', 'etcd', 'rpc'] },
   watch: { imports: ['clients', 'etcd', 'rpc'] },
+  lease: { imports: ['clients', 'etcd', 'rpc'] },
   cache: { imports: ['watch', 'clients', 'etcd', 'rpc'] },
   mvcc: { imports: ['etcd'] },
   mirror: { imports: ['watch', 'mvcc', 'clients', 'etcd', 'rpc'] },
@@ -29,7 +30,19 @@ const ARROWS: Readonly<
   listen: { imports: ['http2', 'rpc'], types: ['grpc', 'net'] },
   observe: {
     imports: ['rpc'],
-    types: ['cache', 'clients', 'config', 'flights', 'listen', 'mirror', 'net', 'tls', 'upstream', 'watch'],
+    types: [
+      'cache',
+      'clients',
+      'config',
+      'flights',
+      'lease',
+      'listen',
+      'mirror',
+      'net',
+      'tls',
+      'upstream',
+      'watch',
+    ],
   },
   config: { imports: ['net', 'tls'], types: ['clients'] },
   app: {
@@ -40,6 +53,7 @@ const ARROWS: Readonly<
       'etcd',
       'flights',
       'grpc',
+      'lease',
       'listen',
       'mirror',
       'observe',
@@ -59,7 +73,20 @@ const ARROWS: Readonly<
 
 /** The rooms in which no file may lead back to itself, by imports of types either. */
 const WITHOUT_CIRCLES: readonly string[] = [
-  ...['app', 'cache', 'clients', 'config', 'etcd', 'flights', 'grpc', 'http2', 'listen', 'mirror', 'mvcc'],
+  ...[
+    'app',
+    'cache',
+    'clients',
+    'config',
+    'etcd',
+    'flights',
+    'grpc',
+    'http2',
+    'lease',
+    'listen',
+    'mirror',
+    'mvcc',
+  ],
   ...['observe', 'rpc', 'services', 'tls', 'upstream', 'watch', 'web'],
 ];
 

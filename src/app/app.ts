@@ -11,10 +11,12 @@ import type { Config } from '../config/config.ts';
 import { ownHosts } from '../config/hosts.ts';
 import { clientTls, endpoints, serverTls } from '../config/tls.ts';
 import { GrpcServer } from '../grpc/server.ts';
+import { Leases } from '../lease/leases.ts';
 import { Http2Connections, metadataLimits } from '../listen/http2-connections.ts';
 import { Listeners } from '../listen/listeners.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
 import { CallRecords } from '../observe/calls.ts';
+import { exposeLeases } from '../observe/lease-metrics.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
 import { MetricsPages, PageMetrics } from '../observe/metrics-pages.ts';
 import { ProxyRecords } from '../observe/proxy.ts';
@@ -47,6 +49,7 @@ export class App {
   readonly #login: Login;
   readonly #watches: WatchHub;
   readonly #mirrors: Mirrors;
+  readonly #leases: Leases;
   readonly #web: LateWebDoor;
   readonly #http2: Http2Connections;
   /** Serves the pages on `--metrics-addr`. */
@@ -114,12 +117,17 @@ export class App {
     exposeWatches(registry, this.#watches, reads.seen);
     this.#mirrors = reads.mirrors;
 
+    // Heartbeats: those of many clients travel together.
+    this.#leases = new Leases(reads.upstream);
+    exposeLeases(registry, this.#leases.stats);
+
     // Services: what the proxy does with each method, whichever door it came through.
     const { services, healthCheck } = buildServices({
       config,
       reads,
       hub: this.#watches,
       login: this.#login,
+      leases: this.#leases,
     });
     const observer = new CallRecords(registry, services.methods(), programLog);
 
@@ -231,6 +239,7 @@ export class App {
     this.#login.close();
     this.#mirrors.close();
     this.#watches.close();
+    this.#leases.close();
     this.#etcdPages.close();
     this.#cluster.close();
   }

@@ -1,7 +1,9 @@
 /** The table of what the proxy does with each method, and in one list the methods that it does not just forward. */
 import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
-import { KV, Watch } from '../etcd/methods.ts';
+import { KV, Lease, Watch } from '../etcd/methods.ts';
+import { leaseService } from '../lease/client-stream.ts';
+import type { Leases } from '../lease/leases.ts';
 import { forwardUnary } from '../rpc/forward.ts';
 import { authService } from '../services/auth.ts';
 import { browserService } from '../services/browser.ts';
@@ -17,10 +19,11 @@ interface Parts {
   readonly reads: Reads;
   readonly hub: WatchHub;
   readonly login: Login;
+  readonly leases: Leases;
 }
 
 /** Builds the table. The health check asks through it, as clients do. */
-export function buildServices({ config, reads, hub, login }: Parts) {
+export function buildServices({ config, reads, hub, login, leases }: Parts) {
   const { ranges, txns, rangeStreams, upstream, seen } = reads;
   const services = new ServiceTable(upstream);
   const healthCheck = new HealthCheck(services, login);
@@ -31,6 +34,8 @@ export function buildServices({ config, reads, hub, login }: Parts) {
     { method: KV.Txn, unary: forwardUnary(txns) },
     // What changes permissions is forwarded, and whatever remembers permissions hears of it.
     ...authService(upstream, () => reads.withdrawPermissions()),
+    // Heartbeats of many clients travel on few streams.
+    { method: Lease.LeaseKeepAlive, stream: leaseService(leases, upstream, hub.shared.leader) },
     // For clients that cannot open bidirectional streams: served by the handlers of Watch and LeaseKeepAlive.
     ...browserService(services),
     // The health of the proxy is that of a read through it.

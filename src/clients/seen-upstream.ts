@@ -8,7 +8,7 @@ import { KV } from '../etcd/methods.ts';
 import { COUNT_ONE } from '../etcd/own-requests.ts';
 import { isOutage } from '../etcd/statuses.ts';
 import { isRefusedForCredentials } from '../etcd/words.ts';
-import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
+import type { Call, ClientStream, ClientStreamListener, Keeper, Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
@@ -156,10 +156,12 @@ export class SeenUpstream implements Upstream {
 }
 
 class Listener implements ClientStreamListener {
+  readonly keeper: Keeper | undefined;
   readonly #listener: ClientStreamListener;
   readonly #seen: SeenRevision;
 
   constructor(listener: ClientStreamListener, seen: SeenRevision) {
+    this.keeper = listener.keeper;
     this.#listener = listener;
     this.#seen = seen;
   }

@@ -111,10 +111,18 @@ export interface PartSink {
   onPart(part: Buffer, left: number): void;
 }
 
+/** Keeps the messages of a stream that have no answer yet, where each has one of its own. */
+export interface Keeper {
+  /** These messages, the first one first, each time that the stream begins on a connection: they are sent there. */
+  unanswered(): readonly Uint8Array[];
+}
+
 /** What the caller of a streaming call hears from etcd. Nothing follows `onEnd`. */
 export interface ClientStreamListener {
   /** Takes messages that are long; without it they come whole, like all others. */
   readonly parts?: PartSink | undefined;
+  /** Keeps what has no answer, in place of the stream. */
+  readonly keeper?: Keeper | undefined;
   onHeaders(metadata: Metadata): void;
   onMessage(message: Uint8Array): void;
   onDrain(): void;

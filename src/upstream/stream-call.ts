@@ -10,7 +10,7 @@ import type { Pace } from '../rpc/method.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { CallEnvironment } from './call-environment.ts';
 import type { Accuser } from './choice.ts';
-import { KeptMessages } from './kept-messages.ts';
+import { type Kept, KeptMessages, OwnersMessages } from './kept-messages.ts';
 import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';
 import { type Traffic, trafficOf } from './traffic.ts';
@@ -28,7 +28,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser,
   readonly #call: Call;
   readonly #listener: ClientStreamListener;
   readonly #pace: Pace;
-  readonly #kept: KeptMessages;
+  readonly #kept: Kept;
   #route: Route | undefined;
   #stream: ClientCall | undefined;
   #attempts = 0;
@@ -46,7 +46,9 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser,
     this.#listener = listener;
     this.#pace = call.method.pace;
     this.traffic = trafficOf(call.method);
-    this.#kept = new KeptMessages(this.#pace === 'heartbeats');
+    const { keeper } = listener;
+    this.#kept =
+      keeper === undefined ? new KeptMessages(this.#pace === 'heartbeats') : new OwnersMessages(keeper);
     this.#start();
   }
 
@@ -66,7 +68,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser,
     if (this.#pace !== 'slow') route.lasting.add(this);
     if (this.#paused) stream.pause();
     let room = true;
-    for (const message of this.#kept.messages) room = stream.send(message, false);
+    for (const message of this.#kept.take()) room = stream.send(message, false);
     this.#due();
     this.#kept.onSent();
     if (this.#halfClosed) stream.halfClose();

@@ -6,12 +6,14 @@ import type { Registry } from '@prometheus-io/client';
 import type { ReadCache } from '../../src/cache/read-cache.ts';
 import { CacheStats } from '../../src/cache/stats.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import { LeaseStats } from '../../src/lease/stats.ts';
 import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import { MirrorStats } from '../../src/mirror/stats.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { exposeCache } from '../../src/observe/cache-metrics.ts';
 import { CallRecords } from '../../src/observe/calls.ts';
 import { Faults } from '../../src/observe/faults.ts';
+import { exposeLeases } from '../../src/observe/lease-metrics.ts';
 import { createLogger } from '../../src/observe/log.ts';
 import { LoginRecords } from '../../src/observe/login.ts';
 import { PageMetrics } from '../../src/observe/metrics-pages.ts';
@@ -197,6 +199,25 @@ const watches: Part = (registry) => {
   ];
 };
 
+const leases: Part = (registry) => {
+  const stats = new LeaseStats();
+  exposeLeases(registry, stats);
+  const apart = (reason: string) => `etcd_proxy_lease_apart_total{reason="${reason}"}`;
+  const limits = (limit: string) => `etcd_proxy_lease_limits_total{limit="${limit}"}`;
+  return [
+    ...grows(stats, {
+      clientStreams: 'etcd_proxy_lease_client_streams',
+      streams: 'etcd_proxy_lease_streams',
+      heartbeats: 'etcd_proxy_lease_heartbeats_total',
+      joined: 'etcd_proxy_lease_heartbeats_joined_total',
+      resent: 'etcd_proxy_lease_heartbeats_resent_total',
+      refused: 'etcd_proxy_lease_heartbeats_refused_total',
+    }),
+    ...Object.keys(stats.apart).flatMap((name) => grows(stats.apart, { [name]: apart(name) })),
+    ...Object.keys(stats.limits).flatMap((name) => grows(stats.limits, { [name]: limits(name) })),
+  ];
+};
+
 const cached: Part = (registry) => {
   const stats = new CacheStats();
   const numbers = { entries: 0, bytes: 0, covers: 0, feeds: 0, stats };
@@ -258,7 +279,7 @@ const mirrored: Part = (registry) => {
 };
 
 /** All parts that expose something. */
-export const PARTS = { calls, upstream, doors, reads, watches, cached, mirrored } satisfies Record<
+export const PARTS = { calls, upstream, doors, reads, watches, leases, cached, mirrored } satisfies Record<
   string,
   Part
 >;

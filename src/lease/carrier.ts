@@ -1,0 +1,221 @@
+/**
+ * A stream to etcd that carries heartbeats of many clients. etcd answers them in the order in which they were sent:
+ *
+ *   take() ─▶ waiting, where another one for the same lease may join ─▶ sent, at most WINDOW ─▶ answered
+ */
+import { keepAliveRequest, type LeaseId, LeaseReader } from '../etcd/lease-keep-alive.ts';
+import { isOutage } from '../etcd/statuses.ts';
+import type { ClientStream, ClientStreamListener, Keeper } from '../rpc/contract.ts';
+import type { Metadata } from '../rpc/metadata.ts';
+import { Code, type Status } from '../rpc/status.ts';
+import { type Heartbeat, HeartbeatLine, type Refusal } from './heartbeat.ts';
+import { Promptness } from './promptness.ts';
+import type { LeaseStats } from './stats.ts';
+
+/** Heartbeats without an answer on one stream. What waits here instead is shared, moves to other streams, or is not sent. */
+const WINDOW = 64;
+
+/** Who has carriers. */
+export interface CarrierOwner {
+  readonly stats: LeaseStats;
+  open(listener: ClientStreamListener): ClientStream;
+  /** Finds other carriers for heartbeats. */
+  placeAll(line: HeartbeatLine): void;
+  /** A lease was refused. */
+  onRefused(lease: LeaseId): void;
+  /** What answers is not etcd as it is known: nothing may be shared on the way to it. */
+  onStrange(): void;
+  /** Nothing is left of one that was to end. */
+  onRetired(carrier: Carrier): void;
+}
+
+const reader = new LeaseReader();
+
+export class Carrier implements ClientStreamListener, Keeper {
+  /** Heartbeats that were answered, or left in another way. */
+  done = 0;
+  readonly keeper: Keeper = this;
+  readonly promptness = new Promptness(this);
+  readonly #owner: CarrierOwner;
+  readonly #sent = new HeartbeatLine();
+  readonly #waiting = new HeartbeatLine();
+  /** Those that wait, by the hash of their lease; of leases with the same one only the first. */
+  readonly #byLease = new Map<number, Heartbeat>();
+  #stream: ClientStream | undefined;
+  /** The stream has begun on a connection. */
+  #begun = false;
+  /** The stream takes no more. */
+  #blocked = false;
+  #retired = false;
+
+  constructor(owner: CarrierOwner) {
+    this.#owner = owner;
+  }
+
+  /** How many heartbeats are on it. */
+  get size(): number {
+    return this.#sent.size + this.#waiting.size;
+  }
+
+  /** Takes a heartbeat. @param request its message, where it is at hand */
+  take(heartbeat: Heartbeat, request?: Uint8Array): void {
+    if (this.#hasRoom && this.#waiting.size === 0) {
+      this.#send(heartbeat, request ?? keepAliveRequest(heartbeat));
+      return;
+    }
+    const { hash } = heartbeat;
+    const other = this.#byLease.get(hash);
+    if (other?.isFor(heartbeat)) {
+      other.join(heartbeat);
+      this.#owner.stats.joined++;
+      return;
+    }
+    if (other === undefined) this.#byLease.set(hash, heartbeat);
+    this.#waiting.push(heartbeat);
+  }
+
+  /** Gives back what waits. */
+  giveBack(): HeartbeatLine {
+    const line = new HeartbeatLine();
+    this.done += this.#waiting.size;
+    line.prepend(this.#waiting);
+    this.#byLease.clear();
+    return line;
+  }
+
+  /** Ends once what was sent is answered. */
+  retire(): void {
+    this.#retired = true;
+    this.#finishIfDone();
+  }
+
+  /** Ends at once. */
+  close(): void {
+    this.#retired = true;
+    if (this.#stream === undefined) return;
+    this.#onGone();
+    this.#stream.cancel();
+    this.#stream = undefined;
+  }
+
+  /** What has to be sent on the connection that the stream is on now. */
+  unanswered(): readonly Uint8Array[] {
+    if (!this.#retired) this.done += this.#sent.drop();
+    const requests: Uint8Array[] = [];
+    this.#sent.each((heartbeat) => requests.push(keepAliveRequest(heartbeat)));
+    if (this.#begun) this.#owner.stats.resent += requests.length;
+    this.#begun = true;
+    return requests;
+  }
+
+  onHeaders(): void {
+    // They belong to no heartbeat.
+  }
+
+  onMessage(reply: Uint8Array): void {
+    const { first } = this.#sent;
+    if (first === undefined || !reader.isReplyTo(reply, first)) {
+      this.#onStrange();
+      return;
+    }
+    this.#sent.shift();
+    this.done++;
+    for (let each: Heartbeat | undefined = first; each !== undefined; each = each.joined)
+      each.owner?.onReply(each, reply);
+    this.#advance();
+  }
+
+  onDrain(): void {
+    this.#blocked = false;
+    this.#advance();
+  }
+
+  onEnd(status: Status, trailers: Metadata): void {
+    if (this.#stream === undefined) return;
+    this.#stream = undefined;
+    this.#onGone();
+    if (status.code === Code.OK || isOutage(status)) this.#failAll({ status, trailers });
+    else this.#failFirst({ status, trailers });
+    this.#advance();
+  }
+
+  /** As long as etcd is not there none is answered, so each hears of it. */
+  #failAll(refusal: Refusal): void {
+    const failed = new HeartbeatLine();
+    failed.prepend(this.#sent);
+    for (let each = failed.shift(); each !== undefined; each = failed.shift()) this.#refuse(each, refusal);
+  }
+
+  /** etcd has refused the first one that has no answer; the others go out again. */
+  #failFirst(refusal: Refusal): void {
+    const first = this.#sent.shift();
+    this.done += this.#sent.drop();
+    this.#owner.stats.resent += this.#sent.size;
+    this.#waiting.prepend(this.#sent);
+    if (first === undefined) return;
+    this.#owner.onRefused(first);
+    this.#refuse(first, refusal);
+  }
+
+  get #hasRoom(): boolean {
+    return this.#sent.size < WINDOW && !this.#blocked && !this.#retired;
+  }
+
+  /** Sends of what waits as much as there is room for. */
+  #advance(): void {
+    if (this.#retired) {
+      this.#owner.placeAll(this.giveBack());
+      this.#finishIfDone();
+      return;
+    }
+    while (this.#waiting.size > 0 && this.#hasRoom) {
+      const heartbeat = this.#waiting.shift() as Heartbeat;
+      const { hash } = heartbeat;
+      if (this.#byLease.get(hash) === heartbeat) this.#byLease.delete(hash);
+      if (heartbeat.isWanted) this.#send(heartbeat, keepAliveRequest(heartbeat));
+      else this.done++;
+    }
+  }
+
+  #send(heartbeat: Heartbeat, request: Uint8Array): void {
+    this.#stream ??= this.#open();
+    this.#sent.push(heartbeat);
+    if (!this.#stream.send(request)) this.#blocked = true;
+  }
+
+  #open(): ClientStream {
+    this.#owner.stats.streams++;
+    return this.#owner.open(this);
+  }
+
+  #refuse(heartbeat: Heartbeat, refusal: Refusal): void {
+    this.done++;
+    for (let each: Heartbeat | undefined = heartbeat; each !== undefined; each = each.joined)
+      each.owner?.onRefused(each, refusal);
+  }
+
+  /** What answers does not do so one after the other: nobody can be told whose answer this was. */
+  #onStrange(): void {
+    this.#owner.onStrange();
+    this.close();
+    const all = this.giveBack();
+    all.prepend(this.#sent);
+    for (let each = all.shift(); each !== undefined; each = all.shift())
+      for (let one: Heartbeat | undefined = each; one !== undefined; one = one.joined) one.owner?.onStrange();
+  }
+
+  #finishIfDone(): void {
+    if (this.#sent.size > 0) return;
+    this.#owner.onRetired(this);
+    if (this.#stream === undefined) return;
+    this.#onGone();
+    this.#stream.halfClose();
+    this.#stream = undefined;
+  }
+
+  #onGone(): void {
+    this.#begun = false;
+    this.#blocked = false;
+    this.#owner.stats.streams--;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The carriers of one identity: one while answers are prompt, more while heartbeats wait for each other. The lease says
+ * which of them a heartbeat is on.
+ */
+import type { Identity } from '../clients/identity.ts';
+import type { LeaseId } from '../etcd/lease-keep-alive.ts';
+import { Lease } from '../etcd/methods.ts';
+import type { ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import { Carrier, type CarrierOwner } from './carrier.ts';
+import type { Heartbeat, HeartbeatLine } from './heartbeat.ts';
+import type { Refused, RefusedOnes } from './refused.ts';
+import type { LeaseStats } from './stats.ts';
+import type { Ticker, Ticking } from './ticker.ts';
+
+/** Streams to etcd of one identity. */
+export const MAX_CARRIERS = 32;
+
+/** So long all answers have to be prompt before half of the streams are given up, in milliseconds. */
+const PROMPT_MS = 60_000;
+
+/** What the carriers of all identities share. */
+export interface SharedCarriers {
+  readonly upstream: Upstream;
+  readonly stats: LeaseStats;
+  readonly ticker: Ticker;
+  readonly refused: Refused;
+  /** No client has a stream there any more. */
+  onUnused(carriers: Carriers): void;
+  /** One has, again. */
+  onUsed(carriers: Carriers): void;
+}
+
+export class Carriers implements CarrierOwner, Ticking {
+  readonly identity: Identity;
+  readonly stats: LeaseStats;
+  /** What answers is not etcd as it is known. */
+  isStrange = false;
+  /** Whom etcd has refused a heartbeat. */
+  refused: RefusedOnes | undefined;
+  readonly #shared: SharedCarriers;
+  #carriers: Carrier[];
+  /** Those that end when what they have sent is answered. */
+  readonly #retired = new Set<Carrier>();
+  #clients = 0;
+  /** It is with the ticker. */
+  #ticks = false;
+  /** When answers were late, or a stream was given up, in milliseconds of `performance.now()`. */
+  #lateAt = 0;
+
+  constructor(shared: SharedCarriers, identity: Identity) {
+    this.#shared = shared;
+    this.identity = identity;
+    this.stats = shared.stats;
+    this.refused = shared.refused.of(identity.id);
+    this.#carriers = [new Carrier(this)];
+  }
+
+  /** A client's stream begins. */
+  enter(): void {
+    if (this.#clients++ === 0) this.#shared.onUsed(this);
+  }
+
+  /** It is over. */
+  leave(): void {
+    if (--this.#clients === 0) this.#shared.onUnused(this);
+  }
+
+  /** Sends a heartbeat. @param request its message, where it is at hand */
+  send(heartbeat: Heartbeat, request?: Uint8Array): void {
+    if (!this.#ticks) {
+      this.#ticks = true;
+      this.#shared.ticker.add(this);
+    }
+    const { length } = this.#carriers;
+    const at = length === 1 ? 0 : (heartbeat.hash >>> 0) % length;
+    (this.#carriers[at] as Carrier).take(heartbeat, request);
+  }
+
+  placeAll(line: HeartbeatLine): void {
+    for (let each = line.shift(); each !== undefined; each = line.shift()) this.send(each);
+  }
+
+  /** A stream to etcd as this identity: whoever shares it has to be the same to etcd. */
+  open(listener: ClientStreamListener): ClientStream {
+    const call = new OwnCall(Lease.LeaseKeepAlive, this.identity.metadata, Number.POSITIVE_INFINITY);
+    return this.#shared.upstream.stream(call, listener);
+  }
+
+  onRefused(lease: LeaseId): void {
+    this.stats.refused++;
+    this.refused = this.#shared.refused.add(this.identity.id, lease);
+  }
+
+  onStrange(): void {
+    this.isStrange = true;
+  }
+
+  onRetired(carrier: Carrier): void {
+    this.#retired.delete(carrier);
+  }
+
+  onTick(): boolean {
+    let isLate = false;
+    let size = 0;
+    for (const carrier of this.#carriers) {
+      size += carrier.size;
+      if (carrier.promptness.onTick()) isLate = true;
+    }
+    if (isLate) this.#grow();
+    else if (this.#carriers.length > 1 && performance.now() - this.#lateAt > PROMPT_MS) this.#shrink();
+    this.#ticks = size > 0;
+    return this.#ticks;
+  }
+
+  /** Ends all at once. */
+  close(): void {
+    for (const carrier of [...this.#carriers, ...this.#retired]) carrier.close();
+    this.#retired.clear();
+  }
+
+  /** Ends each as soon as it has nothing to do. */
+  retire(): void {
+    for (const carrier of this.#carriers) this.#retire(carrier);
+    this.#carriers = [new Carrier(this)];
+  }
+
+  #grow(): void {
+    this.#lateAt = performance.now();
+    const { length } = this.#carriers;
+    if (length >= MAX_CARRIERS) {
+      this.stats.limits.streams++;
+      return;
+    }
+    const lines = this.#carriers.map((carrier) => carrier.giveBack());
+    for (let i = 0; i < length; i++) this.#carriers.push(new Carrier(this));
+    for (const line of lines) this.placeAll(line);
+  }
+
+  #shrink(): void {
+    this.#lateAt = performance.now();
+    const spare = this.#carriers.splice(this.#carriers.length / 2);
+    for (const carrier of spare) {
+      this.#retire(carrier);
+      this.placeAll(carrier.giveBack());
+    }
+  }
+
+  #retire(carrier: Carrier): void {
+    this.#retired.add(carrier);
+    carrier.retire();
+  }
+}
