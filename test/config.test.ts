@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { type Command, parseCommandLine } from '../src/config/command-line.ts';
 import type { Config, Settings } from '../src/config/config.ts';
 import { flag, number } from '../src/config/flag.ts';
-import { environmentName, FLAGS } from '../src/config/flags.ts';
+import { FLAGS } from '../src/config/flags.ts';
 import { ANY } from '../src/config/limits.ts';
 import { endpoints, ineffectiveTls, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
@@ -266,18 +266,6 @@ describe('what is refused is named', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
-  });
-
-  test('protection that does not exist yet stops the start', () => {
-    for (const flag of FLAGS.filter((candidate) => candidate.pending === 'refused')) {
-      const value = flag.type === 'boolean' ? 'true' : 'x';
-      assert.match(
-        refusal(['start', `--${flag.name}=${value}`]),
-        new RegExp(`--${flag.name} is not supported yet`),
-      );
-      assert.match(refusal(['start'], { [environmentName(flag.name)]: value }), new RegExp(`--${flag.name}`));
-    }
-    assert.doesNotThrow(() => configOf(['--namespace=', '--insecure-skip-tls-verify=false']));
   });
 });
 

@@ -36,7 +36,7 @@ import { LateWebDoor } from '../web/late-door.ts';
 import type { WebServerOptions } from '../web/options.ts';
 import { buildLogin } from './login.ts';
 import { buildReads } from './reads.ts';
-import { buildServices } from './services.ts';
+import { buildServices, namespaced } from './services.ts';
 
 /** Resets of this many seconds may come at once. */
 const RESETS_BURST_S = 4;
@@ -122,14 +122,15 @@ export class App {
     exposeLeases(registry, this.#leases.stats);
 
     // Services: what the proxy does with each method, whichever door it came through.
-    const { services, healthCheck } = buildServices({
+    const { services: full, healthCheck } = buildServices({
       config,
       reads,
       hub: this.#watches,
       login: this.#login,
       leases: this.#leases,
     });
-    const observer = new CallRecords(registry, services.methods(), programLog);
+    const observer = new CallRecords(registry, full.methods(), programLog);
+    const services = namespaced(full, config.namespace);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when gRPC is served.
     const maxRequestBytes = config['max-send-bytes'];

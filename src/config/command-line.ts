@@ -1,5 +1,5 @@
 /** The command line as a whole: which command, which flags, and what does not go together. */
-import { type Config, given, isDefault, readSettings, type Settings, type Sources } from './config.ts';
+import { type Config, readSettings, type Settings, type Sources } from './config.ts';
 import { findFlag } from './flags.ts';
 import { checkTls } from './tls.ts';
 import { UsageError } from './usage-error.ts';
@@ -24,7 +24,6 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   if (rest[0] === undefined) throw new UsageError('missing command: start (see --help)');
   if (rest[0] !== 'start') throw new UsageError(`unknown command ${JSON.stringify(rest[0])} (see --help)`);
   const { config, sources } = readSettings(parseFlags(rest.slice(1)), environment);
-  refuseUnsafe(config, sources);
   refuseUnreadable(config, sources);
   checkTls(config);
   const userFile = userFileOf(config);
@@ -58,12 +57,4 @@ function refuseUnreadable(config: Config, sources: Sources): void {
     throw new UsageError(
       `--${queued} must be at least --${received}: clients would be cut off for a larger reply`,
     );
-}
-
-/** Stops the start when a flag asks for protection that does not exist yet. */
-function refuseUnsafe(config: Config, sources: Sources): void {
-  for (const { name, pending } of given(sources)) {
-    if (pending !== 'refused' || isDefault(config, name)) continue;
-    throw new UsageError(`--${name} is not supported yet, and running without it would not be safe`);
-  }
 }

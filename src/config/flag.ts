@@ -10,14 +10,11 @@ export interface Row<T extends ValueType = ValueType> {
   readonly help: string;
   /** Which values make sense; every flag that is a number says it. */
   readonly limits?: Limits;
-  /**
-   * Set while the feature is missing: `ignored` flags are accepted with one log line that says so; `refused`
-   * ones stop the start, since running without them would be unsafe.
-   */
+  /** Set while the feature is missing: the flag is accepted with one log line that says so. */
   readonly pending?: Pending;
 }
 /** What becomes of a flag whose feature is missing. */
-export type Pending = 'ignored' | 'refused';
+export type Pending = 'ignored';
 
 /** A flag that is no number. */
 export function flag<T extends Exclude<ValueType, NumberType>>(

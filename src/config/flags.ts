@@ -25,7 +25,11 @@ const SERVING = {
     '127.0.0.1:23790',
     'address under which clients reach this proxy: its host is one of the names of the proxy for browsers',
   ),
-  namespace: flag('string', '', 'prefix put in front of every key', 'refused'),
+  namespace: flag(
+    'string',
+    '',
+    'prefix put in front of every key; clients see the keys behind it, without it',
+  ),
   'data-dir': flag('string', 'default.proxy', 'folder for generated certificates'),
 };
 

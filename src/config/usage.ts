@@ -30,9 +30,7 @@ function helpEntry(flag: Flag): string[] {
 }
 
 function pendingNote(flag: Flag): string {
-  if (flag.pending === 'ignored') return ' [accepted, has no effect yet]';
-  if (flag.pending === 'refused') return ' [not supported yet: refuses to start]';
-  return '';
+  return flag.pending === 'ignored' ? ' [accepted, has no effect yet]' : '';
 }
 
 /** The contents of `docs/flags.md`. */

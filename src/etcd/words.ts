@@ -127,3 +127,19 @@ export function saysAuthIsOff({ message }: Pick<Status, 'message'>): boolean {
 export function isRefusedForCredentials({ code }: Pick<Status, 'code'>): boolean {
   return code === Code.INVALID_ARGUMENT || code === Code.PERMISSION_DENIED || code === Code.UNAUTHENTICATED;
 }
+
+/** The services that every release has. */
+const SERVICES: ReadonlySet<string> = new Set([
+  ...['KV', 'Watch', 'Lease', 'Cluster', 'Maintenance', 'Auth'].map((name) => `etcdserverpb.${name}`),
+  'v3lockpb.Lock',
+  'v3electionpb.Election',
+  'grpc.health.v1.Health',
+]);
+
+/** The text for a method that etcd does not know, as its gRPC library has it. @param path `/service/method` */
+export function unknownMethodText(path: string): string {
+  const at = path.lastIndexOf('/');
+  const service = path.slice(1, at);
+  if (!SERVICES.has(service)) return `unknown service ${service}`;
+  return `unknown method ${path.slice(at + 1)} for service ${service}`;
+}

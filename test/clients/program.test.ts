@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { environmentName, FLAGS } from '../../src/config/flags.ts';
+import { FLAGS } from '../../src/config/flags.ts';
 import { runProcess, tempDir } from '../support/process.ts';
 import { copyTo, launcher, logOf, root, run, start, started } from './program/run.ts';
 
@@ -73,17 +73,6 @@ describe('command line', () => {
     }
     await refused(['start'], 'ETCD_PROXY_DIAL_TIMEOUT', { ETCD_PROXY_DIAL_TIMEOUT: 'soon' });
     await refused(['start'], 'ETCD_PROXY_MAX_SEND_BYTES', { ETCD_PROXY_MAX_SEND_BYTES: 'x' });
-  });
-
-  for (const flag of FLAGS.filter(({ pending }) => pending === 'refused')) {
-    test(`--${flag.name} refuses to start`, async () => {
-      const value = OTHER[flag.type] ?? '';
-      await refused(['start', NOWHERE, ANY_PORT, `--${flag.name}=${value}`], `--${flag.name}`);
-    });
-  }
-
-  test('a variable of such a flag refuses to start', async () => {
-    await refused(['start', NOWHERE, ANY_PORT], 'namespace', { [environmentName('namespace')]: 'some' });
   });
 
   test('TLS to clients without a certificate refuses to start', async () => {

@@ -1,0 +1,17 @@
+/** A message within a message, while its keys are rewritten. */
+import type { KeyFields } from '../etcd/key-fields.ts';
+
+/** The message that the walk is in. One object for each depth, used again and again. */
+export class Frame {
+  fields: KeyFields | undefined;
+  end = 0;
+  /** Where its length stood, and where its contents begin. */
+  lengthAt = 0;
+  start = 0;
+  /** The index of its new length. */
+  slot = 0;
+  /** By how much it has grown so far. */
+  growth = 0;
+  /** Whether it lacks a field that it needs. */
+  lacks = false;
+}

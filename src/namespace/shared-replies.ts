@@ -1,0 +1,74 @@
+/**
+ * Replies that were translated lately, by the object that they were: what many clients get, the events of a watch or the
+ * answer to a read that they share, is translated once and leaves as one object for all of them.
+ */
+import type { Translated } from './translator.ts';
+
+/** What is kept, before and after translation, in bytes each; larger ones than half of it only for those of the same turn. */
+const KEPT_BYTES = 8 << 20;
+/** How long; at most twice as long. Milliseconds. */
+const KEPT_MS = 1000;
+
+export class SharedReplies {
+  /** How many were translated, and how often one was there already. */
+  translated = 0;
+  found = 0;
+  /** How many had to go for others. */
+  forgotten = 0;
+  /** Two halves: when the younger one is full or has its time, the older one goes. */
+  #young = new Map<Uint8Array, Uint8Array>();
+  #youngBytes = 0;
+  #old = new Map<Uint8Array, Uint8Array>();
+  /** Those that are being translated, or too large to be kept longer than for this turn. */
+  readonly #passing = new Map<Uint8Array, Translated>();
+  #timer: NodeJS.Timeout | undefined;
+
+  get(message: Uint8Array): Translated | undefined {
+    const known = this.#young.get(message) ?? this.#old.get(message) ?? this.#passing.get(message);
+    if (known !== undefined) this.found++;
+    return known;
+  }
+
+  /** Keeps what a message becomes. */
+  add(message: Uint8Array, translated: Translated): void {
+    this.translated++;
+    if (!(translated instanceof Promise)) {
+      this.#keep(message, translated);
+      return;
+    }
+    this.#passing.set(message, translated);
+    const over = (): boolean => this.#passing.delete(message);
+    translated.then((done) => {
+      over();
+      this.#keep(message, done);
+    }, over);
+  }
+
+  #keep(message: Uint8Array, translated: Uint8Array): void {
+    const { length } = message;
+    if (length > KEPT_BYTES / 2) {
+      this.forgotten++;
+      this.#passing.set(message, translated);
+      setImmediate(() => this.#passing.delete(message));
+      return;
+    }
+    if (this.#youngBytes + length > KEPT_BYTES / 2) {
+      this.forgotten += this.#old.size;
+      this.#age();
+    }
+    this.#young.set(message, translated);
+    this.#youngBytes += length;
+    this.#timer ??= setTimeout(() => this.#onTime(), KEPT_MS).unref();
+  }
+
+  #age(): void {
+    this.#old = this.#young;
+    this.#young = new Map();
+    this.#youngBytes = 0;
+  }
+
+  #onTime(): void {
+    this.#age();
+    this.#timer = this.#old.size > 0 ? setTimeout(() => this.#onTime(), KEPT_MS).unref() : undefined;
+  }
+}

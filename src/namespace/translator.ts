@@ -1,0 +1,65 @@
+/**
+ * Translates whole messages between a namespace and etcd: at once where that is quick, else in turns with others. A reply
+ * that many get is translated once.
+ */
+import type { KeyFields } from '../etcd/key-fields.ts';
+import { KeyRewriting } from './key-rewriting.ts';
+import type { Prefix } from './prefix.ts';
+import { SharedReplies } from './shared-replies.ts';
+
+/** Fields that are looked at before others have their turn; some half a millisecond. */
+const FIELDS_PER_TURN = 16_384;
+
+/** Smaller messages are translated before it is found out whether they were. Bytes. */
+export const SHARED_FROM = 4096;
+
+/** A message, or one that is there later. */
+export type Translated = Uint8Array | Promise<Uint8Array>;
+
+export class Translator {
+  readonly prefix: Prefix;
+  readonly shared = new SharedReplies();
+  /** For one message after the other. */
+  #rewriting: KeyRewriting;
+
+  constructor(prefix: Prefix) {
+    this.prefix = prefix;
+    this.#rewriting = new KeyRewriting(prefix);
+  }
+
+  /** A request as etcd shall get it. @throws RpcError */
+  request(message: Uint8Array, fields: KeyFields): Translated {
+    return this.#translate(message, fields, true);
+  }
+
+  /**
+   * A reply as its client shall get it.
+   * @param shared others may get it as well: the very same bytes are translated once
+   * @throws RpcError
+   */
+  reply(message: Uint8Array, fields: KeyFields, shared: boolean): Translated {
+    if (!shared) return this.#translate(message, fields, false);
+    const known = this.shared.get(message);
+    if (known !== undefined) return known;
+    const translated = this.#translate(message, fields, false);
+    this.shared.add(message, translated);
+    return translated;
+  }
+
+  #translate(message: Uint8Array, fields: KeyFields, isRequest: boolean): Translated {
+    const rewriting = this.#rewriting;
+    rewriting.begin(message, fields, isRequest);
+    const done = rewriting.advance(FIELDS_PER_TURN);
+    if (done !== undefined) return done;
+    this.#rewriting = new KeyRewriting(this.prefix);
+    return inTurns(rewriting);
+  }
+}
+
+async function inTurns(rewriting: KeyRewriting): Promise<Uint8Array> {
+  for (;;) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    const done = rewriting.advance(FIELDS_PER_TURN);
+    if (done !== undefined) return done;
+  }
+}
