@@ -5,6 +5,7 @@
  */
 import { keepAliveRequest, type LeaseId, LeaseReader } from '../etcd/lease-keep-alive.ts';
 import { isOutage } from '../etcd/statuses.ts';
+import { refusalIn } from '../etcd/words.ts';
 import type { ClientStream, ClientStreamListener, Keeper } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import { Code, type Status } from '../rpc/status.ts';
@@ -134,12 +135,12 @@ export class Carrier implements ClientStreamListener, Keeper {
     if (this.#stream === undefined) return;
     this.#stream = undefined;
     this.#onGone();
-    if (status.code === Code.OK || isOutage(status)) this.#failAll({ status, trailers });
-    else this.#failFirst({ status, trailers });
+    if (isForAll(status)) this.#failAll({ status, trailers, own: false });
+    else this.#failFirst({ status, trailers, own: true });
     this.#advance();
   }
 
-  /** As long as etcd is not there none is answered, so each hears of it. */
+  /** Each hears of what is about all. */
   #failAll(refusal: Refusal): void {
     const failed = new HeartbeatLine();
     failed.prepend(this.#sent);
@@ -218,4 +219,12 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#blocked = false;
     this.#owner.stats.streams--;
   }
+}
+
+/** Whether a status is about the member, the way to it, or the token that all share, and not about one heartbeat. */
+function isForAll(status: Status): boolean {
+  const { code } = status;
+  return (
+    code === Code.OK || code === Code.UNAUTHENTICATED || isOutage(status) || refusalIn(status) !== undefined
+  );
 }

@@ -4,7 +4,6 @@
  */
 import { clientIdentityOf, demandsLeader } from '../clients/identity.ts';
 import { keepAliveRequest, LeaseReader } from '../etcd/lease-keep-alive.ts';
-import { isOutage } from '../etcd/statuses.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
 import { forwardStream } from '../rpc/forward.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
@@ -123,7 +122,7 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
   }
 
   fail(code: number, message: string): void {
-    this.#end({ status: new RpcError(code, message), trailers: NO_METADATA });
+    this.#end({ status: new RpcError(code, message), trailers: NO_METADATA, own: false });
   }
 
   onReply(heartbeat: Heartbeat, reply: Uint8Array): void {
@@ -134,7 +133,7 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
   }
 
   onRefused(heartbeat: Heartbeat, refusal: Refusal): void {
-    if (!isOutage(refusal.status)) this.#carriers.refused?.addClient(this.#call.client);
+    if (refusal.own) this.#carriers.refused?.addClient(this.#call.client);
     heartbeat.refusal = refusal;
     // etcd would not have read those behind it.
     for (let each = heartbeat.next; each !== undefined; each = each.next) each.owner = undefined;
@@ -192,7 +191,8 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
   }
 
   #endIfDone(): void {
-    if (this.#halfClosed && this.#first === undefined) this.#end({ status: OK, trailers: NO_METADATA });
+    if (this.#halfClosed && this.#first === undefined)
+      this.#end({ status: OK, trailers: NO_METADATA, own: false });
   }
 
   #end({ status, trailers }: Refusal): void {

@@ -6,10 +6,12 @@ import type { LeaseId } from '../etcd/lease-keep-alive.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Status } from '../rpc/status.ts';
 
-/** How etcd refused a heartbeat. */
+/** How a stream ended on which a heartbeat was not answered. */
 export interface Refusal {
   readonly status: Status;
   readonly trailers: Metadata;
+  /** Whether it was about this heartbeat, and not about all that were there. */
+  readonly own: boolean;
 }
 
 /** The client's stream that a heartbeat came on. */
