@@ -139,6 +139,7 @@ const SERVICES: ReadonlySet<string> = new Set([
 /** The text for a method that etcd does not know, as its gRPC library has it. @param path `/service/method` */
 export function unknownMethodText(path: string): string {
   const at = path.lastIndexOf('/');
+  if (at <= 0) return `malformed method name: ${JSON.stringify(path)}`;
   const service = path.slice(1, at);
   if (!SERVICES.has(service)) return `unknown service ${service}`;
   return `unknown method ${path.slice(at + 1)} for service ${service}`;

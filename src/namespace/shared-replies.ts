@@ -2,7 +2,9 @@
  * Replies that were translated lately, by the object that they were: what many clients get, the events of a watch or the
  * answer to a read that they share, is translated once and leaves as one object for all of them.
  */
-import type { Translated } from './translator.ts';
+
+/** A message, or one that is there later. */
+export type Translated = Uint8Array | Promise<Uint8Array>;
 
 /** What is kept, before and after translation, in bytes each; larger ones than half of it only for those of the same turn. */
 const KEPT_BYTES = 8 << 20;

@@ -7,7 +7,8 @@ import type { ServerStream, ServerStreamListener, StreamHandler } from '../rpc/c
 import { NOBODY } from '../rpc/nobody.ts';
 import { RpcError, type Status } from '../rpc/status.ts';
 import { Line } from './line.ts';
-import { SHARED_FROM, type Translated, type Translator } from './translator.ts';
+import type { Translated } from './shared-replies.ts';
+import { SHARED_FROM, type Translator } from './translator.ts';
 import type { Translation } from './unary.ts';
 
 /** The handler of a method whose keys are within the namespace, on top of one of full keys. */

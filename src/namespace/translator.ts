@@ -5,16 +5,13 @@
 import type { KeyFields } from '../etcd/key-fields.ts';
 import { KeyRewriting } from './key-rewriting.ts';
 import type { Prefix } from './prefix.ts';
-import { SharedReplies } from './shared-replies.ts';
+import { SharedReplies, type Translated } from './shared-replies.ts';
 
 /** Fields that are looked at before others have their turn; some half a millisecond. */
 const FIELDS_PER_TURN = 16_384;
 
 /** Smaller messages are translated before it is found out whether they were. Bytes. */
 export const SHARED_FROM = 4096;
-
-/** A message, or one that is there later. */
-export type Translated = Uint8Array | Promise<Uint8Array>;
 
 export class Translator {
   readonly prefix: Prefix;

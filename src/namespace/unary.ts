@@ -2,7 +2,8 @@
 import type { KeyFields } from '../etcd/key-fields.ts';
 import type { Call, UnaryHandler } from '../rpc/contract.ts';
 import { RpcError } from '../rpc/status.ts';
-import { SHARED_FROM, type Translated, type Translator } from './translator.ts';
+import type { Translated } from './shared-replies.ts';
+import { SHARED_FROM, type Translator } from './translator.ts';
 
 /** What is translated of a method; nothing where it has no keys. */
 export interface Translation {
