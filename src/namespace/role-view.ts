@@ -10,12 +10,13 @@ export function rangeWithin({ key, rangeEnd }: PermittedRange, prefix: Prefix): 
     text.length > prefix.bytes.length && prefix.begins(text, 0, text.length)
       ? text.subarray(prefix.bytes.length)
       : undefined;
-  const first = within(key);
+  // An empty key, which etcd took until 3.4, is the same everywhere, and allows nothing.
+  const first = key.length === 0 ? key : within(key);
   if (rangeEnd.length === 0) return first === undefined ? undefined : { key: first, rangeEnd };
   const last = Buffer.compare(rangeEnd, prefix.end) === 0 ? NO_END : within(rangeEnd);
   // One that was granted within is shown as it was, be it without a key in it.
   if (first !== undefined && last !== undefined) return { key: first, rangeEnd: last };
-  return partWithin(key, rangeEnd, prefix);
+  return key.length === 0 ? undefined : partWithin(key, rangeEnd, prefix);
 }
 
 /** The part within of a range that reaches out. */

@@ -21,6 +21,8 @@ export interface SideKind {
   readonly web?: { readonly protocol: WebProtocol; readonly http: HttpVersion };
   /** How the proxy is started, where it is not as usual. */
   readonly startProxy?: typeof startProxy;
+  /** Whether etcd itself has other keys than the script names: then even what looks after things asks through a proxy. */
+  readonly otherKeys?: boolean;
 }
 
 export const direct: SideKind = { name: 'direct', through: 'direct' };
@@ -87,10 +89,11 @@ export async function namesOf(client: RawGrpcClient): Promise<Names> {
 /** The way to an etcd that already runs; the etcd is not the side's to stop. */
 export async function sideTo(kind: SideKind, etcd: EtcdCluster, endpoints = etcd.endpoints): Promise<Side> {
   await using held = new AsyncDisposableStack();
-  const proxy =
-    kind.through === 'direct' ? undefined : held.use(await (kind.startProxy ?? startProxy)({ endpoints }));
+  const start = kind.startProxy ?? startProxy;
+  const proxy = kind.through === 'direct' ? undefined : held.use(await start({ endpoints }));
   const client = held.use(new RawGrpcClient(proxy?.address ?? endpoints[0] ?? ''));
-  const behind = held.use(new RawGrpcClient(endpoints[0] ?? ''));
+  const aside = kind.otherKeys === true ? held.use(await start({ endpoints })).address : endpoints[0];
+  const behind = held.use(new RawGrpcClient(aside ?? ''));
   const webClient =
     kind.web === undefined || proxy === undefined
       ? undefined
