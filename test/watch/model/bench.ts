@@ -13,6 +13,7 @@ import { HeapFolder } from './heap.ts';
 import { StoreHistory } from './history.ts';
 import type { Fault } from './operations.ts';
 import { FRAGMENT_BYTES, HUGE_OPERATIONS } from './perform.ts';
+import { sessionsTo } from './sessions.ts';
 import { UpstreamRecord } from './upstream-record.ts';
 
 /** Which etcd, and the proxy's flags. */
@@ -166,8 +167,14 @@ export class Bench implements AsyncDisposable {
     const text = await (
       await fetch(`${this.proxy.url}/proxy/metrics`, { signal: AbortSignal.timeout(5000) })
     ).text();
-    const gauges = text.match(/^etcd_proxy_watch_.* \S+$/gm) ?? [];
-    return [...gauges, ...(await this.#heap.state(this.proxy)), ...this.proxy.stderr.slice(-10)].join('\n');
+    const gauges = text.match(/^etcd_proxy_(watch|http2|request)_.* \S+$/gm) ?? [];
+    const clients = ['connections of clients:', ...sessionsTo(this.proxy.address)];
+    return [
+      ...gauges,
+      ...clients,
+      ...(await this.#heap.state(this.proxy)),
+      ...this.proxy.stderr.slice(-10),
+    ].join('\n');
   }
 
   /** All members are there again. */

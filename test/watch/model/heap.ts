@@ -149,6 +149,17 @@ const STREAM: Fields = {
   'queued there': '#client.stream.connection.scheduler.queued',
   'pending there': '#client.stream.connection.output.pending',
   'writes there': '#client.stream.connection.output.writing',
+  'input paused': '#client.stream.input.paused',
+  'input held': '#client.stream.input.held.bytes',
+  'input window': '#client.stream.input.window',
+  charged: '#client.stream.input.charged',
+  'window for it': '#client.stream.connection.receiver.window',
+  'owed for it': '#client.stream.connection.receiver.owed',
+  'shut for it': '#client.stream.connection.receiver.shut',
+  'brake on': '#client.stream.connection.guard.brake.on',
+  'link paused': '#client.stream.connection.link.paused',
+  'first ticket ready': '#line.#line.0.ready',
+  identity: 'feeds.identity.id',
 };
 
 /** A feed, and its watch on etcd. */
