@@ -27,9 +27,9 @@ export const WATCH: readonly Mutation[] = [
   ),
   mutation(
     'applied-events-again',
-    `${HUB}/batch.ts`,
-    'if (event.revision <= applied) continue;',
-    'if (event.revision <= applied - 1e9) continue;',
+    `${HUB}/batch-draft.ts`,
+    '.revision <= applied) from++;',
+    '.revision <= applied - 1e9) from++;',
   ),
   mutation(
     'switch-over-skips-one',
@@ -96,8 +96,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'header-goes-back',
     `${HUB}/watcher.ts`,
-    'this.#unsent > batch.first || header.revision < this.#sentRevision',
-    'this.#unsent > batch.first',
+    'return this.#unsent <= first && header.revision >= this.#sentRevision;',
+    'return this.#unsent <= first && header.revision > 0;',
   ),
   mutation('cancelled-still-delivered', 'watch/client-stream.ts', 'watcher.feed?.leave([watcher]);', ''),
   mutation('progress-of-laggards', `${HUB}/watcher.ts`, 'this.#synced && !this.sink', '!this.sink'),
@@ -221,8 +221,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'fragments-not-cut',
     'watch/client-stream.ts',
-    'length >= fragmentBytes)',
-    'length >= fragmentBytes * 1e9)',
+    'tail.length >= fragmentBytes)',
+    'tail.length >= fragmentBytes * 1e9)',
   ),
   mutation(
     'leader-forgotten',
@@ -320,6 +320,21 @@ export const WATCH: readonly Mutation[] = [
     `${HUB}/versions.ts`,
     'if (!safe) return false;',
     'if (!safe) return true;',
+  ),
+  mutation(
+    'overtakes-what-is-huge',
+    `${HUB}/inbox.ts`,
+    'if (!this.#busy && events.length <= HUGE)',
+    'if (events.length <= HUGE)',
+  ),
+  mutation('lost-with-what-is-huge', `${HUB}/feed-guard.ts`, 'this.#inbox.finish();', 'this.#inbox.close();'),
+  mutation('waits-for-ever', `${HUB}/renderings.ts`, 'watcher.sink.output.onMade();', ''),
+  mutation('twice-for-newcomers', `${HUB}/subscribers.ts`, 'matched.delete(newcomer);', ''),
+  mutation(
+    'between-fragments',
+    `${HUB}/client-output.ts`,
+    'if (this.#fragments !== undefined) this.#replies.push(reply);\n    else',
+    '',
   ),
   mutation(
     'come-back-together',

@@ -6,6 +6,7 @@ import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchOptions } from '../etcd/watch-request.ts';
 import type { Batch, BatchEvent } from './batch.ts';
 import { Selection } from './selection.ts';
+import { STEP_VISITS, type Steps } from './slices.ts';
 
 /** Tells audiences of a range apart. */
 export function variantOf(options: WatchOptions, stripPrev: boolean): number {
@@ -107,13 +108,32 @@ export class Audience<W> {
 
   /** Adds the events of a batch from a revision on that are for these watchers. */
   select(batch: Batch, from: number, selection: Selection): void {
-    const { events } = batch;
-    const { start, end } = this.range;
-    for (let at = batch.positionOf(start); at < events.length; at++) {
+    this.#select(batch, from, selection, batch.positionOf(this.range.start), batch.events.length);
+  }
+
+  /** The same in slices. */
+  *selecting(batch: Batch, from: number): Steps<Selection> {
+    const selection = this.selection();
+    const { length } = batch.events;
+    for (let at = batch.positionOf(this.range.start); at < length; ) {
+      const end = Math.min(length, at + STEP_VISITS);
+      if (!this.#select(batch, from, selection, at, end)) break;
+      yield end - at;
+      at = end;
+    }
+    return selection;
+  }
+
+  /** Looks at the events from one position to another. @returns whether any that come later may be for these watchers */
+  #select(batch: Batch, from: number, selection: Selection, begin: number, stop: number): boolean {
+    const { events, inOrder } = batch;
+    const { end } = this.range;
+    for (let at = begin; at < stop; at++) {
       const event = events[at] as BatchEvent;
       if (event.revision >= from && this.wants(event)) selection.add(batch, at);
-      else if (event.key >= end && batch.inOrder) break;
+      else if (event.key >= end && inOrder) return false;
     }
+    return true;
   }
 
   /** Whether an event is for these watchers. */

@@ -13,7 +13,7 @@ import { DUPLICATE_WATCH_ID } from '../etcd/words.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
 import { forwardStream } from '../rpc/forward.ts';
 import { RpcError } from '../rpc/status.ts';
-import { splitTail } from './fragments.ts';
+import { ClientOutput, type ClientOutputOwner } from './client-output.ts';
 import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import type { LeaderSink } from './leader-detector.ts';
@@ -27,7 +27,6 @@ import { Watcher, type WatcherFeed, type WatchSink } from './watcher.ts';
 
 /** Every etcd takes requests up to this size. */
 const LARGE = 512 << 10;
-
 /** The number in replies that are about no watch. */
 const NO_WATCH = -1n;
 
@@ -47,9 +46,15 @@ export function watchService(hub: WatchHub, upstream: Upstream, seen: SeenRevisi
 
 /** One client stream. */
 class WatchStream
-  implements ServerStreamListener, WatchSink, LeaderSink, TicketLineOwner, ProgressRoundsOwner
+  implements
+    ServerStreamListener,
+    WatchSink,
+    LeaderSink,
+    TicketLineOwner,
+    ProgressRoundsOwner,
+    ClientOutputOwner
 {
-  blocked = false;
+  readonly output: ClientOutput;
   readonly feeds: IdentityFeeds;
   readonly watchers = new Map<bigint, Watcher>();
   readonly #shared: SharedFeeds;
@@ -68,6 +73,7 @@ class WatchStream
   constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler, seen: SeenRevision) {
     this.#shared = hub.shared;
     this.#client = client;
+    this.output = new ClientOutput(client, this);
     this.#call = call;
     this.#forward = forward;
     this.#seen = seen;
@@ -78,17 +84,20 @@ class WatchStream
   }
 
   begin(): void {
-    try {
+    this.#guard(() => {
       this.feeds.enter(this);
       if (this.#awaitsLeader) this.#shared.leader.add(this);
-    } catch (error) {
-      this.onFault(error);
-    }
+    });
   }
 
   onMessage(message: Uint8Array): void {
+    this.#guard(() => this.#take(message));
+  }
+
+  /** A fault in what is done for the client ends its stream. */
+  #guard(act: () => void): void {
     try {
-      this.#take(message);
+      act();
     } catch (error) {
       this.onFault(error);
     }
@@ -123,16 +132,19 @@ class WatchStream
     // etcd goes on: the client still reads.
   }
 
+  get blocked(): boolean {
+    return this.output.blocked;
+  }
+
   onDrain(): void {
-    try {
-      this.#goOn();
-    } catch (error) {
-      this.onFault(error);
-    }
+    this.output.onDrain();
+  }
+
+  onReady(): void {
+    this.#guard(() => this.#goOn());
   }
 
   #goOn(): void {
-    this.blocked = false;
     this.#line.advance();
     while (!this.blocked) {
       const watcher = this.#lagging.take();
@@ -151,11 +163,10 @@ class WatchStream
     this.#seen.raise(watcher.sentRevision);
     stats.bytes += tail.length;
     if (shared) stats.sharedBytes += tail.length;
-    const length = watcher.idField.length + tail.length;
-    if (watcher.options.fragment && length >= fragmentBytes) {
-      for (const part of splitTail(tail, watcher.idField.length, fragmentBytes))
-        this.#sent(this.#client.sendJoined(watcher.idField, part));
-    } else this.#sent(this.#client.sendJoined(watcher.idField, tail));
+    const { idField, options } = watcher;
+    if (options.fragment && idField.length + tail.length >= fragmentBytes)
+      this.output.sendFragments(idField, tail, fragmentBytes);
+    else this.output.sendEvents(idField, tail);
   }
 
   onLagging(watcher: Watcher): void {
@@ -209,15 +220,9 @@ class WatchStream
   /** @returns whether there is a watch now */
   #create(request: CreateRequest, answer: Answer): boolean {
     const { header } = answer;
-    if (answer.kind === 'refused') {
-      this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: answer.reason });
-      return false;
-    }
+    if (answer.kind === 'refused') return this.#refuse(header, answer.reason);
     const id = request.id === 0n ? this.#freeId() : request.id;
-    if (this.watchers.has(id)) {
-      this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason: DUPLICATE_WATCH_ID });
-      return false;
-    }
+    if (this.watchers.has(id)) return this.#refuse(header, DUPLICATE_WATCH_ID);
     const next = request.start === 0 ? header.revision + 1 : request.start;
     const { range, options } = request;
     const watcher = new Watcher(this, range, options, id, next, header.revision);
@@ -229,6 +234,11 @@ class WatchStream
     if (!this.#over)
       this.feeds.place(watcher, header, answer.kind === 'ok' && answer.maybeCompacted && request.start !== 0);
     return true;
+  }
+
+  #refuse(header: Header, reason: string): false {
+    this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason });
+    return false;
   }
 
   /** The least number from the last one on that no watch has. */
@@ -260,11 +270,7 @@ class WatchStream
   #reply(reply: EventlessResponse): void {
     if (this.#over) return;
     this.#seen.raise(reply.header.revision);
-    this.#sent(this.#client.send(encodeReply(reply)));
-  }
-
-  #sent(room: boolean): void {
-    if (!room) this.blocked = true;
+    this.output.send(encodeReply(reply));
   }
 
   /** Leaves the stream to etcd, which says itself what it makes of bytes that are no message, or too many. */
@@ -277,14 +283,13 @@ class WatchStream
   #leave(): void {
     if (this.#over) return;
     this.#over = true;
+    this.output.close();
     const onFeeds = new Map<WatcherFeed, Watcher[]>();
     for (const watcher of this.watchers.values()) {
       this.#shared.attempt(() => this.#forget(watcher));
       const { feed } = watcher;
       if (feed === undefined) continue;
-      const others = onFeeds.get(feed);
-      if (others === undefined) onFeeds.set(feed, [watcher]);
-      else others.push(watcher);
+      if (onFeeds.get(feed)?.push(watcher) === undefined) onFeeds.set(feed, [watcher]);
     }
     for (const [feed, watchers] of onFeeds) this.#shared.attempt(() => feed.leave(watchers));
     this.#shared.attempt(() => this.#line.close());

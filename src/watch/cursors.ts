@@ -11,6 +11,8 @@ import { Behind } from './behind.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
 import type { FeedStreamState } from './feed-stream.ts';
 import type { History } from './history.ts';
+import { Renderings, type RenderingsBounds } from './renderings.ts';
+import type { Steps } from './slices.ts';
 import type { WatchStats } from './stats.ts';
 import type { Terminal } from './terminal.ts';
 import type { Watcher, WatcherFeed } from './watcher.ts';
@@ -51,9 +53,8 @@ const refusal = (reason: string): string =>
   `etcd-connect-proxy: etcd does not go on with the watch: ${reason}`;
 
 /** Whether watchers may move to a feed: it is up, and of the same store. */
-function isReady(target: TargetFeed, { header }: CursorsOwner): boolean {
-  return target.state === 'live' && target.header.cluster === header.cluster;
-}
+const isReady = (target: TargetFeed, { header }: CursorsOwner): boolean =>
+  target.state === 'live' && target.header.cluster === header.cluster;
 
 export class Cursors {
   readonly #feed: CursorsOwner;
@@ -63,11 +64,14 @@ export class Cursors {
   /** Some that are behind may fit the target, and were not looked at for that. */
   #mayFit = true;
   readonly #index = new WatcherIndex();
+  /** What those wait for that have a huge batch before them. */
+  readonly #renderings: Renderings;
   #synced = 0;
 
-  constructor(feed: CursorsOwner, stats: WatchStats) {
+  constructor(feed: CursorsOwner, bounds: RenderingsBounds) {
     this.#feed = feed;
-    this.#stats = stats;
+    this.#stats = bounds.stats;
+    this.#renderings = new Renderings(this, bounds);
   }
 
   /** How many watchers the feed has. */
@@ -75,9 +79,9 @@ export class Cursors {
     return this.#behind.size + this.#synced;
   }
 
-  /** Whether there are watchers and none keeps up. */
+  /** Whether there are watchers and none keeps up, nor will as soon as it has what is made for it. */
   get allLagging(): boolean {
-    return this.#behind.size > 0 && this.#synced === 0;
+    return this.#behind.size > 0 && this.#synced === 0 && this.#renderings.size === 0;
   }
 
   /** The lowest revision that some watcher still needs. */
@@ -103,13 +107,14 @@ export class Cursors {
     const audience = watcher.audience as Audience<Watcher>;
     if (watcher.synced) this.#unsync(watcher);
     this.#behind.delete(watcher);
+    this.#renderings.leave(watcher);
     watcher.leave();
     this.#index.leave(audience);
   }
 
   /** Sends a watcher that is behind as much as its client takes. */
   pump(watcher: Watcher): void {
-    if (watcher.synced) return;
+    if (watcher.synced || this.#renderings.has(watcher)) return;
     const feed = this.#feed;
     const { history } = feed;
     if (watcher.next < history.floor) {
@@ -120,6 +125,11 @@ export class Cursors {
     while (position < history.length) {
       if (watcher.sink.blocked) {
         this.#hold(watcher);
+        return;
+      }
+      const batch = history.at(position) as Batch;
+      if (batch.isHuge) {
+        this.#renderings.wait(watcher, batch);
         return;
       }
       position += deliverBacklog(watcher, history, position, this.#stats);
@@ -148,6 +158,24 @@ export class Cursors {
       }
     }
     this.#stats.countDelivered(deliveries);
+  }
+
+  /** The same for a huge batch, which is in the history already: they wait for it. */
+  *deliverInSlices(batch: Batch): Steps {
+    for (const audience of yield* this.#index.matching(batch)) {
+      const chosen = audience.take();
+      yield audience.synced.size;
+      for (const watcher of [...audience.synced]) {
+        if (!watcher.synced || watcher.isBeyond(batch)) continue;
+        try {
+          const { blocked } = watcher.sink;
+          this.#fallBehind(watcher, blocked);
+          if (!blocked) this.#renderings.wait(watcher, batch, chosen);
+        } catch (error) {
+          watcher.sink.onFault(error);
+        }
+      }
+    }
   }
 
   /** The synced watchers whose clients take no more just now follow no longer: whether anybody reads can be told then. */
@@ -259,9 +287,10 @@ export class Cursors {
     this.#synced--;
   }
 
-  #fallBehind(watcher: Watcher): void {
+  #fallBehind(watcher: Watcher, lags = true): void {
     this.#unsync(watcher);
-    this.#lag(watcher);
+    if (lags) this.#lag(watcher);
+    else this.#behind.set(watcher);
   }
 
   #lag(watcher: Watcher): void {

@@ -62,7 +62,8 @@ function deliverMerged(
   let last: Batch | undefined;
   while (position + taken < history.length && revisions < MERGE_REVISIONS && selection.bytes < limit) {
     const batch = history.at(position + taken) as Batch;
-    if (taken > 0 && revisions + batch.revisions > MERGE_REVISIONS) break;
+    // A huge one goes out by itself.
+    if (taken > 0 && (batch.isHuge || revisions + batch.revisions > MERGE_REVISIONS)) break;
     last = batch;
     taken++;
     const before = selection.count;

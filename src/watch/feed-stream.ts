@@ -25,8 +25,8 @@ export interface FeedStreamOwner {
   readonly prevKv: boolean;
   /** Whether it is started for events of the past. */
   readonly past: boolean;
-  /** Everything up to here is known: the stream begins behind it. */
-  readonly applied: number;
+  /** Everything up to here has come: the stream begins behind it. */
+  readonly received: number;
   /** Whether it only brings watchers up to another feed: such streams begin a few at a time. */
   readonly catchesUp: boolean;
   /** etcd says this of itself. */
@@ -79,7 +79,7 @@ export class FeedStream implements RideOwner, TurnTaker {
   }
 
   get applied(): number {
-    return this.#owner.applied;
+    return this.#owner.received;
   }
 
   get catchesUp(): boolean {
@@ -164,7 +164,7 @@ export class FeedStream implements RideOwner, TurnTaker {
   onTurn(): void {
     this.#fromNow = !(this.state === 'gathering' && this.#owner.past);
     if (this.state === 'gathering') this.state = 'starting';
-    this.#watchFrom(this.#fromNow ? 0 : this.#owner.applied + 1);
+    this.#watchFrom(this.#fromNow ? 0 : this.applied + 1);
   }
 
   #watchFrom(start: number): void {
@@ -179,7 +179,7 @@ export class FeedStream implements RideOwner, TurnTaker {
   }
 
   #created(): void {
-    const { applied } = this.#owner;
+    const { applied } = this;
     if (this.#fromNow && this.#revision > applied) {
       // The store had moved on before the watch was there: what lies between has to be watched from the past.
       this.#fromNow = false;

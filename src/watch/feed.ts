@@ -10,10 +10,9 @@
 
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Cursors, type CursorsOwner, type TargetFeed } from './cursors.ts';
-import { FeedGuard } from './feed-guard.ts';
-import { FeedStream, type FeedStreamOwner, type FeedStreamState } from './feed-stream.ts';
+import { FeedGuard, type GuardedFeed } from './feed-guard.ts';
+import { FeedStream, type FeedStreamState } from './feed-stream.ts';
 import { Flow, type FlowFeed } from './flow.ts';
 import { History } from './history.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
@@ -57,7 +56,7 @@ export interface FeedOwner {
 
 export class Feed
   implements
-    FeedStreamOwner,
+    GuardedFeed,
     IntakeFeed,
     CursorsOwner,
     TargetFeed,
@@ -81,7 +80,8 @@ export class Feed
   readonly #owner: FeedOwner;
   readonly #store = new KnownStore();
   readonly #stream: FeedStream;
-  readonly #intake: Intake;
+  readonly intake: Intake;
+  readonly #guard: FeedGuard;
   readonly flow: Flow;
 
   constructor(shared: SharedFeeds, etcd: IdentityUpstream, owner: FeedOwner, options: FeedOptions) {
@@ -95,12 +95,13 @@ export class Feed
     this.#owner = owner;
     this.history = new History(start, shared.historyRevisions, shared.budget);
     this.history.kept = target !== undefined;
-    this.cursors = new Cursors(this, shared.stats);
+    this.cursors = new Cursors(this, shared);
     this.progress = new ProgressQuestions(this, etcd);
     this.clock = new ProgressClock(() => this.cursors.notifyProgress());
-    this.#stream = new FeedStream(shared, etcd, new FeedGuard(this));
+    this.#guard = new FeedGuard(this, shared);
+    this.#stream = new FeedStream(shared, etcd, this.#guard);
     this.flow = new Flow(this, this.#stream);
-    this.#intake = new Intake(this, shared);
+    this.intake = new Intake(this, shared);
   }
 
   get state(): FeedStreamState {
@@ -201,6 +202,7 @@ export class Feed
   /** Gives up its stream and forgets everything. */
   stop(): void {
     this.#stream.close();
+    this.#guard.close();
     this.history.release();
     this.progress.close();
     this.#target = undefined;
@@ -241,7 +243,7 @@ export class Feed
    * feed's watchers go on with what comes after it.
    */
   onBegan(): void {
-    this.#intake.onBegan(this.header.revision);
+    this.intake.onBegan(this.header.revision);
     if (this.#store.onBegan(this.applied)) {
       this.history.forgetBefore(this.applied + 1);
       this.history.floor = this.applied + 1;
@@ -252,9 +254,12 @@ export class Feed
     this.subscribers.onMoved();
   }
 
-  onBrought(response: WatchResponse): void {
-    this.#intake.take(response);
-    this.#moveOn(response.fragment);
+  /** Hands watchers over to the target where they fit, and sees to the flow of the others. */
+  onTaken(partial: boolean): void {
+    this.progress.look();
+    this.subscribers.onMoved();
+    if (this.#target !== undefined) this.cursors.moveTo(this.#target);
+    if (this.state !== 'ended') this.flow.look(partial);
   }
 
   onLost(): void {
@@ -274,6 +279,7 @@ export class Feed
   onFault(error: unknown): void {
     this.#shared.onFault(error);
     if (this.state === 'ended') return;
+    this.#guard.close();
     this.#stream.close();
     this.onOver(FAULTY);
   }
@@ -281,13 +287,5 @@ export class Feed
   #onUserGone(): void {
     if (this.used) this.flow.look();
     else this.#owner.onUnused(this);
-  }
-
-  /** Hands watchers over to the target where they fit, and sees to the flow of the others. */
-  #moveOn(partial: boolean): void {
-    this.progress.look();
-    this.subscribers.onMoved();
-    if (this.#target !== undefined) this.cursors.moveTo(this.#target);
-    if (this.state !== 'ended') this.flow.look(partial);
   }
 }

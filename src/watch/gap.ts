@@ -4,7 +4,9 @@
  * them as etcd sends it, also where that is many revisions: a member that was restored from a snapshot catches up so.
  */
 import type { WatchResponse } from '../etcd/watch-response.ts';
-import { type Batch, batchesOf } from './batch.ts';
+import type { Batch } from './batch.ts';
+import { batchesInSlices, batchesOf } from './batch-draft.ts';
+import type { Steps } from './slices.ts';
 
 /** While etcd catches up, a response has as many revisions; one with fewer is the last of those. */
 const CATCH_UP_REVISIONS = 1000;
@@ -21,12 +23,24 @@ export class Gap {
   }
 
   /** The batches of a response, as watchers are to get them. */
-  batches({ header, events, fragment }: WatchResponse, applied: number): Batch[] {
-    const batches = batchesOf(header, events, applied, this.#open);
-    this.#before += batches.length;
-    if (fragment) return batches;
+  batches(response: WatchResponse, applied: number): Batch[] {
+    const batches = batchesOf(response.header, response.events, applied, this.#open);
+    this.#had(batches.length, response);
+    return batches;
+  }
+
+  /** The same in slices. */
+  *inSlices(response: WatchResponse, applied: number): Steps<Batch[]> {
+    const { header, events } = response;
+    const batches = yield* batchesInSlices({ header, events, applied, apart: this.#open });
+    this.#had(batches.length, response);
+    return batches;
+  }
+
+  #had(count: number, { fragment }: WatchResponse): void {
+    this.#before += count;
+    if (fragment) return;
     if (this.#before < CATCH_UP_REVISIONS) this.#open = false;
     this.#before = 0;
-    return batches;
   }
 }

@@ -1,20 +1,18 @@
-/** What may be held back of watches that move from one stream to another, of all identities together. */
-
-/** So many bytes of events; a watch that brings more moves later. */
-const MAX_BYTES = 16 << 20;
-
+/** What is held of etcd's responses for one reason, of all identities together. */
 export class HeldBytes {
   bytes = 0;
+  readonly #limit: number;
   readonly #onFull: () => void;
 
   /** @param onFull is told that there is no room */
-  constructor(onFull: () => void) {
+  constructor(limit: number, onFull: () => void) {
+    this.#limit = limit;
     this.#onFull = onFull;
   }
 
   /** @returns whether there is room for so many bytes more, which are counted then */
   take(bytes: number): boolean {
-    if (this.bytes + bytes > MAX_BYTES) {
+    if (this.bytes + bytes > this.#limit) {
       this.#onFull();
       return false;
     }

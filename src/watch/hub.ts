@@ -8,7 +8,7 @@
  *                            Ride ─▶ etcd
  *
  * A client's stream is in `client-stream.ts`: a TicketLine of Tickets, requests that wait for what etcd has to say;
- * ProgressRounds, the answers to requests for progress.
+ * ProgressRounds, the answers to requests for progress; ClientOutput, what goes out, and Fragments of it.
  *
  * The hub knows the feeds by identity, and SharedFeeds: what all feeds share. LeaderDetector refuses and ends the streams
  * of clients that demand a leader, when there is none.
@@ -20,6 +20,7 @@
  *                         may watch; Versions, what progress responses of a member are worth
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything
  *       Intake              what etcd brings, made into batches and handed to all that are on it; FeedGuard: what a fault there ends
+ *                           Inbox: what it has not taken yet; Slices: huge responses are worked off in these
  *         Gap                 what it missed while it had no watch on etcd
  *       FeedStream          its watch, asked for again when it is lost; Turns: few catch-ups begin at a time
  *         Ride                the watch, on a stream with others or alone: rides/rides.ts START HERE
@@ -30,7 +31,8 @@
  *       ProgressQuestions   asks etcd how far it is
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share; Selection: events that
  *                         go out as one response
- *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in Behind
+ *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in Behind; Renderings:
+ *                           what of huge batches is made for them
  *       Subscribers         what lives on it and is no client's watcher
  *   Lingering           feeds that are not used now
  *   KeyRanges, LongKeys what clients name: in memory once, and within bounds

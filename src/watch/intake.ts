@@ -5,6 +5,7 @@ import type { Batch } from './batch.ts';
 import { Gap } from './gap.ts';
 import type { History } from './history.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
+import type { Steps } from './slices.ts';
 
 /** The feed. */
 export interface IntakeFeed {
@@ -13,10 +14,12 @@ export interface IntakeFeed {
   /** Whether it was started for events that had happened already. */
   readonly past: boolean;
   readonly history: History;
-  readonly subscribers: { onBatch(batch: Batch): void };
-  readonly cursors: { deliver(batch: Batch): void };
+  readonly subscribers: { onBatch(batch: Batch): void; inSlices(batch: Batch): Steps };
+  readonly cursors: { deliver(batch: Batch): void; deliverInSlices(batch: Batch): Steps };
   readonly progress: { readonly isSafe: boolean; learnMember(): void; onAnswer(): void };
   readonly clock: { onNotification(): void };
+  /** A response was taken. @param partial more follows of what etcd had in one */
+  onTaken(partial: boolean): void;
 }
 
 export class Intake {
@@ -38,6 +41,25 @@ export class Intake {
   take(response: WatchResponse): void {
     if (response.events.length > 0) this.#onEvents(response);
     else this.#onProgress(response);
+    this.#feed.onTaken(response.fragment);
+  }
+
+  /** The same for one with very many events, in slices. */
+  *inSlices(response: WatchResponse): Steps {
+    const feed = this.#feed;
+    const batches = yield* this.#gap.inSlices(response, feed.applied);
+    this.#shared.stats.countReceived(response.events.length, batches);
+    for (const batch of batches) {
+      feed.history.push(batch);
+      if (batch.isHuge) {
+        yield* feed.subscribers.inSlices(batch);
+        yield* feed.cursors.deliverInSlices(batch);
+      } else this.#tell(batch);
+      feed.applied = batch.revision;
+      yield batch.isHuge ? 1 : batch.events.length;
+    }
+    this.#shared.budget.enforce();
+    feed.onTaken(response.fragment);
   }
 
   #onEvents(response: WatchResponse): void {
@@ -46,11 +68,15 @@ export class Intake {
     this.#shared.stats.countReceived(response.events.length, batches);
     for (const batch of batches) {
       feed.history.push(batch);
-      feed.subscribers.onBatch(batch);
-      feed.cursors.deliver(batch);
+      this.#tell(batch);
       feed.applied = batch.revision;
     }
     this.#shared.budget.enforce();
+  }
+
+  #tell(batch: Batch): void {
+    this.#feed.subscribers.onBatch(batch);
+    this.#feed.cursors.deliver(batch);
   }
 
   #onProgress({ header, watchId }: WatchResponse): void {

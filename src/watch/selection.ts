@@ -5,6 +5,7 @@
 
 import { eventHeadLength, writeEventHead } from '../etcd/watch-reply.ts';
 import type { Batch, BatchEvent } from './batch.ts';
+import { STEP_VISITS, type Steps, visitsOf } from './slices.ts';
 
 /** Neighbours in a batch, by their positions there. */
 interface Run {
@@ -49,11 +50,39 @@ export class Selection {
 
   /** The events behind a beginning of some bytes, in a buffer of its own: queues keep it by reference. */
   encode(head: Uint8Array): Buffer {
+    const target = this.#targetFor(head);
+    let at = head.length;
+    for (const { batch, from, to } of this.#runs) at = this.#copy(batch, from, to, target, at);
+    return target;
+  }
+
+  /** The same in slices. */
+  *encoding(head: Uint8Array): Steps<Buffer> {
+    const target = this.#targetFor(head);
+    let at = head.length;
+    let visits = 0;
+    for (const { batch, from, to } of this.#runs)
+      for (let first = from; first < to; first += STEP_VISITS) {
+        const last = Math.min(to, first + STEP_VISITS);
+        const before = at;
+        at = this.#copy(batch, first, last, target, at);
+        visits += visitsOf(last - first, at - before);
+        if (visits < STEP_VISITS) continue;
+        yield visits;
+        visits = 0;
+      }
+    return target;
+  }
+
+  /** {@link tailOf} in slices. */
+  *tailInSlices(batch: Batch): Steps<Buffer> {
+    this.#tail ??= this.#isWhole(batch) ? batch.bytes : yield* this.encoding(batch.head);
+    return this.#tail;
+  }
+
+  #targetFor(head: Uint8Array): Buffer {
     const target = Buffer.allocUnsafeSlow(head.length + this.bytes);
     target.set(head, 0);
-    let at = head.length;
-    for (const run of this.#runs)
-      at = this.#stripPrev ? this.#copyEach(run, target, at) : copyAll(run, target, at);
     return target;
   }
 
@@ -65,7 +94,9 @@ export class Selection {
     return this.#stripPrev && prevStart !== prevEnd;
   }
 
-  #copyEach({ batch, from, to }: Run, target: Buffer, start: number): number {
+  /** Copies neighbours. @returns where they end */
+  #copy(batch: Batch, from: number, to: number, target: Buffer, start: number): number {
+    if (!this.#stripPrev) return copyAll(batch, from, to, target, start);
     let at = start;
     for (let i = from; i < to; i++) {
       const event = batch.events[i] as BatchEvent;
@@ -76,7 +107,7 @@ export class Selection {
   }
 }
 
-function copyAll({ batch, from, to }: Run, target: Buffer, at: number): number {
+function copyAll(batch: Batch, from: number, to: number, target: Buffer, at: number): number {
   const { start } = batch.events[from] as BatchEvent;
   const { end } = batch.events[to - 1] as BatchEvent;
   return at + batch.bytes.copy(target, at, start, end);

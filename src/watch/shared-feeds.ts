@@ -6,13 +6,14 @@ import type { Upstream } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { HistoryBudget } from './history.ts';
 import { LeaderDetector } from './leader-detector.ts';
 import { Lingering } from './lingering.ts';
 import { LongKeys } from './long-keys.ts';
 import { ProgressInterval } from './progress-interval.ts';
 import { ASSEMBLY_LIMITS, AssemblyBounds } from './response-assembly.ts';
-import { HeldBytes } from './rides/held-bytes.ts';
+import { Slices } from './slices.ts';
 import { WatchStats } from './stats.ts';
 import { Turns } from './turns.ts';
 
@@ -44,6 +45,11 @@ const CATCH_UP_TURN_MS = 1000;
 const RELAYS_AT_ONCE = 64;
 const RELAY_TURN_MS = 5000;
 
+/** Events held back of watches that move, in bytes; a watch that brings more moves later. */
+const MOVES_BYTES = 16 << 20;
+/** Responses that wait behind a huge one of the same feed, in bytes; with more, all of them are taken at once. */
+const WAITING_BYTES = 128 << 20;
+
 /** How long one call of the proxy's own may take, in milliseconds. */
 const CALL_MS = 5000;
 
@@ -60,7 +66,10 @@ export class SharedFeeds {
   readonly lingering: Lingering;
   readonly interval: ProgressInterval;
   /** What is held back of watches that move. */
-  readonly held = new HeldBytes(() => this.stats.limits.moves++);
+  readonly held = new HeldBytes(MOVES_BYTES, () => this.stats.limits.moves++);
+  /** What waits behind huge responses. */
+  readonly waiting = new HeldBytes(WAITING_BYTES, () => this.stats.limits.waiting++);
+  readonly slices = new Slices();
   readonly catchUpTurns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
   readonly relayTurns = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
   readonly #report: (error: unknown) => void;

@@ -2,7 +2,14 @@
 import type { Batch } from './batch.ts';
 
 /** A bound of the hub's that was reached. */
-export type WatchLimit = 'fragments' | 'lingering' | 'long_keys' | 'moves' | 'relays' | 'response_bytes';
+export type WatchLimit =
+  | 'fragments'
+  | 'lingering'
+  | 'long_keys'
+  | 'moves'
+  | 'relays'
+  | 'response_bytes'
+  | 'waiting';
 
 export class WatchStats {
   /** Watchers of clients. */
@@ -42,6 +49,7 @@ export class WatchStats {
     moves: 0,
     relays: 0,
     response_bytes: 0,
+    waiting: 0,
   };
 
   /** etcd sent so many events; the batches hold those that were new. */

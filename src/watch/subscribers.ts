@@ -6,10 +6,11 @@
 
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import type { Batch } from './batch.ts';
+import type { Batch, BatchEvent } from './batch.ts';
 import type { FeedStreamState } from './feed-stream.ts';
 import type { History } from './history.ts';
 import { RangeMap } from './range-map.ts';
+import { STEP_VISITS, type Steps } from './slices.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Hears from a feed. It must not subscribe or unsubscribe while it is called, {@link onEnd} apart. */
@@ -81,6 +82,8 @@ export class Subscribers {
   #size = 0;
   /** Those that want to hear {@link FeedSubscriber.onMoved}. */
   readonly #movable = new Set<Subscription>();
+  /** Those that came while a batch is looked at in slices: they had it from the history. */
+  #newcomers: Set<Subscription> | undefined;
 
   constructor(feed: SubscribedFeed) {
     this.#feed = feed;
@@ -98,6 +101,7 @@ export class Subscribers {
     if (found === undefined) this.#ranges.add(range, new Set([subscription]));
     else found.add(subscription);
     this.#size++;
+    this.#newcomers?.add(subscription);
     if (subscriber.onMoved !== undefined) this.#movable.add(subscription);
     for (let at = history.find(next); at < history.length; at++) {
       const batch = history.at(at) as Batch;
@@ -119,7 +123,25 @@ export class Subscribers {
 
   onBatch(batch: Batch): void {
     if (this.#size === 0) return;
-    for (const [{ subscriber }, last] of this.#match(batch)) subscriber.onBatch(batch, last);
+    const matched = new Map<Subscription, number>();
+    this.#match(batch, 0, batch.events.length, matched);
+    for (const [{ subscriber }, last] of matched) subscriber.onBatch(batch, last);
+  }
+
+  /** The same for a huge batch, which is in the history already, in slices. */
+  *inSlices(batch: Batch): Steps {
+    if (this.#size === 0) return;
+    const matched = new Map<Subscription, number>();
+    this.#newcomers = new Set();
+    for (let at = 0; at < batch.events.length; at += STEP_VISITS)
+      yield this.#match(batch, at, at + STEP_VISITS, matched);
+    for (const newcomer of this.#newcomers) matched.delete(newcomer);
+    this.#newcomers = undefined;
+    for (const [subscription, last] of matched) {
+      if (!this.#ranges.get(subscription.range)?.has(subscription)) continue;
+      subscription.subscriber.onBatch(batch, last);
+      yield STEP_VISITS;
+    }
   }
 
   onBegan(revision: number): void {
@@ -137,18 +159,24 @@ export class Subscribers {
     for (const { subscriber } of all) subscriber.onEnd(end);
   }
 
-  /** The subscriptions with an event in their range, each with the revision of the last one. */
-  #match(batch: Batch): ReadonlyMap<Subscription, number> {
-    const matched = new Map<Subscription, number>();
+  /**
+   * Finds the subscriptions with an event in their range, each with the revision of the last one.
+   * @returns the visits that it took
+   */
+  #match({ events }: Batch, from: number, to: number, matched: Map<Subscription, number>): number {
     let at = 0;
+    let visits = 0;
     const collect = (subscriptions: ReadonlySet<Subscription>): void => {
+      visits += subscriptions.size;
       for (const subscription of subscriptions) matched.set(subscription, at);
     };
-    for (const { key, revision } of batch.events) {
+    for (let i = from; i < to && i < events.length; i++) {
+      const { key, revision } = events[i] as BatchEvent;
       at = revision;
+      visits++;
       this.#ranges.visit(key, collect);
     }
-    return matched;
+    return visits;
   }
 
   *#all(): Iterable<Subscription> {

@@ -4,6 +4,7 @@ import type { KeyRange } from '../etcd/key-range.ts';
 import { Audience } from './audience.ts';
 import type { Batch, BatchEvent } from './batch.ts';
 import { RangeMap } from './range-map.ts';
+import { STEP_VISITS, type Steps } from './slices.ts';
 import type { Watcher } from './watcher.ts';
 
 export class WatcherIndex {
@@ -13,7 +14,9 @@ export class WatcherIndex {
   /** The batch that is looked at, and where. */
   #batch: Batch | undefined;
   #at = 0;
+  #visits = 0;
   readonly #collect = (audiences: readonly Audience<Watcher>[]): void => {
+    this.#visits += audiences.length;
     for (const audience of audiences)
       if (audience.choose(this.#batch as Batch, this.#at)) this.#matched.push(audience);
   };
@@ -33,12 +36,37 @@ export class WatcherIndex {
 
   /** The audiences with synced watchers that a batch is for, each once; of each, {@link Audience.take} has the events. */
   match(batch: Batch): readonly Audience<Watcher>[] {
-    const matched: Audience<Watcher>[] = [];
-    const { events } = batch;
-    this.#matched = matched;
+    this.#begin(batch);
+    this.#look(batch, Number.POSITIVE_INFINITY);
+    return this.#end();
+  }
+
+  /** The same in slices: an audience may lose its synced watchers meanwhile, and who is synced anew has had the batch. */
+  *matching(batch: Batch): Steps<readonly Audience<Watcher>[]> {
+    this.#begin(batch);
+    while (this.#at < batch.events.length) yield this.#look(batch, STEP_VISITS);
+    return this.#end();
+  }
+
+  #begin(batch: Batch): void {
+    this.#matched = [];
     this.#batch = batch;
-    for (this.#at = 0; this.#at < events.length; this.#at++)
+    this.#at = 0;
+  }
+
+  /** Looks at events until that took so many visits. @returns how many it took */
+  #look({ events }: Batch, most: number): number {
+    this.#visits = 0;
+    for (; this.#at < events.length && this.#visits < most; this.#at++) {
+      this.#visits++;
       this.#audiences.visit((events[this.#at] as BatchEvent).key, this.#collect);
+    }
+    return this.#visits;
+  }
+
+  #end(): readonly Audience<Watcher>[] {
+    const matched = this.#matched;
+    this.#matched = [];
     this.#batch = undefined;
     return matched;
   }

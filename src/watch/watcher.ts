@@ -16,6 +16,12 @@ import type { Selection } from './selection.ts';
 export interface WatchSink {
   /** The client does not keep up; nothing may be sent until it asks for more. */
   readonly blocked: boolean;
+  readonly output: {
+    /** A large response is being made for one of the watchers: nothing is sent until {@link onMade}. */
+    onMaking(): void;
+    /** It is there, or not wanted any more. */
+    onMade(): void;
+  };
   /** Sends events of a watcher. `tail` is header and events, encoded; `shared` with other watchers or made for it. */
   sendEvents(watcher: Watcher, tail: Buffer, shared: boolean): void;
   sendProgress(watcher: Watcher, header: Header): void;
@@ -168,25 +174,39 @@ export class Watcher {
     this.#unsent = batch.revision + 1;
   }
 
+  /** Whether it can have a batch as all of its audience get it: all of it, and no earlier revision than it was told. */
+  takes({ first, header }: Batch): boolean {
+    return this.#unsent <= first && header.revision >= this.#sentRevision;
+  }
+
   /** Sends it a batch as the bytes that all of its audience get. @returns `false` where it needs others, and got none */
   sendShared(batch: Batch, tail: Buffer): boolean {
-    const { header } = batch;
-    if (this.#unsent > batch.first || header.revision < this.#sentRevision) return false;
-    this.#unsent = batch.revision + 1;
-    this.#quiet = false;
-    this.#sentRevision = header.revision;
-    this.sink.sendEvents(this, tail, true);
+    if (!this.takes(batch)) return false;
+    this.#send(batch, batch.header.revision, tail, true);
     return true;
   }
 
   /** Sends it events of its own choice, up to and including the last of `batch`. */
   sendSelected(batch: Batch, selection: Selection): void {
+    if (selection.count === 0) this.pass(batch);
+    else this.sendOwn(batch, selection.encode(this.headOf(batch)));
+  }
+
+  /** Sends it what was made for it alone, behind its {@link headOf} the batch. */
+  sendOwn(batch: Batch, tail: Buffer): void {
+    this.#send(batch, Math.max(this.#sentRevision, batch.header.revision), tail, false);
+  }
+
+  /** The encoded header of what it gets of a batch, which does not take its revision back. */
+  headOf({ header }: Batch): Uint8Array {
+    return headerField(withRevision(header, Math.max(this.#sentRevision, header.revision)).bytes);
+  }
+
+  #send(batch: Batch, revision: number, tail: Buffer, shared: boolean): void {
     this.#unsent = batch.revision + 1;
-    if (selection.count === 0) return;
     this.#quiet = false;
-    this.#sentRevision = Math.max(this.#sentRevision, batch.header.revision);
-    const { bytes } = withRevision(batch.header, this.#sentRevision);
-    this.sink.sendEvents(this, selection.encode(headerField(bytes)), false);
+    this.#sentRevision = revision;
+    this.sink.sendEvents(this, tail, shared);
   }
 
   /** The progress interval is over. @returns whether nothing was sent in it */

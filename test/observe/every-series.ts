@@ -180,6 +180,7 @@ const watches: Part = (registry) => {
       faults: 'etcd_proxy_watch_faults_total',
     }),
     ...grows(stats.limits, {
+      waiting: 'etcd_proxy_watch_limits_total{limit="waiting"}',
       fragments: 'etcd_proxy_watch_limits_total{limit="fragments"}',
       lingering: 'etcd_proxy_watch_limits_total{limit="lingering"}',
       long_keys: 'etcd_proxy_watch_limits_total{limit="long_keys"}',

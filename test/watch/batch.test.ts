@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { readResponse } from '../../src/etcd/watch-response.ts';
-import { batchesOf } from '../../src/watch/batch.ts';
+import { batchesOf } from '../../src/watch/batch-draft.ts';
 import { read, response } from './responses.ts';
 
 test('a batch is the events that etcd sent, byte for byte, those already applied left out', () => {

@@ -5,7 +5,8 @@ import type { Header } from '../../src/etcd/header.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import type { EventRecord } from '../../src/etcd/watch-response.ts';
 import { Audience } from '../../src/watch/audience.ts';
-import { Batch } from '../../src/watch/batch.ts';
+import type { Batch } from '../../src/watch/batch.ts';
+import { batchesOf } from '../../src/watch/batch-draft.ts';
 import { Flow } from '../../src/watch/flow.ts';
 import { History, HistoryBudget } from '../../src/watch/history.ts';
 import { KnownStore } from '../../src/watch/known-store.ts';
@@ -36,7 +37,7 @@ function batchOf(revisions: readonly number[], header = revisions.at(-1) as numb
       prevEnd: 0,
     }),
   );
-  return new Batch(headerAt(header), records);
+  return batchesOf(headerAt(header), records, 0)[0] as Batch;
 }
 
 describe('the position of a watcher', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readResponse } from '../../src/etcd/watch-response.ts';
-import { batchesOf } from '../../src/watch/batch.ts';
+import { batchesOf } from '../../src/watch/batch-draft.ts';
 import { History, HistoryBudget } from '../../src/watch/history.ts';
 import { response } from './responses.ts';
 

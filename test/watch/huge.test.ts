@@ -62,9 +62,18 @@ class RecordingClient extends ScriptedClient {
     return super.send(new Uint8Array(0));
   }
 
+  /** The operations that it has to hear of. */
+  get #wanted(): number[] {
+    return Array.from({ length: EVENTS }, (_, i) => i).filter((i) => this.wish.gets(keyOf(i), i));
+  }
+
+  hasAll(revision: number): boolean {
+    return this.records.filter((record) => record.revision === revision).length >= this.#wanted.length;
+  }
+
   check(revision: number): void {
     const ours = this.records.filter((record) => record.revision === revision);
-    const wanted = Array.from({ length: EVENTS }, (_, i) => i).filter((i) => this.wish.gets(keyOf(i), i));
+    const wanted = this.#wanted;
     // Compared as texts: a difference in a list of this length takes minutes to be printed.
     const keys = wanted.map((i) => `${isPut(i) ? '+' : '-'}${keyOf(i)}`).join();
     assert.equal(
@@ -100,6 +109,8 @@ test(`a transaction of ${EVENTS} operations is whole for who keeps up, who lags,
   for (const key of ['h/1', 'h/7', 'h/x']) at.tell(feed, key);
   const late = await join('late', 2n);
   for (const client of lagging) client.go();
-  for (const client of [...synced, ...lagging, ...late]) client.check(revision);
+  const all = [...synced, ...lagging, ...late];
+  await until('all of it', () => all.every((client) => client.hasAll(revision)));
+  for (const client of all) client.check(revision);
   assert.deepEqual([at.hub.stats.lagging, at.upstream.watches.length], [0, 1]);
 });

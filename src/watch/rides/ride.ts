@@ -11,10 +11,10 @@
 import type { OwnWatch } from '../../etcd/watch-request.ts';
 import type { WatchResponse } from '../../etcd/watch-response.ts';
 import type { Status } from '../../rpc/status.ts';
+import type { HeldBytes } from '../held-bytes.ts';
 import { FAULT } from '../terminal.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from '../upstream-watch.ts';
 import { FULL } from './company.ts';
-import type { HeldBytes } from './held-bytes.ts';
 import type { MoveOwner, Seat, SeatOwner, SeatSource, StreamEnd } from './seat.ts';
 import { Silence } from './silence.ts';
 

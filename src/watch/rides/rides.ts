@@ -12,12 +12,12 @@
 import type { OwnWatch } from '../../etcd/watch-request.ts';
 import type { ClientStream, ClientStreamListener } from '../../rpc/contract.ts';
 import { Code, RpcError, type Status } from '../../rpc/status.ts';
+import type { HeldBytes } from '../held-bytes.ts';
 import type { AssemblyBounds } from '../response-assembly.ts';
 import type { SharedFeeds } from '../shared-feeds.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from '../upstream-watch.ts';
 import type { Versions } from '../versions.ts';
 import { ALONE } from './company.ts';
-import type { HeldBytes } from './held-bytes.ts';
 import { LiveStreams } from './live-streams.ts';
 import { PastStreams } from './past-streams.ts';
 import { Ride, type RideHost, type RideOwner } from './ride.ts';

@@ -1,0 +1,76 @@
+/**
+ * What a huge revision costs is done in slices: an event that is looked at or copied is a visit, and in one turn of the event
+ * loop only so many are made, for all that is under way together. They take turns after each step, so that a small one does not wait
+ * for a large one.
+ */
+
+import { Line } from './line.ts';
+
+/** Work in steps, each of which says how many visits it took: some thousand at most. */
+export type Steps<T = void> = Generator<number, T, undefined>;
+
+/** What has more events than this is worked off in slices. */
+export const HUGE = 4096;
+/** Visits of one step. */
+export const STEP_VISITS = 2048;
+/** Visits in one turn: some five milliseconds. */
+const TURN_VISITS = 32_768;
+/** Copying so many bytes takes about as long as a visit. */
+const BYTES_PER_VISIT = 512;
+
+/** What copying some events costs. */
+export const visitsOf = (events: number, bytes: number): number =>
+  events + Math.floor(bytes / BYTES_PER_VISIT);
+
+/** Something that is worked off. */
+export interface Job {
+  readonly steps: Steps;
+  /** A step has thrown: there are no more. */
+  onFault(error: unknown): void;
+}
+
+export class Slices {
+  readonly #line = new Line<Job>();
+  #turn: NodeJS.Immediate | undefined;
+
+  /** Has it worked off, from the next turn on. */
+  add(job: Job): void {
+    this.#line.add(job);
+    this.#turn ??= setImmediate(() => this.#run());
+  }
+
+  /** Does the rest of it now, for whoever cannot wait. */
+  finish(job: Job): void {
+    if (this.#line.delete(job)) while (step(job) > 0);
+  }
+
+  /** Nobody wants it any more. */
+  cancel(job: Job): void {
+    this.#line.delete(job);
+  }
+
+  #run(): void {
+    this.#turn = undefined;
+    for (let left = TURN_VISITS; left > 0; ) {
+      const job = this.#line.first;
+      if (job === undefined) return;
+      const visits = step(job);
+      // Nobody may want it any more because of what it did.
+      const goesOn = this.#line.delete(job) && visits > 0;
+      if (goesOn) this.#line.add(job);
+      left -= Math.max(visits, 1);
+    }
+    if (this.#line.size > 0) this.#turn ??= setImmediate(() => this.#run());
+  }
+}
+
+/** Does one step. @returns its visits, one at the least; zero: there are no more steps */
+function step(job: Job): number {
+  try {
+    const { done, value } = job.steps.next();
+    return done ? 0 : Math.max(1, value);
+  } catch (error) {
+    job.onFault(error);
+    return 0;
+  }
+}
