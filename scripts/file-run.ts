@@ -4,16 +4,25 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { inspect } from 'node:util';
 import { cpuSeconds, measuring } from './cpu-time.ts';
+import { tellTestsByContext } from './test-context.ts';
 
 /** So long may a test take, and a file: one whose tests are over may still have something open. */
 const LIMIT_MS = process.env.LONG === '1' ? 3_600_000 : 600_000;
 
+const COMPILE_CACHE = resolve('.artifacts/compile-cache');
+
 /**
- * What Node.js makes of the sources is kept for the files that come after: they load mostly the same. It is an address
- * with the program in it, since a file in TypeScript would load the compiler first, and a variable would reach every
- * program that a test starts.
+ * What the process of a file runs first. It is an address with the program in it, since a file in TypeScript would load the
+ * compiler first, and a variable would reach every program that a test starts. What Node.js makes of the sources is kept
+ * for the files that come after: they load mostly the same.
  */
-const ENABLE = `import { enableCompileCache } from 'node:module'; enableCompileCache(${JSON.stringify(resolve('.artifacts/compile-cache'))});`;
+function firstOf(file: string): string {
+  const program = `
+    process.getBuiltinModule('node:module').enableCompileCache(${JSON.stringify(COMPILE_CACHE)});
+    (${tellTestsByContext})();
+    ${measuring(file)}`;
+  return `--import=data:text/javascript,${encodeURIComponent(program)}`;
+}
 
 /** How much is shown of an error, or of what a file printed that failed outside of its tests; the log has all. */
 const SHOWN = 4000;
@@ -62,7 +71,7 @@ export class FileRun {
     const events = run({
       files: [this.file],
       isolation: 'process',
-      execArgv: [`--import=data:text/javascript,${encodeURIComponent(ENABLE + measuring(this.file))}`],
+      execArgv: [firstOf(this.file)],
       concurrency: 1,
       timeout: LIMIT_MS,
       signal,
