@@ -51,7 +51,7 @@ export class PageMetrics implements PageObserver {
   readonly #results = new Map<'ok' | NoPage, number>();
 
   constructor(registry: Registry) {
-    const help = 'Pages (/health, /metrics) fetched from etcd for pages of the proxy, by result.';
+    const help = 'Pages of etcd (/health, /metrics) that the proxy fetched, by result.';
     exposeCounts(registry, 'etcd_proxy_etcd_pages_total', help, 'result', () => this.#results);
   }
 
