@@ -374,6 +374,7 @@ describe('numbers that make no sense', () => {
       'dial-keepalive-time',
       'endpoints-auto-sync-interval',
       'watch-linger',
+      'watch-reauthorize',
       'max-read-flights',
       'cache-bytes',
     ],

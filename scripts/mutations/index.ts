@@ -3,6 +3,7 @@ import { CACHED } from './cache.ts';
 import { SHARED } from './flights.ts';
 import { MIRRORED } from './mirror.ts';
 import type { Mutation } from './mutation.ts';
+import { SHARING } from './sharing.ts';
 import { WATCH } from './watch.ts';
 
 /** A part, the ways to break it, and its tests. */
@@ -15,7 +16,7 @@ export interface Part {
 const below = (folder: string, ...names: string[]): string[] => names.map((name) => `${folder}/${name}`);
 
 /** All parts, by the name that `npm run mutate` takes. */
-export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Part>> = {
+export const PARTS: Readonly<Record<'watch' | 'sharing' | 'cache' | 'mirror' | 'flights', Part>> = {
   watch: {
     mutations: WATCH,
     tests: [
@@ -27,6 +28,10 @@ export const PARTS: Readonly<Record<'watch' | 'cache' | 'mirror' | 'flights', Pa
       ...below('watch', 'revoked', 'leader', 'reauthentication', 'protocols', 'scale', 'model'),
       'observe/every-series',
     ],
+  },
+  sharing: {
+    mutations: SHARING,
+    tests: below('identity', 'permit', 'token-users', 'leave', 'shared-watches'),
   },
   cache: {
     mutations: CACHED,

@@ -209,8 +209,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'cancel-not-answered',
     'watch/client-stream.ts',
-    'this.#reply({ header: withRevision(known, revision), id, canceled: true });',
-    'if (revision < 0) this.#reply({ header: known, id, canceled: true });',
+    'this.#reply({ header: withRevision(known, revision), id: watcher.id, canceled: true, reason });',
+    'if (revision < 0) this.#reply({ header: known, id: watcher.id, canceled: true, reason });',
   ),
   mutation(
     'nobody-is-evicted',

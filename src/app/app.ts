@@ -6,10 +6,13 @@
  *                     \-> HTTP/1.1 ------> web door (Fastify, Connect, gRPC-Web, health, metrics)
  */
 import { Registry } from '@prometheus-io/client';
+import { AuthRevision } from '../clients/auth-revision.ts';
 import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
 import { ownHosts } from '../config/hosts.ts';
 import { clientTls, endpoints, serverTls } from '../config/tls.ts';
+import { KV } from '../etcd/methods.ts';
+import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { GrpcServer } from '../grpc/server.ts';
 import { Leases } from '../lease/leases.ts';
 import { Http2Connections, metadataLimits } from '../listen/http2-connections.ts';
@@ -103,6 +106,13 @@ export class App {
       maxRevisionBytes: config['max-recv-bytes'],
       fragmentBytes: config['watch-fragment-bytes'],
       linger: config['watch-linger'],
+      sharing: {
+        login: this.#login,
+        revision: new AuthRevision(this.#etcdPages, (request) =>
+          this.#watches.unary(KV.Range, OWN_METADATA, request),
+        ),
+        reauthorize: config['watch-reauthorize'],
+      },
     });
 
     // Reads: what knows answers, none of which is older than what clients have seen.

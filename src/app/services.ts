@@ -34,8 +34,14 @@ export function buildServices({ config, reads, hub, login, leases }: Parts) {
     { method: KV.Range, unary: forwardUnary(ranges) },
     { method: KV.RangeStream, stream: rangeStreams },
     { method: KV.Txn, unary: forwardUnary(txns) },
-    // What changes permissions is forwarded, and whatever remembers permissions hears of it.
-    ...authService(upstream, () => reads.withdrawPermissions()),
+    // What changes permissions is forwarded, and whatever remembers permissions hears of it; so is what hands out tokens.
+    ...authService(upstream, {
+      onChanged() {
+        reads.withdrawPermissions();
+        hub.shared.permits.onChanged();
+      },
+      onToken: (user, token) => hub.shared.users.learn(user, token),
+    }),
     // Heartbeats of many clients travel on few streams.
     { method: Lease.LeaseKeepAlive, stream: leaseService(leases, upstream, hub.shared.leader) },
     // For clients that cannot open bidirectional streams: served by the handlers of Watch and LeaseKeepAlive.

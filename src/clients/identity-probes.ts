@@ -37,7 +37,7 @@ export class IdentityProbes {
   askAny(asker: Asker): void {
     const range = this.#allowed;
     const access = range === undefined ? this.#table.first : this.#table.of(this.#identity, range);
-    if (access === undefined) asker.onProbed({ kind: 'refused' });
+    if (access === undefined) asker.onProbed({ kind: 'refused', reason: '' });
     else access.permission(asker);
   }
 }

@@ -53,6 +53,8 @@ export interface Identity {
   readonly metadata: Metadata;
   /** Whether the client has shown a token: what it may read has to be asked then. */
   readonly hasToken: boolean;
+  /** The token that etcd looks at; empty where there is none, or more than one. */
+  readonly token: string;
 }
 
 /** The token under etcd's two names for it. */
@@ -65,7 +67,8 @@ const DEMANDED = 'true';
 /** Longer ones go by a digest. */
 const MAX_ID_LENGTH = 1024;
 
-const NOBODY = identityOf([], false);
+/** Who shows no token. */
+export const NOBODY = identityOf([], false);
 const DEMANDING_NOBODY = identityOf([DEMAND, DEMANDED], false);
 
 /** The identity of the client whose metadata these are. */
@@ -96,5 +99,11 @@ function identityOf(fields: readonly string[], hasToken: boolean): Identity {
   const text = JSON.stringify(fields);
   // All digests are equally long, and none is found for two texts (SHA-256).
   const id = text.length > MAX_ID_LENGTH ? hash('sha256', text, 'base64') : text;
-  return { id, bytes: text.length, metadata: withOwnVersion(fields), hasToken };
+  const token = hasToken && isSole(fields) ? (fields[1] as string) : '';
+  return { id, bytes: text.length, metadata: withOwnVersion(fields), hasToken, token };
+}
+
+/** Whether they are one token, perhaps with the demand for a leader behind it. */
+function isSole(fields: readonly string[]): boolean {
+  return fields.length === 2 || fields[2] === DEMAND;
 }

@@ -6,7 +6,7 @@
 import { type Header, headerOf } from '../etcd/header.ts';
 import { rangeRequest } from '../etcd/range-request.ts';
 import { isRefusal } from '../etcd/statuses.ts';
-import { saysCompacted, saysNoLeader } from '../etcd/words.ts';
+import { cancelReasonOf, saysCompacted, saysNoLeader } from '../etcd/words.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
@@ -18,8 +18,8 @@ export type ProbeResult =
       /** Some revision that was asked about may be compacted. */
       readonly maybeCompacted: boolean;
     }
-  /** etcd refuses the client. */
-  | { readonly kind: 'refused' }
+  /** etcd refuses the client. @see cancelReasonOf */
+  | { readonly kind: 'refused'; readonly reason: string }
   /** etcd cannot be reached, or not as the client wants it. */
   | { readonly kind: 'failed'; readonly error: RpcError };
 
@@ -103,7 +103,7 @@ export class Probe {
           revision = 0;
           continue;
         }
-        if (isRefusal(error)) return { kind: 'refused' };
+        if (isRefusal(error)) return { kind: 'refused', reason: cancelReasonOf(error) };
         // Whatever the cause, the client shall come back: UNAVAILABLE.
         if (performance.now() > giveUp || saysNoLeader(error))
           return { kind: 'failed', error: new RpcError(Code.UNAVAILABLE, error.message, error.details) };

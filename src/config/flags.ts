@@ -90,6 +90,12 @@ const UPSTREAM = {
 const WATCHES = {
   'watch-coalescing': flag('switch', 'on', 'watches of clients share watches on etcd'),
   'watch-linger': number('duration', '5s', ANY, 'keep watching a range for this long when unused'),
+  'watch-reauthorize': number(
+    'duration',
+    '10s',
+    ANY,
+    'ask etcd this often whether clients may go on with watches that are shared by others than who shows the same token; 0s: only when a watch on etcd was lost',
+  ),
   'watch-history-bytes': number('bytes', '67108864', ANY, 'memory for events of all watches'),
   'watch-history-revisions': number('integer', '10000', SOME, 'revisions remembered of one range'),
   'watch-fragment-bytes': number(

@@ -4,6 +4,9 @@ import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 /** Tags of `AuthenticateRequest`. */
 const Tag = { name: 0x0a, password: 0x12 } as const;
 
+/** `AuthenticateRequest.name`. */
+const NAME = 1;
+
 /** `AuthenticateResponse.token`. */
 const TOKEN = 2;
 
@@ -14,12 +17,22 @@ export function authenticateRequest(name: string, password: string): Uint8Array 
 
 /** The token in an AuthenticateResponse. @throws Error for bytes that are none, which may quote parts of the token */
 export function tokenIn(reply: Uint8Array): string {
-  const reader = new BinaryReader(reply);
-  let token = '';
+  return textIn(reply, TOKEN);
+}
+
+/** The user in an AuthenticateRequest. @throws Error for bytes that are none */
+export function nameIn(request: Uint8Array): string {
+  return textIn(request, NAME);
+}
+
+/** The last text in a field, which counts where there are several. */
+function textIn(message: Uint8Array, wanted: number): string {
+  const reader = new BinaryReader(message);
+  let text = '';
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
-    if (field === TOKEN && wireType === WireType.LengthDelimited) token = reader.string(true);
+    if (field === wanted && wireType === WireType.LengthDelimited) text = reader.string(true);
     else reader.skip(wireType, field);
   }
-  return token;
+  return text;
 }

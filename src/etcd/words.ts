@@ -120,6 +120,24 @@ export function saysAuthIsOff({ message }: Pick<Status, 'message'>): boolean {
   return message.startsWith(AUTH_IS_OFF);
 }
 
+/** Whether etcd knows who asks, and that user may not. Of a token that is no good it says other things. */
+export function saysPermissionDenied({ code }: Pick<Status, 'code'>): boolean {
+  return code === Code.PERMISSION_DENIED;
+}
+
+/** The codes of refusals as Go prints them. */
+const CODE_NAMES: ReadonlyMap<number, string> = new Map([
+  [Code.INVALID_ARGUMENT, 'InvalidArgument'],
+  [Code.PERMISSION_DENIED, 'PermissionDenied'],
+  [Code.FAILED_PRECONDITION, 'FailedPrecondition'],
+  [Code.UNAUTHENTICATED, 'Unauthenticated'],
+]);
+
+/** How etcd says in the reply to a watch why it may not be: as Go prints the error that a read gets. */
+export function cancelReasonOf({ code, message }: Pick<Status, 'code' | 'message'>): string {
+  return `rpc error: code = ${CODE_NAMES.get(code) ?? code} desc = ${message}`;
+}
+
 /**
  * Whether a linearizable read was refused for lack of credentials. etcd looks at them only after the read index, so the
  * member that says so serves and has caught up.

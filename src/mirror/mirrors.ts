@@ -16,7 +16,6 @@
  *     FallBacks       the bounded way to etcd
  */
 
-import { clientIdentityOf } from '../clients/identity.ts';
 import type { Login } from '../clients/login.ts';
 import type { Permissions } from '../clients/permission.ts';
 import { ProbeTable } from '../clients/probes.ts';
@@ -66,7 +65,7 @@ export class Mirrors {
           bytes,
           historyRevisions,
           read: (request) => login.run((metadata) => hub.unary(KV.Range, metadata, request)),
-          feeds: () => hub.feedsOf(clientIdentityOf(login.metadata)),
+          feeds: () => hub.circles.own ?? hub.nobodys,
           hasUser: login.hasUser,
           onSetBack: (revision) => seen.setBack(revision),
           stats,

@@ -4,8 +4,10 @@
  */
 import type { Registry } from '@prometheus-io/client';
 import type { SeenRevision } from '../clients/seen-revision.ts';
+import type { TokenUsers } from '../clients/token-users.ts';
 import type { Feed } from '../watch/feed.ts';
 import type { WatchHub } from '../watch/hub.ts';
+import type { Permits } from '../watch/sharing/permits.ts';
 import { exposeCounter, exposeCounts, exposeGauge } from './readings.ts';
 
 type Reading = readonly [name: string, help: string, value: (hub: WatchHub) => number];
@@ -108,7 +110,26 @@ export function exposeWatches(registry: Registry, hub: WatchHub, seen: SeenRevis
   exposeCounts(registry, 'etcd_proxy_watch_limits_total', limitsHelp, 'limit', () => [
     ...Object.entries(hub.stats.limits),
     ['ranges', hub.shared.ranges.forgotten],
+    ['tokens', hub.shared.users.forgotten],
   ]);
+  exposePermits(registry, hub.shared.permits, hub.shared.users);
+}
+
+/** By whose leave watches are on feeds that are shared by others than who shows the same token. */
+function exposePermits(registry: Registry, permits: Permits, users: TokenUsers): void {
+  const confirmations = 'Reads that asked etcd whether a client may go on with its watches, by the answer.';
+  exposeCounts(registry, 'etcd_proxy_watch_confirmations_total', confirmations, 'answer', () =>
+    Object.entries(permits.stats.confirmations),
+  );
+  const refusals =
+    'Watches that were ended since etcd denied permission, or took no token of the client, by which it was.';
+  exposeCounts(registry, 'etcd_proxy_watch_refusals_total', refusals, 'reason', () =>
+    Object.entries(permits.stats.ended),
+  );
+  const permitted = 'Users, or tokens of unknown users, and ranges of which watches are on shared feeds.';
+  exposeGauge(registry, 'etcd_proxy_watch_permits', permitted, () => permits.size);
+  const known = 'Memory held by tokens of which the proxy has seen whose they are.';
+  exposeGauge(registry, 'etcd_proxy_watch_token_bytes', known, () => users.bytes);
 }
 
 /** Watchers that cost etcd nothing: of each feed all but one. */

@@ -21,9 +21,10 @@ import { Line } from './line.ts';
 import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
 import type { Answer, Ticket } from './request-ticket.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
+import type { Circles } from './sharing/circles.ts';
 import { FAULT } from './terminal.ts';
 import { TicketLine, type TicketLineOwner } from './ticket-line.ts';
-import { Watcher, type WatcherFeed, type WatchSink } from './watcher.ts';
+import { byFeed, Watcher, type WatchSink } from './watcher.ts';
 
 /** Every etcd takes requests up to this size. */
 const LARGE = 512 << 10;
@@ -55,7 +56,9 @@ class WatchStream
     ClientOutputOwner
 {
   readonly output: ClientOutput;
+  /** Its client's own. */
   readonly feeds: IdentityFeeds;
+  readonly circles: Circles;
   readonly watchers = new Map<bigint, Watcher>();
   readonly #shared: SharedFeeds;
   readonly #client: ServerStream;
@@ -77,6 +80,7 @@ class WatchStream
     this.#call = call;
     this.#forward = forward;
     this.#seen = seen;
+    this.circles = hub.circles;
     this.feeds = hub.feedsOf(clientIdentityOf(call.metadata));
     this.#line = new TicketLine(this, client);
     this.#progress = new ProgressRounds(this);
@@ -104,7 +108,7 @@ class WatchStream
   }
 
   #take(message: Uint8Array): void {
-    if (message.length > LARGE && this.#untouched) {
+    if (message.length > LARGE && this.#mayBeEtcds) {
       this.#handOver(message);
       return;
     }
@@ -116,16 +120,16 @@ class WatchStream
       return;
     }
     if (request.kind === 'nothing') return;
-    if (request.kind === 'create' && request.start < 0 && this.#untouched) {
+    if (request.kind === 'create' && request.start < 0 && this.#mayBeEtcds) {
       this.#handOver(message);
       return;
     }
     this.#line.add(request, message.length);
   }
 
-  /** Whether there is nothing on the stream yet, so that all of it can be left to etcd. */
-  get #untouched(): boolean {
-    return this.watchers.size === 0 && this.#line.isEmpty;
+  /** Whether all of it can be left to etcd: nothing is on it, and etcd looks at no permissions, not all of which it heeds. */
+  get #mayBeEtcds(): boolean {
+    return this.watchers.size === 0 && this.#line.isEmpty && !this.feeds.identity.hasToken;
   }
 
   onHalfClose(): void {
@@ -180,6 +184,11 @@ class WatchStream
     this.#reply({ header: withRevision(header, 0), id, canceled: true, compactRevision: revision });
   }
 
+  /** Unlike etcd, which asks only once: see `docs/identity.md`. */
+  onDenied(watcher: Watcher, reason: string): void {
+    if (this.watchers.get(watcher.id) === watcher) this.#end(watcher, NO_HEADER, reason);
+  }
+
   sendProgress(watcher: Watcher, header: Header): void {
     this.#reply({ header, id: watcher.id });
   }
@@ -218,7 +227,7 @@ class WatchStream
   }
 
   /** @returns whether there is a watch now */
-  #create(request: CreateRequest, answer: Answer): boolean {
+  #create(request: CreateRequest, answer: Exclude<Answer, { kind: 'failed' }>): boolean {
     const { header } = answer;
     if (answer.kind === 'refused') return this.#refuse(header, answer.reason);
     const id = request.id === 0n ? this.#freeId() : request.id;
@@ -231,8 +240,7 @@ class WatchStream
     this.#client.hold(range.bytes);
     this.#reply({ header, id, created: true });
     // The stream may have ended with the reply.
-    if (!this.#over)
-      this.feeds.place(watcher, header, answer.kind === 'ok' && answer.maybeCompacted && request.start !== 0);
+    if (!this.#over) this.circles.place(watcher, this.feeds, answer, request.start !== 0);
     return true;
   }
 
@@ -249,13 +257,16 @@ class WatchStream
 
   #cancel(id: bigint, { header }: Answer): void {
     const watcher = this.watchers.get(id);
-    if (watcher === undefined) return;
+    if (watcher !== undefined) this.#end(watcher, header);
+  }
+
+  #end(watcher: Watcher, header: Header, reason = ''): void {
     const known = header === NO_HEADER ? (watcher.feed?.header ?? header) : header;
     this.#forget(watcher);
     watcher.feed?.leave([watcher]);
     // The read may be older than what was sent meanwhile.
     const revision = Math.max(known.revision, watcher.sentRevision);
-    this.#reply({ header: withRevision(known, revision), id, canceled: true });
+    this.#reply({ header: withRevision(known, revision), id: watcher.id, canceled: true, reason });
   }
 
   /** Takes a watcher off this stream; its feed has to let it go as well. */
@@ -264,6 +275,7 @@ class WatchStream
     this.#client.hold(-watcher.range.bytes);
     this.#shared.stats.watchers--;
     this.#shared.longKeys.release(watcher.range);
+    watcher.permit?.leave(watcher);
     if (this.#lagging.delete(watcher)) this.#shared.stats.lagging--;
   }
 
@@ -284,13 +296,8 @@ class WatchStream
     if (this.#over) return;
     this.#over = true;
     this.output.close();
-    const onFeeds = new Map<WatcherFeed, Watcher[]>();
-    for (const watcher of this.watchers.values()) {
-      this.#shared.attempt(() => this.#forget(watcher));
-      const { feed } = watcher;
-      if (feed === undefined) continue;
-      if (onFeeds.get(feed)?.push(watcher) === undefined) onFeeds.set(feed, [watcher]);
-    }
+    const onFeeds = byFeed(this.watchers.values());
+    for (const watcher of this.watchers.values()) this.#shared.attempt(() => this.#forget(watcher));
     for (const [feed, watchers] of onFeeds) this.#shared.attempt(() => feed.leave(watchers));
     this.#shared.attempt(() => this.#line.close());
     this.#shared.attempt(() => this.#shared.leader.remove(this));

@@ -114,7 +114,7 @@ export class Cursors {
 
   /** Sends a watcher that is behind as much as its client takes. */
   pump(watcher: Watcher): void {
-    if (watcher.synced || this.#renderings.has(watcher)) return;
+    if (watcher.synced || watcher.held || this.#renderings.has(watcher)) return;
     const feed = this.#feed;
     const { history } = feed;
     if (watcher.next < history.floor) {
@@ -137,6 +137,24 @@ export class Cursors {
     }
     if (feed.terminal !== undefined) this.#finish(watcher, feed.terminal);
     else this.#sync(watcher);
+  }
+
+  /** Sends a watcher nothing any more until it is released; what comes meanwhile is in the history for it. */
+  hold(watcher: Watcher): void {
+    watcher.held = true;
+    this.#renderings.leave(watcher);
+    if (!watcher.synced) return;
+    this.#unsync(watcher);
+    this.#behind.set(watcher);
+  }
+
+  /** Holds the watchers that are here by etcd's leave, and has etcd asked for it again. */
+  suspend(): void {
+    for (const watcher of [...this.#behind.all(), ...this.#index.synced()]) {
+      if (watcher.permit === undefined) continue;
+      this.hold(watcher);
+      watcher.permit.suspend(watcher);
+    }
   }
 
   /** Gives a new batch, which the feed has not applied yet, to the synced watchers that it is for. */

@@ -51,6 +51,11 @@ export class FeedPlacement implements FeedOwner {
     return false;
   }
 
+  /** Whether a feed brings what comes next of a range, so that whoever the feeds are to etcd may watch it. */
+  covers(range: KeyRange): boolean {
+    return this.#containing(range, false) !== undefined;
+  }
+
   /**
    * Finds a feed for a watcher that is on none, or starts one.
    * @param header what etcd has said of itself lately

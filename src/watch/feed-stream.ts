@@ -5,7 +5,7 @@
 
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import { isFinal, isOutage, isTooLarge } from '../etcd/statuses.ts';
+import { isFinal, isOutage, isRefusal, isTooLarge } from '../etcd/statuses.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import type { Status } from '../rpc/status.ts';
@@ -70,6 +70,8 @@ export class FeedStream implements RideOwner, TurnTaker {
   #fragment = false;
   /** How often in a row it failed soon, in a way that no outage explains. */
   #failures = 0;
+  /** How often in a row etcd refused it although whoever it is to etcd may watch the range. */
+  #refusals = 0;
 
   constructor(shared: SharedFeeds, etcd: IdentityUpstream, owner: FeedStreamOwner) {
     this.#shared = shared;
@@ -141,7 +143,10 @@ export class FeedStream implements RideOwner, TurnTaker {
     }
     this.#fragment = !this.#fragment && isTooLarge(status);
     if (this.#fragment) this.#shared.stats.limits.fragments++;
-    else if (isFinal(status) || (!isOutage(status) && ++this.#failures === MAX_FAILURES)) {
+    else if (isRefusal(status) && this.#etcd.renews) {
+      void this.#renew({ kind: 'status', status });
+      return;
+    } else if (isFinal(status) || (!isOutage(status) && ++this.#failures === MAX_FAILURES)) {
       this.#over({ kind: 'status', status });
       return;
     }
@@ -188,12 +193,28 @@ export class FeedStream implements RideOwner, TurnTaker {
       return;
     }
     this.state = 'live';
+    this.#refusals = 0;
     this.#owner.onBegan();
   }
 
   #canceled({ header, compactRevision, cancelReason }: WatchResponse): void {
+    const terminal: Terminal = { kind: 'canceled', header, reason: cancelReason };
     if (compactRevision > 0) this.#over({ kind: 'compacted', header, revision: compactRevision });
-    else this.#over({ kind: 'canceled', header, reason: cancelReason });
+    else if (this.#etcd.renews) void this.#renew(terminal);
+    else this.#over(terminal);
+  }
+
+  /** etcd takes its credentials no more. With others it goes on from where it was, if those may watch the range. */
+  async #renew(terminal: Terminal): Promise<void> {
+    const { state } = this;
+    this.#drop();
+    this.state = 'resuming';
+    this.#partial = false;
+    if (state === 'live') this.#owner.onLost();
+    const may = ++this.#refusals < MAX_FAILURES && (await this.#etcd.mayWatch(this.#owner.range));
+    if (this.state !== 'resuming') return;
+    if (!may) this.#over(terminal);
+    else if (!this.parked) this.#timer = setTimeout(() => this.#open(), this.#delay.next());
   }
 
   #over(terminal: Terminal): void {

@@ -173,6 +173,11 @@ export class Feed
     this.cursors.pump(watcher);
   }
 
+  hold(watcher: Watcher): void {
+    this.cursors.hold(watcher);
+    this.flow.look();
+  }
+
   leave(watchers: readonly Watcher[]): void {
     for (const watcher of watchers) this.#shared.attempt(() => this.cursors.detach(watcher));
     this.#onUserGone();
@@ -264,6 +269,8 @@ export class Feed
 
   onLost(): void {
     this.#shared.stats.resumes++;
+    // A client's own stream to etcd would have broken as well, and etcd would have been asked again.
+    if (this.#shared.permits.size > 0) this.cursors.suspend();
     this.subscribers.onMoved();
     this.flow.look();
   }

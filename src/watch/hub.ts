@@ -13,7 +13,7 @@
  * The hub knows the feeds by identity, and SharedFeeds: what all feeds share. LeaderDetector refuses and ends the streams
  * of clients that demand a leader, when there is none.
  *
- *   IdentityFeeds       the feeds of one identity: what clients' streams and subscribers call
+ *   IdentityFeeds       the feeds of one identity, or of a circle: what clients' streams and subscribers call
  *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range;
  *                         CatchUps: those that lead to a feed
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
@@ -34,6 +34,7 @@
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in Behind; Renderings:
  *                           what of huge batches is made for them
  *       Subscribers         what lives on it and is no client's watcher
+ *   Circles, Permits    who shares feeds that are not a client's own, and by whose leave: sharing/permits.ts START HERE
  *   Lingering           feeds that are not used now
  *   KeyRanges, LongKeys what clients name: in memory once, and within bounds
  *
@@ -41,19 +42,22 @@
  * implements.
  */
 
-import type { Identity } from '../clients/identity.ts';
+import { type Identity, NOBODY } from '../clients/identity.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import type { Feed } from './feed.ts';
 import { IdentityFeeds } from './identity-feeds.ts';
 import { SharedFeeds, type WatchHubOptions } from './shared-feeds.ts';
+import { Circles, type CirclesOwner } from './sharing/circles.ts';
+import { ClientSponsor, type Sponsor } from './sharing/sponsor.ts';
 import type { WatchStats } from './stats.ts';
 
 export type { WatchHubOptions } from './shared-feeds.ts';
 
-export class WatchHub {
+export class WatchHub implements CirclesOwner {
   readonly shared: SharedFeeds;
   readonly stats: WatchStats;
+  readonly circles: Circles;
   readonly #identities = new Map<string, IdentityFeeds>();
   readonly #onIdle = (feeds: IdentityFeeds): void => this.release(feeds);
 
@@ -62,17 +66,27 @@ export class WatchHub {
       for (const feed of this.feeds()) feed.clock.look(now, ms);
     });
     this.stats = this.shared.stats;
+    this.circles = new Circles(this.shared, options.sharing, this);
     this.shared.interval.start();
   }
 
   /** The feeds of an identity. */
   feedsOf(identity: Identity): IdentityFeeds {
-    let feeds = this.#identities.get(identity.id);
+    return this.feedsBy(identity.id, () => new ClientSponsor(this.shared, identity));
+  }
+
+  feedsBy(id: string, sponsor: () => Sponsor): IdentityFeeds {
+    let feeds = this.#identities.get(id);
     if (feeds === undefined) {
-      feeds = new IdentityFeeds(this.shared, identity, this.#onIdle);
-      this.#identities.set(identity.id, feeds);
+      feeds = new IdentityFeeds(this.shared, sponsor(), this.#onIdle);
+      this.#identities.set(id, feeds);
     }
     return feeds;
+  }
+
+  /** Those of who shows no token. */
+  get nobodys(): IdentityFeeds {
+    return this.feedsOf(NOBODY);
   }
 
   /** Forgets an identity that nothing is left of. */
@@ -94,6 +108,7 @@ export class WatchHub {
   /** Ends every feed. Client streams are ended by the doors that they came through. */
   close(): void {
     this.shared.interval.stop();
+    this.shared.permits.close();
     for (const identity of [...this.#identities.values()]) identity.close();
   }
 }

@@ -1,4 +1,4 @@
-/** The feeds of one identity: what clients' streams and subscribers call. */
+/** The feeds of one identity, or those that several share: what clients' streams and subscribers call. */
 
 import type { Identity } from '../clients/identity.ts';
 import type { Asker } from '../clients/probe.ts';
@@ -8,11 +8,11 @@ import type { Feed } from './feed.ts';
 import { FeedPlacement } from './feed-placement.ts';
 import { IdentityUpstream } from './identity-upstream.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
+import type { Sponsor } from './sharing/sponsor.ts';
 import type { FeedSubscriber, Subscription } from './subscribers.ts';
 import type { Watcher, WatchSink } from './watcher.ts';
 
 export class IdentityFeeds {
-  readonly identity: Identity;
   readonly etcd: IdentityUpstream;
   readonly shared: SharedFeeds;
   readonly #placement: FeedPlacement;
@@ -20,12 +20,15 @@ export class IdentityFeeds {
   readonly #onIdle: (feeds: IdentityFeeds) => void;
 
   /** @param onIdle is called whenever nothing may be left of this identity */
-  constructor(shared: SharedFeeds, identity: Identity, onIdle: (feeds: IdentityFeeds) => void) {
+  constructor(shared: SharedFeeds, sponsor: Sponsor, onIdle: (feeds: IdentityFeeds) => void) {
     this.shared = shared;
-    this.identity = identity;
     this.#onIdle = onIdle;
-    this.etcd = new IdentityUpstream(shared, identity);
+    this.etcd = new IdentityUpstream(shared, sponsor);
     this.#placement = new FeedPlacement(shared, this.etcd, () => onIdle(this));
+  }
+
+  get identity(): Identity {
+    return this.etcd.identity;
   }
 
   /** All feeds, also those that have ended and still have readers of their history. */
@@ -57,6 +60,11 @@ export class IdentityFeeds {
   /** See {@link FeedPlacement.remembers}. */
   remembers(range: KeyRange, prevKv: boolean, start: number): boolean {
     return this.#placement.remembers(range, prevKv, start);
+  }
+
+  /** See {@link FeedPlacement.covers}. */
+  covers(range: KeyRange): boolean {
+    return this.#placement.covers(range);
   }
 
   /** See {@link FeedPlacement.place}. */

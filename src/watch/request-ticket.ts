@@ -9,16 +9,17 @@ import type { WatchRequest } from '../etcd/watch-request.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
+import type { Allowed, Circles } from './sharing/circles.ts';
 import type { TurnTaker } from './turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
 /** What etcd said. */
 export type Answer =
-  | { readonly kind: 'ok'; readonly header: Header; readonly maybeCompacted: boolean }
+  | ({ readonly kind: 'ok' } & Allowed)
   | { readonly kind: 'refused'; readonly header: Header; readonly reason: string }
   | { readonly kind: 'failed'; readonly header: Header; readonly error: RpcError };
 
-const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, maybeCompacted: false };
+const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, maybeCompacted: false, own: undefined };
 
 /** Why the proxy itself refuses a watch. */
 const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
@@ -26,6 +27,7 @@ const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
 /** The stream that a request came on. */
 export interface TicketOwner {
   readonly feeds: IdentityFeeds;
+  readonly circles: Circles;
   /** An answer has come; not called for one that needs nothing of etcd and is there after {@link Ticket.start}. */
   onSettled(): void;
   /** No answer will come. */
@@ -43,6 +45,10 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   readonly #owner: TicketOwner;
   #watch: UpstreamWatch | undefined;
   #over = false;
+  /** Why etcd has refused the client a read of the range, as it would say of a watch. */
+  #refusal = '';
+  /** What comes of a watch that etcd itself has granted, if the client may read the range. */
+  #granted: Answer | undefined;
   /** There is room for its keys, and for those of the watch that it becomes. */
   #hasRoom = false;
 
@@ -55,7 +61,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   /** Asks etcd what has to be asked. */
   start(): void {
     const { request } = this;
-    const { feeds } = this.#owner;
+    const { feeds, circles } = this.#owner;
     if (request.kind === 'create') {
       const { range, start, options } = request;
       this.#hasRoom = feeds.shared.longKeys.take(range);
@@ -70,9 +76,10 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
       else {
         // No store has revisions that a number cannot hold.
         const asks = start > 0 && Number.isSafeInteger(start);
-        if (asks && feeds.remembers(range, options.prevKv, start))
+        if (asks && circles.remembers(feeds, range, options.prevKv, start))
           // At the compacted revision itself the value before its event is gone, and a history may still have it.
           this.askedStart = options.prevKv ? start - 1 : start;
+        circles.prepare(feeds);
         feeds.etcd.probe(range, this);
       }
     } else if (request.kind === 'cancel') feeds.etcd.probeAny(this);
@@ -90,14 +97,15 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     this.#hasRoom = false;
   }
 
+  /** A watch that etcd grants is the client's only if it may read the range as well: not every release looks at all of it. */
   onResponse({ header, canceled, compactRevision, cancelReason }: WatchResponse): void {
     this.#watch?.cancel();
-    const refused = canceled && compactRevision === 0;
-    this.#settle(
-      refused
-        ? { kind: 'refused', header, reason: cancelReason }
-        : { kind: 'ok', header, maybeCompacted: false },
-    );
+    if (canceled && compactRevision === 0) this.#settle({ kind: 'refused', header, reason: cancelReason });
+    else if (this.#refusal !== '') this.#settle({ kind: 'refused', header, reason: this.#refusal });
+    else {
+      this.#granted = { kind: 'ok', header, maybeCompacted: false, own: undefined };
+      if (this.request.kind === 'create') this.#owner.feeds.etcd.probe(this.request.range, this);
+    }
   }
 
   onEnd(status: Status): void {
@@ -115,11 +123,20 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   }
 
   #take(result: ProbeResult): void {
-    // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
-    if (this.request.kind === 'cancel') this.#settle(result.kind === 'ok' ? result : NOTHING);
-    else if (result.kind === 'refused') this.#relay();
-    else if (result.kind === 'ok') this.#settle(result);
-    else this.#settle({ kind: 'failed', header: NO_HEADER, error: result.error });
+    const { request } = this;
+    if (request.kind !== 'create') {
+      // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
+      this.#settle(result.kind === 'ok' ? { ...result, own: undefined } : NOTHING);
+    } else if (result.kind === 'failed') this.#settle({ ...result, header: NO_HEADER });
+    else if (this.#granted !== undefined)
+      this.#settle(result.kind === 'ok' ? this.#granted : { ...result, header: this.#granted.header });
+    else if (result.kind === 'refused') {
+      this.#refusal = result.reason;
+      this.#relay();
+    } else {
+      const { circles, feeds } = this.#owner;
+      circles.learn(feeds, request.range, (own) => this.#settle({ ...result, own }));
+    }
   }
 
   /** Has etcd refuse the watch itself, when it is its turn. */

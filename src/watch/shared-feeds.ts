@@ -1,5 +1,7 @@
 /** What the feeds of all identities share: the way to etcd, and the bounds on all of them together. */
 import { demandingIdentityOf } from '../clients/identity.ts';
+import type { Login } from '../clients/login.ts';
+import { TokenUsers } from '../clients/token-users.ts';
 import { KeyRanges } from '../etcd/key-ranges.ts';
 import { KV, Watch } from '../etcd/methods.ts';
 import type { Upstream } from '../rpc/contract.ts';
@@ -13,9 +15,19 @@ import { Lingering } from './lingering.ts';
 import { LongKeys } from './long-keys.ts';
 import { ProgressInterval } from './progress-interval.ts';
 import { ASSEMBLY_LIMITS, AssemblyBounds } from './response-assembly.ts';
+import { Permits, type RevisionSource } from './sharing/permits.ts';
 import { Slices } from './slices.ts';
 import { WatchStats } from './stats.ts';
 import { Turns } from './turns.ts';
+
+/** Who may share feeds, besides those who show the same token. */
+export interface SharingOptions {
+  /** The proxy's own user. */
+  readonly login: Login;
+  readonly revision: RevisionSource;
+  /** How often etcd is asked again, in milliseconds; zero: never. */
+  readonly reauthorize: number;
+}
 
 /** Where watches go, and the bounds of what is remembered of them. */
 export interface WatchHubOptions {
@@ -30,6 +42,8 @@ export interface WatchHubOptions {
   readonly fragmentBytes: number;
   /** Milliseconds for which a feed without watchers stays. */
   readonly linger: number;
+  /** By whose leave clients share feeds; without it, each identity has its own. */
+  readonly sharing?: SharingOptions;
   /** Reports a fault of the program; without it, it is an uncaught exception. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -49,6 +63,8 @@ const RELAY_TURN_MS = 5000;
 const MOVES_BYTES = 16 << 20;
 /** Responses that wait behind a huge one of the same feed, in bytes; with more, all of them are taken at once. */
 const WAITING_BYTES = 128 << 20;
+/** Nothing is known of etcd's users. */
+const UNKNOWN: RevisionSource = { current: async () => undefined };
 
 /** How long one call of the proxy's own may take, in milliseconds. */
 const CALL_MS = 5000;
@@ -74,6 +90,10 @@ export class SharedFeeds {
   readonly relayTurns = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
   readonly #report: (error: unknown) => void;
   readonly leader: LeaderDetector;
+  /** By whose leave watchers ride on feeds that are not their client's own. */
+  readonly permits: Permits;
+  /** Whose the tokens are that the proxy saw being handed out. */
+  readonly users = new TokenUsers();
 
   /** @param onInterval is called often enough to find feeds whose watchers have heard nothing for so many milliseconds */
   constructor(options: WatchHubOptions, onInterval: (now: number, ms: number) => void) {
@@ -91,6 +111,13 @@ export class SharedFeeds {
       read: (request) => this.unary(WHERE_WATCHES_ARE, metadata, request),
       open: (listener) =>
         this.upstream.stream(new OwnCall(Watch.Watch, metadata, Number.POSITIVE_INFINITY), listener),
+    });
+    this.permits = new Permits({
+      read: (identity, request) => this.unary(KV.Range, identity, request),
+      users: this.users,
+      revision: options.sharing?.revision ?? UNKNOWN,
+      intervalMs: options.sharing?.reauthorize ?? 0,
+      onFault: (error) => this.onFault(error),
     });
   }
 

@@ -7,6 +7,7 @@ import type { WatchRequest } from '../etcd/watch-request.ts';
 import type { ServerStream } from '../rpc/contract.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import { Ticket, type TicketOwner } from './request-ticket.ts';
+import type { Circles } from './sharing/circles.ts';
 
 /** Requests of one stream that may wait; with more, the client is not read. */
 const MAX_WAITING = 32;
@@ -14,6 +15,7 @@ const MAX_WAITING = 32;
 /** The stream that the requests came on. */
 export interface TicketLineOwner {
   readonly feeds: IdentityFeeds;
+  readonly circles: Circles;
   /** Whether a request can be answered now. */
   readonly mayAnswer: boolean;
   /** Answers the request that is first in line. @returns whether a watch comes of it */
@@ -35,6 +37,10 @@ export class TicketLine implements TicketOwner {
 
   get feeds(): IdentityFeeds {
     return this.#owner.feeds;
+  }
+
+  get circles(): Circles {
+    return this.#owner.circles;
   }
 
   get isEmpty(): boolean {

@@ -33,6 +33,16 @@ export interface WatchSink {
   onLagging(watcher: Watcher): void;
   /** The watch is over: what it needs next was compacted at this revision. */
   onCompacted(watcher: Watcher, header: Header, revision: number): void;
+  /** The watch is over: etcd does not let its client watch the range any more. */
+  onDenied(watcher: Watcher, reason: string): void;
+}
+
+/** The leave by which a watcher rides on feeds that are not its client's own. */
+export interface WatcherPermit {
+  /** The watcher gets nothing before etcd has said again that it may: {@link Watcher.release}. */
+  suspend(watcher: Watcher): void;
+  /** The watcher is gone. */
+  leave(watcher: Watcher): void;
 }
 
 /** The feed that a watcher is on, as the watcher and its client's stream see it. */
@@ -49,6 +59,8 @@ export interface WatcherFeed {
   };
   /** Sends a watcher that is behind as much as its client takes. */
   pump(watcher: Watcher): void;
+  /** Sends a watcher nothing any more, until it is released. */
+  hold(watcher: Watcher): void;
   /** Lets some of its watchers go for good. */
   leave(watchers: readonly Watcher[]): void;
 }
@@ -60,6 +72,10 @@ export class Watcher {
   readonly id: bigint;
   /** The field `watch_id` of its responses. */
   readonly idField: Uint8Array;
+  /** Where it rides on feeds that are not its client's own. */
+  permit: WatcherPermit | undefined;
+  /** It gets nothing, and is not synced, until its permit says so. */
+  held = false;
   #range: KeyRange;
   /** The revision after the last one that it was sent, or passed over; at first the one that its client named. */
   #unsent: number;
@@ -152,6 +168,12 @@ export class Watcher {
     this.#synced = false;
   }
 
+  /** It is held no longer: goes on from where it was. */
+  release(): void {
+    this.held = false;
+    this.#feed?.pump(this);
+  }
+
   /** It needs a feed that goes back further, as a new watch does. */
   startOver(): void {
     this.#mergesBacklog = true;
@@ -215,4 +237,17 @@ export class Watcher {
     this.#quiet = true;
     return quiet;
   }
+}
+
+/** Watchers by the feed that each is on; those that are on none are left out. */
+export function byFeed(watchers: Iterable<Watcher>): Map<WatcherFeed, Watcher[]> {
+  const found = new Map<WatcherFeed, Watcher[]>();
+  for (const watcher of watchers) {
+    const { feed } = watcher;
+    if (feed === undefined) continue;
+    const others = found.get(feed);
+    if (others === undefined) found.set(feed, [watcher]);
+    else others.push(watcher);
+  }
+  return found;
 }

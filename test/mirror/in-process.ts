@@ -38,7 +38,10 @@ export async function mirror(
     maxRevisionBytes: 1 << 22,
     fragmentBytes: 1 << 21,
   };
-  const hub = new WatchHub({ upstream, ...history, linger: 0 });
+  const own = login(upstream);
+  const revision = { current: async () => undefined };
+  const sharing = { login: own, revision, reauthorize: 0 };
+  const hub = new WatchHub({ upstream, ...history, linger: 0, sharing });
   held.defer(() => hub.close());
   const mirrors = new Mirrors({
     prefixes: [prefix],
@@ -47,7 +50,7 @@ export async function mirror(
     hub,
     permissions: new Permissions(),
     seen,
-    login: login(upstream),
+    login: own,
     log: { onLoaded: nothing, onFailed: nothing },
   });
   held.defer(() => mirrors.close());

@@ -215,7 +215,7 @@ describe('reads that wait for a mirror', () => {
   test('the question fails or is refused: forwarded at once', async () => {
     const { askers, reads } = start(60_000);
     const refused = reads.unary(request(), readCall());
-    askers[0]?.onProbed({ kind: 'refused' });
+    askers[0]?.onProbed({ kind: 'refused', reason: '' });
     assert.equal(await refused, FORWARDED);
     const failed = reads.unary(request(), readCall());
     askers[1]?.onProbed({ kind: 'failed', error: new RpcError(Code.UNAVAILABLE, 'no') });

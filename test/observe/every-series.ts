@@ -29,6 +29,7 @@ import { ITSELF } from '../../src/rpc/client.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import { RpcError } from '../../src/rpc/status.ts';
 import type { WatchHub } from '../../src/watch/hub.ts';
+import { PermitStats } from '../../src/watch/sharing/permits.ts';
 import { WatchStats } from '../../src/watch/stats.ts';
 import { methodAt } from '../support/methods.ts';
 
@@ -158,7 +159,12 @@ const reads: Part = (registry) => {
 const watches: Part = (registry) => {
   const stats = new WatchStats();
   const feed = { applied: 0, header: { revision: 0 }, used: true, behind: false, cursors: new Set([1]) };
-  const numbers = { budget: { bytes: 0 }, longKeys: { bytes: 0 }, ranges: { forgotten: 0 } };
+  const permits = { stats: new PermitStats(), size: 0 };
+  const users = { forgotten: 0, bytes: 0 };
+  const numbers = {
+    ...{ budget: { bytes: 0 }, longKeys: { bytes: 0 }, ranges: { forgotten: 0 } },
+    ...{ permits, users },
+  };
   const seen = new SeenRevision();
   exposeWatches(registry, { stats, shared: numbers, feeds: () => [feed] } as unknown as WatchHub, seen);
   return [
@@ -189,6 +195,21 @@ const watches: Part = (registry) => {
       response_bytes: 'etcd_proxy_watch_limits_total{limit="response_bytes"}',
     }),
     ...grows(numbers.ranges, { forgotten: 'etcd_proxy_watch_limits_total{limit="ranges"}' }),
+    ...grows(users, {
+      forgotten: 'etcd_proxy_watch_limits_total{limit="tokens"}',
+      bytes: 'etcd_proxy_watch_token_bytes',
+    }),
+    ...grows(permits, { size: 'etcd_proxy_watch_permits' }),
+    ...grows(permits.stats.confirmations, {
+      allowed: 'etcd_proxy_watch_confirmations_total{answer="allowed"}',
+      denied: 'etcd_proxy_watch_confirmations_total{answer="denied"}',
+      token: 'etcd_proxy_watch_confirmations_total{answer="token"}',
+      failed: 'etcd_proxy_watch_confirmations_total{answer="failed"}',
+    }),
+    ...grows(permits.stats.ended, {
+      denied: 'etcd_proxy_watch_refusals_total{reason="denied"}',
+      token: 'etcd_proxy_watch_refusals_total{reason="token"}',
+    }),
     ...grows(numbers.budget, { bytes: 'etcd_proxy_watch_history_bytes' }),
     ...grows(numbers.longKeys, { bytes: 'etcd_proxy_watch_long_key_bytes' }),
     ...grows(feed, { applied: 'etcd_proxy_watch_applied_revision' }),

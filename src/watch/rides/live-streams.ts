@@ -20,6 +20,7 @@ const BEAT_MS = 5000;
 export class LiveStreams extends StreamGroup implements SeatSource {
   /** Those that take newcomers. */
   readonly #open = new Set<SharedStream>();
+  #renewedAt = Number.NEGATIVE_INFINITY;
 
   take(watch: OwnWatch, owner: SeatOwner, fresh = false, company = FULL): Seat {
     const stream = this.#pick(company);
@@ -43,8 +44,14 @@ export class LiveStreams extends StreamGroup implements SeatSource {
     this.#consolidate();
   }
 
+  /** Those that are there take nobody any more, and are drained when there are too many: etcd may take their token no more. */
+  renew(): void {
+    this.#renewedAt = performance.now();
+    this.#open.clear();
+  }
+
   protected onRoom(stream: SharedStream): void {
-    if (!this.drains.has(stream)) this.#open.add(stream);
+    if (!this.drains.has(stream) && stream.openedAt >= this.#renewedAt) this.#open.add(stream);
   }
 
   protected forget(stream: SharedStream): void {

@@ -34,6 +34,11 @@ export class PastStreams extends StreamGroup {
     return seat;
   }
 
+  /** Those that are there take nobody any more. */
+  renew(): void {
+    for (const stream of [...this.#open.keys()]) this.#close(stream);
+  }
+
   /**
    * A question that etcd was asked before it had a watch says nothing of it, and which question an answer is for cannot be
    * known. So none is asked before etcd has all of the watches.

@@ -65,6 +65,14 @@ export class Rides implements RideHost, StreamHost {
     if (this.#etcd.versions.verdict === undefined) this.#learn();
   }
 
+  /** Streams carry other credentials from now on: those that are there take nobody any more. */
+  renew(): void {
+    for (const { live, past } of [this.#plain, this.#prevKv]) {
+      live.renew();
+      past.renew();
+    }
+  }
+
   /** Watches on behalf of a feed. @param fresh whether somebody waits for a watch that was not there before */
   begin(watch: OwnWatch, owner: RideOwner, fresh: boolean): Ride {
     const ride = new Ride(this, watch, owner, fresh);

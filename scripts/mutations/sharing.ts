@@ -1,0 +1,57 @@
+/** Ways to break the leave by which watches ride on feeds that others share. */
+import { type Mutation, mutation } from './mutation.ts';
+
+const SHARING_ROOM = 'watch/sharing';
+const PERMIT = `${SHARING_ROOM}/permit.ts`;
+
+/** The mutations of `watch/sharing/`, and of what it uses of `clients/`. */
+export const SHARING: readonly Mutation[] = [
+  mutation(
+    'an-old-answer-lets-go',
+    PERMIT,
+    'if (again || !this.#suspended.delete(watcher)) continue;',
+    'if (!this.#suspended.delete(watcher)) continue;',
+  ),
+  mutation(
+    'a-denied-watch-goes-on',
+    PERMIT,
+    "else if (leave.kind === 'denied') this.#end(asking, leave.reason);",
+    "else if (leave.kind === 'denied') this.#release(asking);",
+  ),
+  mutation(
+    'an-unknown-change-is-none',
+    PERMIT,
+    'if (now !== undefined && now === this.revision)',
+    'if (now === undefined || now === this.revision)',
+  ),
+  mutation(
+    'who-waits-for-an-end-sees-on',
+    PERMIT,
+    'this.#guard(watcher, () => watcher.feed?.hold(watcher));',
+    '',
+  ),
+  mutation(
+    'a-lost-stream-asks-nobody',
+    'watch/feed.ts',
+    'if (this.#shared.permits.size > 0) this.cursors.suspend();',
+    '',
+  ),
+  mutation(
+    'held-watchers-are-pumped',
+    'watch/cursors.ts',
+    'if (watcher.synced || watcher.held) return;',
+    'if (watcher.synced) return;',
+  ),
+  mutation(
+    'etcds-hole-is-open',
+    'watch/request-ticket.ts',
+    "else if (this.#refusal !== '') this.#settle({ kind: 'refused', header, reason: this.#refusal });",
+    '',
+  ),
+  mutation(
+    'tokens-of-others-vouch',
+    'clients/token-users.ts',
+    'const all = this.#users.get(user);',
+    'const all = this.#tokens;',
+  ),
+];

@@ -1,0 +1,200 @@
+/**
+ * etcd's leave for a user to watch a range on feeds that are not the user's own, for all of its watchers. Where it is not
+ * known whose a token is, the token stands for its user.
+ *
+ *                        etcd is asked                    allowed ───▶ go on
+ *   going ──────────▶ who is suspended waits for that ──▶ denied ────▶ the watches end
+ *     ▲                                                   token ─────▶ nothing has changed since: go on
+ *     └────────────── another token is allowed ─────────────────────▶ otherwise nothing is delivered, and the streams
+ *                                                                     end one by one: their clients sign in again
+ */
+
+import type { Identity } from '../../clients/identity.ts';
+import type { Leave } from '../../clients/leave.ts';
+import type { KeyRange } from '../../etcd/key-range.ts';
+import type { Metadata } from '../../rpc/metadata.ts';
+import { RetryDelay } from '../../rpc/retry-delay.ts';
+import { Code } from '../../rpc/status.ts';
+import type { Watcher, WatcherPermit } from '../watcher.ts';
+import { MOST_TOKENS } from './sponsor.ts';
+
+/** etcd's auth revision, which stays as long as users, roles and permissions do; `undefined`: they may have changed. */
+export type AuthState = bigint | undefined;
+
+/** All permits. */
+export interface PermitOwner {
+  /** The one that was looked at last. */
+  readonly revision: AuthState;
+  /** The one of now. */
+  look(): Promise<AuthState>;
+  /** Asks etcd for leave. */
+  ask(metadata: Metadata, range: KeyRange): Promise<Leave>;
+  /** Metadata that show tokens of a user, the newest first; it need not be all. */
+  tokensOf(user: string): Iterable<Metadata>;
+  /** In how many milliseconds the stream of one of many ends that shall not come back all at once. */
+  delay(): number;
+  onEnded(why: 'denied' | 'token', watches: number): void;
+  /** Nobody needs it any more. */
+  onUnused(permit: Permit): void;
+  onFault(error: unknown): void;
+}
+
+const NO_TOKEN = (reason: string): string =>
+  `etcd-connect-proxy: etcd has to let the watch go on, and takes no token of the client: ${reason}`;
+
+export class Permit implements WatcherPermit {
+  readonly key: string;
+  readonly range: KeyRange;
+  readonly #user: string | undefined;
+  /** The one that was known when etcd was asked the last time that it said yes. */
+  revision: AuthState;
+  readonly #owner: PermitOwner;
+  readonly #watchers = new Map<Watcher, Identity>();
+  /** Those that get nothing until etcd has been asked. */
+  readonly #suspended = new Set<Watcher>();
+  /** Those whose streams will end. */
+  readonly #ending = new Map<Watcher, NodeJS.Timeout>();
+  #isWanted = false;
+  #isAsking = false;
+
+  constructor(owner: PermitOwner, key: string, range: KeyRange, user: string | undefined) {
+    this.#owner = owner;
+    this.key = key;
+    this.range = range;
+    this.#user = user;
+  }
+
+  /** How many watchers it is for. */
+  get size(): number {
+    return this.#watchers.size;
+  }
+
+  /** A watcher for which etcd has just given leave to its client's own token. */
+  enter(watcher: Watcher, identity: Identity): void {
+    this.#watchers.set(watcher, identity);
+    watcher.permit = this;
+    if (this.#ending.size > 0) this.confirm();
+  }
+
+  leave(watcher: Watcher): void {
+    watcher.permit = undefined;
+    this.#suspended.delete(watcher);
+    this.#spare(watcher);
+    if (this.#watchers.delete(watcher) && this.#watchers.size === 0) this.#owner.onUnused(this);
+  }
+
+  suspend(watcher: Watcher): void {
+    this.#suspended.add(watcher);
+    this.confirm();
+  }
+
+  /** Has etcd asked, for all who want to know: never by a question that was sent before. */
+  confirm(): void {
+    this.#isWanted = true;
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    const delay = new RetryDelay();
+    // Those who want it in the same turn ask together.
+    await undefined;
+    while (this.#isWanted && this.#watchers.size > 0) {
+      this.#isWanted = false;
+      const asking = [...this.#watchers.keys()];
+      const { revision } = this.#owner;
+      const leave = await this.#ask();
+      try {
+        await this.#judge(leave, revision, asking);
+      } catch (error) {
+        this.#owner.onFault(error);
+      }
+      if (leave.kind !== 'failed' || this.#suspended.size === 0) continue;
+      this.#isWanted = true;
+      await new Promise((resolve) => setTimeout(resolve, delay.next()));
+    }
+    this.#isAsking = false;
+  }
+
+  /** Asks with one token after the other, until etcd knows one of them. */
+  async #ask(): Promise<Leave> {
+    let answer: Leave = { kind: 'failed' };
+    for (const metadata of this.#candidates()) {
+      answer = await this.#owner.ask(metadata, this.range);
+      if (answer.kind !== 'token') break;
+    }
+    return answer;
+  }
+
+  #candidates(): Metadata[] {
+    const found = new Map<string, Metadata>();
+    const add = (metadata: Metadata): void => {
+      found.set(metadata.get('token') ?? metadata.get('authorization') ?? '', metadata);
+    };
+    if (this.#user !== undefined) for (const metadata of this.#owner.tokensOf(this.#user)) add(metadata);
+    for (const { metadata } of [...this.#watchers.values()].reverse()) {
+      if (found.size >= MOST_TOKENS) break;
+      add(metadata);
+    }
+    return [...found.values()];
+  }
+
+  /** @param asking the watchers that were there when etcd was asked */
+  async #judge(leave: Leave, revision: AuthState, asking: readonly Watcher[]): Promise<void> {
+    if (leave.kind === 'failed') return;
+    if (leave.kind === 'allowed') {
+      this.revision = revision;
+      this.#release(asking);
+    } else if (leave.kind === 'denied') this.#end(asking, leave.reason);
+    else {
+      const now = await this.#owner.look();
+      if (now !== undefined && now === this.revision) this.#release(asking);
+      else this.#endLater(asking, leave.reason);
+    }
+  }
+
+  /** Lets watchers go on, but for those that were suspended after etcd was asked. */
+  #release(asking: readonly Watcher[]): void {
+    const again = this.#isWanted;
+    for (const watcher of asking) {
+      this.#spare(watcher);
+      if (again || !this.#suspended.delete(watcher)) continue;
+      this.#guard(watcher, () => watcher.release());
+    }
+  }
+
+  #end(asking: readonly Watcher[], reason: string): void {
+    const ended = asking.filter((watcher) => watcher.permit === this);
+    this.#owner.onEnded('denied', ended.length);
+    for (const watcher of ended)
+      if (watcher.permit === this) this.#guard(watcher, () => watcher.sink.onDenied(watcher, reason));
+  }
+
+  /** Nothing is delivered any more, and the streams end, unless another token is allowed before. */
+  #endLater(asking: readonly Watcher[], reason: string): void {
+    for (const watcher of asking) {
+      if (watcher.permit !== this || this.#ending.has(watcher)) continue;
+      this.#suspended.add(watcher);
+      this.#guard(watcher, () => watcher.feed?.hold(watcher));
+      const end = (): void => {
+        this.#owner.onEnded('token', 1);
+        this.#guard(watcher, () => watcher.sink.fail(Code.UNAVAILABLE, NO_TOKEN(reason)));
+      };
+      this.#ending.set(watcher, setTimeout(end, this.#owner.delay()).unref());
+    }
+  }
+
+  #spare(watcher: Watcher): void {
+    clearTimeout(this.#ending.get(watcher));
+    this.#ending.delete(watcher);
+  }
+
+  #guard(watcher: Watcher, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      watcher.sink.onFault(error);
+    }
+  }
+}

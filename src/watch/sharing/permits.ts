@@ -1,0 +1,174 @@
+/**
+ * START HERE for the leave by which watches of clients ride on feeds that are not their own. etcd gives it to a client when
+ * its watch begins. It is asked again
+ *
+ *   when the feed has lost its stream   a client's own would have broken; nothing is delivered before the answer
+ *   every `--watch-reauthorize`         where users, roles or permissions may have changed meanwhile
+ *   when they change through this proxy
+ *
+ *   Permit    for one user, or one token, and one range: one question for all of its watches
+ *   Sponsor   whose token feeds carry;  Circles   which feeds serve a client
+ */
+import type { AuthRevision } from '../../clients/auth-revision.ts';
+import type { Identity } from '../../clients/identity.ts';
+import { askLeave, type Leave } from '../../clients/leave.ts';
+import type { ReadAs } from '../../clients/probes.ts';
+import type { TokenUsers } from '../../clients/token-users.ts';
+import type { KeyRange } from '../../etcd/key-range.ts';
+import type { Metadata } from '../../rpc/metadata.ts';
+import { Turns, type TurnTaker } from '../turns.ts';
+import type { Watcher } from '../watcher.ts';
+import { type AuthState, Permit, type PermitOwner } from './permit.ts';
+import { MOST_TOKENS } from './sponsor.ts';
+
+/** etcd's auth revision: see {@link AuthRevision}. */
+export type RevisionSource = Pick<AuthRevision, 'current'>;
+
+/** What permits are asked for by. */
+export interface PermitsOptions {
+  readonly read: ReadAs;
+  readonly users: TokenUsers;
+  readonly revision: RevisionSource;
+  /** How often etcd is asked, in milliseconds; zero: when a feed has lost its stream only. */
+  readonly intervalMs: number;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** Questions that are under way at a time; others wait, for so many milliseconds each at most. */
+const AT_ONCE = 64;
+const TURN_MS = 5000;
+
+/** Changes of users, and new permits, are looked at together when so many milliseconds have passed. */
+const SOON_MS = 500;
+
+/** What the permits count. */
+export class PermitStats {
+  /** Questions to etcd, by its answer. */
+  readonly confirmations: Record<Leave['kind'], number> = { allowed: 0, denied: 0, token: 0, failed: 0 };
+  /** Watches that ended for want of leave: etcd denied it, or takes no token of the client. */
+  readonly ended = { denied: 0, token: 0 };
+}
+
+export class Permits implements PermitOwner {
+  readonly stats = new PermitStats();
+  revision: AuthState;
+  readonly #options: PermitsOptions;
+  readonly #permits = new Map<string, Permit>();
+  readonly #turns = new Turns(AT_ONCE, TURN_MS);
+  #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
+  /** Something has changed, so that soon all are asked about, and not only what is new. */
+  #changed = false;
+
+  constructor(options: PermitsOptions) {
+    this.#options = options;
+  }
+
+  /** Users and ranges of which watches are on shared feeds. */
+  get size(): number {
+    return this.#permits.size;
+  }
+
+  /** A watcher begins on feeds that are not its client's own: etcd has just allowed the client its range. */
+  enter(watcher: Watcher, identity: Identity): void {
+    const { range } = watcher;
+    const user = this.#options.users.userOf(identity.token);
+    // No key has the character between the two, and no identity is the beginning of another one.
+    const key = user === undefined ? identity.id + range.id : `user ${user.length} ${user}${range.id}`;
+    let permit = this.#permits.get(key);
+    if (permit === undefined) {
+      permit = new Permit(this, key, range, user);
+      this.#permits.set(key, permit);
+      this.#lookSoon(false);
+      this.#start();
+    }
+    permit.enter(watcher, identity);
+  }
+
+  /** Users, roles or permissions have changed through this proxy. */
+  onChanged(): void {
+    if (this.#permits.size > 0) this.#lookSoon(true);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    clearTimeout(this.#soon);
+    this.#timer = undefined;
+    this.#soon = undefined;
+  }
+
+  async look(): Promise<AuthState> {
+    this.revision = await this.#options.revision.current();
+    return this.revision;
+  }
+
+  async ask(metadata: Metadata, range: KeyRange): Promise<Leave> {
+    const turn = await this.#turn();
+    try {
+      const leave = await askLeave(this.#options.read, metadata, range);
+      this.stats.confirmations[leave.kind]++;
+      return leave;
+    } finally {
+      this.#turns.leave(turn);
+    }
+  }
+
+  *tokensOf(user: string): Iterable<Metadata> {
+    for (const { metadata } of this.#options.users.tokensOf(user, MOST_TOKENS)) yield metadata;
+  }
+
+  delay(): number {
+    return Math.random() * this.#options.intervalMs;
+  }
+
+  onEnded(why: 'denied' | 'token', watches: number): void {
+    this.stats.ended[why] += watches;
+  }
+
+  onUnused({ key }: Permit): void {
+    this.#permits.delete(key);
+    if (this.#permits.size === 0) this.close();
+  }
+
+  onFault(error: unknown): void {
+    this.#options.onFault(error);
+  }
+
+  #turn(): Promise<TurnTaker> {
+    return new Promise((resolve) => {
+      const taker: TurnTaker = { onTurn: () => resolve(taker) };
+      if (this.#turns.take(taker)) resolve(taker);
+    });
+  }
+
+  #start(): void {
+    const { intervalMs } = this.#options;
+    if (intervalMs === 0 || this.#timer !== undefined) return;
+    this.#timer = setInterval(() => void this.#confirm(true), intervalMs);
+    this.#timer.unref();
+  }
+
+  #lookSoon(changed: boolean): void {
+    const { intervalMs } = this.#options;
+    this.#changed ||= changed;
+    if (intervalMs === 0 || this.#soon !== undefined) return;
+    const look = (): void => {
+      const all = this.#changed;
+      this.#soon = undefined;
+      this.#changed = false;
+      void this.#confirm(all);
+    };
+    this.#soon = setTimeout(look, Math.min(SOON_MS, intervalMs));
+    this.#soon.unref();
+  }
+
+  /**
+   * Has etcd asked for every permit that it may have been given before something changed.
+   * @param all also where it cannot be known whether anything has
+   */
+  async #confirm(all: boolean): Promise<void> {
+    const revision = await this.look();
+    for (const permit of this.#permits.values())
+      if (revision === undefined ? all : permit.revision !== revision) permit.confirm();
+  }
+}

@@ -1,0 +1,216 @@
+/** The rule by which watches go on that are on shared feeds: what each answer of etcd means, and for whom. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { clientIdentityOf } from '../../src/clients/identity.ts';
+import type { Leave } from '../../src/clients/leave.ts';
+import { KeyRange } from '../../src/etcd/key-range.ts';
+import { Metadata } from '../../src/rpc/metadata.ts';
+import { type AuthState, Permit, type PermitOwner } from '../../src/watch/sharing/permit.ts';
+import { Watcher, type WatcherFeed, type WatchSink } from '../../src/watch/watcher.ts';
+import { settle } from '../reads/held-upstream.ts';
+
+const RANGE = new KeyRange('w/', 'w0');
+const OPTIONS = { prevKv: false, progressNotify: false, fragment: false, noPut: false, noDelete: false };
+const TOKEN: Leave = { kind: 'token', reason: 'etcdserver: invalid auth token' };
+const DENIED: Leave = { kind: 'denied', reason: 'no' };
+const ALLOWED: Leave = { kind: 'allowed' };
+
+/** A permit of a user with tokens, whose questions the test answers; delays are over when it says so. */
+class Script implements PermitOwner {
+  revision: AuthState = 1n;
+  /** The one when somebody looks. */
+  now: AuthState = 1n;
+  readonly tokens: string[] = [];
+  /** The questions under way, by the token that they show. */
+  readonly asked: { readonly token: string; answer(leave: Leave): void }[] = [];
+  readonly ended: string[] = [];
+  readonly told: string[] = [];
+  unused = 0;
+  readonly permit: Permit;
+
+  constructor(user?: string) {
+    this.permit = new Permit(this, 'key', RANGE, user);
+    this.permit.revision = 1n;
+  }
+
+  look(): Promise<AuthState> {
+    return Promise.resolve(this.now);
+  }
+
+  ask(metadata: Metadata): Promise<Leave> {
+    return new Promise((answer) => this.asked.push({ token: metadata.get('token') ?? '', answer }));
+  }
+
+  *tokensOf(): Iterable<Metadata> {
+    for (const token of this.tokens) yield new Metadata(['token', token]);
+  }
+
+  delay(): number {
+    return 0;
+  }
+
+  onEnded(why: string, watches: number): void {
+    this.ended.push(`${why} ${watches}`);
+  }
+
+  onUnused(): void {
+    this.unused++;
+  }
+
+  onFault(error: unknown): void {
+    throw error;
+  }
+
+  /** A watcher whose client shows a token; what becomes of it is told by its name. */
+  watcher(name: string, token = name): Watcher {
+    const say = (what: string): void => void this.told.push(`${name} ${what}`);
+    const hold = (held: Watcher): void => {
+      held.held = true;
+    };
+    const feed = { pump: () => say('goes on'), hold };
+    const sink = {
+      fail: (code: number) => {
+        say(`fails ${code}`);
+        this.permit.leave(watcher);
+      },
+      onDenied: (_: Watcher, reason: string) => {
+        say(`denied ${reason}`);
+        this.permit.leave(watcher);
+      },
+    };
+    const watcher = new Watcher(sink as unknown as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
+    Object.defineProperty(watcher, 'feed', { value: feed });
+    watcher.release = () => {
+      watcher.held = false;
+      feed.pump();
+    };
+    this.permit.enter(watcher, clientIdentityOf(new Metadata(['token', token])));
+    return watcher;
+  }
+
+  suspend(...watchers: Watcher[]): void {
+    for (const watcher of watchers) {
+      (watcher.feed as WatcherFeed).hold(watcher);
+      this.permit.suspend(watcher);
+    }
+  }
+
+  async answer(leave: Leave): Promise<string | undefined> {
+    await settle();
+    const question = this.asked.shift();
+    question?.answer(leave);
+    await settle();
+    return question?.token;
+  }
+}
+
+describe('a watch on a shared feed', () => {
+  test('waits for etcd when its feed has lost its stream, together with others of its user', async () => {
+    const script = new Script('u');
+    const watchers = ['a', 'b', 'c'].map((name) => script.watcher(name));
+    script.suspend(...watchers);
+    assert.ok(watchers.every(({ held }) => held));
+    await settle();
+    assert.equal(script.asked.length, 1);
+    assert.deepEqual(script.told, []);
+    await script.answer(ALLOWED);
+    assert.deepEqual(script.told, ['a goes on', 'b goes on', 'c goes on']);
+    assert.ok(watchers.every(({ held }) => !held));
+    assert.equal(script.asked.length, 0);
+  });
+
+  test('is not let go by an answer to what was asked before its feed lost its stream', async () => {
+    const script = new Script('u');
+    const [a, b] = [script.watcher('a'), script.watcher('b')];
+    script.suspend(a);
+    await settle();
+    script.suspend(b);
+    await script.answer(ALLOWED);
+    assert.ok(b.held);
+    await script.answer(ALLOWED);
+    assert.ok(!a.held && !b.held);
+    assert.deepEqual(script.told.toSorted(), ['a goes on', 'b goes on']);
+  });
+
+  test('ends when etcd denies permission, but not one that etcd has allowed since it was asked', async () => {
+    const script = new Script('u');
+    script.watcher('a');
+    const b = script.watcher('b');
+    script.suspend(b);
+    await settle();
+    const later = script.watcher('later');
+    await script.answer(DENIED);
+    assert.deepEqual(script.told, ['a denied no', 'b denied no']);
+    assert.deepEqual(script.ended, ['denied 2']);
+    assert.equal(later.permit, script.permit);
+    script.permit.leave(later);
+    assert.equal(script.unused, 1);
+  });
+
+  test('goes on without a good token while nothing has changed', async () => {
+    const script = new Script('u');
+    const a = script.watcher('a');
+    script.suspend(a);
+    assert.equal(await script.answer(TOKEN), 'a');
+    assert.deepEqual(script.told, ['a goes on']);
+  });
+
+  test('ends without one when something has, or might have: the stream does, so that its client signs in', async () => {
+    for (const now of [2n, undefined]) {
+      const script = new Script('u');
+      const a = script.watcher('a');
+      script.now = now;
+      script.permit.confirm();
+      await settle();
+      script.asked.shift()?.answer(TOKEN);
+      await settle();
+      assert.ok(a.held, 'nothing is delivered meanwhile');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.deepEqual(script.told, ['a fails 14']);
+      assert.deepEqual(script.ended, ['token 1']);
+    }
+  });
+
+  test('is judged by another token of its user, the newest first; never by one of somebody else', async () => {
+    const script = new Script('u');
+    script.tokens.push('newest', 'older');
+    const a = script.watcher('a');
+    script.suspend(a);
+    script.now = 2n;
+    assert.equal(await script.answer(TOKEN), 'newest');
+    assert.equal(await script.answer(TOKEN), 'older');
+    assert.equal(await script.answer(ALLOWED), 'a');
+    assert.deepEqual(script.told, ['a goes on']);
+    const stranger = new Script();
+    stranger.tokens.push('newest');
+    stranger.suspend(stranger.watcher('x'));
+    assert.equal(await stranger.answer(DENIED), 'x');
+    assert.deepEqual(stranger.told, ['x denied no']);
+  });
+
+  test('whose end is near is spared when its client has signed in again', async () => {
+    const script = new Script('u');
+    const a = script.watcher('a');
+    script.now = 2n;
+    script.delay = () => 60_000;
+    script.permit.confirm();
+    await script.answer(TOKEN);
+    assert.ok(a.held);
+    script.watcher('b');
+    script.tokens.push('b');
+    assert.equal(await script.answer(ALLOWED), 'b');
+    assert.deepEqual(script.told, ['a goes on']);
+    assert.equal(script.asked.length, 0);
+  });
+
+  test('waits on while etcd cannot be asked', async () => {
+    const script = new Script('u');
+    const a = script.watcher('a');
+    script.suspend(a);
+    await script.answer({ kind: 'failed' });
+    assert.ok(a.held);
+    while (script.asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await script.answer(ALLOWED);
+    assert.deepEqual(script.told, ['a goes on']);
+  });
+});
