@@ -39,8 +39,8 @@ export const SHARING: readonly Mutation[] = [
   mutation(
     'held-watchers-are-pumped',
     'watch/cursors.ts',
-    'if (watcher.synced || watcher.held) return;',
-    'if (watcher.synced) return;',
+    'if (watcher.synced || watcher.held || this.#renderings.has(watcher)) return;',
+    'if (watcher.synced || this.#renderings.has(watcher)) return;',
   ),
   mutation(
     'etcds-hole-is-open',

@@ -10,8 +10,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'applied-by-header',
     `${HUB}/intake.ts`,
-    'feed.applied = batch.revision;',
-    'feed.applied = batch.header.revision;',
+    'feed.applied = batch.revision;\n    }\n    this.#shared.budget.enforce();\n  }',
+    'feed.applied = batch.header.revision;\n    }\n    this.#shared.budget.enforce();\n  }',
   ),
   mutation(
     'resume-skips-one',
@@ -165,7 +165,7 @@ export const WATCH: readonly Mutation[] = [
   ),
   mutation(
     'moves-to-a-feed-without-a-stream',
-    `${HUB}/cursors.ts`,
+    `${HUB}/target-feed.ts`,
     "return target.state === 'live' && target.header.cluster === header.cluster;",
     'return target.header.cluster === header.cluster;',
   ),
@@ -197,8 +197,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'a-refusal-is-final',
     `${HUB}/cursors.ts`,
-    'watcher.sink.fail(Code.UNAVAILABLE, refusal',
-    'watcher.sink.fail(Code.PERMISSION_DENIED, refusal',
+    'watcher.sink.fail(Code.UNAVAILABLE, notGoneOnWith',
+    'watcher.sink.fail(Code.PERMISSION_DENIED, notGoneOnWith',
   ),
   mutation(
     'created-not-answered',

@@ -53,6 +53,9 @@ export function idField(id: bigint): Uint8Array {
   return idFields[index];
 }
 
+/** The number in replies that are about no watch. */
+export const NO_WATCH = -1n;
+
 /** A number that the server chooses. */
 export function watchId(number: number): bigint {
   if (number >= SMALL_IDS) return BigInt(number);

@@ -7,7 +7,7 @@
 import { clientIdentityOf, demandsLeader } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
 import { type Header, NO_HEADER, withRevision } from '../etcd/header.ts';
-import { type EventlessResponse, encodeReply, watchId } from '../etcd/watch-reply.ts';
+import { type EventlessResponse, encodeReply, NO_WATCH } from '../etcd/watch-reply.ts';
 import { type CreateRequest, readRequest, type WatchRequest } from '../etcd/watch-request.ts';
 import { DUPLICATE_WATCH_ID } from '../etcd/words.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
@@ -18,6 +18,7 @@ import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import type { LeaderSink } from './leader-detector.ts';
 import { Line } from './line.ts';
+import { NumberedWatchers } from './numbered-watchers.ts';
 import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
 import type { Answer, Ticket } from './request-ticket.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
@@ -28,8 +29,6 @@ import { byFeed, Watcher, type WatchSink } from './watcher.ts';
 
 /** Every etcd takes requests up to this size. */
 const LARGE = 512 << 10;
-/** The number in replies that are about no watch. */
-const NO_WATCH = -1n;
 
 /**
  * The handler.
@@ -59,7 +58,7 @@ class WatchStream
   /** Its client's own. */
   readonly feeds: IdentityFeeds;
   readonly circles: Circles;
-  readonly watchers = new Map<bigint, Watcher>();
+  readonly watchers = new NumberedWatchers();
   readonly #shared: SharedFeeds;
   readonly #client: ServerStream;
   readonly #call: Call;
@@ -68,7 +67,6 @@ class WatchStream
   readonly #progress: ProgressRounds;
   readonly #lagging = new Line<Watcher>();
   readonly #line: TicketLine;
-  #nextId = 0;
   /** It demands a leader, and etcd has not said that there is one. */
   #awaitsLeader: boolean;
   #over = false;
@@ -230,7 +228,7 @@ class WatchStream
   #create(request: CreateRequest, answer: Exclude<Answer, { kind: 'failed' }>): boolean {
     const { header } = answer;
     if (answer.kind === 'refused') return this.#refuse(header, answer.reason);
-    const id = request.id === 0n ? this.#freeId() : request.id;
+    const id = this.watchers.numberOf(request.id);
     if (this.watchers.has(id)) return this.#refuse(header, DUPLICATE_WATCH_ID);
     const next = request.start === 0 ? header.revision + 1 : request.start;
     const { range, options } = request;
@@ -247,12 +245,6 @@ class WatchStream
   #refuse(header: Header, reason: string): false {
     this.#reply({ header, id: NO_WATCH, created: true, canceled: true, reason });
     return false;
-  }
-
-  /** The least number from the last one on that no watch has. */
-  #freeId(): bigint {
-    while (this.watchers.has(watchId(this.#nextId))) this.#nextId++;
-    return watchId(this.#nextId++);
   }
 
   #cancel(id: bigint, { header }: Answer): void {

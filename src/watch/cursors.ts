@@ -3,18 +3,18 @@
  * comes. The others walk through the history at the pace at which their clients read.
  */
 
-import { type Header, withRevision } from '../etcd/header.ts';
+import { withRevision } from '../etcd/header.ts';
 import { Code } from '../rpc/status.ts';
 import { type Audience, variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';
 import { Behind } from './behind.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
-import type { FeedStreamState } from './feed-stream.ts';
 import type { History } from './history.ts';
 import { Renderings, type RenderingsBounds } from './renderings.ts';
 import type { Steps } from './slices.ts';
 import type { WatchStats } from './stats.ts';
-import type { Terminal } from './terminal.ts';
+import { isReady, type TargetFeed } from './target-feed.ts';
+import { notGoneOnWith, type Terminal } from './terminal.ts';
 import type { Watcher, WatcherFeed } from './watcher.ts';
 import { WatcherIndex } from './watcher-index.ts';
 
@@ -35,26 +35,6 @@ export interface CursorsOwner extends WatcherFeed {
   /** Watchers have left, maybe the last one. */
   onLeft(): void;
 }
-
-/** A feed that watchers may move to. */
-export interface TargetFeed {
-  readonly state: FeedStreamState;
-  readonly header: Header;
-  /** Whether a watcher that needs everything from `next` on can be served. */
-  serves(next: number): boolean;
-  attach(watcher: Watcher): void;
-}
-
-/**
- * What a client hears when etcd refuses to go on with a watch that it has had, because its token is worth nothing any
- * more. Directly, the client's own stream would have broken; it signs in again and resumes, or is refused by etcd then.
- */
-const refusal = (reason: string): string =>
-  `etcd-connect-proxy: etcd does not go on with the watch: ${reason}`;
-
-/** Whether watchers may move to a feed: it is up, and of the same store. */
-const isReady = (target: TargetFeed, { header }: CursorsOwner): boolean =>
-  target.state === 'live' && target.header.cluster === header.cluster;
 
 export class Cursors {
   readonly #feed: CursorsOwner;
@@ -285,7 +265,8 @@ export class Cursors {
 
   #tellEnd(watcher: Watcher, terminal: Terminal): void {
     if (terminal.kind === 'status') watcher.sink.fail(terminal.status.code, terminal.status.message);
-    else if (terminal.kind === 'canceled') watcher.sink.fail(Code.UNAVAILABLE, refusal(terminal.reason));
+    else if (terminal.kind === 'canceled')
+      watcher.sink.fail(Code.UNAVAILABLE, notGoneOnWith(terminal.reason));
     else if (watcher.next < terminal.revision)
       watcher.sink.onCompacted(watcher, terminal.header, terminal.revision);
     else this.#feed.onStranded(watcher);

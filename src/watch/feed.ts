@@ -10,7 +10,7 @@
 
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
-import { Cursors, type CursorsOwner, type TargetFeed } from './cursors.ts';
+import { Cursors, type CursorsOwner } from './cursors.ts';
 import { FeedGuard, type GuardedFeed } from './feed-guard.ts';
 import { FeedStream, type FeedStreamState } from './feed-stream.ts';
 import { Flow, type FlowFeed } from './flow.ts';
@@ -23,6 +23,7 @@ import { ProgressClock } from './progress-clock.ts';
 import { ProgressQuestions, type QuestionedFeed } from './progress-questions.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import { type FeedSubscriber, type SubscribedFeed, Subscribers, type Subscription } from './subscribers.ts';
+import type { TargetFeed } from './target-feed.ts';
 import { FAULTY, type Terminal } from './terminal.ts';
 import type { Watcher } from './watcher.ts';
 

@@ -16,3 +16,10 @@ export const FAULT: Status = new RpcError(
 
 /** So does each client that is on a feed which met one. */
 export const FAULTY: Terminal = { kind: 'status', status: FAULT };
+
+/**
+ * What a client hears when etcd refuses to go on with a watch that it has had, because its token is worth nothing any
+ * more. Directly, the client's own stream would have broken; it signs in again and resumes, or is refused by etcd then.
+ */
+export const notGoneOnWith = (reason: string): string =>
+  `etcd-connect-proxy: etcd does not go on with the watch: ${reason}`;
