@@ -3,6 +3,8 @@
  * the proxy, as opposed to those that belong to one connection or to the gRPC framing of one hop.
  */
 
+import { isUtf8 } from 'node:buffer';
+
 /** Header fields as a flat list: name, value, name, value, ...; names in lower case, `-bin` values in base64. */
 export type HeaderFields = readonly string[];
 
@@ -81,6 +83,14 @@ function isTracing(name: string): boolean {
 }
 
 /**
+ * Whether a value may go to etcd. etcd counts calls by what clients say of their version, and a text that is no UTF-8 ends the
+ * process of some releases (3.4.23). It means nothing to any.
+ */
+function isFit(name: string, value: string): boolean {
+  return name !== 'client-api-version' || isUtf8(Buffer.from(value, 'latin1'));
+}
+
+/**
  * The request metadata that etcd shall see. `Authorization: Bearer X` is rewritten to `X`: etcd knows tokens
  * without a scheme only (its `authorization` and `token` keys are synonyms), HTTP clients like to send one.
  */
@@ -89,7 +99,7 @@ export function requestMetadata(fields: HeaderFields): Metadata {
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
-    if (!isEndToEnd(name)) continue;
+    if (!isEndToEnd(name) || !isFit(name, value)) continue;
     kept.push(name, name === 'authorization' ? value.replace(/^bearer +/i, '') : value);
   }
   return kept.length === 0 ? NO_METADATA : new Metadata(kept);
