@@ -28,7 +28,7 @@ const ARROWS: Readonly<
   services: { imports: ['etcd', 'rpc'] },
   namespace: { imports: ['services', 'etcd', 'rpc'] },
   web: { imports: ['rpc', 'http2', 'gen'] },
-  listen: { imports: ['http2', 'rpc'], types: ['grpc', 'net'] },
+  listen: { imports: ['http2', 'rpc', 'tls'], types: ['grpc', 'net'] },
   observe: {
     imports: ['rpc'],
     types: [

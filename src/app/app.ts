@@ -8,9 +8,10 @@
 import { Registry } from '@prometheus-io/client';
 import { AuthRevision } from '../clients/auth-revision.ts';
 import type { Login } from '../clients/login.ts';
+import type { MappedClients } from '../clients/mapped-clients.ts';
 import type { Config } from '../config/config.ts';
 import { ownHosts } from '../config/hosts.ts';
-import { clientTls, endpoints, serverTls } from '../config/tls.ts';
+import { clientTls, clientUsersFile, endpoints, serverTls } from '../config/tls.ts';
 import { KV } from '../etcd/methods.ts';
 import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { GrpcServer } from '../grpc/server.ts';
@@ -21,6 +22,7 @@ import type { Mirrors } from '../mirror/mirrors.ts';
 import { CallRecords } from '../observe/calls.ts';
 import { exposeLeases } from '../observe/lease-metrics.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
+import { LoginRecords } from '../observe/login.ts';
 import { MetricsPages, PageMetrics } from '../observe/metrics-pages.ts';
 import { ProxyRecords } from '../observe/proxy.ts';
 import { exposeRequestMemory } from '../observe/request-metrics.ts';
@@ -30,6 +32,7 @@ import { exposeWatches } from '../observe/watch-metrics.ts';
 import { Ledger } from '../rpc/ledger.ts';
 import { tooLargeForEtcd } from '../rpc/status.ts';
 import { EtcdHealth } from '../services/etcd-health.ts';
+import { SigningServices } from '../services/signing.ts';
 import { BothSides } from '../tls/both-sides.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import { EndpointPages } from '../upstream/pages.ts';
@@ -37,7 +40,7 @@ import { PingIntervals } from '../upstream/ping-intervals.ts';
 import { WatchHub } from '../watch/hub.ts';
 import { LateWebDoor } from '../web/late-door.ts';
 import type { WebServerOptions } from '../web/options.ts';
-import { buildLogin } from './login.ts';
+import { buildClients, buildLogin } from './login.ts';
 import { buildReads } from './reads.ts';
 import { buildServices, namespaced } from './services.ts';
 
@@ -50,6 +53,7 @@ export class App {
   readonly #cluster: Cluster;
   readonly #etcdPages: EndpointPages;
   readonly #login: Login;
+  readonly #clients: MappedClients | undefined;
   readonly #watches: WatchHub;
   readonly #mirrors: Mirrors;
   readonly #leases: Leases;
@@ -71,7 +75,13 @@ export class App {
     const tlsRecords = new TlsRecords(registry, log);
     const etcd = endpoints(config);
     const secureEtcd = etcd.some(({ secure }) => secure);
-    this.#tls = new BothSides(serverTls(config), clientTls(config), secureEtcd, tlsRecords);
+    this.#tls = new BothSides(
+      serverTls(config),
+      clientTls(config),
+      secureEtcd,
+      clientUsersFile(config),
+      tlsRecords,
+    );
 
     // Upstream: the one place that knows connections to etcd.
     this.#cluster = new Cluster({
@@ -96,7 +106,8 @@ export class App {
     });
 
     // A user of the proxy's own, for what it asks on its own account.
-    this.#login = buildLogin({ config, registry, log, upstream: this.#cluster });
+    const records = new LoginRecords(registry, log);
+    this.#login = buildLogin({ config, records, upstream: this.#cluster });
 
     // Watches: the clients' share few on etcd.
     this.#watches = new WatchHub({
@@ -140,7 +151,11 @@ export class App {
       leases: this.#leases,
     });
     const observer = new CallRecords(registry, full.methods(), programLog);
-    const services = namespaced(full, config.namespace);
+    const inside = namespaced(full, config.namespace);
+
+    // Clients that are users of etcd by their certificates.
+    this.#clients = buildClients({ records, services: full, upstream: this.#cluster, tls: this.#tls });
+    const services = this.#clients === undefined ? inside : new SigningServices(inside, this.#clients);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when gRPC is served.
     const maxRequestBytes = config['max-send-bytes'];
@@ -248,6 +263,7 @@ export class App {
     this.#web.close();
     this.#pages.close();
     this.#login.close();
+    this.#clients?.close();
     this.#mirrors.close();
     this.#watches.close();
     this.#leases.close();

@@ -83,6 +83,11 @@ export function demandingIdentityOf({ fields }: Metadata): Identity {
   return tokens.length === 0 ? DEMANDING_NOBODY : identityOf([...tokens, DEMAND, DEMANDED], true);
 }
 
+/** Whether a client shows a token, under either of its names. */
+export function showsToken({ fields }: Metadata): boolean {
+  return tokensIn(fields).length > 0;
+}
+
 /** Whether etcd refuses a call with these metadata while its member knows no leader: by the first value, as etcd does. */
 export function demandsLeader(metadata: Metadata): boolean {
   return metadata.get(DEMAND) === DEMANDED;

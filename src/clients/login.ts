@@ -1,5 +1,5 @@
 /**
- * A user in etcd that the proxy is: nobody until etcd demands somebody. The token is got when etcd first refuses a call
+ * A user in etcd that the proxy is, or signs in for clients: nobody until etcd demands somebody. The token is got when etcd first refuses a call
  * without it, and anew when etcd does not know it any more: tokens end with their time, with the member's process, and
  * with changes of permissions. One that says when it ends is replaced before that. One that does not (a simple token)
  * is kept alive by etcd while it is used.
@@ -35,20 +35,36 @@ const LONGEST_MS = 2 ** 31 - 1;
 
 const NO_OBSERVER: LoginObserver = { onSignedIn: () => {}, onFailed: () => {} };
 
+/** How a user is kept signed in. */
+export interface LoginOptions {
+  readonly observer?: LoginObserver;
+  /** A token that nobody has used is not replaced before it ends: there may be many such users. */
+  readonly lapses?: boolean;
+}
+
 export class Login {
-  /** What shows who the proxy is; without a token for nobody. */
-  metadata: Metadata = OWN_METADATA;
   readonly #authenticate: Authenticate | undefined;
   readonly #observer: LoginObserver;
+  readonly #lapses: boolean;
+  #metadata: Metadata = OWN_METADATA;
+  /** Since the token was got. */
+  #used = false;
   #renewing: Promise<void> | undefined;
   #failure: { readonly until: number; readonly error: RpcError } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   /** @param authenticate `undefined`: the proxy has no user, and stays nobody */
-  constructor(authenticate: Authenticate | undefined, observer: LoginObserver = NO_OBSERVER) {
+  constructor(authenticate: Authenticate | undefined, options: LoginOptions = {}) {
     this.#authenticate = authenticate;
-    this.#observer = observer;
+    this.#observer = options.observer ?? NO_OBSERVER;
+    this.#lapses = options.lapses ?? false;
+  }
+
+  /** What shows who the user is; without a token for nobody. */
+  get metadata(): Metadata {
+    this.#used = true;
+    return this.#metadata;
   }
 
   /** Whether there is a user to be. */
@@ -76,8 +92,8 @@ export class Login {
    */
   async renew(used: Metadata): Promise<boolean> {
     if (this.#authenticate === undefined) return false;
-    if (this.metadata === used) await this.#renewed(this.#authenticate);
-    return this.metadata !== used;
+    if (this.#metadata === used) await this.#renewed(this.#authenticate);
+    return this.#metadata !== used;
   }
 
   /** Gets no tokens ahead of time any more. */
@@ -115,7 +131,8 @@ export class Login {
 
   /** Has it replaced in time, where it says when it ends. By a clock that goes wrong it has ended: etcd will say so. */
   #use(authenticate: Authenticate, metadata: Metadata): void {
-    this.metadata = metadata;
+    this.#metadata = metadata;
+    this.#used = false;
     clearTimeout(this.#timer);
     const end = endOfToken(metadata.get('token') ?? '');
     if (end === undefined) return;
@@ -126,6 +143,7 @@ export class Login {
   #renewIn(ms: number, authenticate: Authenticate): void {
     if (this.#closed) return;
     const renew = () => {
+      if (this.#lapses && !this.#used) return;
       // The observer has heard of a failure; the present token is good until etcd says otherwise.
       this.#renewed(authenticate).catch(() => this.#renewIn(PAUSE_MS, authenticate));
     };

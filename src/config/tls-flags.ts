@@ -25,6 +25,11 @@ export const TLS_FLAGS = {
     '',
     'revocation list: client certificates with these serial numbers are refused',
   ),
+  'client-cn-map': flag(
+    'string',
+    '',
+    'file that names the etcd user of clients by the common name of their certificate, for whom the proxy signs in: docs/identity.md',
+  ),
   'listen-cipher-suites': flag(
     'list',
     '',

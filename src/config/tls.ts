@@ -22,6 +22,10 @@ export function checkTls(config: Config): void {
   const server = serverTls(config);
   clientTls(config);
   endpoints(config);
+  if (config['client-cn-map'] !== '' && server?.ca === undefined)
+    throw new UsageError(
+      '--client-cn-map needs --trusted-ca-file: only certificates that were verified say who a client is',
+    );
   if (server === undefined) {
     if (config['trusted-ca-file'] !== '')
       throw new UsageError(
@@ -110,6 +114,11 @@ export function endpoints(config: Config): readonly Endpoint[] {
     }
     return endpoint;
   });
+}
+
+/** The file that says who clients are to etcd; undefined: there is none. */
+export function clientUsersFile(config: Config): FlaggedFile | undefined {
+  return file(config, 'client-cn-map');
 }
 
 function file(config: Config, name: FlagOf<'string'>): FlaggedFile | undefined {

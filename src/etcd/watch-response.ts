@@ -141,3 +141,14 @@ export function isCanceled(message: Uint8Array): boolean {
   }
   return false;
 }
+
+/** Whether a response refuses a watch that was asked for. What is none says nothing. */
+export function isRefusedCreate(message: Uint8Array): boolean {
+  try {
+    const { created, canceled } = readResponse(message);
+    return created && canceled;
+  } catch (error) {
+    if (!(error instanceof MalformedMessage)) throw error;
+    return false;
+  }
+}

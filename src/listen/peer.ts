@@ -1,22 +1,32 @@
 /** What is known of a client when its connection is accepted. */
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Client } from '../rpc/client.ts';
+import { commonNames } from '../tls/common-names.ts';
 
 /** The client of a connection. @param listener where the connection came in */
 export function clientOn(socket: Socket, listener: string): Client {
   const { remoteAddress = '', remoteFamily, remotePort } = socket;
   const host = remoteFamily === 'IPv6' ? `[${remoteAddress}]` : remoteAddress;
+  const certificate = 'encrypted' in socket ? (socket as TLSSocket).getPeerX509Certificate() : undefined;
   return {
     address: remoteAddress === '' ? '' : `${host}:${remotePort}`,
     listener,
-    certificate: 'encrypted' in socket ? subjectOf(socket as TLSSocket) : undefined,
+    certificate: certificate && subjectOf(certificate),
+    commonName: certificate && onlyNameOf(certificate),
   };
 }
 
 /** One line, where a subject has one for each of its parts. */
-function subjectOf(socket: TLSSocket): string | undefined {
+function subjectOf(certificate: X509Certificate): string | undefined {
   // Node.js has no subject for a certificate whose names are all in its extension, whatever its types say.
-  const subject: string | undefined = socket.getPeerX509Certificate()?.subject;
+  const subject: string | undefined = certificate.subject;
   return subject?.replaceAll('\n', ', ');
+}
+
+/** Of several names none is the client's: whoever signed them need not have meant the one that somebody picks. */
+function onlyNameOf(certificate: X509Certificate): string | undefined {
+  const names = commonNames(certificate);
+  return names.length === 1 ? names[0] : undefined;
 }

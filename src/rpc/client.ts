@@ -11,10 +11,12 @@ export interface Client {
   readonly listener: string;
   /** The subject of the certificate that it has shown, where clients have to show one. */
   readonly certificate: string | undefined;
+  /** The common name in it, if there is exactly one. */
+  readonly commonName: string | undefined;
 }
 
 /** The proxy itself, where it calls on its own account, or for several clients at once. */
-export const ITSELF: Client = { address: '', listener: '', certificate: undefined };
+export const ITSELF: Client = { address: '', listener: '', certificate: undefined, commonName: undefined };
 
 const clients = new WeakMap<object, Client>();
 

@@ -9,7 +9,8 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
-import { commonNames, contextOf, readAuthorities, readKeyPair, TlsFileError } from './files.ts';
+import { commonNames } from './common-names.ts';
+import { contextOf, readAuthorities, readKeyPair, TlsFileError } from './files.ts';
 import { type Loaded, pathsOf, Reloading, type ReloadObserver } from './reloading.ts';
 import type { ClientTlsSettings } from './settings.ts';
 

@@ -80,9 +80,3 @@ export function contextOf(file: FlaggedFile | undefined, options: SecureContextO
     throw new TlsFileError(file, `cannot be used: ${describeTlsError(error as Error)}`);
   }
 }
-
-/** The common names in a certificate's subject; empty ones do not count. */
-export function commonNames(certificate: X509Certificate): string[] {
-  const { CN } = certificate.toLegacyObject().subject as { readonly CN?: string | string[] };
-  return [CN ?? []].flat().filter((name) => name !== '');
-}

@@ -52,5 +52,5 @@ export interface ClientTlsSettings {
   readonly verify: boolean;
 }
 
-/** The two sides of the proxy, as metrics and log call them. */
-export type TlsSide = 'server' | 'client';
+/** What files are read for, as metrics and log call it: the two sides of the proxy, and who its clients are to etcd. */
+export type TlsSide = 'server' | 'client' | 'cn-map';

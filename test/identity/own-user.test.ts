@@ -40,7 +40,7 @@ async function setUp(held: AsyncDisposableStack, install: EtcdInstall, kind: Tok
 }
 
 const signIns = (proxy: RunningProxy, result = 'ok') =>
-  metric(proxy.url, `etcd_proxy_sign_ins_total{result="${result}"}`).catch(() => 0);
+  metric(proxy.url, `etcd_proxy_sign_ins_total{user="own",result="${result}"}`).catch(() => 0);
 
 /** All three of the proxy's words on health are good ones. */
 async function assertHealthy(proxy: RunningProxy, what: string): Promise<void> {

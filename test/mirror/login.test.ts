@@ -92,7 +92,7 @@ describe('a token that says when it ends', () => {
     `${count}.${Buffer.from(JSON.stringify(claims())).toString('base64url')}.signature`;
 
   /** An etcd that gives out such tokens and takes each for its time. */
-  function signing() {
+  function signing(lapses = false) {
     const state = { given: 0, failure: undefined as RpcError | undefined };
     const heard: string[] = [];
     const signIn = async () => {
@@ -103,7 +103,7 @@ describe('a token that says when it ends', () => {
       onSignedIn: () => heard.push('ok'),
       onFailed: ({ message }: RpcError) => heard.push(message),
     };
-    const login = new Login(signIn, observer);
+    const login = new Login(signIn, { observer, lapses });
     const call = async (metadata: Metadata) => {
       const token = metadata.get('token');
       if (token === undefined) throw NOBODY;
@@ -135,6 +135,18 @@ describe('a token that says when it ends', () => {
     login.close();
     await pass(10 * SECONDS);
     assert.equal(state.given, 4);
+  });
+
+  test('lapses where it is nobody in particular who uses it, unless somebody does', async (t) => {
+    const pass = stopTime(t);
+    const { state, login, call } = signing(true);
+    await login.run(call);
+    await login.run(call);
+    await pass(0.75 * SECONDS);
+    assert.equal(state.given, 2);
+    await pass(10 * SECONDS);
+    assert.equal(state.given, 2);
+    login.close();
   });
 
   test('is kept while no other can be had, and asked for again', async (t) => {

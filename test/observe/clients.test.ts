@@ -121,7 +121,12 @@ describe('the client of a call', () => {
     await call(session, 'application/json', '{}');
     const address = mine(session.socket as Socket);
     session.destroy();
-    assert.deepEqual(clients[0], { address, listener: door.address, certificate: undefined });
+    assert.deepEqual(clients[0], {
+      address,
+      listener: door.address,
+      certificate: undefined,
+      commonName: undefined,
+    });
     assert.equal(clients.length, 3);
     for (const client of clients) assert.equal(client, clients[0]);
   });
@@ -136,7 +141,9 @@ describe('the client of a call', () => {
     const [response] = await once(asked, 'response');
     response.resume();
     const address = mine(asked.socket as Socket);
-    assert.deepEqual(clients, [{ address, listener: door.address, certificate: undefined }]);
+    assert.deepEqual(clients, [
+      { address, listener: door.address, certificate: undefined, commonName: undefined },
+    ]);
   });
 
   const subjects = [

@@ -116,8 +116,14 @@ const doors: Part = (registry) => {
     [() => metrics.onHttp2Limit('x', ITSELF), { 'etcd_proxy_http2_limits_total{limit="x"}': 1 }],
     [() => metrics.onFault(new Error('x'), ITSELF), { etcd_proxy_faults_total: 1 }],
     ...grows(quiet.sink as { lost: number }, { lost: 'etcd_proxy_log_lines_lost_total' }),
-    [() => login.onSignedIn(), { 'etcd_proxy_sign_ins_total{result="ok"}': 1 }],
-    [() => login.onFailed(new RpcError(2, 'x')), { 'etcd_proxy_sign_ins_total{result="failed"}': 1 }],
+    ...(['own', 'client'] as const).flatMap((user): Row[] => {
+      const observer = user === 'own' ? login.own : login.clients;
+      const series = (result: string) => `etcd_proxy_sign_ins_total{user="${user}",result="${result}"}`;
+      return [
+        [() => observer.onSignedIn(), { [series('ok')]: 1 }],
+        [() => observer.onFailed(new RpcError(2, 'x')), { [series('failed')]: 1 }],
+      ];
+    }),
     [() => tls.onHandshakeDone(), { etcd_proxy_tls_handshakes_total: 1 }],
     [
       () => tls.onHandshakeFailed(failure, 'client'),

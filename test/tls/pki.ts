@@ -24,6 +24,10 @@ export interface Pair {
 /** What a certificate says. */
 export interface Subject {
   readonly commonName?: string;
+  /** Further ones, behind it. */
+  readonly furtherNames?: readonly string[];
+  /** `etcd tests` by default. */
+  readonly organization?: string;
   /** All names are in the extension: the subject is empty. */
   readonly nameless?: boolean;
   /** Names and IPv4 addresses. */
@@ -134,8 +138,9 @@ async function blank(subject: Subject, keys: webcrypto.CryptoKeyPair): Promise<p
     certificate.subject.typesAndValues.push(
       new pkijs.AttributeTypeAndValue({ type, value: new asn1.Utf8String({ value: text }) }),
     );
-  if (subject.nameless !== true) add('2.5.4.10', 'etcd tests');
+  if (subject.nameless !== true) add('2.5.4.10', subject.organization ?? 'etcd tests');
   if (subject.commonName !== undefined) add('2.5.4.3', subject.commonName);
+  for (const name of subject.furtherNames ?? []) add('2.5.4.3', name);
   certificate.notBefore = time(subject.notBefore ?? -2);
   certificate.notAfter = time(subject.notAfter ?? 24);
   await certificate.subjectPublicKeyInfo.importKey(keys.publicKey);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Registry } from '@prometheus-io/client';
 import { parseCommandLine } from '../../src/config/command-line.ts';
-import { clientTls, serverTls } from '../../src/config/tls.ts';
+import { clientTls, clientUsersFile, serverTls } from '../../src/config/tls.ts';
 import { createLogger } from '../../src/observe/log.ts';
 import { TlsRecords } from '../../src/observe/tls.ts';
 import { BothSides } from '../../src/tls/both-sides.ts';
@@ -151,7 +151,8 @@ describe('before it listens', () => {
     const command = parseCommandLine([...started, ...flags], {});
     assert.ok(command.name === 'start');
     const observer = new TlsRecords(new Registry(), createLogger('error', { write() {} }));
-    const both = new BothSides(serverTls(command.config), clientTls(command.config), true, observer);
+    const { config } = command;
+    const both = new BothSides(serverTls(config), clientTls(config), true, clientUsersFile(config), observer);
     await assert.rejects(both.start(), (error: Error) => {
       assert.ok(error instanceof TlsFileError, String(error));
       assert.ok(!error.message.includes('\n'));
@@ -175,6 +176,19 @@ describe('before it listens', () => {
   test('a client certificate with a common name', async () => {
     const { cert, key } = files.client;
     await refused([`--cert=${cert}`, `--key=${key}`], '--cert', cert, 'Common Name (client)');
+  });
+
+  test('a map of clients that is missing, or of clients whose certificates nobody verifies', async () => {
+    const { server, ca } = files;
+    const pair = [`--cert-file=${server.cert}`, `--key-file=${server.key}`];
+    const missing = join(ca.folder, 'missing');
+    const trusting = [...pair, `--trusted-ca-file=${ca.cert}`];
+    await refused([...trusting, `--client-cn-map=${missing}`], '--client-cn-map', missing, 'no such file');
+    for (const flags of [[], pair])
+      assert.throws(
+        () => parseCommandLine([...started, ...flags, `--client-cn-map=${server.cert}`], {}),
+        /--client-cn-map needs --trusted-ca-file/,
+      );
   });
 
   test('files that are missing, unreadable, or something else', async () => {

@@ -1,0 +1,155 @@
+/**
+ * A stream of a client that the proxy signs in. It waits until the token is known to be good. When that is over while the
+ * stream lives, so that etcd refuses something for it, the stream ends in a way that the client comes back from.
+ */
+import { Watch } from '../etcd/methods.ts';
+import { isRefusedCreate } from '../etcd/watch-response.ts';
+import { wantsToken } from '../etcd/words.ts';
+import type { Call, ServerStream, ServerStreamListener, StreamHandler } from '../rpc/contract.ts';
+import type { Metadata } from '../rpc/metadata.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
+import { type ClientUser, hasAnother, SignedCall } from './signed-call.ts';
+
+/** What a client hears whose stream has to be opened again, with the token that there is now. */
+const SIGNED_IN_AGAIN = new RpcError(
+  Code.UNAVAILABLE,
+  'etcd-connect-proxy: signed in again for the client, whose stream has to be opened again',
+);
+
+export class SignedStream implements ServerStream {
+  readonly #client: ServerStream;
+  readonly #call: Call;
+  readonly #user: ClientUser;
+  #signed: Metadata;
+  /** By its handler. */
+  #paused = false;
+
+  constructor(client: ServerStream, call: Call, user: ClientUser) {
+    this.#client = client;
+    this.#call = call;
+    this.#user = user;
+    this.#signed = call.metadata;
+  }
+
+  /** Gives the stream to its handler as soon as the token is good, or cannot be. */
+  begin(handler: StreamHandler): void {
+    const waiting = new Waiting(this.#client);
+    this.#client.listener = waiting;
+    this.#client.pause();
+    void this.#user.confirm().then(() => {
+      if (!waiting.cancelled) this.#give(handler, waiting);
+    });
+  }
+
+  #give(handler: StreamHandler, waiting: Waiting): void {
+    this.#signed = this.#user.sign(this.#call.metadata);
+    try {
+      handler(this, new SignedCall(this.#call, this.#signed));
+      waiting.replay();
+    } catch (error) {
+      this.#client.end(RpcError.from(error));
+      throw error;
+    }
+    if (!this.#paused) this.#client.resume();
+  }
+
+  get listener(): ServerStreamListener {
+    return this.#client.listener;
+  }
+
+  set listener(listener: ServerStreamListener) {
+    this.#client.listener = listener;
+  }
+
+  sendHeaders(): void {
+    this.#client.sendHeaders();
+  }
+
+  send(message: Uint8Array): boolean {
+    const room = this.#client.send(message);
+    if (this.#call.method === Watch.Watch && isRefusedCreate(message)) void this.#lookAtToken();
+    return room;
+  }
+
+  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+    return this.#client.sendJoined(head, tail);
+  }
+
+  end(status: Status): void {
+    if (wantsToken(status)) void this.#endFor(status);
+    else this.#client.end(status);
+  }
+
+  hold(bytes: number): void {
+    this.#client.hold(bytes);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#client.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#client.resume();
+  }
+
+  /** A watch was refused: by etcd's words it may be for the token's sake, which not every release says. */
+  async #lookAtToken(): Promise<void> {
+    await this.#user.confirm();
+    if (this.#user.sign(this.#call.metadata) !== this.#signed) this.#breakOff(SIGNED_IN_AGAIN);
+  }
+
+  async #endFor(refusal: Status): Promise<void> {
+    // Where that cannot be known now, it can be when the client comes back.
+    const another = await hasAnother(this.#user, this.#signed).catch(() => true);
+    this.#client.end(another ? SIGNED_IN_AGAIN : refusal);
+  }
+
+  #breakOff(status: Status): void {
+    if (this.#call.cancelled) return;
+    this.#client.listener.onCancel();
+    this.#client.end(status);
+  }
+}
+
+/** Keeps what the client says before there is anybody to hear it. It is paused, so that this is not much. */
+class Waiting implements ServerStreamListener {
+  cancelled = false;
+  readonly #client: ServerStream;
+  #messages: Uint8Array[] = [];
+  #halfClosed = false;
+
+  constructor(client: ServerStream) {
+    this.#client = client;
+  }
+
+  onMessage(message: Uint8Array): void {
+    this.#messages.push(message);
+    this.#client.hold(message.length);
+  }
+
+  onHalfClose(): void {
+    this.#halfClosed = true;
+  }
+
+  onDrain(): void {
+    // Nothing was sent.
+  }
+
+  onCancel(): void {
+    this.cancelled = true;
+    this.#messages = [];
+  }
+
+  /** Says it all again to whoever listens now. */
+  replay(): void {
+    const messages = this.#messages;
+    this.#messages = [];
+    for (const message of messages) {
+      this.#client.hold(-message.length);
+      this.#client.listener.onMessage(message);
+    }
+    if (this.#halfClosed) this.#client.listener.onHalfClose();
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Clients that are users of etcd by their certificates (`--client-cn-map`): they may what their user may, through every
+ * door, and hear nothing of tokens. Beside them are clients that the map does not name, and such as show tokens themselves.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { before, describe, test } from 'node:test';
+import { type Client, ConnectError, createClient } from '@connectrpc/connect';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from '@connectrpc/connect-node';
+import { credentials } from '@grpc/grpc-js';
+import { Auth } from '#gen/etcdserverpb/auth_pb.js';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
+import { Lease } from '#gen/etcdserverpb/lease_pb.js';
+import { bytes } from '../reads/clients.ts';
+import { type EtcdInstall, newestEtcd, startEtcd } from '../support/etcd.ts';
+import { tempDir } from '../support/process.ts';
+import { startProxy } from '../support/proxy.ts';
+import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { outerEtcds } from '../support/releases.ts';
+import { until } from '../support/until.ts';
+import { WatchCall } from '../support/watch-client.ts';
+import type { Pair } from '../tls/pki.ts';
+import { metrics, series, toClients, type Usual, usual } from '../tls/support.ts';
+import { TOKEN_KINDS, type TokenKind, tokens } from '../watch/tokens.ts';
+
+const TIMEOUT = { timeout: 120_000 };
+const PASSWORD = 'never in a log';
+
+/** The users, and by which common names clients are them. */
+const READER = 'reader:of "/a/"';
+const WRITER = 'writer';
+const MAP: Readonly<Record<string, { readonly name: string; readonly password: string }>> = {
+  'web: front, end=1': { name: READER, password: PASSWORD },
+  batch: { name: WRITER, password: PASSWORD },
+  misled: { name: WRITER, password: `${PASSWORD}, but wrong` },
+};
+
+let files: Usual;
+let pairs: Record<'reader' | 'writer' | 'misled' | 'stranger' | 'several' | 'posing', Pair>;
+before(async () => {
+  files = await usual();
+  const { ca } = files;
+  pairs = {
+    reader: await ca.issue('reader', { commonName: 'web: front, end=1' }),
+    writer: await ca.issue('writer', { commonName: 'batch' }),
+    misled: await ca.issue('misled', { commonName: 'misled' }),
+    stranger: await ca.issue('stranger', { commonName: 'nobody knows' }),
+    several: await ca.issue('several', { commonName: 'batch', furtherNames: ['batch'] }),
+    posing: await ca.issue('posing', { organization: 'x\nCN=batch, CN=batch' }),
+  };
+});
+
+async function setUp(held: AsyncDisposableStack, install: EtcdInstall, kind: TokenKind) {
+  const etcd = held.use(await startEtcd({ install, ...(await tokens(kind, 300)) }));
+  const auth = createClient(Auth, createGrpcTransport({ baseUrl: etcd.first.url }));
+  for (const [name, permType, prefix] of [
+    ['root', 2, 'r'],
+    [READER, 0, '/a/'],
+    [WRITER, 1, '/b/'],
+  ] as const) {
+    await auth.roleAdd({ name });
+    const range = { key: bytes(prefix), rangeEnd: bytes(`${prefix.slice(0, -1)}0`) };
+    if (name !== 'root') await auth.roleGrantPermission({ name, perm: { permType, ...range } });
+    await auth.userAdd({ name, password: PASSWORD });
+    await auth.userGrantRole({ user: name, role: name });
+  }
+  const map = join(await tempDir('cn-map'), 'map.json');
+  await writeFile(map, JSON.stringify(MAP), { mode: 0o600 });
+  const flags = [...toClients(files), `--client-cn-map=${map}`];
+  const proxy = held.use(await startProxy({ endpoints: etcd.endpoints, flags }));
+  const pem = ({ cert, key }: Pair) => ({ cert: readFileSync(cert), key: readFileSync(key) });
+  const ca = readFileSync(files.ca.cert);
+  const baseUrl = `https://${proxy.address}`;
+  const doors = (pair: Pair) => {
+    const nodeOptions = { ca, servername: 'localhost', ...pem(pair) };
+    return {
+      gRPC: createGrpcTransport({ baseUrl, nodeOptions }),
+      'Connect over HTTP/1.1': createConnectTransport({ baseUrl, httpVersion: '1.1', nodeOptions }),
+      'gRPC-Web over HTTP/2': createGrpcWebTransport({ baseUrl, httpVersion: '2', nodeOptions }),
+    };
+  };
+  const raw = (pair: Pair) => {
+    const { cert, key } = pem(pair);
+    const options = { 'grpc.ssl_target_name_override': 'localhost' };
+    return held.use(new RawGrpcClient(proxy.address, options, credentials.createSsl(ca, key, cert)));
+  };
+  const rootToken = async () => ({
+    token: (await auth.authenticate({ name: 'root', password: PASSWORD })).token,
+  });
+  const signIns = async (result = 'ok') =>
+    series(await metrics(files, proxy), `etcd_proxy_sign_ins_total{user="client",result="${result}"}`);
+  return { auth, proxy, map, doors, raw, rootToken, signIns };
+}
+
+/** What became of a call, in a few words. */
+async function outcome(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+    return 'ok';
+  } catch (error) {
+    return ConnectError.from(error).rawMessage;
+  }
+}
+
+const get = (client: Client<typeof KV>, key: string, headers: Record<string, string> = {}) =>
+  outcome(client.range({ key: bytes(key) }, { headers }));
+const put = (client: Client<typeof KV>, key: string, headers: Record<string, string> = {}) =>
+  outcome(client.put({ key: bytes(key), value: bytes('x') }, { headers }));
+
+const DENIED = 'etcdserver: permission denied';
+const NOBODY = 'etcdserver: user name is empty';
+
+describe('a client with a certificate', async () => {
+  for (const install of await outerEtcds())
+    test(`etcd ${install.version}: may what its user may, through every door`, TIMEOUT, async () => {
+      await using held = new AsyncDisposableStack();
+      const { auth, proxy, doors, rootToken, signIns, raw } = await setUp(held, install, 'simple');
+      const kvs = (pair: Pair) =>
+        Object.entries(doors(pair)).map(([door, via]) => [door, createClient(KV, via)] as const);
+      for (const [door, kv] of kvs(pairs.reader)) assert.equal(await put(kv, '/b/x'), 'ok', door);
+      assert.equal(await signIns(), 0, 'auth is off');
+      await auth.authEnable({});
+      for (const [door, kv] of kvs(pairs.reader)) {
+        assert.deepEqual([await get(kv, '/a/x'), await get(kv, '/b/x')], ['ok', DENIED], door);
+        assert.equal(await put(kv, '/a/x'), DENIED, door);
+        const root = await rootToken();
+        assert.equal(await get(kv, '/b/x', root), 'ok', `${door}: a token of its own`);
+        const rest = { authorization: root.token };
+        assert.equal(await get(kv, '/b/x', rest), 'ok', `${door}: the other name of a token`);
+        assert.match(await get(kv, '/a/x', { token: 'worthless.1' }), /invalid auth token/, door);
+      }
+      for (const [door, kv] of kvs(pairs.writer))
+        assert.deepEqual([await put(kv, '/b/x'), await get(kv, '/a/x')], ['ok', DENIED], door);
+      assert.equal(await signIns(), 2, 'one for each user');
+      for (const who of ['stranger', 'several', 'posing'] as const)
+        for (const [door, kv] of kvs(pairs[who]))
+          assert.equal(await get(kv, '/a/x'), NOBODY, `${who}: ${door}`);
+      for (const [door, kv] of kvs(pairs.misled)) assert.equal(await get(kv, '/a/x'), NOBODY, door);
+      assert.ok((await signIns('failed')) >= 1);
+      assert.equal(await signIns(), 2);
+      // Streams: watches, and heartbeats.
+      const watch = new WatchCall(raw(pairs.reader));
+      await watch.created({ key: bytes('/a/x') });
+      watch.create({ key: bytes('/b/x') });
+      assert.match((await watch.must()).cancelReason, /permission denied/);
+      watch.close();
+      const lease = createClient(Lease, doors(pairs.writer).gRPC);
+      const { ID } = await lease.leaseGrant({ TTL: 60n });
+      async function* heartbeat() {
+        yield { ID };
+      }
+      for await (const { TTL } of lease.leaseKeepAlive(heartbeat())) assert.equal(TTL, 60n);
+      assert.ok(!proxy.process.stderr.includes(PASSWORD));
+      assert.match(proxy.process.stderr, /a user of clients with certificates cannot sign in/);
+    });
+
+  for (const kind of TOKEN_KINDS)
+    test(`${kind} tokens that etcd does not take any more are replaced`, TIMEOUT, async () => {
+      await using held = new AsyncDisposableStack();
+      const { auth, doors, raw, rootToken, signIns } = await setUp(held, await newestEtcd(), kind);
+      await auth.authEnable({});
+      const kv = createClient(KV, doors(pairs.reader).gRPC);
+      const watch = new WatchCall(raw(pairs.reader));
+      await watch.created({ key: bytes('/a/x') });
+      assert.equal(await get(kv, '/a/x'), 'ok');
+      assert.equal(await signIns(), 1);
+      // A password that is set, be it the same one, ends the user's simple tokens; any change of users ends all JWTs.
+      if (kind === 'jwt') await auth.roleAdd({ name: 'more' }, { headers: await rootToken() });
+      else
+        await auth.userChangePassword({ name: READER, password: PASSWORD }, { headers: await rootToken() });
+      await until('reads go on', async () => (await get(kv, '/a/x')) === 'ok');
+      assert.equal(await signIns(), 2);
+      // The watch's stream began with the token that is gone. It ends, so that its client comes back.
+      watch.create({ key: bytes('/a/y') });
+      for (;;) if ((await watch.next()) === undefined) break;
+      assert.equal((await watch.end).code, 14);
+      const again = new WatchCall(raw(pairs.reader));
+      await again.created({ key: bytes('/a/y') });
+      again.close();
+      assert.equal(await signIns(), 2);
+    });
+
+  test('is somebody else when the file says so, and who signs in by itself does', TIMEOUT, async () => {
+    await using held = new AsyncDisposableStack();
+    const { auth, proxy, map, doors, rootToken } = await setUp(held, await newestEtcd(), 'simple');
+    await auth.authEnable({});
+    const via = doors(pairs.reader).gRPC;
+    const kv = createClient(KV, via);
+    assert.deepEqual([await get(kv, '/a/x'), await put(kv, '/b/x')], ['ok', DENIED]);
+    const { token } = await createClient(Auth, via).authenticate({ name: WRITER, password: PASSWORD });
+    assert.equal(await put(kv, '/b/x', { token }), 'ok');
+
+    const another = 'another password';
+    await writeFile(map, JSON.stringify({ 'web: front, end=1': { name: WRITER, password: another } }));
+    await until('the file is read', async () => (await get(kv, '/a/x')) !== 'ok');
+    // The password is none of this user's yet.
+    assert.equal(await put(kv, '/b/x'), NOBODY);
+    await auth.userChangePassword({ name: WRITER, password: another }, { headers: await rootToken() });
+    await until('it is tried again', async () => (await put(kv, '/b/x')) === 'ok', 40_000);
+
+    await writeFile(map, '{"not": "a map"}');
+    await proxy.process.waitForLine(/could not reload.*|"side":"cn-map"/, 20_000);
+    assert.equal(await put(kv, '/b/x'), 'ok');
+    await writeFile(map, '{}');
+    await until('nobody is in the file', async () => (await put(kv, '/b/x')) === NOBODY);
+    for (const secret of [PASSWORD, another]) assert.ok(!proxy.process.stderr.includes(secret));
+  });
+});
