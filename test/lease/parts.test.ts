@@ -1,0 +1,344 @@
+/** The parts of leases by themselves: leases as bytes, when answers are late, and what a carrier does with a scripted etcd. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { LeaseKeepAliveRequestSchema, LeaseKeepAliveResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
+import { clientIdentityOf } from '../../src/clients/identity.ts';
+import { keepAliveRequest, LeaseReader } from '../../src/etcd/lease-keep-alive.ts';
+import { MAX_CARRIERS } from '../../src/lease/carriers.ts';
+import { Heartbeat, type HeartbeatOwner, type Refusal } from '../../src/lease/heartbeat.ts';
+import { Leases } from '../../src/lease/leases.ts';
+import { Promptness } from '../../src/lease/promptness.ts';
+import { Refused } from '../../src/lease/refused.ts';
+import { TICK_MS } from '../../src/lease/ticker.ts';
+import { ITSELF } from '../../src/rpc/client.ts';
+import type { Call, ClientStream, ClientStreamListener, Upstream } from '../../src/rpc/contract.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+
+const requestOf = (ID: bigint) =>
+  toBinary(LeaseKeepAliveRequestSchema, create(LeaseKeepAliveRequestSchema, { ID }));
+
+/** A reply of etcd's, with a header that has everything. */
+const replyTo = (ID: bigint, TTL = 60n, revision = 7n) => {
+  const header = { clusterId: 2n ** 63n + 1n, memberId: 2n ** 64n - 1n, revision, raftTerm: 3n };
+  return toBinary(LeaseKeepAliveResponseSchema, create(LeaseKeepAliveResponseSchema, { header, ID, TTL }));
+};
+
+const leases = fc.oneof(fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), fc.bigInt(-200n, 200n));
+
+describe('a lease as bytes', () => {
+  test('is read and written as the library does', () => {
+    fc.assert(
+      fc.property(leases, (id) => {
+        const reader = new LeaseReader();
+        assert.ok(reader.readRequest(requestOf(id)));
+        const value = (BigInt(reader.high) << 32n) | BigInt(reader.low >>> 0);
+        assert.equal(value, id);
+        const written = keepAliveRequest(reader);
+        assert.deepEqual(Buffer.from(written), Buffer.from(id === 0n ? [0x08, 0] : requestOf(id)));
+      }),
+    );
+  });
+
+  test('is told from every other in replies', () => {
+    fc.assert(
+      fc.property(leases, leases, (id, other) => {
+        const reader = new LeaseReader();
+        reader.readRequest(requestOf(id));
+        const { low, high } = reader;
+        assert.ok(new LeaseReader().isReplyTo(replyTo(id, 0n), { low, high }));
+        if (other !== id) assert.ok(!new LeaseReader().isReplyTo(replyTo(other), { low, high }));
+      }),
+    );
+  });
+
+  test('and nothing else is what is shared', () => {
+    const reader = new LeaseReader();
+    for (const bytes of [
+      [0x08],
+      [0x08, 0x80],
+      [0x08, 1, 0],
+      [0x08, 1, 0x08, 2],
+      [0x10, 1],
+      [0x09, 1, 2, 3, 4, 5, 6, 7, 8],
+      [0x08, ...Array(9).fill(0x80), 2],
+      [0x08, ...Array(10).fill(0x80), 0],
+    ])
+      assert.ok(!reader.readRequest(Uint8Array.from(bytes)), bytes.join(' '));
+    assert.ok(reader.readRequest(new Uint8Array(0)), 'a lease of number 0 is no bytes');
+    assert.ok(reader.readRequest(Uint8Array.of(0x08, 0x81, 0x00)), 'a long way to write 1');
+    assert.deepEqual([reader.low, reader.high], [1, 0]);
+  });
+});
+
+describe('answers are late', () => {
+  const after = (ticks: readonly { done: number; size: number }[]) => {
+    const carrier = { done: 0, size: 0 };
+    const promptness = new Promptness(carrier);
+    return ticks.map(({ done, size }) => {
+      carrier.done += done;
+      carrier.size = size;
+      return promptness.onTick();
+    });
+  };
+  const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
+
+  test('where few come and others wait, tick after tick', () => {
+    assert.equal(after(times(6, { done: 4, size: 50 })).indexOf(true), 3);
+  });
+
+  test('not where nothing waits longer than a tick', () => {
+    assert.ok(!after(times(50, { done: 20, size: 20 })).includes(true));
+  });
+
+  test('not where nothing comes at all: that is no matter of streams', () => {
+    assert.ok(!after(times(500, { done: 0, size: 50 })).includes(true));
+  });
+
+  test('not after one pause', () => {
+    const steady = times(5, { done: 3, size: 1 });
+    assert.ok(
+      !after([
+        ...steady,
+        { done: 0, size: 4 },
+        { done: 1, size: 9 },
+        { done: 12, size: 1 },
+        ...steady,
+      ]).includes(true),
+    );
+  });
+
+  test('where many come fast, only once there is no end of it', () => {
+    const burst = times(8, { done: 5 * TICK_MS, size: 1000 });
+    assert.ok(!after([...burst, { done: 1000, size: 0 }]).includes(true));
+    assert.ok(after(times(30, { done: 5 * TICK_MS, size: 1000 })).includes(true));
+  });
+});
+
+/** A stream to an etcd that answers when told to. */
+class ScriptedStream implements ClientStream {
+  readonly listener: ClientStreamListener;
+  readonly sent: Buffer[] = [];
+  answered = 0;
+  halfClosed = false;
+  cancelled = false;
+
+  constructor(listener: ClientStreamListener) {
+    this.listener = listener;
+    for (const each of listener.keeper?.unanswered() ?? []) this.sent.push(Buffer.from(each));
+  }
+
+  send(message: Uint8Array): boolean {
+    this.sent.push(Buffer.from(message));
+    return true;
+  }
+
+  /** Answers the next heartbeats. */
+  answer(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const reader = new LeaseReader();
+      assert.ok(reader.readRequest(this.sent[this.answered++] as Buffer));
+      this.listener.onMessage(replyTo((BigInt(reader.high) << 32n) | BigInt(reader.low >>> 0)));
+    }
+  }
+
+  halfClose(): void {
+    this.halfClosed = true;
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+  }
+
+  pause(): void {}
+  resume(): void {}
+}
+
+class ScriptedEtcd implements Upstream {
+  readonly streams: ScriptedStream[] = [];
+
+  stream(_call: Call, listener: ClientStreamListener): ClientStream {
+    const stream = new ScriptedStream(listener);
+    this.streams.push(stream);
+    return stream;
+  }
+
+  unary(): never {
+    throw new Error('nothing else is asked');
+  }
+}
+
+/** Counts what a client hears. */
+class Hearer implements HeartbeatOwner {
+  replies = 0;
+  readonly refusals: Refusal[] = [];
+  strange = 0;
+  onReply(): void {
+    this.replies++;
+  }
+  onRefused(_: Heartbeat, refusal: Refusal): void {
+    this.refusals.push(refusal);
+  }
+  onStrange(): void {
+    this.strange++;
+  }
+}
+
+function scene() {
+  const etcd = new ScriptedEtcd();
+  const all = new Leases(etcd);
+  const carriers = all.of(clientIdentityOf(NO_METADATA));
+  carriers.enter();
+  const hearer = new Hearer();
+  const send = (low: number, owner: HeartbeatOwner = hearer) => {
+    const heartbeat = new Heartbeat({ low, high: 0 }, owner);
+    carriers.send(heartbeat);
+    return heartbeat;
+  };
+  return { etcd, all, carriers, hearer, send };
+}
+
+describe('a carrier', () => {
+  test('has few heartbeats at etcd, and what waits is one for each lease', () => {
+    const { etcd, all, hearer, send } = scene();
+    for (let i = 0; i < 64; i++) send(i);
+    for (let round = 0; round < 10; round++) for (let i = 0; i < 10; i++) send(i);
+    const [stream] = etcd.streams;
+    assert.equal(stream?.sent.length, 64);
+    assert.equal(all.stats.joined, 90);
+    stream?.answer(64);
+    assert.equal(hearer.replies, 64);
+    assert.equal(stream?.sent.length, 74, 'none joined one that was sent');
+    stream?.answer(10);
+    assert.equal(hearer.replies, 164);
+    all.close();
+  });
+
+  test('sends nothing for whom is gone', () => {
+    const { etcd, all, hearer, send } = scene();
+    for (let i = 0; i < 64; i++) send(i);
+    send(1000).owner = undefined;
+    const shared = send(1001);
+    send(1001);
+    shared.owner = undefined;
+    send(1002);
+    etcd.streams[0]?.answer(64);
+    assert.equal(etcd.streams[0]?.sent.length, 66);
+    etcd.streams[0]?.answer(2);
+    assert.equal(hearer.replies, 66);
+    all.close();
+  });
+
+  test('that lost its stream to a refusal sends the others again, in their order, before what waits', () => {
+    const { etcd, all, carriers, hearer, send } = scene();
+    const victim = new Hearer();
+    send(0);
+    send(1, victim);
+    for (let i = 2; i < 70; i++) send(i);
+    etcd.streams[0]?.answer(1);
+    etcd.streams[0]?.listener.onEnd(new RpcError(Code.PERMISSION_DENIED, 'no'), NO_METADATA);
+    assert.deepEqual([victim.refusals.length, victim.refusals[0]?.own], [1, true]);
+    assert.deepEqual([hearer.refusals.length, hearer.replies], [0, 1]);
+    assert.equal(etcd.streams.length, 2);
+    etcd.streams[1]?.answer(68);
+    assert.equal(hearer.replies, 69);
+    const order = etcd.streams[1]?.sent.map((each) => each[1]);
+    assert.deepEqual(
+      order,
+      Array.from({ length: 68 }, (_, i) => i + 2),
+    );
+    assert.ok(carriers.refused?.hasLease({ low: 1, high: 0 }));
+    assert.ok(!carriers.refused?.hasLease({ low: 2, high: 0 }));
+    assert.equal(all.stats.resent, 63);
+    all.close();
+  });
+
+  test('tells all that were sent of an outage, and goes on with what was not', () => {
+    const { etcd, all, hearer, send } = scene();
+    for (let i = 0; i < 70; i++) send(i);
+    etcd.streams[0]?.listener.onEnd(new RpcError(Code.UNAVAILABLE, 'gone'), NO_METADATA);
+    assert.equal(hearer.refusals.length, 64);
+    assert.ok(hearer.refusals.every(({ own }) => !own));
+    etcd.streams[1]?.answer(6);
+    assert.equal(hearer.replies, 6);
+    all.close();
+  });
+
+  test('gives what it carries back when the answers are not for it', () => {
+    const { etcd, all, carriers, hearer, send } = scene();
+    for (let i = 0; i < 70; i++) send(i);
+    etcd.streams[0]?.listener.onMessage(replyTo(1n));
+    assert.deepEqual([hearer.replies, hearer.strange], [0, 70]);
+    assert.ok(carriers.isStrange && etcd.streams[0]?.cancelled);
+    all.close();
+  });
+});
+
+describe('carriers', () => {
+  /** One that is as slow as a follower far from the leader. */
+  function ticks(count: number, { etcd, carriers }: ReturnType<typeof scene>): void {
+    for (let i = 0; i < count; i++) {
+      for (const stream of etcd.streams) if (stream.answered < stream.sent.length) stream.answer(1);
+      carriers.onTick();
+    }
+  }
+
+  test('become more while answers are late, at most so many, and no heartbeat is lost or answered twice', () => {
+    const place = scene();
+    const { etcd, all, hearer, send } = place;
+    for (let i = 0; i < 3000; i++) send(i);
+    ticks(40, place);
+    assert.equal(etcd.streams.length, MAX_CARRIERS);
+    assert.ok(all.stats.limits.streams > 0);
+    ticks(3000, place);
+    assert.equal(hearer.replies, 3000);
+    const ids = etcd.streams.flatMap(({ sent }) => sent.map((each) => each.toString('hex')));
+    assert.equal(new Set(ids).size, ids.length);
+    all.close();
+  });
+
+  test('become fewer when answers have been prompt for long, and those that go end in order', (t) => {
+    const place = scene();
+    const { etcd, all, hearer, send, carriers } = place;
+    for (let i = 0; i < 3000; i++) send(i);
+    ticks(40, place);
+    let now = performance.now();
+    t.mock.method(performance, 'now', () => now);
+    ticks(3000, place);
+    const open = () => etcd.streams.filter(({ halfClosed }) => !halfClosed).length;
+    assert.equal(open(), MAX_CARRIERS);
+    for (let half = MAX_CARRIERS / 2; half >= 1; half /= 2) {
+      now += 61_000;
+      carriers.onTick();
+      assert.equal(open(), half);
+    }
+    now += 61_000;
+    carriers.onTick();
+    assert.equal(open(), 1);
+    const before = hearer.replies;
+    send(1);
+    for (const stream of etcd.streams) if (stream.answered < stream.sent.length) stream.answer(1);
+    assert.equal(hearer.replies, before + 1);
+    all.close();
+  });
+});
+
+test('what was refused is remembered within bounds', () => {
+  let full = 0;
+  const refused = new Refused(() => full++);
+  const client = { ...ITSELF };
+  for (let i = 0; i < 200; i++) refused.add('a', { low: i, high: 1 });
+  const ones = refused.of('a');
+  ones?.addClient(client);
+  ones?.addClient(ITSELF);
+  assert.ok(ones?.hasLease({ low: 0, high: 1 }) && ones.hasClient(client) && !ones.hasClient(ITSELF));
+  assert.equal(full, 0);
+  refused.add('a', { low: 200, high: 1 });
+  assert.ok(!ones?.hasLease({ low: 0, high: 1 }) && ones?.hasLease({ low: 200, high: 1 }));
+  assert.equal(full, 1);
+  for (let i = 0; i < 5000; i++) refused.add(`id${i}`, { low: i, high: 1 });
+  assert.ok(full > 1);
+  assert.equal(refused.of('a'), undefined);
+});
