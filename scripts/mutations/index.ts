@@ -31,7 +31,7 @@ export const PARTS: Readonly<Record<'watch' | 'sharing' | 'cache' | 'mirror' | '
   },
   sharing: {
     mutations: SHARING,
-    tests: below('identity', 'permit', 'token-users', 'leave', 'shared-watches'),
+    tests: below('identity', 'permit', 'token-users', 'leave', 'shared-answers', 'shared-watches'),
   },
   cache: {
     mutations: CACHED,

@@ -54,4 +54,22 @@ export const SHARING: readonly Mutation[] = [
     'const all = this.#users.get(user);',
     'const all = this.#tokens;',
   ),
+  mutation(
+    'what-one-may-read-all-may',
+    'cache/cover.ts',
+    'return client !== undefined && this.#readers.of(client, this.range).mayRead(now);',
+    'return client !== undefined;',
+  ),
+  mutation(
+    'answers-of-one-user-are-for-all',
+    'cache/scopes.ts',
+    'prefix: UserSponsor.idOf(user) + rest,',
+    'prefix: `{}` + rest,',
+  ),
+  mutation(
+    'what-the-proxy-may-not-watch-is-not-remembered',
+    'cache/scopes.ts',
+    'return scopes.find(({ isOwn }) => !isOwn || !this.#isForbidden(range, now));',
+    'return scopes.find(({ isOwn }) => isOwn || !this.#isForbidden(range, now));',
+  ),
 ];

@@ -4,12 +4,15 @@
  * anew each time.
  */
 
+import type { Identity } from '../clients/identity.ts';
 import type { Permission } from '../clients/permission.ts';
 import type { Asker, ProbeResult } from '../clients/probe.ts';
+import type { Readers } from '../clients/probes.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
+import { isRefusal } from '../etcd/statuses.ts';
 import type { Batch } from '../watch/batch.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
-import type { FeedSubscriber, SubscribedFeed, Subscription } from '../watch/subscribers.ts';
+import type { FeedSubscriber, SubscribedFeed, Subscription, SubscriptionEnd } from '../watch/subscribers.ts';
 import type { ParsedReply } from './parsed-reply.ts';
 
 /** What a cover costs beside its range, its entries and its feed. Measured, in bytes. */
@@ -43,7 +46,10 @@ export class Cover<E extends Covered> implements FeedSubscriber, Asker {
   readonly id: string;
   readonly feeds: IdentityFeeds;
   readonly range: KeyRange;
-  readonly permission: Permission;
+  /** That of the one client whose answers are remembered; `undefined`: several share them. */
+  readonly permission: Permission | undefined;
+  /** etcd does not let its feeds watch the range. */
+  isForbidden = false;
   readonly entries = new Set<E>();
   /** What it stands for in memory. */
   readonly bytes: number;
@@ -57,13 +63,16 @@ export class Cover<E extends Covered> implements FeedSubscriber, Asker {
   /** The revision of the latest event. */
   #last = 0;
   readonly #owner: CoverOwner<E>;
+  readonly #readers: Readers;
 
+  /** @param readers whom etcd has allowed what, where several share it */
   constructor(
     owner: CoverOwner<E>,
     id: string,
     feeds: IdentityFeeds,
     range: KeyRange,
-    permission: Permission,
+    readers: Readers,
+    permission: Permission | undefined,
     from: number,
     now: number,
   ) {
@@ -72,6 +81,7 @@ export class Cover<E extends Covered> implements FeedSubscriber, Asker {
     this.feeds = feeds;
     this.range = range;
     this.permission = permission;
+    this.#readers = readers;
     this.#from = from;
     this.usedAt = now;
     this.bytes = COVER_BYTES + RANGE_COPIES * (range.start.length + range.end.length) + id.length;
@@ -101,9 +111,11 @@ export class Cover<E extends Covered> implements FeedSubscriber, Asker {
     return revision >= this.#last && revision + 1 >= this.#from && revision >= this.feed.undoneUpTo;
   }
 
-  /** Whether the client may read, as etcd has said lately. Asks again when that will soon be too long ago. */
-  mayRead(now: number): boolean {
+  /** Whether a client may read, as etcd has said lately. Asks again when that will soon be too long ago. */
+  mayRead(now: number, client: Identity | undefined): boolean {
     const { permission } = this;
+    if (permission === undefined)
+      return client !== undefined && this.#readers.of(client, this.range).mayRead(now);
     if (!permission.has(now)) return false;
     if (permission.isDue(now)) {
       permission.onAsked(now);
@@ -112,9 +124,15 @@ export class Cover<E extends Covered> implements FeedSubscriber, Asker {
     return true;
   }
 
+  /** etcd has allowed a client what it was asked at a time. */
+  grant(askedAt: number, client: Identity): void {
+    if (this.permission === undefined) this.#readers.of(client, this.range).grant(askedAt);
+    else this.permission.grant(askedAt);
+  }
+
   onProbed({ kind }: ProbeResult): void {
     const allowed = kind === 'failed' ? undefined : kind === 'ok';
-    this.permission.onAnswered(allowed, performance.now());
+    this.permission?.onAnswered(allowed, performance.now());
     if (allowed === false) this.#owner.onRefused(this);
   }
 
@@ -136,8 +154,9 @@ export class Cover<E extends Covered> implements FeedSubscriber, Asker {
     for (const entry of this.entries) if (undone || entry.revision > revision) this.#owner.onChanged(entry);
   }
 
-  onEnd(): void {
+  onEnd(end: SubscriptionEnd): void {
     this.alive = false;
+    this.isForbidden = end.kind === 'canceled' || (end.kind === 'status' && isRefusal(end.status));
     this.#owner.onEnded(this);
   }
 }

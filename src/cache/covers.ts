@@ -5,8 +5,10 @@
 
 import type { Identity } from '../clients/identity.ts';
 import { PERMISSION_MS, Permission, type Permissions } from '../clients/permission.ts';
+import type { Readers } from '../clients/probes.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchHub } from '../watch/hub.ts';
+import type { IdentityFeeds } from '../watch/identity-feeds.ts';
 import type { SubscribedFeed } from '../watch/subscribers.ts';
 import { Cover, type CoverOwner } from './cover.ts';
 import type { Entry } from './entry.ts';
@@ -30,6 +32,8 @@ const MAX_RESTING = 1000;
 export interface CoversOptions {
   readonly hub: WatchHub;
   readonly permissions: Permissions;
+  /** Whom etcd has allowed what, where several share a cover. */
+  readonly readers: Readers;
   /** Covers, on whatever feeds. */
   readonly maxCovers: number;
   /** Memory of all of them. */
@@ -75,30 +79,37 @@ export class Covers {
     return this.#covers.values();
   }
 
-  find(identity: Identity, range: KeyRange): Cover<Entry> | undefined {
+  find({ identity }: IdentityFeeds, range: KeyRange): Cover<Entry> | undefined {
     return this.#covers.get(idOf(identity, range));
   }
 
-  /** Makes a cover that hears every event from `from` on, if the bounds allow for it. */
-  make(identity: Identity, range: KeyRange, from: number, now: number): Cover<Entry> | undefined {
-    const { hub, permissions, maxCovers, maxBytes, stats } = this.#options;
-    const id = idOf(identity, range);
-    if (now < (this.#resting.get(id) ?? 0)) return undefined;
+  /**
+   * Makes a cover that hears every event from `from` on, if the bounds allow for it.
+   * @param isShared whether several clients share it
+   */
+  make(
+    feeds: IdentityFeeds,
+    range: KeyRange,
+    from: number,
+    now: number,
+    isShared: boolean,
+  ): Cover<Entry> | undefined {
+    const { readers, maxCovers, maxBytes, stats } = this.#options;
+    const id = idOf(feeds.identity, range);
+    if (now < (this.#resting.get(id) ?? 0)) return this.#none(feeds);
     if (this.#covers.size >= maxCovers || this.#bytes >= maxBytes) {
       stats.limits.covers++;
       this.#full = true;
-      return undefined;
+      return this.#none(feeds);
     }
-    const permission = identity.hasToken ? new Permission(permissions) : this.#anonymous;
-    const feeds = hub.feedsOf(identity);
-    const cover = new Cover<Entry>(this.#owner, id, feeds, range, permission, from, now);
+    const permission = isShared ? undefined : this.#permissionOf(feeds.identity);
+    const cover = new Cover<Entry>(this.#owner, id, feeds, range, readers, permission, from, now);
     const subscription =
       feeds.subscribe(range, false, from, cover, false) ??
       (this.#mayStart() ? feeds.subscribe(range, false, from, cover) : undefined);
     if (subscription === undefined) {
       stats.limits.feeds++;
-      hub.release(feeds);
-      return undefined;
+      return this.#none(feeds);
     }
     cover.start(subscription);
     this.#covers.set(id, cover);
@@ -106,6 +117,11 @@ export class Covers {
     this.#feeds.set(subscription.feed, (this.#feeds.get(subscription.feed) ?? 0) + 1);
     this.#timer ??= setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
     return cover;
+  }
+
+  /** No cover: the feeds may have been wanted for it alone. */
+  #none(feeds: IdentityFeeds): undefined {
+    this.#options.hub.release(feeds);
   }
 
   /** Lets a cover go. @param rest whether its range is left alone for a while. @returns whether it was there */
@@ -129,6 +145,10 @@ export class Covers {
     if (this.#resting.size <= MAX_RESTING) return;
     limits.resting++;
     this.#resting.delete(this.#resting.keys().next().value as string);
+  }
+
+  #permissionOf({ hasToken }: Identity): Permission {
+    return hasToken ? new Permission(this.#options.permissions) : this.#anonymous;
   }
 
   #mayStart(): boolean {

@@ -30,6 +30,15 @@ export class EntryStore {
     return this.#entries.get(key);
   }
 
+  /** The first of some keys that has an entry. */
+  first(keys: readonly string[]): Entry | undefined {
+    for (const key of keys) {
+      const entry = this.#entries.get(key);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
   /** Adds an entry whose key has none. */
   add(entry: Entry): void {
     this.#entries.set(entry.key, entry);

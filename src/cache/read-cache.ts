@@ -32,12 +32,15 @@ import { Kind, kindOf, rangeOf } from '../etcd/range-kind.ts';
 import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import type { WatchHub } from '../watch/hub.ts';
+import type { IdentityFeeds } from '../watch/identity-feeds.ts';
 import type { Cover, CoverOwner } from './cover.ts';
 import { Covers } from './covers.ts';
 import { Entry } from './entry.ts';
 import { EntryStore } from './entry-store.ts';
+import type { Fill } from './fill.ts';
 import { parseReply } from './parsed-reply.ts';
 import { RecentReads } from './recent-reads.ts';
+import { keysOf, Scopes } from './scopes.ts';
 import { CacheStats, type Miss } from './stats.ts';
 
 /** What the cache stands on, and its bounds. */
@@ -63,19 +66,12 @@ const BYTES_PER_COVER = 2048;
 /** Nor do those of long keys take more than this part of it. */
 const COVER_SHARE = 1 / 2;
 
-/** A read on its way to etcd whose answer is to be remembered. */
-interface Fill {
-  readonly key: string;
-  readonly request: Uint8Array;
-  readonly call: Call;
-  /** In milliseconds of `performance.now()`. */
-  readonly askedAt: number;
-}
-
 export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
   readonly stats = new CacheStats();
   readonly #below: UnaryUpstream;
   readonly #seen: ReadCacheOptions['seen'];
+  readonly #hub: WatchHub;
+  readonly #scopes: Scopes;
   readonly #covers: Covers;
   readonly #store: EntryStore;
   readonly #maxEntryBytes: number;
@@ -89,10 +85,13 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     this.#seen = seen;
     this.#maxEntryBytes = maxBytes * ENTRY_SHARE;
     this.#store = new EntryStore(maxBytes, (entry) => this.#evicted(entry));
+    this.#hub = hub;
+    this.#scopes = new Scopes(hub, permissions);
     this.#covers = new Covers(
       {
         hub,
         permissions,
+        readers: this.#scopes.readers,
         maxCovers: Math.floor(maxBytes / BYTES_PER_COVER),
         maxBytes: maxBytes * COVER_SHARE,
         maxFeeds,
@@ -118,6 +117,11 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     return this.#covers.feeds;
   }
 
+  /** Clients of which etcd has to be asked again, since too many share what is remembered. */
+  get forgottenReaders(): number {
+    return this.#scopes.readers.forgotten;
+  }
+
   /** Memory of all that is remembered. */
   get bytes(): number {
     return this.#store.bytes;
@@ -132,16 +136,22 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
       this.stats.limits.key_bytes++;
       return this.#forward('unfit', request, call);
     }
-    const key = identity === ANONYMOUS ? latin1(request) : identity + latin1(request);
+    const bytes = latin1(request);
+    const sharer = identity === ANONYMOUS ? undefined : this.#scopes.of(call.metadata);
+    const ownKey = identity === ANONYMOUS ? bytes : identity + bytes;
+    const keys = sharer && keysOf(sharer, bytes, ownKey);
+    const key = keys?.[0] ?? ownKey;
     const now = performance.now();
-    const entry = this.#store.get(key);
-    const miss = entry === undefined ? 'unknown' : this.#judge(entry, now);
+    const entry = keys === undefined ? this.#store.get(key) : this.#store.first(keys);
+    const miss = entry === undefined ? 'unknown' : this.#judge(entry, now, sharer?.reader.identity);
     if (entry !== undefined && miss === undefined) return this.#hit(entry, now);
     this.stats.misses[miss as Miss]++;
     if (miss === 'seen' || miss === 'behind') entry?.cover.catchUp();
     const worthIt = entry !== undefined || this.#isHot(key, call, now);
-    if (!worthIt || this.#filling.has(key)) return this.#below.unary(request, call);
-    return this.#fill({ key, request, call, askedAt: now });
+    // What fills the entry for another client gives no permission to this one.
+    const wantsPermission = miss === 'permission' && sharer !== undefined;
+    if (!worthIt || (this.#filling.has(key) && !wantsPermission)) return this.#below.unary(request, call);
+    return this.#fill({ key, ownKey, sharer, request, call, askedAt: now });
   }
 
   /** All permissions were withdrawn. */
@@ -155,6 +165,8 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
   }
 
   onEnded(cover: Cover<Entry>): void {
+    if (cover.isForbidden && cover.permission === undefined)
+      this.#scopes.forbid(cover.range, performance.now());
     this.#forget(cover, true);
   }
 
@@ -170,12 +182,12 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
   }
 
   /** Why an entry may not be used now; `undefined` when it may. */
-  #judge({ revision, cover }: Entry, now: number): Miss | undefined {
+  #judge({ revision, cover }: Entry, now: number, client: Identity | undefined): Miss | undefined {
     const { applied, syncPoint } = cover.feed;
     const known = revision > applied ? revision : applied;
     if (known < syncPoint) return 'behind';
     if (known < this.#seen.revision) return 'seen';
-    return cover.mayRead(now) ? undefined : 'permission';
+    return cover.mayRead(now, client) ? undefined : 'permission';
   }
 
   #hit(entry: Entry, now: number): Uint8Array {
@@ -215,36 +227,45 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     );
   }
 
-  #learn({ key, request, call, askedAt }: Fill, message: Uint8Array): void {
+  #learn({ ownKey, sharer, request, call, askedAt }: Fill, message: Uint8Array): void {
     if (call.responseHeaders !== NO_METADATA || call.responseTrailers !== NO_METADATA) return;
     const reply = parseReply(message);
     const range = rangeOf(request);
     if (reply === undefined || range === undefined) return;
     const now = performance.now();
-    const cover = this.#coverOf(clientIdentityOf(call.metadata), range, reply.header.revision + 1, now);
+    const scope = sharer && this.#scopes.choose(sharer, range, now);
+    if (scope === 'later') return;
+    const key = scope === undefined ? ownKey : scope.prefix + latin1(request);
+    const client = clientIdentityOf(call.metadata);
+    const feeds = scope?.feeds() ?? this.#hub.feedsOf(client);
+    const cover = this.#coverOf(feeds, range, reply.header.revision + 1, now, scope !== undefined);
     if (cover === undefined) return;
-    cover.permission.grant(askedAt);
+    cover.grant(askedAt, client);
     cover.usedAt = now;
     if (!cover.vouchesFor(reply)) return;
+    const old = this.#store.get(key);
+    if (old !== undefined && old.revision >= reply.header.revision) return;
     const entry = new Entry(key, cover, reply, now);
     if (entry.bytes > this.#maxEntryBytes) {
       this.stats.limits.entry_bytes++;
       return;
     }
-    const old = this.#store.get(key);
-    if (old !== undefined) {
-      if (old.revision >= entry.revision) return;
-      this.#drop(old);
-    }
+    if (old !== undefined) this.#drop(old);
     this.stats.fills++;
     cover.entries.add(entry);
     this.#store.add(entry);
   }
 
-  #coverOf(identity: Identity, range: KeyRange, from: number, now: number): Cover<Entry> | undefined {
-    const found = this.#covers.find(identity, range);
+  #coverOf(
+    feeds: IdentityFeeds,
+    range: KeyRange,
+    from: number,
+    now: number,
+    isShared: boolean,
+  ): Cover<Entry> | undefined {
+    const found = this.#covers.find(feeds, range);
     if (found !== undefined) return found;
-    const cover = this.#covers.make(identity, range, from, now);
+    const cover = this.#covers.make(feeds, range, from, now, isShared);
     if (cover !== undefined) this.#store.hold(cover.bytes);
     return cover;
   }

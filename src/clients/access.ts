@@ -19,6 +19,14 @@ export interface Access {
   permission(asker: Asker): void;
 }
 
+/** What is known of a client and a range where answers are shared. */
+export interface ReaderAccess {
+  /** Whether etcd has allowed the client to read not long ago. Asks again when that will soon be too long ago. */
+  mayRead(now: number): boolean;
+  /** etcd has allowed what it was asked at a time, by a read of the client's own. */
+  grant(askedAt: number): void;
+}
+
 /** The table that it stands in. */
 export interface AccessOwner {
   /** Asks etcd, in the client's name. */
@@ -34,7 +42,7 @@ export interface AccessOwner {
 }
 
 /** One client and one range, as the table of probes has them. */
-export class RangeAccess implements Access {
+export class RangeAccess implements Access, ReaderAccess {
   /** Of the client and the range. */
   readonly key: string;
   readonly identity: Identity;
@@ -54,6 +62,23 @@ export class RangeAccess implements Access {
 
   get allowed(): boolean {
     return this.#permission.has(performance.now());
+  }
+
+  mayRead(now: number): boolean {
+    const permission = this.#permission;
+    if (!permission.has(now)) return false;
+    if (permission.isDue(now)) {
+      permission.onAsked(now);
+      // What etcd says to the question counts from when that is sent.
+      const onProbed = (): void => permission.onAnswered(undefined, performance.now());
+      this.permission({ askedStart: 0, onProbed });
+    }
+    return true;
+  }
+
+  grant(askedAt: number): void {
+    this.#permission.grant(askedAt);
+    this.#owner.onAllowed(this);
   }
 
   revision(asker: Asker): void {

@@ -40,6 +40,32 @@ export function callIdentityOf(metadata: Metadata, maxLength: number): string | 
   return identity;
 }
 
+/** What of a call tells who asks, and what else etcd's answer may depend on. */
+export interface Reader {
+  readonly identity: Identity;
+  /** All metadata but tokens and labels: a JSON array. */
+  readonly rest: string;
+}
+
+/** Those of calls with a token. */
+const knownReaders = new WeakMap<Metadata, Reader>();
+
+/** Who makes a call; undefined: it shows no token. */
+export function readerOf(metadata: Metadata): Reader | undefined {
+  if (metadata === NO_METADATA) return undefined;
+  const known = knownReaders.get(metadata);
+  if (known !== undefined) return known;
+  const identity = clientIdentityOf(metadata);
+  if (!identity.hasToken) return undefined;
+  const kept: string[] = [];
+  const fields = withoutLabels(metadata.fields);
+  for (let i = 0; i < fields.length; i += 2)
+    if (!TOKENS.has(fields[i] as string)) kept.push(fields[i] as string, fields[i + 1] as string);
+  const reader = { identity, rest: JSON.stringify(kept) };
+  knownReaders.set(metadata, reader);
+  return reader;
+}
+
 /** Who a client is to etcd. */
 export interface Identity {
   /**

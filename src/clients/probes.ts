@@ -9,7 +9,7 @@
 import { KeyRange } from '../etcd/key-range.ts';
 import { BoundedTable, type TableBounds } from '../rpc/bounded-table.ts';
 import type { Metadata } from '../rpc/metadata.ts';
-import { type Access, type AccessOwner, RangeAccess } from './access.ts';
+import { type Access, type AccessOwner, RangeAccess, type ReaderAccess } from './access.ts';
 import type { Identity } from './identity.ts';
 import { Permission, Permissions } from './permission.ts';
 
@@ -40,15 +40,22 @@ export interface Probes {
   of(identity: Identity, range: ReadRange): Access;
 }
 
+/** Finds what is known of a client that shares answers; to be used at once. */
+export interface Readers {
+  of(identity: Identity, range: ReadRange): ReaderAccess;
+}
+
 /** What is remembered of the probes, and who hears of permissions. */
 export interface ProbeTableOptions {
+  /** How many of them. */
+  readonly bounds?: TableBounds;
   /** The permissions that are remembered; without them none is. */
   readonly permissions?: Permissions;
   /** etcd lets a client read a range. */
   readonly onAllowed?: (range: KeyRange) => void;
 }
 
-export class ProbeTable implements Probes, AccessOwner {
+export class ProbeTable implements Probes, Readers, AccessOwner {
   readonly #read: ReadAs;
   readonly #permissions: Permissions;
   readonly #onAllowed: ((range: KeyRange) => void) | undefined;
@@ -57,10 +64,10 @@ export class ProbeTable implements Probes, AccessOwner {
   /** Those that etcd has allowed, whether or not somebody waits. */
   readonly #allowed: BoundedTable<RangeAccess> | undefined;
 
-  constructor(read: ReadAs, { permissions, onAllowed }: ProbeTableOptions) {
+  constructor(read: ReadAs, { permissions, onAllowed, bounds = PROBES }: ProbeTableOptions) {
     this.#read = read;
     this.#permissions = permissions ?? new Permissions();
-    this.#allowed = permissions === undefined ? undefined : new BoundedTable(PROBES);
+    this.#allowed = permissions === undefined ? undefined : new BoundedTable(bounds);
     this.#onAllowed = onAllowed;
   }
 
@@ -84,7 +91,7 @@ export class ProbeTable implements Probes, AccessOwner {
     return this.#allowed?.forgotten ?? 0;
   }
 
-  of(identity: Identity, range: ReadRange): Access {
+  of(identity: Identity, range: ReadRange): RangeAccess {
     const asked = identity.hasToken ? keyRangeOf(range) : ANY_RANGE;
     const key = identity.hasToken ? identity.id + asked.id : identity.id;
     return (

@@ -60,5 +60,8 @@ export function exposeCache(registry: Registry, cache: ReadCache | undefined): v
   const missesHelp = 'Serializable reads that were forwarded, by the reason.';
   exposeCounts(registry, 'etcd_proxy_cache_misses_total', missesHelp, 'reason', () => Object.entries(misses));
   const limitsHelp = 'Reads that were not remembered because a bound was reached, by the bound.';
-  exposeCounts(registry, 'etcd_proxy_cache_limits_total', limitsHelp, 'limit', () => Object.entries(limits));
+  exposeCounts(registry, 'etcd_proxy_cache_limits_total', limitsHelp, 'limit', () => [
+    ...Object.entries(limits),
+    ['readers', cache.forgottenReaders],
+  ]);
 }

@@ -214,7 +214,9 @@ export class FeedStream implements RideOwner, TurnTaker {
     const may = ++this.#refusals < MAX_FAILURES && (await this.#etcd.mayWatch(this.#owner.range));
     if (this.state !== 'resuming') return;
     if (!may) this.#over(terminal);
-    else if (!this.parked) this.#timer = setTimeout(() => this.#open(), this.#delay.next());
+    // It may have been parked meanwhile, and even unparked: then it is opened already.
+    else if (!this.parked && this.#timer === undefined && this.#watch === undefined)
+      this.#timer = setTimeout(() => this.#open(), this.#delay.next());
   }
 
   #over(terminal: Terminal): void {

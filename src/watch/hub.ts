@@ -84,6 +84,10 @@ export class WatchHub implements CirclesOwner {
     return feeds;
   }
 
+  existing(id: string): IdentityFeeds | undefined {
+    return this.#identities.get(id);
+  }
+
   /** Those of who shows no token. */
   get nobodys(): IdentityFeeds {
     return this.feedsOf(NOBODY);

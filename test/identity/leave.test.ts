@@ -131,6 +131,24 @@ describe('leave to watch', { concurrency: 2 }, async () => {
       for (const watch of [...old, fresh]) watch.close();
     });
 
+  test('is not taken back by an etcd that knows no token any more, while nothing has changed', async () => {
+    const install = await newestEtcd();
+    await using at = await startPlace({
+      install,
+      users: ['a'],
+      own: true,
+      flags: ['--watch-reauthorize=300ms'],
+    });
+    const a = await watching(at, await signIn(at.direct, 'a'));
+    const confirmed = async () => (await counts(at, 'etcd_proxy_watch_confirmations_total')).allowed ?? 0;
+    await until('etcd was asked', async () => (await confirmed()) > 0);
+    await at.etcd.first.restart();
+    const revision = await write(at, 'w/1');
+    assert.deepEqual(await a.revisions(1), [revision]);
+    assert.ok(((await counts(at, 'etcd_proxy_watch_confirmations_total')).token ?? 0) > 0);
+    a.close();
+  });
+
   test('whose client has no good token: its stream ends, and it comes back without a loss', async () => {
     const install = await newestEtcd();
     const etcd = await tokens('jwt', 600);

@@ -248,7 +248,7 @@ const leases: Part = (registry) => {
 
 const cached: Part = (registry) => {
   const stats = new CacheStats();
-  const numbers = { entries: 0, bytes: 0, covers: 0, feeds: 0, stats };
+  const numbers = { entries: 0, bytes: 0, covers: 0, feeds: 0, forgottenReaders: 0, stats };
   exposeCache(registry, numbers as unknown as ReadCache);
   const misses = (reason: string) => [
     `etcd_proxy_cache_misses_total{reason="${reason}"}`,
@@ -261,6 +261,7 @@ const cached: Part = (registry) => {
       bytes: 'etcd_proxy_cache_bytes',
       covers: 'etcd_proxy_cache_ranges',
       feeds: 'etcd_proxy_cache_feeds',
+      forgottenReaders: limits('readers'),
     }),
     ...grows(stats, {
       hits: ['etcd_proxy_cache_hits_total', 'etcd_grpc_proxy_cache_hits_total'],

@@ -3,7 +3,9 @@
  * that may watch the range; those of the client's user, where the proxy saw its token being handed out; otherwise the
  * client's own, as for everybody without a token. Only the first two are shared by others than who shows the same token.
  */
+import type { Identity } from '../../clients/identity.ts';
 import type { Asker } from '../../clients/probe.ts';
+import { ANY_RANGE } from '../../clients/probes.ts';
 import type { Header } from '../../etcd/header.ts';
 import type { KeyRange } from '../../etcd/key-range.ts';
 import type { IdentityFeeds } from '../identity-feeds.ts';
@@ -11,11 +13,16 @@ import type { SharedFeeds, SharingOptions } from '../shared-feeds.ts';
 import type { Watcher } from '../watcher.ts';
 import { OwnSponsor, type Sponsor, UserSponsor } from './sponsor.ts';
 
+/** A user that etcd does not demand, or take, is tried again after so many milliseconds. */
+const AGAIN_MS = 10_000;
+
 /** All feeds. */
 export interface CirclesOwner {
   readonly nobodys: IdentityFeeds;
   /** The feeds that carry what a sponsor says. @param id the sponsor's */
   feedsBy(id: string, sponsor: () => Sponsor): IdentityFeeds;
+  /** The same, if there are any. */
+  existing(id: string): IdentityFeeds | undefined;
 }
 
 /** What etcd has said of a watch that begins. */
@@ -31,6 +38,9 @@ export class Circles {
   readonly #shared: SharedFeeds;
   readonly #sharing: SharingOptions | undefined;
   readonly #owner: CirclesOwner;
+  #isSigningIn = false;
+  /** Not before this is it tried again, in milliseconds of `performance.now()`. */
+  #signsInAt = 0;
 
   constructor(shared: SharedFeeds, sharing: SharingOptions | undefined, owner: CirclesOwner) {
     this.#shared = shared;
@@ -42,13 +52,45 @@ export class Circles {
   get own(): IdentityFeeds | undefined {
     const login = this.#sharing?.login;
     if (login === undefined || !login.hasUser) return undefined;
-    if (login.metadata.get('token') === undefined) return this.#owner.nobodys;
-    return this.#owner.feedsBy(OwnSponsor.id, () => new OwnSponsor(this.#shared, login));
+    return this.signedIn ?? this.#owner.nobodys;
+  }
+
+  /** The feeds of the proxy's own user, if etcd has demanded one. */
+  get signedIn(): IdentityFeeds | undefined {
+    const login = this.#sharing?.login;
+    return login?.metadata.get('token') === undefined ? undefined : this.#ownUser(login);
+  }
+
+  /** Whether it will soon be known whether etcd demands the proxy's own user; has it sign in where that was not tried lately. */
+  isSigningIn(now: number): boolean {
+    const login = this.#sharing?.login;
+    if (login?.hasUser !== true || this.signedIn !== undefined) return false;
+    if (this.#isSigningIn || now < this.#signsInAt) return this.#isSigningIn;
+    this.#isSigningIn = true;
+    const onProbed = (): void => {
+      this.#isSigningIn = false;
+      this.#signsInAt = performance.now() + AGAIN_MS;
+    };
+    this.#ownUser(login).etcd.probe(ANY_RANGE, { askedStart: 0, onProbed });
+    return true;
+  }
+
+  /** The user whose token a client shows; `undefined`: it is not known whose it is. */
+  userOf({ token }: Identity): string | undefined {
+    return this.#shared.users.userOf(token);
+  }
+
+  /** The feeds of all tokens of a user. @param identity a client of the user's */
+  feedsOfUser(user: string, { metadata }: Identity): IdentityFeeds {
+    const { users } = this.#shared;
+    const sponsor = () => new UserSponsor(this.#shared, users, user, metadata);
+    return this.#owner.feedsBy(UserSponsor.idOf(user), sponsor);
   }
 
   /** A watch is about to begin: which feeds will serve it can be told when etcd has allowed it. */
   prepare(feeds: IdentityFeeds): void {
-    this.#mostShared(feeds).etcd.prepare();
+    const shared = feeds.identity.hasToken ? (this.own ?? this.#userFeeds(feeds)) : undefined;
+    (shared ?? feeds).etcd.prepare();
   }
 
   /** Whether some feeds that may serve the client remember a revision, so that etcd would not be asked for it. */
@@ -80,7 +122,7 @@ export class Circles {
     { header, maybeCompacted, own }: Allowed,
     fromPast: boolean,
   ): void {
-    const shared = own === true ? this.own : own === false ? this.#userFeeds(feeds) : undefined;
+    const shared = own === undefined ? undefined : this.#choose(feeds.identity, own);
     if (shared !== undefined) this.#shared.permits.enter(watcher, feeds.identity);
     (shared ?? feeds).place(watcher, header, maybeCompacted && fromPast);
   }
@@ -89,19 +131,16 @@ export class Circles {
     return this.#owner.feedsBy(OwnSponsor.id, () => new OwnSponsor(this.#shared, login));
   }
 
-  #mostShared(feeds: IdentityFeeds): IdentityFeeds {
-    if (!feeds.identity.hasToken) return feeds;
-    return this.own ?? this.#userFeeds(feeds) ?? feeds;
+  /** The feeds that others share with a client; `undefined`: the client's own are what is left. */
+  #choose(identity: Identity, own: boolean): IdentityFeeds | undefined {
+    if (own) return this.own;
+    const user = this.userOf(identity);
+    return user === undefined ? undefined : this.feedsOfUser(user, identity);
   }
 
-  /** Those of the client's user; `undefined`: it is not known whose the token is. */
+  /** Those of the client's user, if there are any. */
   #userFeeds({ identity }: IdentityFeeds): IdentityFeeds | undefined {
-    const { users } = this.#shared;
-    const user = users.userOf(identity.token);
-    if (user === undefined) return undefined;
-    return this.#owner.feedsBy(
-      UserSponsor.idOf(user),
-      () => new UserSponsor(this.#shared, users, user, identity.metadata),
-    );
+    const user = this.userOf(identity);
+    return user === undefined ? undefined : this.#owner.existing(UserSponsor.idOf(user));
   }
 }

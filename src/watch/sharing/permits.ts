@@ -19,7 +19,7 @@ import type { Metadata } from '../../rpc/metadata.ts';
 import { Turns, type TurnTaker } from '../turns.ts';
 import type { Watcher } from '../watcher.ts';
 import { type AuthState, Permit, type PermitOwner } from './permit.ts';
-import { MOST_TOKENS } from './sponsor.ts';
+import { MOST_TOKENS, UserSponsor } from './sponsor.ts';
 
 /** etcd's auth revision: see {@link AuthRevision}. */
 export type RevisionSource = Pick<AuthRevision, 'current'>;
@@ -73,8 +73,8 @@ export class Permits implements PermitOwner {
   enter(watcher: Watcher, identity: Identity): void {
     const { range } = watcher;
     const user = this.#options.users.userOf(identity.token);
-    // No key has the character between the two, and no identity is the beginning of another one.
-    const key = user === undefined ? identity.id + range.id : `user ${user.length} ${user}${range.id}`;
+    // No identity is the beginning of another one.
+    const key = (user === undefined ? identity.id : UserSponsor.idOf(user)) + range.id;
     let permit = this.#permits.get(key);
     if (permit === undefined) {
       permit = new Permit(this, key, range, user);

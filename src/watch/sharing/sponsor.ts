@@ -47,14 +47,14 @@ export class ClientSponsor implements Sponsor {
   }
 }
 
-/** The identity of what is no client. It is no JSON array and no digest, as those of clients are. */
+/** The identity of what is no client: a JSON object, where those of clients are arrays or digests. */
 function sharedIdentity(id: string): Identity {
   return { id, bytes: id.length, metadata: OWN_METADATA, hasToken: true, token: '' };
 }
 
 /** The proxy's own user. */
 export class OwnSponsor implements Sponsor {
-  static readonly id = 'own:';
+  static readonly id = '{}';
   readonly identity = sharedIdentity(OwnSponsor.id);
   readonly renews = true;
   readonly #upstream: SponsorUpstream;
@@ -96,7 +96,7 @@ export class UserSponsor implements Sponsor {
   }
 
   static idOf(user: string): string {
-    return `user:${user}`;
+    return JSON.stringify({ user });
   }
 
   get metadata(): Metadata {
