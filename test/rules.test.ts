@@ -39,6 +39,7 @@ const ARROWS: Readonly<
       'lease',
       'listen',
       'mirror',
+      'namespace',
       'net',
       'tls',
       'upstream',

@@ -19,11 +19,13 @@ import { Leases } from '../lease/leases.ts';
 import { Http2Connections, metadataLimits } from '../listen/http2-connections.ts';
 import { Listeners } from '../listen/listeners.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
+import { NamespaceStats } from '../namespace/stats.ts';
 import { CallRecords } from '../observe/calls.ts';
 import { exposeLeases } from '../observe/lease-metrics.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
 import { LoginRecords } from '../observe/login.ts';
 import { MetricsPages, PageMetrics } from '../observe/metrics-pages.ts';
+import { exposeNamespaces } from '../observe/namespace-metrics.ts';
 import { ProxyRecords } from '../observe/proxy.ts';
 import { exposeRequestMemory } from '../observe/request-metrics.ts';
 import { TlsRecords } from '../observe/tls.ts';
@@ -151,7 +153,9 @@ export class App {
       leases: this.#leases,
     });
     const observer = new CallRecords(registry, full.methods(), programLog);
-    const inside = namespaced(full, config.namespace);
+    const namespaces = new NamespaceStats();
+    exposeNamespaces(registry, namespaces);
+    const inside = namespaced(full, config.namespace, namespaces);
 
     // Clients that are users of etcd by their certificates.
     this.#clients = buildClients({ records, services: full, upstream: this.#cluster, tls: this.#tls });

@@ -36,8 +36,8 @@ const MAX_TAG = (64 << 3) | 2;
 export class KeyFields {
   /** What must be there: it is added where it is missing, with this tag. Zero: nothing. */
   neededTag = 0;
-  /** What comes behind its key has no keys. */
-  keyFirst = false;
+  /** The tag of its key, where that is written first and nothing behind it is a key; else zero. */
+  keyTag = 0;
   readonly #uses = new Uint8Array(MAX_TAG + 1);
   readonly #inner: (KeyFields | undefined)[] = [];
 
@@ -112,7 +112,7 @@ export const REQUEST_FIELDS: ReadonlyMap<Method, KeyFields> = new Map([
 
 // Replies.
 const keyValue = new KeyFields().has(1, Use.shown);
-keyValue.keyFirst = true;
+keyValue.keyTag = (1 << 3) | 2;
 const ranged = new KeyFields().holds(2, keyValue);
 const putDone = new KeyFields().holds(2, keyValue);
 const deleted = new KeyFields().holds(3, keyValue);

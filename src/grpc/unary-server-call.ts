@@ -11,6 +11,9 @@ import { LARGE_REPLY_BYTES } from './reply-lines.ts';
 import type { RequestHead } from './request-head.ts';
 import { ServerCall } from './server-call.ts';
 
+/** Stands for a request that its service has. */
+const TAKEN = new Uint8Array(0);
+
 export class UnaryServerCall extends ServerCall implements RoomWaiter {
   readonly #handler: UnaryHandler;
   #request: Uint8Array | undefined;
@@ -60,7 +63,10 @@ export class UnaryServerCall extends ServerCall implements RoomWaiter {
     }
     if (this.isOver()) return;
     try {
-      const reply = this.#handler(this.#request, this);
+      const request = this.#request;
+      // Whoever needs it keeps it; what it is made into need not be in memory beside it.
+      this.#request = TAKEN;
+      const reply = this.#handler(request, this);
       if (reply instanceof Promise) {
         reply.then(
           (message) => this.#reply(message),

@@ -12,16 +12,18 @@ import { Code, RpcError } from '../rpc/status.ts';
 import { FieldReader } from './field-reader.ts';
 import { Frame } from './frame.ts';
 import type { Prefix } from './prefix.ts';
-import { fieldOf, octetsOf, writeNumber } from './wire.ts';
+import { Splicer } from './splicer.ts';
+import { fieldOf, octetsOf } from './wire.ts';
 
 /** Messages within messages; Go's protobuf takes no more either. */
 const MAX_DEPTH = 10_000;
 /** So many bytes are copied in the time that a field takes, as a shift. */
 const COPY_SHIFT = 8;
-/** Fewer bytes are copied one by one. */
-const SHORT = 24;
 /** Lengths that are kept room for between messages. */
 const MAX_KEPT = 4096;
+
+/** Lengths from this one on take more than one octet. */
+const SHORT = 0x80;
 
 const NOTHING = Buffer.alloc(0);
 const NO_END = 0;
@@ -31,8 +33,9 @@ export class KeyRewriting {
   readonly #reader = new FieldReader();
   #source: Buffer = NOTHING;
   #isRequest = false;
-  /** Set while it is written. */
-  #out: Buffer | undefined;
+  readonly #splicer = new Splicer();
+  /** The lengths are known. */
+  #writes = false;
   readonly #frames: Frame[] = [new Frame()];
   #depth = 0;
   #frame: Frame = this.#frames[0] as Frame;
@@ -43,9 +46,6 @@ export class KeyRewriting {
   /** Where the first malformed field begins, and how much of the message is kept; without one, its end. */
   #readTo = 0;
   #keepTo = 0;
-  /** How much was written, and up to where the source is accounted for by it. */
-  #written = 0;
-  #taken = 0;
   /** Fields that may still be looked at in this turn. */
   #left = 0;
 
@@ -64,7 +64,7 @@ export class KeyRewriting {
       : Buffer.from(message.buffer, message.byteOffset, message.byteLength);
     this.#reader.source = this.#source;
     this.#isRequest = isRequest;
-    this.#out = undefined;
+    this.#writes = false;
     this.#edited = false;
     this.#readTo = message.length;
     this.#keepTo = message.length;
@@ -79,26 +79,24 @@ export class KeyRewriting {
    */
   advance(fields: number): Uint8Array | undefined {
     this.#left = fields;
-    if (this.#out === undefined) {
+    if (!this.#writes) {
       if (!this.#walk()) return undefined;
       const root = this.#frame;
-      if (!this.#edited) return this.#finish(this.#source.subarray(0, this.#keepTo));
-      this.#out = Buffer.allocUnsafe(this.#keepTo + root.growth);
+      if (!this.#edited) return this.#finish(this.#source);
+      this.#splicer.begin(this.#source, this.#keepTo + root.growth);
+      this.#writes = true;
       this.#rewind(root.fields as KeyFields);
     }
     if (!this.#walk()) return undefined;
-    this.#copy(this.#keepTo);
-    if (this.#written !== this.#out.length) throw new Error('a message was measured and written differently');
-    return this.#finish(this.#out);
+    this.#splicer.copyTo(this.#keepTo);
+    return this.#finish(this.#splicer.finish());
   }
 
   /** Keeps nothing alive. */
   #finish(result: Uint8Array): Uint8Array {
     this.#source = NOTHING;
     this.#reader.source = NOTHING;
-    this.#out = undefined;
     if (this.#lengths.length > MAX_KEPT) this.#lengths = [];
-    else this.#lengths.length = 0;
     if (this.#frames.length > MAX_KEPT) this.#frames.length = 1;
     return result;
   }
@@ -106,8 +104,6 @@ export class KeyRewriting {
   #rewind(fields: KeyFields): void {
     this.#reader.pos = 0;
     this.#slot = 0;
-    this.#written = 0;
-    this.#taken = 0;
     this.#depth = 0;
     this.#frame = this.#frames[0] as Frame;
     this.#open(fields, 0, 0, this.#source.length);
@@ -136,7 +132,8 @@ export class KeyRewriting {
     const fields = this.#frame.fields as KeyFields;
     const use = fields.use(reader.tag);
     if (use === Use.message) {
-      this.#enter(fields.inner(reader.tag), reader.lengthAt, reader.pos, reader.end);
+      const inner = fields.inner(reader.tag);
+      if (!this.#passPair(inner)) this.#enter(inner, reader.lengthAt, reader.pos, reader.end);
       return;
     }
     if (use !== Use.copy) this.#rewrite(use, reader.pos, reader.end);
@@ -170,16 +167,45 @@ export class KeyRewriting {
     this.#edit(this.#reader.lengthAt, start, bytes, bytes.length + length);
   }
 
-  #show(start: number, end: number): void {
-    const prefix = this.#prefix;
-    if (!prefix.begins(this.#source, start, end))
+  /**
+   * Passes a pair whose key is its first field, which is how etcd writes them; nothing else in it is a key. Most of what
+   * large replies have is such pairs, so it is done without a frame.
+   */
+  #passPair({ keyTag }: KeyFields): boolean {
+    const source = this.#source;
+    const { pos, end, lengthAt } = this.#reader;
+    const length = source[pos + 1] as number;
+    if (keyTag === 0 || source[pos] !== keyTag || length >= SHORT || pos + 2 + length > end) return false;
+    const start = pos + 2;
+    this.#assertWithin(start, start + length);
+    const taken = this.#prefix.bytes.length;
+    const left = end - pos - taken;
+    this.#reader.pos = end;
+    this.#edited = true;
+    if (!this.#writes) this.#frame.growth += octetsOf(left) - (pos - lengthAt) - taken;
+    else {
+      const splicer = this.#splicer;
+      this.#left -= splicer.copyTo(lengthAt) >> COPY_SHIFT;
+      splicer.writeNumber(left);
+      splicer.writeNumber(keyTag);
+      splicer.writeNumber(length - taken);
+      splicer.passTo(start + taken);
+    }
+    return true;
+  }
+
+  #assertWithin(start: number, end: number): void {
+    if (!this.#prefix.begins(this.#source, start, end))
       throw new RpcError(
         Code.INTERNAL,
         'etcd-connect-proxy: etcd answered with a key outside of the namespace',
       );
-    const from = start + prefix.bytes.length;
+  }
+
+  #show(start: number, end: number): void {
+    this.#assertWithin(start, end);
+    const from = start + this.#prefix.bytes.length;
     this.#edit(this.#reader.lengthAt, from, NOTHING, end - from);
-    if ((this.#frame.fields as KeyFields).keyFirst) this.#reader.end = this.#frame.end;
   }
 
   #enter(fields: KeyFields, lengthAt: number, start: number, end: number): void {
@@ -191,7 +217,7 @@ export class KeyRewriting {
     this.#open(fields, lengthAt, start, end);
     const slot = this.#slot++;
     this.#frame.slot = slot;
-    if (this.#out === undefined) this.#lengths[slot] = 0;
+    if (!this.#writes) this.#lengths[slot] = 0;
     else this.#edit(lengthAt, start, NOTHING, this.#lengths[slot] as number);
   }
 
@@ -208,7 +234,7 @@ export class KeyRewriting {
   #leave(): void {
     const { slot, lengthAt, start, end, growth } = this.#frame;
     this.#frame = this.#frames[--this.#depth] as Frame;
-    if (this.#out !== undefined) return;
+    if (this.#writes) return;
     const length = Math.min(end, this.#keepTo) - start + growth;
     this.#lengths[slot] = length;
     this.#frame.growth += growth + octetsOf(length) - (start - lengthAt);
@@ -236,50 +262,32 @@ export class KeyRewriting {
   /** Puts a number and some bytes in place of what lies between two places. */
   #edit(from: number, to: number, bytes: Buffer, number: number): void {
     this.#edited = true;
-    const out = this.#out;
-    if (out === undefined) {
+    if (!this.#writes) {
       this.#frame.growth += octetsOf(number) + bytes.length - (to - from);
       return;
     }
-    this.#copy(from);
-    const at = writeNumber(out, this.#written, number);
-    if (bytes.length > 0) out.set(bytes, at);
-    this.#written = at + bytes.length;
-    this.#taken = to;
+    this.#left -= this.#splicer.copyTo(from) >> COPY_SHIFT;
+    this.#splicer.writeNumber(number);
+    this.#splicer.writeBytes(bytes);
+    this.#splicer.passTo(to);
   }
 
   #insert(at: number, bytes: Buffer): void {
     this.#edited = true;
-    if (this.#out === undefined) {
+    if (!this.#writes) {
       this.#frame.growth += bytes.length;
       return;
     }
-    this.#copy(at);
-    this.#out.set(bytes, this.#written);
-    this.#written += bytes.length;
+    this.#splicer.copyTo(at);
+    this.#splicer.writeBytes(bytes);
   }
 
   #drop(from: number, to: number): void {
     this.#edited = true;
-    if (this.#out === undefined) this.#frame.growth -= to - from;
+    if (!this.#writes) this.#frame.growth -= to - from;
     else {
-      this.#copy(from);
-      this.#taken = to;
+      this.#splicer.copyTo(from);
+      this.#splicer.passTo(to);
     }
-  }
-
-  /** Copies the source up to a place. */
-  #copy(to: number): void {
-    const out = this.#out as Buffer;
-    const source = this.#source;
-    const length = to - this.#taken;
-    if (length < SHORT)
-      for (let i = 0; i < length; i++) out[this.#written + i] = source[this.#taken + i] as number;
-    else {
-      source.copy(out, this.#written, this.#taken, to);
-      this.#left -= length >> COPY_SHIFT;
-    }
-    this.#written += length;
-    this.#taken = to;
   }
 }

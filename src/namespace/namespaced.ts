@@ -16,12 +16,14 @@ import { browserService } from '../services/browser.ts';
 import { Health } from '../services/health.ts';
 import { Prefix } from './prefix.ts';
 import { rangeWithin } from './role-view.ts';
+import { NamespaceStats } from './stats.ts';
 import { namespacedStream } from './stream.ts';
 import { Translator } from './translator.ts';
 import { namespacedUnary, withReplies } from './unary.ts';
 
 export class NamespacedServices implements Services {
   readonly #below: Services;
+  readonly #stats: NamespaceStats;
   readonly #unary = new Map<string, UnaryHandler>();
   readonly #streams = new Map<string, StreamHandler>();
 
@@ -29,9 +31,10 @@ export class NamespacedServices implements Services {
    * @param services those on full keys, complete
    * @param prefix what every key begins with; at least one byte
    */
-  constructor(services: Services, prefix: Uint8Array) {
+  constructor(services: Services, prefix: Uint8Array, stats = new NamespaceStats()) {
     this.#below = services;
-    const translator = new Translator(new Prefix(prefix));
+    this.#stats = stats;
+    const translator = new Translator(new Prefix(prefix), stats);
     for (const method of ETCD_METHODS) this.#add(method, translator);
     for (const method of Object.values(Health)) this.#add(method, translator);
     for (const own of browserService(this)) {
@@ -49,8 +52,14 @@ export class NamespacedServices implements Services {
   }
 
   stream(path: string): StreamHandler {
-    return this.#streams.get(path) ?? refuse;
+    return this.#streams.get(path) ?? this.#refuse;
   }
+
+  /** A method that nobody here knows may carry keys. */
+  readonly #refuse: StreamHandler = (client, { method }) => {
+    this.#stats.unknown++;
+    client.end(new RpcError(Code.UNIMPLEMENTED, unknownMethodText(method.path)));
+  };
 
   #add(method: Method, translator: Translator): void {
     const { path } = method;
@@ -67,8 +76,3 @@ export class NamespacedServices implements Services {
 function roleGet(below: UnaryHandler, prefix: Prefix): UnaryHandler {
   return withReplies(below, (reply) => withRanges(reply, (range) => rangeWithin(range, prefix)));
 }
-
-/** A method that nobody here knows may carry keys. */
-const refuse: StreamHandler = (client, { method }) => {
-  client.end(new RpcError(Code.UNIMPLEMENTED, unknownMethodText(method.path)));
-};

@@ -2,6 +2,7 @@
  * Replies that were translated lately, by the object that they were: what many clients get, the events of a watch or the
  * answer to a read that they share, is translated once and leaves as one object for all of them.
  */
+import type { NamespaceStats } from './stats.ts';
 
 /** A message, or one that is there later. */
 export type Translated = Uint8Array | Promise<Uint8Array>;
@@ -12,11 +13,7 @@ const KEPT_BYTES = 8 << 20;
 const KEPT_MS = 1000;
 
 export class SharedReplies {
-  /** How many were translated, and how often one was there already. */
-  translated = 0;
-  found = 0;
-  /** How many had to go for others. */
-  forgotten = 0;
+  readonly #stats: NamespaceStats;
   /** Two halves: when the younger one is full or has its time, the older one goes. */
   #young = new Map<Uint8Array, Uint8Array>();
   #youngBytes = 0;
@@ -25,15 +22,19 @@ export class SharedReplies {
   readonly #passing = new Map<Uint8Array, Translated>();
   #timer: NodeJS.Timeout | undefined;
 
+  constructor(stats: NamespaceStats) {
+    this.#stats = stats;
+  }
+
   get(message: Uint8Array): Translated | undefined {
     const known = this.#young.get(message) ?? this.#old.get(message) ?? this.#passing.get(message);
-    if (known !== undefined) this.found++;
+    if (known !== undefined) this.#stats.found++;
     return known;
   }
 
   /** Keeps what a message becomes. */
   add(message: Uint8Array, translated: Translated): void {
-    this.translated++;
+    this.#stats.translated++;
     if (!(translated instanceof Promise)) {
       this.#keep(message, translated);
       return;
@@ -49,13 +50,13 @@ export class SharedReplies {
   #keep(message: Uint8Array, translated: Uint8Array): void {
     const { length } = message;
     if (length > KEPT_BYTES / 2) {
-      this.forgotten++;
+      this.#stats.forgotten++;
       this.#passing.set(message, translated);
       setImmediate(() => this.#passing.delete(message));
       return;
     }
     if (this.#youngBytes + length > KEPT_BYTES / 2) {
-      this.forgotten += this.#old.size;
+      this.#stats.forgotten += this.#old.size;
       this.#age();
     }
     this.#young.set(message, translated);

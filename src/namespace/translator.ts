@@ -6,6 +6,7 @@ import type { KeyFields } from '../etcd/key-fields.ts';
 import { KeyRewriting } from './key-rewriting.ts';
 import type { Prefix } from './prefix.ts';
 import { SharedReplies, type Translated } from './shared-replies.ts';
+import type { NamespaceStats } from './stats.ts';
 
 /** Fields that are looked at before others have their turn; some half a millisecond. */
 const FIELDS_PER_TURN = 16_384;
@@ -15,12 +16,15 @@ export const SHARED_FROM = 4096;
 
 export class Translator {
   readonly prefix: Prefix;
-  readonly shared = new SharedReplies();
+  readonly #shared: SharedReplies;
+  readonly #stats: NamespaceStats;
   /** For one message after the other. */
   #rewriting: KeyRewriting;
 
-  constructor(prefix: Prefix) {
+  constructor(prefix: Prefix, stats: NamespaceStats) {
     this.prefix = prefix;
+    this.#stats = stats;
+    this.#shared = new SharedReplies(stats);
     this.#rewriting = new KeyRewriting(prefix);
   }
 
@@ -36,10 +40,10 @@ export class Translator {
    */
   reply(message: Uint8Array, fields: KeyFields, shared: boolean): Translated {
     if (!shared) return this.#translate(message, fields, false);
-    const known = this.shared.get(message);
+    const known = this.#shared.get(message);
     if (known !== undefined) return known;
     const translated = this.#translate(message, fields, false);
-    this.shared.add(message, translated);
+    this.#shared.add(message, translated);
     return translated;
   }
 
@@ -49,6 +53,7 @@ export class Translator {
     const done = rewriting.advance(FIELDS_PER_TURN);
     if (done !== undefined) return done;
     this.#rewriting = new KeyRewriting(this.prefix);
+    this.#stats.inTurns++;
     return inTurns(rewriting);
   }
 }

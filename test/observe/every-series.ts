@@ -9,6 +9,7 @@ import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { LeaseStats } from '../../src/lease/stats.ts';
 import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import { MirrorStats } from '../../src/mirror/stats.ts';
+import { NamespaceStats } from '../../src/namespace/stats.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { exposeCache } from '../../src/observe/cache-metrics.ts';
 import { CallRecords } from '../../src/observe/calls.ts';
@@ -18,6 +19,7 @@ import { createLogger } from '../../src/observe/log.ts';
 import { LoginRecords } from '../../src/observe/login.ts';
 import { PageMetrics } from '../../src/observe/metrics-pages.ts';
 import { exposeMirrors } from '../../src/observe/mirrors.ts';
+import { exposeNamespaces } from '../../src/observe/namespace-metrics.ts';
 import { ProxyRecords } from '../../src/observe/proxy.ts';
 import { ReadMetrics } from '../../src/observe/read-metrics.ts';
 import { exposeRequestMemory } from '../../src/observe/request-metrics.ts';
@@ -246,6 +248,19 @@ const leases: Part = (registry) => {
   ];
 };
 
+const namespaces: Part = (registry) => {
+  const stats = new NamespaceStats();
+  exposeNamespaces(registry, stats);
+  const shared = (outcome: string) => `etcd_proxy_namespace_shared_replies_total{outcome="${outcome}"}`;
+  return grows(stats, {
+    translated: shared('translated'),
+    found: shared('found'),
+    forgotten: shared('forgotten'),
+    inTurns: 'etcd_proxy_namespace_messages_in_turns_total',
+    unknown: 'etcd_proxy_namespace_unknown_methods_total',
+  });
+};
+
 const cached: Part = (registry) => {
   const stats = new CacheStats();
   const numbers = { entries: 0, bytes: 0, covers: 0, feeds: 0, forgottenReaders: 0, stats };
@@ -308,7 +323,14 @@ const mirrored: Part = (registry) => {
 };
 
 /** All parts that expose something. */
-export const PARTS = { calls, upstream, doors, reads, watches, leases, cached, mirrored } satisfies Record<
-  string,
-  Part
->;
+export const PARTS = {
+  calls,
+  upstream,
+  doors,
+  reads,
+  watches,
+  leases,
+  namespaces,
+  cached,
+  mirrored,
+} satisfies Record<string, Part>;

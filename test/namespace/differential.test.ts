@@ -1,0 +1,86 @@
+/**
+ * The differential suite within a namespace: what a client hears through a proxy with `--namespace` is what it hears from
+ * a bare etcd that it asks the same.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Case } from '../differential/case.ts';
+import { authCases, authEndCases } from '../differential/cases/auth.ts';
+import { authUseCases } from '../differential/cases/auth-use.ts';
+import { browserCases } from '../differential/cases/browser.ts';
+import { clusterCases } from '../differential/cases/cluster.ts';
+import { framingCases, framingStreamCases } from '../differential/cases/framing.ts';
+import { keepAliveCases, leaseCases } from '../differential/cases/lease.ts';
+import { lockCases } from '../differential/cases/lock-election.ts';
+import { malformedCases, oddCases } from '../differential/cases/odd.ts';
+import { rangeCases } from '../differential/cases/range.ts';
+import { txnCases } from '../differential/cases/txn.ts';
+import { watchCases } from '../differential/cases/watch.ts';
+import { watchStreamCases } from '../differential/cases/watch-stream.ts';
+import { compactCases, writeCases } from '../differential/cases/write.ts';
+import { plainSettings } from '../differential/settings.ts';
+import { direct, grpc, type SideKind, web } from '../differential/side.ts';
+import { compareSides } from '../differential/suite.ts';
+import { startProxy } from '../support/proxy.ts';
+import { newestEtcds } from '../support/releases.ts';
+
+/** A side whose proxy has a namespace. */
+const within = (kind: SideKind): SideKind => ({
+  ...kind,
+  name: `${kind.name} within a namespace`,
+  startProxy: ({ flags = [], ...options }) =>
+    startProxy({ ...options, flags: [...flags, '--namespace=a name/'] }),
+  otherKeys: true,
+});
+
+/** What etcd says of the size of a message counts the prefix, too, which the client did not send. */
+const SIZES: readonly string[] = [
+  'put: too large for etcd to take in',
+  'put: a message of 786432 bytes',
+  'put: a message of 786433 bytes',
+  'put: a message of 1572864 bytes',
+  'put: a message of 1572865 bytes',
+  'put: a message of 5000000 bytes',
+  'framing: a message of 1000000 bytes on a stream, too large for etcd',
+  'framing: a message of 1600000 bytes on a stream, too large for etcd',
+];
+
+const inOrder: readonly Case[] = [
+  ...rangeCases,
+  ...writeCases,
+  ...txnCases,
+  ...leaseCases,
+  ...compactCases,
+  ...browserCases,
+  ...oddCases,
+  ...framingCases,
+  ...clusterCases,
+  ...lockCases,
+  ...authCases,
+  ...authUseCases,
+  ...authEndCases,
+];
+const onStreams: readonly Case[] = [
+  ...watchCases,
+  ...watchStreamCases,
+  ...keepAliveCases,
+  ...malformedCases,
+  ...framingStreamCases,
+];
+
+const withoutSizes = (cases: readonly Case[]): Case[] => cases.filter(({ name }) => !SIZES.includes(name));
+
+for (const install of await newestEtcds()) {
+  const sides = [direct, within(grpc), within(web('grpc-web', '1.1')), within(web('connect-json', '2'))];
+  compareSides('within a namespace', install, sides, plainSettings, withoutSizes(inOrder));
+  const streams = withoutSizes(onStreams);
+  compareSides('streams within a namespace', install, [direct, within(grpc)], plainSettings, streams);
+}
+
+test('no case is left out that is not there', () => {
+  const names = new Set([...inOrder, ...onStreams].map(({ name }) => name));
+  assert.deepEqual(
+    SIZES.filter((name) => !names.has(name)),
+    [],
+  );
+});
