@@ -9,7 +9,7 @@ import { type EtcdCluster, type EtcdInstall, startEtcd } from '../support/etcd.t
 import { etcdMetric, metric, rangesHandled, streamsInProgress } from '../support/metrics.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
-import { outerEtcds } from '../support/releases.ts';
+import { LONG, outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { b, type Create, put, revision, span, WatchCall } from '../support/watch-client.ts';
 import { LoadConnection, LoadCounts, LoadStream } from '../support/watch-load.ts';
@@ -171,7 +171,8 @@ test('1 000 watchers of different keys that begin together ask for the revision 
 test('a client that stops reading delays nobody, and gets everything when it reads again', async () => {
   await using at = await place(installs.at(-1) as EtcdInstall);
   using crowd = new Crowd(at);
-  await crowd.join(20, 10, () => ({ key: b('slow/a') }));
+  const watchers = LONG ? 200 : 40;
+  await crowd.join(20, watchers / 20, () => ({ key: b('slow/a') }));
   const counts = new LoadCounts();
   using connection = await LoadConnection.open(at.proxy.address);
   const slow = new LoadStream(connection, counts, [{ key: b('slow/a') }]);
@@ -180,7 +181,7 @@ test('a client that stops reading delays nobody, and gets everything when it rea
   const rounds = 12;
   for (let i = 1; i <= rounds; i++) {
     await Promise.all(Array.from({ length: 1000 }, () => put(at.direct, 'slow/a', 'v'.repeat(1000))));
-    await crowd.counts.reach(() => crowd.counts.events === i * 1000 * 200);
+    await crowd.counts.reach(() => crowd.counts.events === i * 1000 * watchers);
   }
   assert.equal(await ours(at, 'lagging_watchers'), 1);
   connection.release();
