@@ -1,6 +1,6 @@
 /**
  * Where etcd draws the line, etcd does it through the proxy as well: sizes of messages and of metadata, direct and
- * through the proxy, on every etcd at hand.
+ * through the proxy, on old and new etcds.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -8,8 +8,9 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { WatchRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { Hoarder } from '../streams/hoarder.ts';
-import { availableEtcds, startEtcd } from '../support/etcd.ts';
+import { startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
 
@@ -92,7 +93,7 @@ const CALLS: readonly Call[] = [
   withMetadata('x-many', 600_000, 100),
 ];
 
-for (const install of await availableEtcds()) {
+for (const install of await outerEtcds()) {
   describe(`limits are those of etcd ${install.version}`, () => {
     test('by default', async () => {
       await using etcd = await startEtcd({ install });

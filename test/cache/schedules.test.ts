@@ -16,7 +16,8 @@ import { Fire, randomFrom, type Session } from '../reads/fire.ts';
 import { History } from '../reads/history.ts';
 import { violations } from '../reads/linearizable.ts';
 import { mustFind } from '../reads/must-find.ts';
-import { availableEtcds, type EtcdInstall } from '../support/etcd.ts';
+import type { EtcdInstall } from '../support/etcd.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { type Belief, boastful, forgetful } from './broken-rules.ts';
 import { setUp } from './place.ts';
@@ -82,7 +83,7 @@ async function runSchedule(
   return { wrong, hits, stamps, reads: history.reads.length, cuts };
 }
 
-const installs = await availableEtcds();
+const installs = await outerEtcds();
 
 describe('schedules', () => {
   for (const install of installs) {

@@ -16,8 +16,9 @@ import { Fire, randomFrom, type Session } from '../reads/fire.ts';
 import { History } from '../reads/history.ts';
 import { violations } from '../reads/linearizable.ts';
 import { mustFind } from '../reads/must-find.ts';
-import { availableEtcds, type EtcdOptions, startEtcd } from '../support/etcd.ts';
+import { type EtcdOptions, startEtcd } from '../support/etcd.ts';
 import { Relay } from '../support/relay.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { mirror } from './in-process.ts';
 
 const SECONDS = Number(process.env.MIRROR_SECONDS ?? 2);
@@ -83,7 +84,7 @@ async function run(options: EtcdOptions, cut: boolean, forgetful: boolean) {
 }
 
 describe('serializable reads of a mirrored prefix', async () => {
-  for (const install of await availableEtcds()) {
+  for (const install of await outerEtcds()) {
     test(`see what clients of the proxy know, etcd ${install.version}`, TIMEOUT, async (t) => {
       t.diagnostic(`MIRROR_SEED=${SEED}`);
       const { wrong, ...counts } = await run({ install }, true, false);

@@ -1,6 +1,6 @@
 /**
- * Random transactions that only read, through a proxy that mirrors the prefix and directly to etcd, on every release at
- * hand: the same bytes. Those that a mirror does not understand must find their way to etcd.
+ * Random transactions that only read, through a proxy that mirrors the prefix and directly to etcd, on old and new
+ * releases: the same bytes. Those that a mirror does not understand must find their way to etcd.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -9,8 +9,9 @@ import fc from 'fast-check';
 import { type TxnRequest, TxnRequestSchema, TxnResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { readTxnQuery } from '../../src/etcd/txn-request.ts';
 import { bytes, connect, lightClientOf } from '../reads/clients.ts';
-import { availableEtcds, startEtcd } from '../support/etcd.ts';
+import { startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { fallBacks, hits, outcomeOf, PREFIX, PREFIX_END, TXN, untilServing } from './support.ts';
 
 const CASES = Number(process.env.MIRROR_CASES ?? 400);
@@ -63,7 +64,7 @@ function comparable(reply: Uint8Array | string): string {
 }
 
 describe('transactions that only read', async () => {
-  for (const install of await availableEtcds()) {
+  for (const install of await outerEtcds()) {
     test(`etcd ${install.version}`, { timeout: 120_000 + CASES * 50 }, async (t) => {
       t.diagnostic(`MIRROR_SEED=${SEED}`);
       await using held = new AsyncDisposableStack();

@@ -1,13 +1,14 @@
 /** A compaction in the middle: watchers behind it are cancelled with its revision, watchers ahead of it feel nothing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { atLeast, availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { atLeast, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { Relay } from '../support/relay.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { b, type Create, compact, put, remove, WatchCall } from '../support/watch-client.ts';
 
-for (const install of await availableEtcds()) {
+for (const install of await outerEtcds()) {
   test(`etcd ${install.version}: clients that do not read`, () => slowClients(install));
   test(`etcd ${install.version}: a delete at the revision itself`, () => deleted(install));
   test(`etcd ${install.version}: while the proxy has no connection`, () => cutOff(install));

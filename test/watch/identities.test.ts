@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { availableEtcds, type EtcdInstall, newestEtcd, startEtcd } from '../support/etcd.ts';
+import { type EtcdInstall, newestEtcd, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
 import { type CallOptions, RawGrpcClient } from '../support/raw-grpc.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
 import { CutRelay } from './cut-relay.ts';
 import { signIn, TOKEN_KINDS, type TokenKind, tokens } from './tokens.ts';
@@ -44,7 +45,7 @@ async function place(install: EtcdInstall, kind: TokenKind): Promise<Place> {
   return { relay, direct, client, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-const installs = await availableEtcds();
+const installs = await outerEtcds();
 
 describe('a token that expires ends its own watches, when etcd must be asked again', {
   concurrency: 4,

@@ -1,10 +1,11 @@
 /** A client that asks for a leader is told when the cluster has lost its own, as soon as etcd tells; others wait. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { availableEtcds, type EtcdInstall, newestEtcd, startEtcd } from '../support/etcd.ts';
+import { type EtcdInstall, newestEtcd, startEtcd } from '../support/etcd.ts';
 import { etcdMetric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
 
@@ -15,7 +16,7 @@ const SLOW_ELECTION_MS = 1500;
 const DEMANDED = { metadata: { hasleader: 'true' } };
 const NO_LEADER = [14, 'etcdserver: no leader'];
 
-for (const install of await availableEtcds())
+for (const install of await outerEtcds())
   test(`etcd ${install.version}: hasleader streams end with 14 when quorum is lost, others on the same feed go on`, () =>
     withoutQuorum(install));
 

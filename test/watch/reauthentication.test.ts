@@ -6,16 +6,17 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildProbe, noGo, startWatching } from '../support/clientv3.ts';
-import { atLeast, availableEtcds, type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { atLeast, type EtcdInstall, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { put } from '../support/watch-client.ts';
 import { signIn, TOKEN_KINDS, type TokenKind, tokens } from './tokens.ts';
 
 /** Seconds; only JWTs live so short here, since simple ones are forgotten when etcd restarts. */
 const LIFE: Record<TokenKind, number> = { simple: 300, jwt: 2 };
 
-const installs = await availableEtcds();
+const installs = await outerEtcds();
 
 describe('clientv3 signs in again and goes on', { skip: noGo, concurrency: 4 }, () => {
   let failure: string | undefined;

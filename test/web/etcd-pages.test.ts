@@ -1,5 +1,5 @@
 /**
- * `/health` and `/metrics` are about etcd: taken from the pages of the etcd in use, of every release at hand. Asked
+ * `/health` and `/metrics` are about etcd: taken from the pages of the etcd in use, of old and new releases. Asked
  * beside it, etcd gives the same.
  */
 import assert from 'node:assert/strict';
@@ -7,11 +7,12 @@ import { request } from 'node:http';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { AlarmRequest_AlarmAction, AlarmRequestSchema, AlarmType } from '#gen/etcdserverpb/maintenance_pb.js';
-import { atLeast, availableEtcds, type EtcdCluster, newestEtcd, startEtcd } from '../support/etcd.ts';
+import { atLeast, type EtcdCluster, newestEtcd, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { takePort } from '../support/ports.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { startSecureEtcd, toEtcd, usual } from '../tls/support.ts';
 
@@ -73,7 +74,7 @@ function familiesOf({ status, type, body }: Page): Set<string> {
   return new Set(names);
 }
 
-for (const install of await availableEtcds()) {
+for (const install of await outerEtcds()) {
   test(`the pages of etcd ${install.version}`, async () => {
     await using etcd = await startEtcd({ install });
     await using proxy = await startProxy({
