@@ -1,94 +1,129 @@
-/** Many clients, each with a stream and a lease of its own, in the rhythm of etcd's Go client: a heartbeat each third of its time. */
+/**
+ * Many clients, each with a stream and a lease of its own, in the rhythm of etcd's Go client: a heartbeat each third of its
+ * time. They are on the proxy's own HTTP/2 engine, so that thousands cost little.
+ */
 import { fromBinary } from '@bufbuild/protobuf';
 import { LeaseKeepAliveResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
-import { type GrpcEnd, type RawCall, RawGrpcClient } from '../support/raw-grpc.ts';
+import type { ClientCall, ClientCallListener, Ending } from '../../src/grpc/client-call.ts';
+import type { Status } from '../../src/rpc/status.ts';
+import { LoadConnection } from '../support/watch-load.ts';
 import { beat, KEEP_ALIVE } from './beats.ts';
 
-/** Streams of clients on one connection. */
-const PER_CONNECTION = 500;
-
-const FOREVER_MS = 2 ** 31 - 1;
-
-/** A lease and its client. */
-interface Kept {
-  readonly id: bigint;
-  readonly call: RawCall;
-  readonly timer: NodeJS.Timeout;
-  /** When the heartbeat was sent that has no answer, in milliseconds of `performance.now()`. */
-  asked: number;
-  /** When it ends unless there is an answer. */
-  until: number;
+/** How the clients are. */
+export interface KeptOptions {
+  readonly ttlSeconds: number;
+  /** Streams on one connection; 500 by default. */
+  readonly perConnection?: number;
+  /** Whether the clients begin one after the other, over a third of the time. */
+  readonly spread?: boolean;
 }
 
+/** What all of them have counted. */
 export class KeptLeases implements AsyncDisposable {
   answers = 0;
   /** Leases that are over, with the reason. */
   readonly lost = new Map<bigint, string>();
   /** How streams of clients ended. */
-  readonly endings: GrpcEnd[] = [];
+  readonly endings: Status[] = [];
   /** How long each answer took, in milliseconds. */
   readonly times: number[] = [];
-  readonly #clients: RawGrpcClient[] = [];
-  readonly #kept: Kept[] = [];
-  readonly #ttlMs: number;
+  readonly #connections: LoadConnection[] = [];
+  readonly #clients: KeptLease[] = [];
   #closed = false;
 
-  /** @param spread whether the clients begin at times of their own, over a third of the time */
-  constructor(address: string, ttlSeconds: number, ids: readonly bigint[], spread = false) {
-    this.#ttlMs = ttlSeconds * 1000;
+  private constructor() {}
+
+  /** Opens the connections, and begins. */
+  static async begin(address: string, ids: readonly bigint[], options: KeptOptions): Promise<KeptLeases> {
+    const { ttlSeconds, perConnection = 500, spread = false } = options;
+    const all = new KeptLeases();
+    const count = Math.ceil(ids.length / perConnection);
+    for (let i = 0; i < count; i++) all.#connections.push(await LoadConnection.open(address));
+    const third = (ttlSeconds * 1000) / 3;
     for (const [i, id] of ids.entries()) {
-      if (i % PER_CONNECTION === 0) this.#clients.push(new RawGrpcClient(address));
-      const client = this.#clients.at(-1) as RawGrpcClient;
-      const begin = () => this.#begin(client, id);
-      if (spread) setTimeout(begin, ((this.#ttlMs / 3) * i) / ids.length);
+      const connection = all.#connections[Math.floor(i / perConnection)] as LoadConnection;
+      const begin = (): void => {
+        if (!all.#closed) all.#clients.push(new KeptLease(all, connection, id, 3 * third));
+      };
+      if (spread) setTimeout(begin, (third * i) / ids.length);
       else begin();
     }
+    return all;
   }
 
-  #begin(client: RawGrpcClient, id: bigint): void {
-    if (this.#closed) return;
-    const call = client.open(KEEP_ALIVE);
-    const now = performance.now();
-    const timer = setInterval(() => this.#beat(kept), this.#ttlMs / 3);
-    const kept: Kept = { id, call, timer, asked: now, until: now + this.#ttlMs };
-    this.#kept.push(kept);
-    this.#beat(kept);
-    void this.#follow(kept);
-    void call.end.then((end) => {
-      if (!this.#closed) this.endings.push(end);
-    });
+  lose(id: bigint, reason: string): void {
+    if (!this.#closed && !this.lost.has(id)) this.lost.set(id, reason);
   }
 
-  #beat(kept: Kept): void {
-    const now = performance.now();
-    if (now > kept.until) this.#lose(kept.id, `no answer since ${Math.round(now - kept.asked)} ms`);
-    kept.asked = now;
-    kept.call.send(beat(kept.id));
+  onEnded(status: Status): void {
+    if (!this.#closed) this.endings.push(status);
   }
 
-  async #follow(kept: Kept): Promise<void> {
-    for (;;) {
-      const message = await kept.call.next(FOREVER_MS);
-      if (message === undefined) return;
-      const { TTL } = fromBinary(LeaseKeepAliveResponseSchema, message);
-      const now = performance.now();
-      this.answers++;
-      this.times.push(now - kept.asked);
-      if (TTL > 0n) kept.until = now + this.#ttlMs;
-      else this.#lose(kept.id, 'over in etcd');
-    }
-  }
-
-  #lose(id: bigint, reason: string): void {
-    if (!this.lost.has(id)) this.lost.set(id, reason);
+  /** The answer that took longer than so large a part of all, in milliseconds. */
+  quantile(part: number): number {
+    const sorted = this.times.toSorted((a, b) => a - b);
+    return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    for (const { timer, call } of this.#kept) {
-      clearInterval(timer);
-      call.cancel();
-    }
-    for (const client of this.#clients) client[Symbol.dispose]();
+    for (const client of this.#clients) client.close();
+    for (const connection of this.#connections) connection[Symbol.dispose]();
+  }
+}
+
+/** One client. */
+class KeptLease implements ClientCallListener {
+  readonly #all: KeptLeases;
+  readonly #id: bigint;
+  readonly #ttlMs: number;
+  readonly #request: Uint8Array;
+  readonly #call: ClientCall;
+  readonly #timer: NodeJS.Timeout;
+  /** When the latest heartbeat was sent, in milliseconds of `performance.now()`. */
+  #asked = 0;
+  /** When the lease ends unless there is an answer. */
+  #until: number;
+
+  constructor(all: KeptLeases, connection: LoadConnection, id: bigint, ttlMs: number) {
+    this.#all = all;
+    this.#id = id;
+    this.#ttlMs = ttlMs;
+    this.#request = beat(id);
+    this.#call = connection.call(this, KEEP_ALIVE);
+    this.#until = performance.now() + ttlMs;
+    this.#timer = setInterval(() => this.#beat(), ttlMs / 3);
+    this.#beat();
+  }
+
+  #beat(): void {
+    const now = performance.now();
+    if (now > this.#until)
+      this.#all.lose(this.#id, `no answer since ${Math.round(now - this.#until + this.#ttlMs)} ms`);
+    this.#asked = now;
+    this.#call.send(this.#request, false);
+  }
+
+  onHeaders(): void {}
+
+  onMessage(message: Uint8Array): void {
+    const { TTL } = fromBinary(LeaseKeepAliveResponseSchema, message);
+    const now = performance.now();
+    this.#all.answers++;
+    this.#all.times.push(now - this.#asked);
+    if (TTL > 0n) this.#until = now + this.#ttlMs;
+    else this.#all.lose(this.#id, 'over in etcd');
+  }
+
+  onDrain(): void {}
+
+  onEnding({ status }: Ending): void {
+    clearInterval(this.#timer);
+    this.#all.onEnded(status);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#call.cancel();
   }
 }

@@ -1,0 +1,114 @@
+/** Streams to etcd that are lost, and endpoints that go: heartbeats in flight go out again, and clients notice nothing. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { atLeast, newestEtcd, startEtcd } from '../support/etcd.ts';
+import { etcdMetric, metric } from '../support/metrics.ts';
+import { startProxy } from '../support/proxy.ts';
+import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { Relay } from '../support/relay.ts';
+import { until } from '../support/until.ts';
+import { BeatCall, grant, grantMany, timeToLive } from './beats.ts';
+import { KeptLeases } from './kept-leases.ts';
+
+const RECEIVED =
+  'grpc_server_msg_received_total{grpc_method="LeaseKeepAlive",grpc_service="etcdserverpb.Lease",grpc_type="bidi_stream"}';
+
+/** What etcd has received since, where one stream has ended meanwhile: newer releases count its end as well. */
+async function receivedSince(url: string, before: number): Promise<number> {
+  const more = (await etcdMetric(url, RECEIVED)) - before;
+  return atLeast(await newestEtcd(), 3, 7) ? more - 1 : more;
+}
+
+test('what was in flight when the connection broke is sent again, each once', async () => {
+  await using etcd = await startEtcd();
+  await using relay = await Relay.open(etcd.first.address);
+  await using proxy = await startProxy({ endpoints: [relay.address] });
+  using client = new RawGrpcClient(proxy.address);
+  const ids = await grantMany(client, 60, 20);
+  const calls = ids.map(() => new BeatCall(client));
+  for (const [i, call] of calls.entries()) assert.equal(await call.beat(ids[i] as bigint), 60);
+  const before = await etcdMetric(etcd.first.metricsUrl, RECEIVED);
+  relay.hold();
+  for (const [i, call] of calls.entries()) call.send(ids[i] as bigint);
+  await until('etcd has had all', async () => {
+    return (await etcdMetric(etcd.first.metricsUrl, RECEIVED)) === before + 20;
+  });
+  relay.cut();
+  relay.release();
+  for (const call of calls) assert.equal((await call.must()).TTL, 60n);
+  assert.equal(await receivedSince(etcd.first.metricsUrl, before), 40);
+  assert.equal(await metric(proxy.url, 'etcd_proxy_lease_heartbeats_resent_total'), 20);
+  for (const call of calls) call.close();
+});
+
+test('a heartbeat whose client is gone is not sent again', async () => {
+  await using etcd = await startEtcd();
+  await using relay = await Relay.open(etcd.first.address);
+  await using proxy = await startProxy({ endpoints: [relay.address] });
+  using client = new RawGrpcClient(proxy.address);
+  const ids = await grantMany(client, 60, 2);
+  const [gone, stays] = [new BeatCall(client), new BeatCall(client)];
+  for (const [i, call] of [gone, stays].entries()) assert.equal(await call.beat(ids[i] as bigint), 60);
+  const before = await etcdMetric(etcd.first.metricsUrl, RECEIVED);
+  relay.hold();
+  gone.send(ids[0] as bigint);
+  stays.send(ids[1] as bigint);
+  await until('etcd has had both', async () => {
+    return (await etcdMetric(etcd.first.metricsUrl, RECEIVED)) === before + 2;
+  });
+  gone.close();
+  await until('its stream is over', async () => {
+    return (await metric(proxy.url, 'etcd_proxy_lease_client_streams')) === 1;
+  });
+  relay.cut();
+  relay.release();
+  assert.equal((await stays.must()).TTL, 60n);
+  assert.equal(await receivedSince(etcd.first.metricsUrl, before), 3);
+  stays.close();
+});
+
+test('a lease whose client stops ends within its time to live and a second', async () => {
+  await using etcd = await startEtcd();
+  await using proxy = await startProxy({ endpoints: [etcd.first.address] });
+  using client = new RawGrpcClient(proxy.address);
+  const TTL = 3;
+  const [silent, alive] = [await grant(client, TTL), await grant(client, TTL)];
+  const call = new BeatCall(client);
+  let last = 0;
+  for (let i = 0; i < 5; i++) {
+    last = performance.now();
+    call.send(silent, alive);
+    for (let answer = 0; answer < 2; answer++) assert.equal((await call.must()).TTL, BigInt(TTL));
+  }
+  // The stream stays open, and another lease on it lives on.
+  await until('the lease is gone', async () => {
+    assert.equal(await call.beat(alive), TTL);
+    return (await timeToLive(client, silent)) === -1;
+  });
+  const seconds = (performance.now() - last) / 1000;
+  // etcd looks for leases that are over every half second, and another second is for a busy machine.
+  assert.ok(seconds > TTL - 0.1 && seconds < TTL + 2, `gone after ${seconds.toFixed(1)} s`);
+  assert.equal(await call.beat(alive), TTL);
+  call.close();
+});
+
+for (const [what, end] of [
+  ['killed', (etcd, at) => etcd.member(at).kill()],
+  ['frozen', (etcd, at) => etcd.member(at).pause()],
+] as const satisfies readonly [
+  string,
+  (etcd: Awaited<ReturnType<typeof startEtcd>>, at: number) => unknown,
+][])
+  test(`no lease of 5 s is lost when the endpoint in use is ${what}`, async () => {
+    await using etcd = await startEtcd({ members: 3, electionMs: 500, heartbeatMs: 50 });
+    await using proxy = await startProxy({ endpoints: etcd.endpoints });
+    using client = new RawGrpcClient(proxy.address);
+    const ids = await grantMany(client, 5, 50);
+    await using kept = await KeptLeases.begin(proxy.address, ids, { ttlSeconds: 5 });
+    await until('all beat', () => kept.answers >= 100);
+    await end(etcd, 0);
+    const { answers } = kept;
+    await until('they go on', () => kept.answers >= answers + 150);
+    assert.deepEqual([...kept.lost], []);
+    assert.equal(kept.endings.length, 0, 'no stream of a client ended');
+  });
