@@ -1,13 +1,15 @@
 /** Heartbeats of many clients on one stream to etcd: counted by etcd, and each answered as etcd answers it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
+import { LeaseKeepAliveResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
 import { startEtcd } from '../support/etcd.ts';
 import { etcdMetric, metric, streamsInProgress } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
-import { BeatCall, grant, grantMany, revoke, timeToLive } from './beats.ts';
+import { BeatCall, beat, grant, grantMany, revoke, timeToLive } from './beats.ts';
 
 const CLIENTS = 100;
 
@@ -109,4 +111,27 @@ test('a half-closed stream answers what it was asked and ends', async () => {
   const silent = new BeatCall(client);
   silent.call.halfClose();
   assert.deepEqual(await silent.outcome(), [0, '']);
+});
+
+test('heartbeats of the browser API share the stream', async () => {
+  await using etcd = await startEtcd();
+  await using proxy = await startProxy({ endpoints: [etcd.first.address] });
+  using client = new RawGrpcClient(proxy.address);
+  const ids = await grantMany(client, 60, 20);
+  const call = new BeatCall(client);
+  assert.equal(await call.beat(ids[0] as bigint), 60);
+  for (let round = 0; round < 2; round++) {
+    const answers = ids.map((id) => client.call('/etcdconnect.v1.Browser/LeaseKeepAliveOnce', [beat(id)]));
+    for (const [i, answer] of answers.entries()) {
+      const { code, messages } = await answer;
+      assert.deepEqual([code, messages.length], [0, 1]);
+      const { ID, TTL } = fromBinary(LeaseKeepAliveResponseSchema, messages[0] as Uint8Array);
+      assert.deepEqual([ID, TTL], [ids[i], 60n]);
+    }
+  }
+  assert.equal(await metric(proxy.url, 'etcd_proxy_lease_heartbeats_total'), 41);
+  const started =
+    'grpc_server_started_total{grpc_method="LeaseKeepAlive",grpc_service="etcdserverpb.Lease",grpc_type="bidi_stream"}';
+  assert.equal(await etcdMetric(etcd.first.metricsUrl, started), 1);
+  call.close();
 });
