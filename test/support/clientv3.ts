@@ -29,6 +29,11 @@ export function runProbe(url: string, ...flags: string[]): Promise<Finished> {
   return runProcess(BINARY, [`-endpoint=${url}`, ...flags]);
 }
 
+/** Starts it with a lock that it holds for so long: it prints `holding`, and `held` at the end. */
+export function startHolding(urls: readonly string[], span: string): Promise<RunningProcess> {
+  return startProcess(BINARY, [`-endpoint=${urls.join(',')}`, `-hold=${span}`]);
+}
+
 /** Starts it as a user that watches a prefix: it prints `watching`, then each event as `event <key> <value>`. */
 export function startWatching(url: string, user: string, prefix: string): Promise<RunningProcess> {
   return startProcess(BINARY, [`-endpoint=${url}`, `-user=${user}`, `-watch=${prefix}`]);

@@ -1,6 +1,7 @@
 // Program clientv3-probe uses etcd's own Go client the way applications do, over TLS if it is given certificates: it
 // writes, reads, watches, keeps a lease alive, takes a lock, and prints one line for each that went well. The first
-// failure ends it. With -watch it watches a prefix instead, and prints what happens for as long as it lives.
+// failure ends it. With -contend it tells of sessions, locks and elections instead, and with -hold it holds a lock. With
+// -watch it watches a prefix, and prints what happens for as long as it lives.
 package main
 
 import (
@@ -23,8 +24,10 @@ func main() {
 	ca := flag.String("cacert", "", "authority of the server")
 	user := flag.String("user", "", "name:password of a user")
 	prefix := flag.String("watch", "", "watch this prefix")
+	contends := flag.Bool("contend", false, "tell of sessions, locks and elections")
+	holds := flag.Duration("hold", 0, "hold a lock for so long")
 	flag.Parse()
-	config := clientv3.Config{Endpoints: []string{*endpoint}, DialTimeout: 10 * time.Second}
+	config := clientv3.Config{Endpoints: strings.Split(*endpoint, ","), DialTimeout: 10 * time.Second}
 	config.Username, config.Password, _ = strings.Cut(*user, ":")
 	if *cert != "" {
 		info := transport.TLSInfo{CertFile: *cert, KeyFile: *key, TrustedCAFile: *ca}
@@ -41,6 +44,14 @@ func main() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	if *contends {
+		contend(ctx, client)
+		return
+	}
+	if *holds > 0 {
+		hold(ctx, client, *holds)
+		return
+	}
 	keyValue(ctx, client)
 	watch(ctx, client)
 	lease(ctx, client)
