@@ -312,8 +312,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'the-past-among-what-comes-next',
     `${RIDES}/rides.ts`,
-    '(watch.start === 0 ? live : past).take(',
-    '(watch.start >= 0 ? live : past).take(',
+    'const streams = watch.start === 0 ? live : past;',
+    'const streams = watch.start >= 0 ? live : past;',
   ),
   mutation(
     'shares-whatever-the-release',

@@ -12,6 +12,8 @@ const TURN_BYTES = 4 << 20;
 export interface ClientOutputOwner {
   /** More may be sent. */
   onReady(): void;
+  /** What was to be sent cannot be: ends the stream. */
+  onFault(error: unknown): void;
 }
 
 export class ClientOutput {
@@ -97,8 +99,12 @@ export class ClientOutput {
   #later(): void {
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
-      this.#goOn();
-      if (!this.blocked) this.#owner.onReady();
+      try {
+        this.#goOn();
+        if (!this.blocked) this.#owner.onReady();
+      } catch (error) {
+        this.#owner.onFault(error);
+      }
     });
   }
 

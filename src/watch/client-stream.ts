@@ -139,7 +139,7 @@ class WatchStream
   }
 
   onDrain(): void {
-    this.output.onDrain();
+    this.#guard(() => this.output.onDrain());
   }
 
   onReady(): void {

@@ -151,11 +151,11 @@ export class FeedPlacement implements FeedOwner {
   close(feed: Feed): void {
     if (!this.#feeds.delete(feed)) return;
     const { stats, lingering } = this.#shared;
-    lingering.onUsed(feed);
-    this.#retire(feed);
-    this.#catchUps.onEnding(feed);
-    feed.stop();
     stats.feeds--;
+    lingering.onUsed(feed);
+    this.#shared.attempt(() => this.#retire(feed));
+    this.#shared.attempt(() => this.#catchUps.onEnding(feed));
+    this.#shared.attempt(() => feed.stop());
     this.#onClosed();
   }
 

@@ -4,7 +4,7 @@
  */
 import type { OwnWatch } from '../../etcd/watch-request.ts';
 import { FULL } from './company.ts';
-import type { Seat, SeatOwner, SeatSource } from './seat.ts';
+import type { Seat, SeatOwner } from './seat.ts';
 import type { SharedStream } from './shared-stream.ts';
 import { StreamGroup } from './stream-group.ts';
 
@@ -17,7 +17,7 @@ const PROBATION_MS = 30_000;
 /** How often etcd is asked how far it is: after the stream is lost its watches go on from there. */
 const BEAT_MS = 5000;
 
-export class LiveStreams extends StreamGroup implements SeatSource {
+export class LiveStreams extends StreamGroup {
   /** Those that take newcomers. */
   readonly #open = new Set<SharedStream>();
   #renewedAt = Number.NEGATIVE_INFINITY;

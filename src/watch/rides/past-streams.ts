@@ -5,6 +5,7 @@
  * part.
  */
 import type { OwnWatch } from '../../etcd/watch-request.ts';
+import { FULL } from './company.ts';
 import type { LiveStreams } from './live-streams.ts';
 import type { Seat, SeatOwner } from './seat.ts';
 import type { SharedStream } from './shared-stream.ts';
@@ -27,7 +28,7 @@ export class PastStreams extends StreamGroup {
     this.#live = live;
   }
 
-  take(watch: OwnWatch, owner: SeatOwner, fresh: boolean, company: number): Seat {
+  take(watch: OwnWatch, owner: SeatOwner, fresh = false, company = FULL): Seat {
     const stream = this.#pick(company);
     const seat = stream.take(watch, owner, fresh);
     if (stream.size >= stream.limit) this.#close(stream);
@@ -99,7 +100,8 @@ export class PastStreams extends StreamGroup {
       stream ??= this.start(old.limit, BEAT_MS);
       return stream.take(watch, owner, false);
     };
-    for (const owner of busy) owner.moveToPast({ take });
+    const forsake = (owner: SeatOwner): void => this.forsake(owner);
+    for (const owner of busy) owner.moveToPast({ take, forsake });
     if (stream !== undefined) this.#close(stream);
   }
 }

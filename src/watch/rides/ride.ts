@@ -186,6 +186,10 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
     }
   }
 
+  has(seat: Seat): boolean {
+    return seat === this.#seat || seat === this.#move?.seat;
+  }
+
   get wantsToMove(): boolean {
     if (this.#over || this.#move !== undefined || this.owner.catchesUp) return false;
     return this.#seat !== undefined && this.#seat.createdAt > 0 && performance.now() >= this.#movesAt;
@@ -226,8 +230,13 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
   }
 
   #begin(to: SeatSource, start: number, drain: MoveOwner | undefined): void {
-    const seat = to.take({ ...this.watch, start }, this);
-    this.#move = { seat, drain, revision: 0, held: [], bytes: 0 };
+    try {
+      const seat = to.take({ ...this.watch, start }, this);
+      this.#move = { seat, drain, revision: 0, held: [], bytes: 0 };
+    } catch (error) {
+      to.forsake(this);
+      throw error;
+    }
   }
 
   #onMoveResponse(response: WatchResponse, move: Move): void {

@@ -114,7 +114,8 @@ export class Rides implements RideHost, StreamHost {
   onMember(stream: SharedStream, member: string): void {
     const { versions } = this.#etcd;
     if (stream.isOver) return;
-    if (!versions.knows(member)) versions.learn(member, () => this.onMember(stream, member));
+    if (!versions.knows(member))
+      versions.learn(member, () => stream.guard(() => this.onMember(stream, member)));
     else if (!versions.isSafe(member))
       stream.disband(new RpcError(Code.UNAVAILABLE, 'this release of etcd does not bear shared streams'));
   }
@@ -134,7 +135,13 @@ export class Rides implements RideHost, StreamHost {
       ride.rideAlone(this.#etcd.openWatch(watch, ride));
     } else {
       const { live, past } = watch.prevKv ? this.#prevKv : this.#plain;
-      ride.sit((watch.start === 0 ? live : past).take(watch, ride, fresh, owner.company));
+      const streams = watch.start === 0 ? live : past;
+      try {
+        ride.sit(streams.take(watch, ride, fresh, owner.company));
+      } catch (error) {
+        streams.forsake(ride);
+        throw error;
+      }
     }
   }
 

@@ -16,6 +16,8 @@ export interface StreamEnd {
 /** Where seats are taken. */
 export interface SeatSource {
   take(watch: OwnWatch, owner: SeatOwner): Seat;
+  /** A fault came in the way while a seat was taken: gives up what the owner does not know of. */
+  forsake(owner: SeatOwner): void;
 }
 
 /** Whom a seat was taken for. It may move to another one. */
@@ -26,6 +28,8 @@ export interface SeatOwner {
   onStreamEnd(end: StreamEnd, seat: Seat): void;
   /** It could not be told of the end of a stream. */
   onFault(): void;
+  /** Whether it knows of a seat that was taken for it. */
+  has(seat: Seat): boolean;
   /** Whether it should leave its seat for one on a stream of watches that are in step. */
   readonly wantsToMove: boolean;
   /** Takes a seat for what comes next; it moves there by {@link arrive}, and whoever drains its stream hears of it. */

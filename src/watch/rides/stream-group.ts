@@ -24,7 +24,7 @@ export interface StreamHost {
   onFault(error: unknown): void;
 }
 
-export abstract class StreamGroup implements SharedStreamOwner<SharedStream> {
+export abstract class StreamGroup implements SharedStreamOwner<SharedStream>, SeatSource {
   protected readonly streams = new Set<SharedStream>();
   protected readonly drains = new Map<SharedStream, Drain>();
   readonly #host: StreamHost;
@@ -34,7 +34,7 @@ export abstract class StreamGroup implements SharedStreamOwner<SharedStream> {
   }
 
   /** Takes a seat on the stream that is best. @param company how many may be on it */
-  abstract take(watch: OwnWatch, owner: SeatOwner, fresh: boolean, company: number): Seat;
+  abstract take(watch: OwnWatch, owner: SeatOwner, fresh?: boolean, company?: number): Seat;
   abstract mayAsk(stream: SharedStream): boolean;
   abstract onAllCreated(stream: SharedStream): void;
   abstract onBeat(stream: SharedStream): void;
@@ -87,6 +87,14 @@ export abstract class StreamGroup implements SharedStreamOwner<SharedStream> {
 
   onFault(error: unknown): void {
     this.#host.onFault(error);
+  }
+
+  forsake(owner: SeatOwner): void {
+    for (const stream of [...this.streams]) {
+      for (const seat of [...stream.seats]) if (seat.owner === owner && !owner.has(seat)) stream.leave(seat);
+      // It may have been opened for this seat.
+      if (stream.size === 0) this.onLeft(stream);
+    }
   }
 
   /** Opens one more stream. */
