@@ -20,14 +20,14 @@ export const CACHED: readonly Mutation[] = [
   mutation(
     'a-permission-is-for-ever',
     `${CACHE}/read-cache.ts`,
-    "return cover.mayRead(now) ? undefined : 'permission';",
+    "return cover.mayRead(now, client) ? undefined : 'permission';",
     'return undefined;',
   ),
   mutation(
     'one-answer-for-all-identities',
     `${CACHE}/read-cache.ts`,
-    'identity === ANONYMOUS ? latin1(request) : identity + latin1(request);',
-    'identity === ANONYMOUS ? latin1(request) : latin1(request);',
+    'identity === ANONYMOUS ? bytes : identity + bytes;',
+    'identity === ANONYMOUS ? bytes : bytes;',
   ),
   mutation(
     'headers-of-etcd-are-forgotten',
@@ -38,7 +38,7 @@ export const CACHED: readonly Mutation[] = [
   mutation(
     'an-older-answer-takes-the-place',
     `${CACHE}/read-cache.ts`,
-    'if (old.revision >= entry.revision) return;',
+    'if (old !== undefined && old.revision >= reply.header.revision) return;',
     '',
   ),
   mutation(

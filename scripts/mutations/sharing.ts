@@ -69,7 +69,7 @@ export const SHARING: readonly Mutation[] = [
   mutation(
     'what-the-proxy-may-not-watch-is-not-remembered',
     'cache/scopes.ts',
-    'return scopes.find(({ isOwn }) => !isOwn || !this.#isForbidden(range, now));',
-    'return scopes.find(({ isOwn }) => isOwn || !this.#isForbidden(range, now));',
+    'return this.#scopesOf(reader).find(({ isOwn }) => !isOwn || !this.#isForbidden(range, now));',
+    'return this.#scopesOf(reader).find(({ isOwn }) => isOwn || !this.#isForbidden(range, now));',
   ),
 ];

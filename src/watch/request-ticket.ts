@@ -19,7 +19,7 @@ export type Answer =
   | { readonly kind: 'refused'; readonly header: Header; readonly reason: string }
   | { readonly kind: 'failed'; readonly header: Header; readonly error: RpcError };
 
-const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, maybeCompacted: false, own: undefined };
+const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, maybeCompacted: false, at: 0, own: undefined };
 
 /** Why the proxy itself refuses a watch. */
 const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
@@ -103,7 +103,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     if (canceled && compactRevision === 0) this.#settle({ kind: 'refused', header, reason: cancelReason });
     else if (this.#refusal !== '') this.#settle({ kind: 'refused', header, reason: this.#refusal });
     else {
-      this.#granted = { kind: 'ok', header, maybeCompacted: false, own: undefined };
+      this.#granted = { kind: 'ok', header, maybeCompacted: false, at: 0, own: undefined };
       if (this.request.kind === 'create') this.#owner.feeds.etcd.probe(this.request.range, this);
     }
   }
@@ -126,7 +126,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     const { request } = this;
     if (request.kind !== 'create') {
       // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
-      this.#settle(result.kind === 'ok' ? { ...result, own: undefined } : NOTHING);
+      this.#settle(result.kind === 'ok' ? { ...result, at: 0, own: undefined } : NOTHING);
     } else if (result.kind === 'failed') this.#settle({ ...result, header: NO_HEADER });
     else if (this.#granted !== undefined)
       this.#settle(result.kind === 'ok' ? this.#granted : { ...result, header: this.#granted.header });
@@ -135,7 +135,8 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
       this.#relay();
     } else {
       const { circles, feeds } = this.#owner;
-      circles.learn(feeds, request.range, (own) => this.#settle({ ...result, own }));
+      const at = performance.now();
+      circles.learn(feeds, request.range, (own) => this.#settle({ ...result, at, own }));
     }
   }
 

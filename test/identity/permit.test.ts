@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { clientIdentityOf } from '../../src/clients/identity.ts';
 import type { Leave } from '../../src/clients/leave.ts';
+import { TokenUsers } from '../../src/clients/token-users.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { type AuthState, Permit, type PermitOwner } from '../../src/watch/sharing/permit.ts';
+import { Permits } from '../../src/watch/sharing/permits.ts';
 import { Watcher, type WatcherFeed, type WatchSink } from '../../src/watch/watcher.ts';
 import { settle } from '../reads/held-upstream.ts';
 
@@ -213,4 +215,33 @@ describe('a watch on a shared feed', () => {
     await script.answer(ALLOWED);
     assert.deepEqual(script.told, ['a goes on']);
   });
+});
+
+describe('a watch that begins on a shared feed', () => {
+  for (const [what, age, held] of [
+    ['at once when etcd has just allowed it', 0, false],
+    ['when etcd has been asked again, where its answer had to wait for the client', 5000, true],
+  ] as const)
+    test(what, async () => {
+      const answers: (() => void)[] = [];
+      const permits = new Permits({
+        read: () => new Promise((resolve) => answers.push(() => resolve(new Uint8Array(0)))),
+        users: new TokenUsers(),
+        revision: { current: async () => 1n },
+        intervalMs: 0,
+        onFault: (error) => assert.ifError(error),
+      });
+      const identity = clientIdentityOf(new Metadata(['token', 'x']));
+      const watcher = new Watcher({} as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
+      permits.enter(watcher, identity, performance.now() - age);
+      await settle();
+      assert.deepEqual([watcher.held, answers.length], [held, held ? 1 : 0]);
+      for (const answer of answers) answer();
+      await settle();
+      assert.equal(watcher.held, false);
+      assert.equal(permits.size, 1);
+      watcher.permit?.leave(watcher);
+      assert.equal(permits.size, 0);
+      permits.close();
+    });
 });

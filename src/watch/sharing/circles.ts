@@ -30,6 +30,8 @@ export interface Allowed {
   readonly header: Header;
   /** The watch asks for a revision that may be compacted. */
   readonly maybeCompacted: boolean;
+  /** When it said so, in milliseconds of `performance.now()`. */
+  readonly at: number;
   /** Whether the proxy's own user may watch the range; `undefined`: the watch is to be the client's own. */
   readonly own: boolean | undefined;
 }
@@ -119,11 +121,11 @@ export class Circles {
   place(
     watcher: Watcher,
     feeds: IdentityFeeds,
-    { header, maybeCompacted, own }: Allowed,
+    { header, maybeCompacted, at, own }: Allowed,
     fromPast: boolean,
   ): void {
     const shared = own === undefined ? undefined : this.#choose(feeds.identity, own);
-    if (shared !== undefined) this.#shared.permits.enter(watcher, feeds.identity);
+    if (shared !== undefined) this.#shared.permits.enter(watcher, feeds.identity, at);
     (shared ?? feeds).place(watcher, header, maybeCompacted && fromPast);
   }
 

@@ -38,6 +38,9 @@ export interface PermitsOptions {
 const AT_ONCE = 64;
 const TURN_MS = 5000;
 
+/** After so many milliseconds etcd is asked again before a watch begins. */
+const LEAVE_MS = 1000;
+
 /** Changes of users, and new permits, are looked at together when so many milliseconds have passed. */
 const SOON_MS = 500;
 
@@ -69,8 +72,11 @@ export class Permits implements PermitOwner {
     return this.#permits.size;
   }
 
-  /** A watcher begins on feeds that are not its client's own: etcd has just allowed the client its range. */
-  enter(watcher: Watcher, identity: Identity): void {
+  /**
+   * A watcher begins on feeds that are not its client's own: etcd has allowed the client its range.
+   * @param at when, in milliseconds of `performance.now()`: a client that does not read may have let the answer wait for long
+   */
+  enter(watcher: Watcher, identity: Identity, at: number): void {
     const { range } = watcher;
     const user = this.#options.users.userOf(identity.token);
     // No identity is the beginning of another one.
@@ -83,6 +89,9 @@ export class Permits implements PermitOwner {
       this.#start();
     }
     permit.enter(watcher, identity);
+    if (performance.now() - at < LEAVE_MS) return;
+    watcher.held = true;
+    permit.suspend(watcher);
   }
 
   /** Users, roles or permissions have changed through this proxy. */
