@@ -37,6 +37,49 @@ function refusal(args: readonly string[], environment: NodeJS.ProcessEnv = {}): 
   return assert.fail(`accepted: ${args.join(' ')}`);
 }
 
+describe('namespaces of listeners', () => {
+  test('an address has all behind the first = for its prefix', () => {
+    const flags = [
+      '--listen-namespace=127.0.0.1:1=a/',
+      '--listen-namespace',
+      'unix:///tmp/s=b=c/,[::1]:2=0/',
+    ];
+    const listening = configOf(flags)['listen-namespace'];
+    assert.deepEqual(
+      listening.map(({ address, prefix }) => [address.name, prefix]),
+      [
+        ['127.0.0.1:1', 'a/'],
+        ['unix:///tmp/s', 'b=c/'],
+        ['[::1]:2', '0/'],
+      ],
+    );
+    assert.deepEqual(configOf([])['listen-namespace'], []);
+  });
+
+  test('one without a prefix would serve every key, and is refused', () => {
+    for (const value of ['127.0.0.1:1', '127.0.0.1:1=', '=a/', '127.0.0.1:99999=a/'])
+      assert.match(
+        refusal(['start', `--listen-namespace=${value}`]),
+        /^invalid value ".*" for --listen-namespace: /,
+      );
+    assert.match(refusal(['start', '--namespace-isolation=on']), /want keys or strict$/);
+  });
+
+  test('TLS is spoken on all of them or on none', () => {
+    assert.match(
+      refusal(['start', '--listen-namespace=https://127.0.0.1:1=a/']),
+      /^--listen-namespace=https.* needs --cert/,
+    );
+    assert.match(
+      refusal(['start', '--auto-tls', '--listen-namespace=http://127.0.0.1:1=a/']),
+      /says plaintext/,
+    );
+    const { pair } = serverTls(configOf(['--auto-tls', '--listen-namespace=h.example:1=a/'])) ?? {};
+    assert.ok(pair && 'hosts' in pair);
+    assert.deepEqual(pair.hosts, ['127.0.0.1', 'h.example']);
+  });
+});
+
 describe('the table of flags', () => {
   test('docs/flags.md is what the table says', () => {
     assert.equal(readFileSync('docs/flags.md', 'utf8'), flagsDocument());

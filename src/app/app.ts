@@ -19,13 +19,12 @@ import { Leases } from '../lease/leases.ts';
 import { Http2Connections, metadataLimits } from '../listen/http2-connections.ts';
 import { Listeners } from '../listen/listeners.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
-import { NamespaceStats } from '../namespace/stats.ts';
 import { CallRecords } from '../observe/calls.ts';
+import { IsolatedPages } from '../observe/isolated-pages.ts';
 import { exposeLeases } from '../observe/lease-metrics.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
 import { LoginRecords } from '../observe/login.ts';
 import { MetricsPages, PageMetrics } from '../observe/metrics-pages.ts';
-import { exposeNamespaces } from '../observe/namespace-metrics.ts';
 import { ProxyRecords } from '../observe/proxy.ts';
 import { exposeRequestMemory } from '../observe/request-metrics.ts';
 import { TlsRecords } from '../observe/tls.ts';
@@ -43,8 +42,9 @@ import { WatchHub } from '../watch/hub.ts';
 import { LateWebDoor } from '../web/late-door.ts';
 import type { WebServerOptions } from '../web/options.ts';
 import { buildClients, buildLogin } from './login.ts';
+import { buildNamespaces, listeningOf } from './namespaces.ts';
 import { buildReads } from './reads.ts';
-import { buildServices, namespaced } from './services.ts';
+import { buildServices } from './services.ts';
 
 /** Resets of this many seconds may come at once. */
 const RESETS_BURST_S = 4;
@@ -152,14 +152,13 @@ export class App {
       login: this.#login,
       leases: this.#leases,
     });
-    const observer = new CallRecords(registry, full.methods(), programLog);
-    const namespaces = new NamespaceStats();
-    exposeNamespaces(registry, namespaces);
-    const inside = namespaced(full, config.namespace, namespaces);
+    const calls = new CallRecords(registry, full.methods(), programLog);
+    const doors = buildNamespaces({ config, registry, services: full, calls, proxy: proxyRecords });
 
     // Clients that are users of etcd by their certificates.
     this.#clients = buildClients({ records, services: full, upstream: this.#cluster, tls: this.#tls });
-    const services = this.#clients === undefined ? inside : new SigningServices(inside, this.#clients);
+    const services =
+      this.#clients === undefined ? doors.services : new SigningServices(doors.services, this.#clients);
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when gRPC is served.
     const maxRequestBytes = config['max-send-bytes'];
@@ -169,9 +168,10 @@ export class App {
     const grpc = new GrpcServer({
       services,
       receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
-      observer,
+      observer: doors.calls,
     });
     const etcdHealth = new EtcdHealth(this.#etcdPages, () => healthCheck.check());
+    const pages = new MetricsPages(registry, this.#etcdPages);
     const isOwnHost = ownHosts(config);
     const web: WebServerOptions = {
       services,
@@ -181,8 +181,8 @@ export class App {
       corsAllowedOrigins: config['cors-allowed-origins'],
       isOwnHost: (name) => isOwnHost(name) || this.#tls.server?.isFor(name) === true,
       health: { check: (query) => etcdHealth.check(query), checkProxy: () => healthCheck.checkProxy() },
-      metrics: new MetricsPages(registry, this.#etcdPages),
-      observer,
+      metrics: config['namespace-isolation'] === 'strict' ? new IsolatedPages(pages) : pages,
+      observer: doors.calls,
     };
     this.#web = new LateWebDoor(web);
     this.#pages = new LateWebDoor({ ...web, pagesOnly: true });
@@ -205,7 +205,7 @@ export class App {
         keepaliveTimeoutMs: config['grpc-keepalive-timeout'],
       },
       accounts: ledger,
-      observer: proxyRecords,
+      observer: doors.connections,
     });
     this.#listeners = new Listeners({
       http2: this.#http2,
@@ -226,14 +226,23 @@ export class App {
    */
   async start(): Promise<void> {
     await this.#tls.start();
-    const address = await this.#listeners.listen(this.#config['listen-addr']);
+    const [main, ...others] = listeningOf(this.#config);
+    const address = await this.#listeners.listen(main.address, main.namespace);
+    for (const { address, namespace } of others) {
+      const got = await this.#listeners.listen(address, namespace);
+      this.#log.info({ address: got, namespace }, 'listening for clients of a namespace');
+    }
     for (const wanted of this.#config['metrics-addr']) {
       const got = await this.#listeners.listenForPages(wanted);
       this.#log.info({ address: got }, 'gRPC proxy listening for metrics');
     }
     this.#cluster.start();
     this.#mirrors.start();
-    this.#log.info({ address }, 'listening for gRPC proxy client requests');
+    const { namespace } = this.#config;
+    this.#log.info(
+      { address, namespace: namespace === '' ? undefined : namespace },
+      'listening for gRPC proxy client requests',
+    );
     this.#log.info({ address }, 'started gRPC proxy');
     void this.#openDoors();
   }

@@ -4,9 +4,6 @@ import type { Config } from '../config/config.ts';
 import { KV, Lease, Watch } from '../etcd/methods.ts';
 import { leaseService } from '../lease/client-stream.ts';
 import type { Leases } from '../lease/leases.ts';
-import { NamespacedServices } from '../namespace/namespaced.ts';
-import type { NamespaceStats } from '../namespace/stats.ts';
-import type { Services } from '../rpc/contract.ts';
 import { forwardUnary } from '../rpc/forward.ts';
 import { authService } from '../services/auth.ts';
 import { browserService } from '../services/browser.ts';
@@ -54,9 +51,4 @@ export function buildServices({ config, reads, hub, login, leases }: Parts) {
   if (config['watch-coalescing'])
     services.add([{ method: Watch.Watch, stream: watchService(hub, upstream, seen) }]);
   return { services, healthCheck };
-}
-
-/** The services as clients meet them. @param prefix of the namespace; empty: they name full keys */
-export function namespaced(services: Services, prefix: string, stats: NamespaceStats): Services {
-  return prefix === '' ? services : new NamespacedServices(services, Buffer.from(prefix), stats);
 }

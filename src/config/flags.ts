@@ -30,6 +30,16 @@ const SERVING = {
     '',
     'prefix put in front of every key; clients see the keys behind it, without it',
   ),
+  'listen-namespace': flag(
+    'namespaces',
+    '',
+    'further addresses to serve on, each within a namespace of its own: ADDR=prefix/ (comma separated or repeated)',
+  ),
+  'namespace-isolation': flag(
+    'isolation',
+    'keys',
+    'what clients within a namespace are kept from: keys (those of elsewhere, as etcd does) or strict (also leases of elsewhere and all that concerns the whole cluster)',
+  ),
   'data-dir': flag('string', 'default.proxy', 'folder for generated certificates'),
 };
 

@@ -10,7 +10,11 @@ const ANY = '*';
  * Names are in lower case.
  */
 export function ownHosts(config: Config): (name: string) => boolean {
-  const listening = [config['listen-addr'], ...config['metrics-addr']].flatMap(hostOf);
+  const listening = [
+    config['listen-addr'],
+    ...config['listen-namespace'].map(({ address }) => address),
+    ...config['metrics-addr'],
+  ].flatMap(hostOf);
   const advertised = advertisedHost(config['advertise-client-url']);
   const names = new Set([...config['host-whitelist'], ...listening, ...advertised].map(lowerCase));
   return (name) => names.has(name) || names.has(ANY);

@@ -31,16 +31,22 @@ export function checkTls(config: Config): void {
       throw new UsageError(
         '--trusted-ca-file needs TLS to clients: --cert-file and --key-file, or --auto-tls',
       );
-    requireTls(config['listen-addr'], '--listen-addr');
+    for (const { flag, address } of listeners(config)) requireTls(address, flag);
     for (const address of config['metrics-addr']) requireTls(address, '--metrics-addr');
   } else {
-    const address = config['listen-addr'];
-    if (address.scheme === 'http') {
-      throw new UsageError(
-        `--listen-addr=${address.name} says plaintext, and --cert-file or --auto-tls says TLS`,
-      );
+    for (const { flag, address } of listeners(config)) {
+      if (address.scheme !== 'http') continue;
+      throw new UsageError(`${flag}=${address.name} says plaintext, and --cert-file or --auto-tls says TLS`);
     }
   }
+}
+
+/** Where clients of etcd's API come in, with the flags that say so. */
+function listeners(config: Config): { readonly flag: string; readonly address: Endpoint }[] {
+  return [
+    { flag: '--listen-addr', address: config['listen-addr'] },
+    ...config['listen-namespace'].map(({ address }) => ({ flag: '--listen-namespace', address })),
+  ];
 }
 
 /** Flags that only narrow down what TLS to clients allows. */
@@ -142,11 +148,15 @@ function selfSigned(config: Config): SelfSigned | undefined {
   if (!config['auto-tls']) return undefined;
   const years = config['self-signed-cert-validity'];
   if (years === 0) throw new UsageError('--self-signed-cert-validity must be greater than 0');
-  const { target, serverName } = config['listen-addr'];
-  const everywhere = 'path' in target || ['', '0.0.0.0', '::'].includes(target.host);
-  const hosts = everywhere ? ['localhost', hostname(), '127.0.0.1', '::1'] : [serverName];
+  const hosts = [...new Set(listeners(config).flatMap(({ address }) => hostsOf(address)))];
   // The incumbent's place, so that its certificate is used again.
   return { folder: join(config['data-dir'], 'fixtures', 'proxy'), years, hosts };
+}
+
+/** The names under which clients reach an address. */
+function hostsOf({ target, serverName }: Endpoint): string[] {
+  const everywhere = 'path' in target || ['', '0.0.0.0', '::'].includes(target.host);
+  return everywhere ? ['localhost', hostname(), '127.0.0.1', '::1'] : [serverName];
 }
 
 function suites(config: Config): string[] {

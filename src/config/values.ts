@@ -18,6 +18,8 @@ export interface Values {
   address: Endpoint;
   endpoints: readonly Endpoint[];
   addresses: readonly Endpoint[];
+  namespaces: readonly NamespaceListener[];
+  isolation: Isolation;
   /** Undefined where none is given. */
   version: TlsVersion | undefined;
 }
@@ -25,6 +27,14 @@ export interface Values {
 export type ValueType = keyof Values;
 /** The types whose values are numbers; every other value is none. */
 export type NumberType = { [T in ValueType]: Values[T] extends number ? T : never }[ValueType];
+/** Where clients come in that see nothing but the keys with a prefix. */
+export interface NamespaceListener {
+  readonly address: Endpoint;
+  /** Never empty. */
+  readonly prefix: string;
+}
+/** What a namespace keeps its clients from: keys of elsewhere, or all that there is elsewhere. */
+export type Isolation = 'keys' | 'strict';
 /** The levels of the log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -115,6 +125,20 @@ function parseAddresses(text: string): readonly Endpoint[] {
   return parseList(text).map(parseAddress);
 }
 
+/** `ADDR=prefix/`, the prefix being all behind the first `=`. */
+function parseNamespace(text: string): NamespaceListener {
+  const [address = '', ...rest] = text.split('=');
+  const prefix = rest.join('=');
+  // Without a prefix the listener would serve every key: nobody means that who writes this flag.
+  if (prefix === '') throw new ValueError('want ADDR=prefix/, and a prefix that is not empty');
+  return { address: parseAddress(address), prefix };
+}
+
+function parseIsolation(text: string): Isolation {
+  if (text === 'keys' || text === 'strict') return text;
+  throw new ValueError('want keys or strict');
+}
+
 /** The names that etcd gives to versions of TLS. */
 function parseVersion(text: string): TlsVersion | undefined {
   if (text === '') return undefined;
@@ -129,7 +153,7 @@ function parseEndpoints(text: string): readonly Endpoint[] {
 }
 
 /** The types whose flags may be given more than once; the values add up, as in Go. */
-export const REPEATABLE: ReadonlySet<ValueType> = new Set(['list', 'endpoints', 'addresses']);
+export const REPEATABLE: ReadonlySet<ValueType> = new Set(['list', 'endpoints', 'addresses', 'namespaces']);
 
 /** For each type, the function that reads it. Each throws {@link ValueError}. */
 export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] } = {
@@ -144,5 +168,7 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   address: parseAddress,
   endpoints: parseEndpoints,
   addresses: parseAddresses,
+  namespaces: (text) => parseList(text).map(parseNamespace),
+  isolation: parseIsolation,
   version: parseVersion,
 };

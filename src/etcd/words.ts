@@ -16,6 +16,9 @@ export const COMPACTED = 'etcdserver: mvcc: required revision has been compacted
 /** etcd's answer to Authenticate while auth is off. Since 3.0. */
 export const AUTH_IS_OFF = 'etcdserver: authentication is not enabled';
 
+/** etcd's answer to a grant of a lease whose id another one has. Since 3.0. */
+const LEASE_EXISTS = 'etcdserver: lease already exists';
+
 /** etcd's reason to cancel a watch whose number the client gave to another one on the same stream. Since 3.4. */
 export const DUPLICATE_WATCH_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
 
@@ -144,6 +147,11 @@ export function cancelReasonOf({ code, message }: Pick<Status, 'code' | 'message
  */
 export function isRefusedForCredentials({ code }: Pick<Status, 'code'>): boolean {
   return code === Code.INVALID_ARGUMENT || code === Code.PERMISSION_DENIED || code === Code.UNAUTHENTICATED;
+}
+
+/** Whether a lease was not granted because there is one with its id. */
+export function saysLeaseExists({ message }: Pick<Status, 'message'>): boolean {
+  return message.startsWith(LEASE_EXISTS);
 }
 
 /** The services that every release has. */

@@ -19,8 +19,8 @@ const SHUTTING_DOWN = new RpcError(Code.UNAVAILABLE, 'etcd-connect-proxy is shut
 
 /** Is told of connections and what becomes of them. */
 export interface Http2ConnectionsObserver {
-  onHttp2Opened(): void;
-  onHttp2Closed(): void;
+  onHttp2Opened(client: Client): void;
+  onHttp2Closed(client: Client): void;
   /** A bound of {@link Http2Settings} was reached by this client. */
   onHttp2Limit(limit: string, client: Client): void;
   /** A fault of the program surfaced on a connection of this client; its stream was reset. */
@@ -59,10 +59,11 @@ export class Http2Connections implements ConnectionListener {
 
   /** Takes a connection; `head` holds the bytes read from it so far. */
   accept(socket: Socket, head: Buffer): void {
-    this.#options.observer.onHttp2Opened();
+    const client = clientOf(socket);
+    this.#options.observer.onHttp2Opened(client);
     const { settings, accounts } = this.#options;
     const connection = new Http2Connection(socket, 'server', this, settings, head, accounts);
-    noteClient(connection, clientOf(socket));
+    noteClient(connection, client);
     this.#connections.add(connection);
   }
 
@@ -88,7 +89,7 @@ export class Http2Connections implements ConnectionListener {
 
   onClose(connection: Http2Connection): void {
     this.#connections.delete(connection);
-    this.#options.observer.onHttp2Closed();
+    this.#options.observer.onHttp2Closed(clientOf(connection));
     if (this.#connections.size === 0) this.#drained?.();
   }
 

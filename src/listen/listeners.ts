@@ -1,10 +1,10 @@
 /**
- * All ports of the proxy: the one for everything, and further ones that serve pages such as `/metrics` only.
+ * All ports of the proxy: those for everything, of which each may have a namespace, and further ones that serve pages such as `/metrics` only.
  */
 import type { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Http2Connections } from './http2-connections.ts';
-import { OnePort, type Protocols, type TlsAcceptor } from './one-port.ts';
+import { OnePort, type OnePortOptions, type Protocols, type TlsAcceptor } from './one-port.ts';
 import type { WrongTransport } from './wrong-transport.ts';
 
 /** Is told of connections that never get to a protocol. */
@@ -36,6 +36,9 @@ export interface ListenersOptions {
   readonly observer: ListenersObserver;
 }
 
+/** What a port is there for. */
+type Served = Pick<OnePortOptions, 'protocols' | 'namespace'>;
+
 export class Listeners {
   readonly #options: ListenersOptions;
   readonly #ports: OnePort[] = [];
@@ -44,8 +47,11 @@ export class Listeners {
     this.#options = options;
   }
 
-  /** Listens for everything. Returns where. Rejects when the address cannot be used. */
-  listen(address: Endpoint): Promise<string> {
+  /**
+   * Listens for everything. Returns where. Rejects when the address cannot be used.
+   * @param namespace of the clients that come in there; empty: none
+   */
+  listen(address: Endpoint, namespace = ''): Promise<string> {
     const { http1, http2, tls } = this.#options;
     const protocols: Protocols = {
       http2: (socket, head) => {
@@ -54,14 +60,14 @@ export class Listeners {
       },
       http1,
     };
-    return this.#open(address, protocols, tls && ['h2', 'http/1.1']);
+    return this.#open(address, { protocols, namespace }, tls && ['h2', 'http/1.1']);
   }
 
   /** Listens for requests of pages, over HTTP/1.1. Returns where. Rejects when the address cannot be used. */
   listenForPages(address: Endpoint): Promise<string> {
     const { pages } = this.#options;
     const protocols: Protocols = { http1: pages, http2: pages };
-    return this.#open(address, protocols, address.secure ? ['http/1.1'] : undefined);
+    return this.#open(address, { protocols, namespace: '' }, address.secure ? ['http/1.1'] : undefined);
   }
 
   /** Accepts no more connections and drops those that are not with a protocol yet. */
@@ -74,10 +80,10 @@ export class Listeners {
     for (const port of this.#ports) port.destroy();
   }
 
-  async #open(address: Endpoint, protocols: Protocols, alpn: string[] | undefined): Promise<string> {
+  async #open(address: Endpoint, served: Served, alpn: string[] | undefined): Promise<string> {
     const { tls, firstByteTimeout, observer } = this.#options;
     const port = new OnePort({
-      protocols,
+      ...served,
       firstByteTimeout,
       tls: tls && alpn && ((onSecured) => tls.terminator(alpn, onSecured)),
       onSilent: () => observer.onSilentConnection(),

@@ -30,6 +30,8 @@ export interface TlsAcceptor {
 /** Who serves the connections of a port, and who is told of those that are refused. */
 export interface OnePortOptions {
   readonly protocols: Protocols;
+  /** The namespace of its clients; empty: none. */
+  readonly namespace: string;
   /** Milliseconds in which a new connection has to say what it speaks. */
   readonly firstByteTimeout: number;
   /** Where set, the port speaks TLS and nothing else; connections come back through the callback. */
@@ -119,8 +121,9 @@ export class OnePort {
   }
 
   #serve(socket: Socket, opening: Opening, head: Buffer): void {
-    const { http1, http2 } = this.#options.protocols;
-    noteClient(socket, clientOn(socket, this.#address));
+    const { protocols, namespace } = this.#options;
+    const { http1, http2 } = protocols;
+    noteClient(socket, clientOn(socket, { listener: this.#address, namespace }));
     if (opening === 'http2') http2(socket, head);
     else http1(socket, head);
   }

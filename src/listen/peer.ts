@@ -5,14 +5,18 @@ import type { TLSSocket } from 'node:tls';
 import type { Client } from '../rpc/client.ts';
 import { commonNames } from '../tls/common-names.ts';
 
-/** The client of a connection. @param listener where the connection came in */
-export function clientOn(socket: Socket, listener: string): Client {
+/** Where a connection came in. */
+type Place = Pick<Client, 'listener' | 'namespace'>;
+
+/** The client of a connection. */
+export function clientOn(socket: Socket, { listener, namespace }: Place): Client {
   const { remoteAddress = '', remoteFamily, remotePort } = socket;
   const host = remoteFamily === 'IPv6' ? `[${remoteAddress}]` : remoteAddress;
   const certificate = 'encrypted' in socket ? (socket as TLSSocket).getPeerX509Certificate() : undefined;
   return {
     address: remoteAddress === '' ? '' : `${host}:${remotePort}`,
     listener,
+    namespace,
     certificate: certificate && subjectOf(certificate),
     commonName: certificate && onlyNameOf(certificate),
   };

@@ -23,8 +23,8 @@ export interface ProgramLog {
 }
 
 /** How a line names a client. */
-export function clientFields({ address, listener, certificate }: Client) {
-  return { client: address, listener, certificate };
+export function clientFields({ address, listener, namespace, certificate }: Client) {
+  return { client: address, listener, namespace: namespace === '' ? undefined : namespace, certificate };
 }
 
 /** The log on stderr. */

@@ -9,6 +9,8 @@ export interface Client {
   readonly address: string;
   /** Where it came in: the address or path that the proxy listens on. */
   readonly listener: string;
+  /** The namespace of what listens there; empty: it serves every key. */
+  readonly namespace: string;
   /** The subject of the certificate that it has shown, where clients have to show one. */
   readonly certificate: string | undefined;
   /** The common name in it, if there is exactly one. */
@@ -16,7 +18,13 @@ export interface Client {
 }
 
 /** The proxy itself, where it calls on its own account, or for several clients at once. */
-export const ITSELF: Client = { address: '', listener: '', certificate: undefined, commonName: undefined };
+export const ITSELF: Client = {
+  address: '',
+  listener: '',
+  namespace: '',
+  certificate: undefined,
+  commonName: undefined,
+};
 
 const clients = new WeakMap<object, Client>();
 

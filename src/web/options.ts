@@ -2,6 +2,7 @@
  * What the web door needs from the rest of the proxy, and the bounds it keeps.
  */
 
+import type { Client } from '../rpc/client.ts';
 import type { Services } from '../rpc/contract.ts';
 import type { Ledger } from '../rpc/ledger.ts';
 import type { CallObserver } from '../rpc/observer.ts';
@@ -16,10 +17,10 @@ export interface HealthChecks {
 
 /** The pages behind `/metrics` and `/proxy/metrics`. */
 export interface MetricsSource {
-  /** etcd's and the proxy's. */
-  all(): Promise<MetricsPage>;
-  /** The proxy's alone. */
-  own(): Promise<MetricsPage>;
+  /** etcd's and the proxy's, for this client. */
+  all(client: Client): Promise<MetricsPage>;
+  /** The proxy's alone, for this client. */
+  own(client: Client): Promise<MetricsPage>;
 }
 
 /** Bounds on HTTP/1.1 connections and on what waits in memory. Times in milliseconds. */

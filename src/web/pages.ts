@@ -2,6 +2,7 @@
  * The plain pages beside the RPCs: health and metrics, in the formats of etcd and its proxy.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Client, clientOf } from '../rpc/client.ts';
 import type { EtcdPage, HealthReport, MetricsPage } from '../rpc/pages.ts';
 import type { WebServerOptions } from './options.ts';
 
@@ -12,10 +13,10 @@ export function addPages(app: FastifyInstance, options: WebServerOptions): void 
   const { health, metrics, observer } = options;
   app.all('/health', getOnly(healthPage((query) => health.check(query))));
   app.all('/proxy/health', getOnly(healthPage(() => health.checkProxy())));
-  const metricsPage = (make: () => Promise<MetricsPage>) =>
+  const metricsPage = (make: (client: Client) => Promise<MetricsPage>) =>
     getOnly(async (reply) => {
       try {
-        const page = await make();
+        const page = await make(clientOf(reply.request.raw.socket));
         return reply.type(page.contentType).send(page.body);
       } catch (error) {
         observer.onFault(error);
@@ -24,11 +25,11 @@ export function addPages(app: FastifyInstance, options: WebServerOptions): void 
     });
   app.all(
     '/metrics',
-    metricsPage(() => metrics.all()),
+    metricsPage((client) => metrics.all(client)),
   );
   app.all(
     '/proxy/metrics',
-    metricsPage(() => metrics.own()),
+    metricsPage((client) => metrics.own(client)),
   );
 }
 

@@ -43,7 +43,10 @@ describe('a number moves when the thing happens, and no other does', () => {
 describe('a proxy', () => {
   test('has these families on its page, and no others', async () => {
     await using etcd = await startEtcd();
-    await using proxy = await startProxy({ endpoints: etcd.endpoints, flags: ['--cache-prefix=/a/'] });
+    await using proxy = await startProxy({
+      endpoints: etcd.endpoints,
+      flags: ['--cache-prefix=/a/', '--listen-namespace=127.0.0.1:0=a/'],
+    });
     const families = familiesOn(plain(await proxyMetrics(proxy.url)));
     assert.deepEqual(families.toSorted(), [...moved, ...OF_THE_APP].toSorted());
   });

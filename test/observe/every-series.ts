@@ -9,6 +9,7 @@ import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { LeaseStats } from '../../src/lease/stats.ts';
 import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import { MirrorStats } from '../../src/mirror/stats.ts';
+import { IsolationStats } from '../../src/namespace/isolation-stats.ts';
 import { NamespaceStats } from '../../src/namespace/stats.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { exposeCache } from '../../src/observe/cache-metrics.ts';
@@ -20,6 +21,7 @@ import { LoginRecords } from '../../src/observe/login.ts';
 import { PageMetrics } from '../../src/observe/metrics-pages.ts';
 import { exposeMirrors } from '../../src/observe/mirrors.ts';
 import { exposeNamespaces } from '../../src/observe/namespace-metrics.ts';
+import { NamespaceRecords } from '../../src/observe/namespaces.ts';
 import { ProxyRecords } from '../../src/observe/proxy.ts';
 import { ReadMetrics } from '../../src/observe/read-metrics.ts';
 import { exposeRequestMemory } from '../../src/observe/request-metrics.ts';
@@ -322,6 +324,39 @@ const mirrored: Part = (registry) => {
   ];
 };
 
+const withinNamespaces: Part = (registry) => {
+  const ignore = (): void => {};
+  const calls = { onStarted: ignore, onReceived: ignore, onSent: ignore, onHandled: ignore };
+  const connections = { onHttp2Opened: ignore, onHttp2Closed: ignore, onHttp2Limit: ignore };
+  const others = {
+    calls: { ...calls, onMalformedReply: ignore, onFault: ignore },
+    connections: { ...connections, onFault: ignore },
+  };
+  const stats = new IsolationStats();
+  const records = new NamespaceRecords(registry, new Map([['a/', stats]]), others);
+  const client = { ...ITSELF, namespace: 'a/' };
+  const within = { method: range, client };
+  const open = (by: number) => ({ 'etcd_proxy_namespace_http2_connections{namespace="a/"}': by });
+  const refused = (reason: string) => `etcd_proxy_namespace_refused_total{namespace="a/",reason="${reason}"}`;
+  return [
+    [() => records.onStarted(within), { 'etcd_proxy_namespace_started_total{namespace="a/"}': 1 }],
+    [
+      () => records.onHandled(within, 7),
+      { 'etcd_proxy_namespace_handled_total{namespace="a/",grpc_code="PermissionDenied"}': 1 },
+    ],
+    [() => records.onStarted(call), {}],
+    [() => records.onHandled(call, 0), {}],
+    [() => records.onHttp2Opened(client), open(1)],
+    [() => records.onHttp2Opened(ITSELF), {}],
+    [() => records.onHttp2Closed(client), open(-1)],
+    ...grows(stats, {
+      refusedMethods: refused('method'),
+      refusedIds: refused('lease_id'),
+      hidden: refused('lease'),
+    }),
+  ];
+};
+
 /** All parts that expose something. */
 export const PARTS = {
   calls,
@@ -333,4 +368,5 @@ export const PARTS = {
   namespaces,
   cached,
   mirrored,
+  withinNamespaces,
 } satisfies Record<string, Part>;

@@ -104,7 +104,13 @@ export class ScriptedEtcd implements AsyncDisposable {
       this.connections++;
       const address = `${socket.remoteAddress}:${socket.remotePort}`;
       this.#sockets.set(address, socket);
-      noteClient(socket, { address, listener: '', certificate: undefined, commonName: undefined });
+      noteClient(socket, {
+        address,
+        listener: '',
+        namespace: '',
+        certificate: undefined,
+        commonName: undefined,
+      });
       socket.on('close', () => {
         this.connections--;
         this.#sockets.delete(address);

@@ -1,0 +1,57 @@
+/** The namespaces of the listeners: which services their clients get, and what is counted for each. */
+import type { Registry } from '@prometheus-io/client';
+import type { Config } from '../config/config.ts';
+import { IsolatedServices } from '../namespace/isolation.ts';
+import { IsolationStats } from '../namespace/isolation-stats.ts';
+import { NamespacedServices } from '../namespace/namespaced.ts';
+import { ServicesOfClients } from '../namespace/services-of-clients.ts';
+import { NamespaceStats } from '../namespace/stats.ts';
+import type { CallRecords } from '../observe/calls.ts';
+import { exposeNamespaces } from '../observe/namespace-metrics.ts';
+import { NamespaceRecords } from '../observe/namespaces.ts';
+import type { ProxyRecords } from '../observe/proxy.ts';
+import type { Services } from '../rpc/contract.ts';
+
+interface Parts {
+  readonly config: Config;
+  readonly registry: Registry;
+  /** Serve every key. */
+  readonly services: Services;
+  readonly calls: CallRecords;
+  readonly proxy: ProxyRecords;
+}
+
+/** An address with the namespace of whoever comes in there; empty: none. */
+export interface Listening {
+  readonly address: Config['listen-addr'];
+  readonly namespace: string;
+}
+
+/** Where clients come in: the first address is the one of `--listen-addr`. */
+export function listeningOf(config: Config): readonly [Listening, ...Listening[]] {
+  return [
+    { address: config['listen-addr'], namespace: config.namespace },
+    ...config['listen-namespace'].map(({ address, prefix }) => ({ address, namespace: prefix })),
+  ];
+}
+
+/** What the doors need: as it is without namespaces, where there are none. */
+export function buildNamespaces({ config, registry, services, calls, proxy }: Parts) {
+  const rewriting = new NamespaceStats();
+  exposeNamespaces(registry, rewriting);
+  const names = new Set(listeningOf(config).map(({ namespace }) => namespace));
+  const spaces = new Map<string, Services>();
+  if (names.delete('')) spaces.set('', services);
+  if (names.size === 0) return { services, calls, connections: proxy };
+  const isStrict = config['namespace-isolation'] === 'strict';
+  const stats = new Map([...names].map((name) => [name, new IsolationStats()]));
+  for (const [name, counts] of stats) {
+    const prefix = Buffer.from(name);
+    const namespaced = new NamespacedServices(services, prefix, rewriting);
+    spaces.set(name, isStrict ? new IsolatedServices(namespaced, prefix, counts) : namespaced);
+  }
+  const records = new NamespaceRecords(registry, stats, { calls, connections: proxy });
+  const [only] = spaces.values();
+  const served = spaces.size === 1 && only ? only : new ServicesOfClients(spaces);
+  return { services: served, calls: records, connections: records };
+}

@@ -1,0 +1,131 @@
+/**
+ * Leases within an isolated namespace. Whatever names a lease of elsewhere reaches etcd with an id that no lease has, so
+ * that etcd itself answers what it answers where a lease is not there, after all that it looks at before.
+ */
+import {
+  type LeasePlaces,
+  leaseIn,
+  mapLeases,
+  Places,
+  selectLeases,
+  withLease,
+} from '../etcd/lease-places.ts';
+import { Election, KV, Lease, Lock } from '../etcd/methods.ts';
+import { saysLeaseExists } from '../etcd/words.ts';
+import type { Call, UnaryHandler } from '../rpc/contract.ts';
+import { OwnCall } from '../rpc/own-call.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+import { Browser } from '../services/browser.ts';
+import type { IsolationStats } from './isolation-stats.ts';
+import type { LeaseIds } from './lease-ids.ts';
+
+/** With so many leases that every choice of eight is taken, a namespace is full. */
+const MOST_CHOICES = 8;
+
+/** `LeaseGrantRequest` for as long as etcd grants a lease to a lock or campaign that names none: 60 s. */
+const SESSION_GRANT = Uint8Array.of(0x08, 60);
+
+const WANTED_ID = new RpcError(
+  Code.PERMISSION_DENIED,
+  'etcd-connect-proxy: a lease gets its id from the proxy in this namespace, so it must be granted with ID 0',
+);
+
+/** The handlers of all unary methods that name leases, by path. */
+export class IsolatedLeases {
+  readonly #ids: LeaseIds;
+  readonly #stats: IsolationStats;
+  readonly #grant: UnaryHandler;
+
+  /** @param grant grants leases, without isolation */
+  constructor(ids: LeaseIds, stats: IsolationStats, grant: UnaryHandler) {
+    this.#ids = ids;
+    this.#stats = stats;
+    this.#grant = grant;
+  }
+
+  /** The handler that stands before another one. Undefined: requests for this path name no leases. */
+  before(path: string, inner: UnaryHandler): UnaryHandler | undefined {
+    switch (path) {
+      case Lease.LeaseGrant.path:
+        return (request, call) => this.#granted(request, call);
+      case Lease.LeaseLeases.path:
+        return async (request, call) => selectLeases(await inner(request, call), (id) => this.#ids.owns(id));
+      case Lease.LeaseTimeToLive.path:
+      case Browser.LeaseKeepAliveOnce.path:
+        return (request, call) => this.#answered(inner, request, call);
+      case Lease.LeaseRevoke.path:
+        return this.#hiding(inner, Places.ofLease);
+      case KV.Put.path:
+        return this.#hiding(inner, Places.put);
+      case KV.Txn.path:
+        return this.#hiding(inner, Places.txn);
+      case Election.Proclaim.path:
+      case Election.Resign.path:
+        return this.#hiding(inner, Places.leader);
+      case Lock.Lock.path:
+      case Election.Campaign.path:
+        return this.#inSession(this.#hiding(inner, Places.session));
+      default:
+        return undefined;
+    }
+  }
+
+  /** Hides leases of elsewhere in a request. */
+  hide(request: Uint8Array, places: LeasePlaces): Uint8Array {
+    const hidden = mapLeases(request, places, this.#ids.hidden);
+    if (hidden !== request) this.#stats.hidden++;
+    return hidden;
+  }
+
+  #hiding(inner: UnaryHandler, places: LeasePlaces): UnaryHandler {
+    return (request, call) => inner(this.hide(request, places), call);
+  }
+
+  /** The answer about a lease of elsewhere has the id that was asked for. */
+  #answered(inner: UnaryHandler, request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
+    const hidden = this.hide(request, Places.ofLease);
+    if (hidden === request) return inner(request, call);
+    const wanted = leaseIn(request, Places.ofLease);
+    return Promise.resolve(inner(hidden, call)).then((reply) => mapLeases(reply, Places.reply, () => wanted));
+  }
+
+  async #granted(request: Uint8Array, call: Call): Promise<Uint8Array> {
+    const wanted = leaseIn(request, Places.grant);
+    if (this.#ids.owns(wanted)) return this.#grant(request, call);
+    if (wanted !== 0n) {
+      this.#stats.refusedIds++;
+      throw WANTED_ID;
+    }
+    for (let choice = 1; ; choice++) {
+      try {
+        return await this.#grant(withLease(request, Places.grant.lease, this.#ids.choose()), call);
+      } catch (error) {
+        const isTaken = error instanceof RpcError && saysLeaseExists(error);
+        if (!isTaken || choice === MOST_CHOICES || call.cancelled) throw error;
+      }
+    }
+  }
+
+  /** Where a lock or campaign names no lease, etcd would grant one with an id of its own; so it is granted here. */
+  #inSession(inner: UnaryHandler): UnaryHandler {
+    return (request, call) =>
+      leaseIn(request, Places.session) === 0n
+        ? this.#withSession(inner, request, call)
+        : inner(request, call);
+  }
+
+  async #withSession(inner: UnaryHandler, request: Uint8Array, call: Call): Promise<Uint8Array> {
+    const granting = new OwnCall(Lease.LeaseGrant, call.metadata, call.deadline, call.client);
+    call.work = granting;
+    let granted: Uint8Array;
+    try {
+      granted = await this.#granted(SESSION_GRANT, granting);
+    } catch (error) {
+      call.responseTrailers = granting.responseTrailers;
+      throw error;
+    }
+    if (call.cancelled) throw RpcError.cancelled();
+    call.work = undefined;
+    return inner(withLease(request, Places.session.lease, leaseIn(granted, Places.reply)), call);
+  }
+}

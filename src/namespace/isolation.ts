@@ -1,0 +1,105 @@
+/**
+ * `--namespace-isolation=strict`: within a namespace there is nothing but its keys and its leases. What concerns the whole
+ * cluster is refused, and leases of elsewhere are not there. It knows what is allowed; whatever else there is, be it of an
+ * etcd to come, is not.
+ */
+import { onlyLooksAtAlarms } from '../etcd/alarm-request.ts';
+import { Places } from '../etcd/lease-places.ts';
+import { Auth, Election, KV, Lease, Lock, Maintenance, Watch } from '../etcd/methods.ts';
+import { unknownMethodText } from '../etcd/words.ts';
+import type { ServerStream, Services, StreamHandler, UnaryHandler } from '../rpc/contract.ts';
+import type { Method } from '../rpc/method.ts';
+import { NOBODY } from '../rpc/nobody.ts';
+import { Code, RpcError } from '../rpc/status.ts';
+import { Browser } from '../services/browser.ts';
+import { Health } from '../services/health.ts';
+import { IsolatedHeartbeats } from './isolated-heartbeats.ts';
+import { IsolatedLeases } from './isolated-leases.ts';
+import type { IsolationStats } from './isolation-stats.ts';
+import { LeaseIds } from './lease-ids.ts';
+
+/** What is allowed. Of alarms one may look at those that there are: health checks of etcd's tools do. */
+const ALLOWED: ReadonlySet<string> = new Set(
+  [
+    ...[KV.Range, KV.RangeStream, KV.Put, KV.DeleteRange, KV.Txn, Watch.Watch],
+    ...Object.values(Lease),
+    ...Object.values(Lock),
+    ...Object.values(Election),
+    ...[Auth.Authenticate, Maintenance.Status, Maintenance.Alarm],
+    ...Object.values(Browser),
+    ...Object.values(Health),
+  ].map(({ path }) => path),
+);
+
+/** The services of a namespace, without what is outside. */
+export class IsolatedServices implements Services {
+  readonly #inner: Services;
+  readonly #stats: IsolationStats;
+  readonly #ids: LeaseIds;
+  readonly #leases: IsolatedLeases;
+  /** Those of known methods that were called. */
+  readonly #unary = new Map<string, UnaryHandler>();
+
+  /** @param inner rewrite keys @param prefix of the namespace */
+  constructor(inner: Services, prefix: Uint8Array, stats: IsolationStats) {
+    this.#inner = inner;
+    this.#stats = stats;
+    this.#ids = new LeaseIds(prefix);
+    this.#leases = new IsolatedLeases(this.#ids, stats, inner.unary(Lease.LeaseGrant.path) as UnaryHandler);
+  }
+
+  method(path: string): Method {
+    return this.#inner.method(path);
+  }
+
+  unary(path: string): UnaryHandler | undefined {
+    let handler = this.#unary.get(path);
+    if (handler !== undefined) return handler;
+    const inner = this.#inner.unary(path);
+    if (inner === undefined) return undefined;
+    handler = this.#isolated(path, inner);
+    this.#unary.set(path, handler);
+    return handler;
+  }
+
+  stream(path: string): StreamHandler {
+    // A unary method has its handler above; as a stream it would be another way in.
+    if (!ALLOWED.has(path) || this.#inner.unary(path) !== undefined)
+      return (client) => refuse(client, this.#refusal(path));
+    const inner = this.#inner.stream(path);
+    if (path !== Lease.LeaseKeepAlive.path) return inner;
+    return (client, call) => {
+      const hide = (request: Uint8Array) => this.#leases.hide(request, Places.ofLease);
+      const heartbeats = new IsolatedHeartbeats(client, this.#ids, hide);
+      inner(heartbeats, call);
+      client.listener = heartbeats;
+    };
+  }
+
+  #isolated(path: string, inner: UnaryHandler): UnaryHandler {
+    if (!ALLOWED.has(path))
+      return () => {
+        throw this.#refusal(path);
+      };
+    if (path !== Maintenance.Alarm.path) return this.#leases.before(path, inner) ?? inner;
+    return (request, call) => {
+      if (!onlyLooksAtAlarms(request)) throw this.#refusal(path);
+      return inner(request, call);
+    };
+  }
+
+  #refusal(path: string): RpcError {
+    this.#stats.refusedMethods++;
+    const { service, name } = this.method(path);
+    if (service === 'unknown') return new RpcError(Code.UNIMPLEMENTED, unknownMethodText(path));
+    return new RpcError(
+      Code.PERMISSION_DENIED,
+      `etcd-connect-proxy: ${name} concerns the whole cluster, and this namespace is isolated from it`,
+    );
+  }
+}
+
+function refuse(client: ServerStream, error: RpcError): void {
+  client.listener = NOBODY;
+  client.end(error);
+}
