@@ -1,10 +1,11 @@
 /**
  * The second half of `npm run bench:reads`: linearizable reads of many keys, from etcd, through its own grpc-proxy and
- * through this proxy with the keys' prefix in memory, in turns in one run. Writes docs/benchmarks.md.
+ * through this proxy with the keys' prefix in memory, in turns in one run. Writes docs/benchmarks.md. What can be set is in
+ * `reads.ts`.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { PutRequestSchema, RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { compareWork, REQUESTS, ROUNDS, TABLE_HEAD, type Work } from './support/compare.ts';
+import { compareWork, FEWER_REQUESTS, ROUNDS, TABLE_HEAD, type Work } from './support/compare.ts';
 import { startContestants } from './support/contestants.ts';
 import { type KeyLoad, keyLoad } from './support/key-load.ts';
 import { writeSection } from './support/report.ts';
@@ -55,7 +56,7 @@ const table = [
     contestants,
     work(
       { messages: times(KEYS, (i) => range(keyOf(PREFIX, (i * 7919) % KEYS))), minReply: SHORT.length },
-      REQUESTS,
+      FEWER_REQUESTS,
       STREAMS,
     ),
   )),
@@ -64,7 +65,7 @@ const table = [
     contestants,
     work(
       { messages: [range(Buffer.from(LIST), Buffer.from('bench/list0'))], minReply: LISTED * LONG.length },
-      Math.ceil(REQUESTS / 20),
+      Math.ceil(FEWER_REQUESTS / 20),
       1,
     ),
   )),

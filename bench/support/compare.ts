@@ -1,5 +1,5 @@
 /** Runs one load against all contestants in turns, so that whatever else the machine does hits all of them. */
-import type { Contestant, Contestants } from './contestants.ts';
+import { BEFORE, type Contestant, type Contestants } from './contestants.ts';
 import { cpuSeconds, median } from './cpu.ts';
 import { h2load, type Load } from './h2load.ts';
 
@@ -7,6 +7,10 @@ import { h2load, type Load } from './h2load.ts';
 export const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 /** Requests in one round. */
 export const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 60_000);
+/** The same for what has many works that take long: with `BENCH_BEFORE`, whose answer is wanted within a minute, fewer. */
+export const FEWER_REQUESTS = Number(
+  process.env.BENCH_REQUESTS ?? (BEFORE === undefined ? REQUESTS : REQUESTS / 4),
+);
 
 /** The head of the tables that {@link compare} fills. */
 export const TABLE_HEAD: readonly string[] = [
@@ -41,7 +45,8 @@ export function compare(title: string, contestants: Contestants, load: Load): Pr
 
 /** The same for work that another program than h2load does. */
 export async function compareWork(title: string, contestants: Contestants, work: Work): Promise<string[]> {
-  const all = [contestants.etcd, contestants.incumbent, contestants.ours];
+  // etcd itself says nothing about two builds
+  const all = [...(BEFORE === undefined ? [contestants.etcd] : []), contestants.incumbent, contestants.ours];
   const samples = new Map(all.map((contestant) => [contestant, [] as Sample[]]));
   for (const contestant of all) await work.run(contestant.address, Math.ceil(work.requests / 4));
   for (let round = 0; round < ROUNDS; round++) {

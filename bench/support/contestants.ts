@@ -26,7 +26,7 @@ export interface Contestants extends AsyncDisposable {
 const LAUNCHER = `${import.meta.dirname}/../../bin/etcd-connect-proxy`;
 
 /** The launcher of an earlier build, which then takes the incumbent's place: what has a change cost or gained? */
-const BEFORE = process.env.BENCH_BEFORE;
+export const BEFORE = process.env.BENCH_BEFORE;
 
 /** TLS on both sides: etcd's own, and the flags that both proxies take. */
 export interface ContestantTls {
