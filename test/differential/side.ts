@@ -25,6 +25,9 @@ export interface SideKind {
   readonly otherKeys?: boolean;
 }
 
+/** Cases wait until etcd has no watches any more. */
+const FLAGS = ['--watch-linger=500ms'];
+
 export const direct: SideKind = { name: 'direct', through: 'direct' };
 export const grpc: SideKind = { name: 'grpc', through: 'proxy' };
 export const web = (protocol: WebProtocol, http: HttpVersion): SideKind => ({
@@ -90,7 +93,7 @@ export async function namesOf(client: RawGrpcClient): Promise<Names> {
 export async function sideTo(kind: SideKind, etcd: EtcdCluster, endpoints = etcd.endpoints): Promise<Side> {
   await using held = new AsyncDisposableStack();
   const start = kind.startProxy ?? startProxy;
-  const proxy = kind.through === 'direct' ? undefined : held.use(await start({ endpoints }));
+  const proxy = kind.through === 'direct' ? undefined : held.use(await start({ endpoints, flags: FLAGS }));
   const client = held.use(new RawGrpcClient(proxy?.address ?? endpoints[0] ?? ''));
   const aside = kind.otherKeys === true ? held.use(await start({ endpoints })).address : endpoints[0];
   const behind = held.use(new RawGrpcClient(aside ?? ''));

@@ -1,5 +1,5 @@
 /**
- * The tests' own means are tested too: programs that are started, waited for and ended, and ports.
+ * The tests' own means are tested too: programs that are started, waited for and ended, ports, and waiting itself.
  */
 import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
@@ -103,4 +103,23 @@ test('temporary folders are fresh and named', async () => {
   assert.notEqual(one, two);
   assert.match(one, /\/some-\w+$/);
   assert.ok((await stat(two)).isDirectory());
+});
+
+test('what is waited for is asked for often at first and then less, and the limit tells how far it came', async () => {
+  let asked = 0;
+  await until('at once', () => ++asked === 10);
+  asked = 0;
+  const told = () => `the answer, after ${asked} questions`;
+  await assert.rejects(
+    until(
+      told,
+      () => {
+        asked++;
+        return false;
+      },
+      500,
+    ),
+    /not within 500 ms: the answer, after \d+ questions/,
+  );
+  assert.ok(asked > 2 && asked < 80, `${asked} questions in half a second`);
 });

@@ -1,9 +1,13 @@
 /** Waiting for what no single event tells of: asked again and again until it holds, with a limit and a name. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Between two questions: first hardly a pause, for what holds in a moment, then longer ones, for what takes time. */
-const FIRST_PAUSE_MS = 1;
-const LONGEST_PAUSE_MS = 25;
+/**
+ * Between two questions passes a tenth of what was waited for already: hardly a pause for what holds in a moment, and what
+ * takes time is not asked for all the time, since a question may cost etcd its whole page of metrics.
+ */
+const PAUSE_SHARE = 0.1;
+const SHORTEST_PAUSE_MS = 1;
+const LONGEST_PAUSE_MS = 100;
 
 /** Only what hangs takes so long, on a busy machine too. */
 const LIMIT_MS = 30_000;
@@ -21,12 +25,13 @@ export async function until<T>(
   ask: () => T | Promise<T>,
   limitMs = LIMIT_MS,
 ): Promise<Answer<T>> {
-  const end = performance.now() + limitMs;
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+  const begin = performance.now();
+  for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== null && answer !== false) return answer as Answer<T>;
-    if (performance.now() > end)
+    const waited = performance.now() - begin;
+    if (waited > limitMs)
       throw new Error(`not within ${limitMs} ms: ${typeof what === 'string' ? what : what()}`);
-    await sleep(pause);
+    await sleep(Math.min(Math.max(waited * PAUSE_SHARE, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS));
   }
 }
