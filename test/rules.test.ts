@@ -221,8 +221,8 @@ describe('the protocols of the web door', () => {
   });
 
   test('what they share knows none of them', () => {
-    const users = importing(/(?:from|import\() ?'[./]+connect\//);
-    assert.deepEqual(users.sort(), ['web/parts.ts', 'web/server.ts']);
+    for (const from of [/(?:from|import\() ?'[./]+connect\//, /(?:from|import\() ?'[./]+gateway\//])
+      assert.deepEqual(importing(from).sort(), ['web/parts.ts', 'web/server.ts']);
   });
 });
 

@@ -16,7 +16,7 @@ import { KV } from '../etcd/methods.ts';
 import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { GrpcServer } from '../grpc/server.ts';
 import { Leases } from '../lease/leases.ts';
-import { Http2Connections, metadataLimits } from '../listen/http2-connections.ts';
+import { Http2Connections } from '../listen/http2-connections.ts';
 import { Listeners } from '../listen/listeners.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
 import { CallRecords } from '../observe/calls.ts';
@@ -33,6 +33,7 @@ import { exposeWatches } from '../observe/watch-metrics.ts';
 import { Ledger } from '../rpc/ledger.ts';
 import { tooLargeForEtcd } from '../rpc/status.ts';
 import { EtcdHealth } from '../services/etcd-health.ts';
+import { EtcdVersion } from '../services/etcd-version.ts';
 import { SigningServices } from '../services/signing.ts';
 import { BothSides } from '../tls/both-sides.ts';
 import { Cluster } from '../upstream/cluster.ts';
@@ -41,13 +42,11 @@ import { PingIntervals } from '../upstream/ping-intervals.ts';
 import { WatchHub } from '../watch/hub.ts';
 import { LateWebDoor } from '../web/late-door.ts';
 import type { WebServerOptions } from '../web/options.ts';
+import { http2Settings } from './http2-settings.ts';
 import { buildClients, buildLogin } from './login.ts';
 import { buildNamespaces, listeningOf } from './namespaces.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
-
-/** Resets of this many seconds may come at once. */
-const RESETS_BURST_S = 4;
 
 export class App {
   readonly #config: Config;
@@ -182,6 +181,7 @@ export class App {
       isOwnHost: (name) => isOwnHost(name) || this.#tls.server?.isFor(name) === true,
       health: { check: (query) => etcdHealth.check(query), checkProxy: () => healthCheck.checkProxy() },
       metrics: config['namespace-isolation'] === 'strict' ? new IsolatedPages(pages) : pages,
+      version: new EtcdVersion(this.#etcdPages, full),
       observer: doors.calls,
     };
     this.#web = new LateWebDoor(web);
@@ -191,19 +191,7 @@ export class App {
     this.#http2 = new Http2Connections({
       grpc,
       fallback: (stream) => this.#web.stream(stream),
-      settings: {
-        maxConcurrentStreams: config['max-concurrent-streams'],
-        ...metadataLimits(maxMetadataBytes),
-        maxQueuedBytes: config['max-queued-bytes'],
-        maxResetsPerSecond: config['max-resets-per-second'],
-        maxResetsBurst: RESETS_BURST_S * config['max-resets-per-second'],
-        maxControlFramesPerSecond: config['max-control-frames-per-second'],
-        prefaceTimeoutMs: config['first-byte-timeout'],
-        writeTimeoutMs: config['client-write-timeout'],
-        minPingIntervalMs: config['grpc-keepalive-min-time'],
-        keepaliveIntervalMs: config['grpc-keepalive-interval'],
-        keepaliveTimeoutMs: config['grpc-keepalive-timeout'],
-      },
+      settings: http2Settings(config),
       accounts: ledger,
       observer: doors.connections,
     });

@@ -26,6 +26,8 @@ export type NoPage = 'not_connected' | 'unreachable' | 'timeout' | 'too_large' |
 export interface PageBounds {
   /** The statuses of HTTP that such a page may have. */
   readonly statuses: readonly number[];
+  /** What its content type begins with, if not `text/plain`. */
+  readonly type?: string;
   /** Milliseconds until it has to be there whole. */
   readonly timeout: number;
   readonly maxBytes: number;

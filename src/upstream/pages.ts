@@ -134,8 +134,9 @@ class PageRequest {
 
   #read(response: IncomingMessage): void {
     const { statusCode = 0, headers } = response;
-    const known = this.#bounds.statuses.includes(statusCode);
-    if (!known || !headers['content-type']?.startsWith('text/plain')) {
+    const { statuses, type = 'text/plain' } = this.#bounds;
+    const known = statuses.includes(statusCode);
+    if (!known || !headers['content-type']?.startsWith(type)) {
       this.#settle('unexpected');
       return;
     }

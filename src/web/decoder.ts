@@ -14,10 +14,13 @@ const MAX_MS = 30_000;
 /** How long the thread is kept without work, in milliseconds. */
 const IDLE_MS = 30_000;
 
+/** Encoded, in the JSON of protobuf, or in that of etcd's gateway. */
+export type MessageForm = 'proto' | 'json' | 'etcd-json';
+
 /** A message to be read. */
 export interface DecodeQuestion {
   readonly path: string;
-  readonly json: boolean;
+  readonly form: MessageForm;
   /** Goes over to the other thread. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }

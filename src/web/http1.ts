@@ -2,33 +2,72 @@
  * The HTTP/1.1 server under Fastify. It never listens: whoever accepts connections hands them over with its
  * `connection` event.
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { WebLimits } from './options.ts';
 import type { RequestMemory } from './request-memory.ts';
+import { SlowBodies } from './slow-bodies.ts';
 
 /** How often, in milliseconds, connections are looked at for requests that take too long to arrive. */
 const CHECK_INTERVAL_MS = 1000;
+
+/** Takes connections that become something else. */
+export interface Upgrades {
+  /** Whether this request asks for it; every other offer is passed over, as servers may (RFC 9110 section 7.8). */
+  wants(request: IncomingMessage): boolean;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+/**
+ * What Node.js has from 24.9 on: until then a server takes every offer of an upgrade or none, and most are curl's, of HTTP/2.
+ */
+interface ChoosingServerOptions extends ServerOptions {
+  readonly shouldUpgradeCallback: (request: IncomingMessage) => boolean;
+}
+
+/** Whether this Node.js does. */
+export const CHOOSES_UPGRADES: boolean = atLeast(process.versions.node, 24, 9);
+
+function atLeast(version: string, major: number, minor: number): boolean {
+  const [ofMajor = 0, ofMinor = 0] = version.split('.').map(Number);
+  return ofMajor > major || (ofMajor === major && ofMinor >= minor);
+}
 
 /** Makes the server. */
 export function createHttp1Server(
   handler: RequestListener,
   limits: WebLimits,
   memory: RequestMemory,
+  upgrades: Upgrades | undefined,
 ): Server {
+  const choosing: Partial<ChoosingServerOptions> =
+    upgrades === undefined ? {} : { shouldUpgradeCallback: (request) => upgrades.wants(request) };
   const server = createServer(
     {
       headersTimeout: Math.min(limits.headersTimeout, limits.requestTimeout),
-      requestTimeout: limits.requestTimeout,
+      // Whole requests are looked after by SlowBodies.
+      requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveTimeout,
       maxHeaderSize: limits.maxHeaderBytes,
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      ...choosing,
     },
     (request, response) => {
       memory.begin(request, response);
+      slowBodies.begin(request);
       handler(request, response);
     },
   );
+  const slowBodies = new SlowBodies(server, limits.requestTimeout);
+  if (upgrades !== undefined && CHOOSES_UPGRADES)
+    server.on('upgrade', (request, socket, head) => upgrades.upgrade(request, socket, head));
   server.on('connection', (socket: Socket) => memory.onConnected(socket));
   // Node.js starts to watch over the time-outs when a server begins to listen, which this one never does.
   server.emit('listening');

@@ -15,13 +15,31 @@ const FIELDS_PER_TURN = 4000;
 /** Bytes that become base64 at once; a multiple of three, since only the end may be padded. */
 const BASE64_BYTES = 48 << 10;
 
+/** How messages look as JSON. */
+export interface JsonForm {
+  /** The name of a field. */
+  nameOf(field: DescField): string;
+  /** The whole of a message. @throws Error for bytes that are no such message */
+  textOf(schema: DescMessage, message: Uint8Array): string;
+}
+
+/** As protobuf defines it, which Connect uses. */
+const PROTOBUF_FORM: JsonForm = {
+  nameOf: ({ jsonName }) => jsonName,
+  textOf: (schema, message) => toJsonString(schema, fromBinary(schema, message)),
+};
+
 /** Others should have their turn. */
 const TURN = '';
 
 /** The JSON form of an encoded message, as UTF-8. Lets others have their turn between its pieces. */
-export async function* jsonPieces(schema: DescMessage, message: Uint8Array): AsyncGenerator<Uint8Array> {
+export async function* jsonPieces(
+  schema: DescMessage,
+  message: Uint8Array,
+  form = PROTOBUF_FORM,
+): AsyncGenerator<Uint8Array> {
   let text = '';
-  for (const part of parts(schema, message)) {
+  for (const part of parts(schema, message, form)) {
     text += part;
     if (part !== TURN && text.length < PIECE_LENGTH) continue;
     if (text !== '') yield Buffer.from(text);
@@ -54,25 +72,26 @@ class Fields {
   }
 }
 
-function* parts(schema: DescMessage, message: Uint8Array): Generator<string> {
+function* parts(schema: DescMessage, message: Uint8Array, form: JsonForm): Generator<string> {
   if (message.length <= PART_BYTES || schema.typeName.startsWith('google.protobuf.')) {
-    yield whole(schema, message);
+    yield form.textOf(schema, message);
     return;
   }
   const fields = yield* fieldsOf(schema, message);
   if (fields.ambiguous) {
-    yield whole(schema, message);
+    yield form.textOf(schema, message);
     return;
   }
-  const rest = JSON.parse(whole(schema, Buffer.concat(fields.rest))) as Record<string, unknown>;
+  const rest = JSON.parse(form.textOf(schema, Buffer.concat(fields.rest))) as Record<string, unknown>;
   let before = '{';
   for (const field of inOrder(schema)) {
     const places = fields.byField.get(field);
-    if (places === undefined && !Object.hasOwn(rest, field.jsonName)) continue;
-    yield `${before}${JSON.stringify(field.jsonName)}:`;
+    const name = form.nameOf(field);
+    if (places === undefined && !Object.hasOwn(rest, name)) continue;
+    yield `${before}${JSON.stringify(name)}:`;
     before = ',';
-    if (places === undefined) yield JSON.stringify(rest[field.jsonName]);
-    else yield* partsOf(field, message, places);
+    if (places === undefined) yield JSON.stringify(rest[name]);
+    else yield* partsOf(field, message, places, form);
   }
   yield before === '{' ? '{}' : '}';
 }
@@ -106,18 +125,23 @@ function isApart(field: DescField, length: number): boolean {
 }
 
 /** The value of a field that is converted by itself. */
-function* partsOf(field: DescField, message: Uint8Array, places: readonly number[]): Generator<string> {
+function* partsOf(
+  field: DescField,
+  message: Uint8Array,
+  places: readonly number[],
+  form: JsonForm,
+): Generator<string> {
   const at = (i: number) => message.subarray(places[i], places[i + 1]);
   if (field.fieldKind === 'scalar') {
     yield* base64(at(0));
   } else if (field.message !== undefined && field.fieldKind === 'list') {
     for (let i = 0; i < places.length; i += 2) {
       yield i === 0 ? '[' : ',';
-      yield* parts(field.message, at(i));
+      yield* parts(field.message, at(i), form);
     }
     yield ']';
   } else if (field.message !== undefined) {
-    yield* parts(field.message, at(0));
+    yield* parts(field.message, at(0), form);
   }
 }
 
@@ -127,11 +151,6 @@ function* base64(bytes: Uint8Array): Generator<string> {
   for (let at = 0; at < buffer.length; at += BASE64_BYTES)
     yield buffer.toString('base64', at, Math.min(at + BASE64_BYTES, buffer.length));
   yield '"';
-}
-
-/** @throws Error for bytes that are no such message */
-function whole(schema: DescMessage, message: Uint8Array): string {
-  return toJsonString(schema, fromBinary(schema, message));
 }
 
 const orders = new WeakMap<DescMessage, readonly DescField[]>();

@@ -23,6 +23,12 @@ export interface MetricsSource {
   own(client: Client): Promise<MetricsPage>;
 }
 
+/** The page behind `/version`. */
+export interface VersionSource {
+  /** @throws RpcError (rejects) when etcd does not say it */
+  body(): Promise<string>;
+}
+
 /** Bounds on HTTP/1.1 connections and on what waits in memory. Times in milliseconds. */
 export interface WebLimits {
   /** In which the headers of a request have to arrive. TCP may notice the end of a pause of 30 s after 51 s only. */
@@ -49,6 +55,15 @@ export const DEFAULT_LIMITS: WebLimits = {
   compressMinBytes: 32 * 1024,
 };
 
+/**
+ * How much longer than its protobuf form a message may be as JSON, where bytes are base64 and fields have names. The
+ * limit on messages is for the protobuf form; this one only keeps a body from filling the memory.
+ */
+export const JSON_EXPANSION = 3;
+
+/** Larger messages are read on another thread, or written in pieces: one turn of the event loop is too short. Bytes. */
+export const LARGE_BYTES = 256 << 10;
+
 /** What the web door needs. */
 export interface WebServerOptions {
   readonly services: Services;
@@ -62,6 +77,7 @@ export interface WebServerOptions {
   readonly isOwnHost: (name: string) => boolean;
   readonly health: HealthChecks;
   readonly metrics: MetricsSource;
+  readonly version: VersionSource;
   readonly observer: CallObserver;
   /** Serve health and metrics, and no RPC. */
   readonly pagesOnly?: boolean;

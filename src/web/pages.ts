@@ -33,7 +33,8 @@ export function addPages(app: FastifyInstance, options: WebServerOptions): void 
   );
 }
 
-type Page = (reply: FastifyReply, query: URLSearchParams) => Promise<FastifyReply>;
+/** Answers a request for a page. */
+export type Page = (reply: FastifyReply, query: URLSearchParams) => Promise<FastifyReply>;
 
 function healthPage(check: (query: URLSearchParams) => Promise<HealthReport | EtcdPage>): Page {
   return async (reply, query) => {
@@ -49,7 +50,7 @@ function healthPage(check: (query: URLSearchParams) => Promise<HealthReport | Et
 }
 
 /** A page that answers GET and nothing else. */
-function getOnly(page: Page) {
+export function getOnly(page: Page) {
   return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply => {
     if (request.method === 'GET') return page(reply, new URLSearchParams(queryOf(request.url)));
     return plainError(reply.header('allow', 'GET'), 405, 'Method Not Allowed');

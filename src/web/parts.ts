@@ -25,6 +25,8 @@ const PARTS: readonly (() => Promise<unknown>)[] = [
   () => import('./connect/error.ts'),
   () => import('./json-pieces.ts'),
   () => import('./decode-program.ts'),
+  () => import('./gateway/routes.ts'),
+  () => import('./gateway/websocket.ts'),
   () => import('./connect/routes.ts'),
   () => import('fastify'),
   () => import('@fastify/cors'),

@@ -24,6 +24,8 @@ interface Purse {
    * Counts bytes, so many of which have just arrived. False when there is too much: see {@link WebRequest.room}.
    */
   take(bytes: number, arrived: number): boolean;
+  /** Bytes are held no more. */
+  give(bytes: number): void;
   /** A request is over, for which so many are counted. */
   end(request: WebRequest, bytes: number): void;
 }
@@ -55,6 +57,13 @@ export class WebRequest {
   /** A part of the body has arrived. */
   body(bytes: number): void {
     this.#take(COPIES * bytes, bytes);
+  }
+
+  /** So many bytes of the body were passed on, and are held no more. */
+  passed(bytes: number): void {
+    const passed = Math.min(this.#held, COPIES * bytes);
+    this.#held -= passed;
+    this.#purse.give(passed);
   }
 
   /** The body is of so many bytes once it is unpacked, or says so. */
@@ -130,9 +139,13 @@ class SocketPurse implements Purse, AccountHolder {
     return false;
   }
 
+  give(bytes: number): void {
+    if (!this.#socket.destroyed) this.#account.give(bytes);
+  }
+
   end(request: WebRequest, bytes: number): void {
     this.#requests.delete(request);
-    if (!this.#socket.destroyed) this.#account.give(bytes);
+    this.give(bytes);
     this.#read = this.#socket.bytesRead;
     this.#skips = this.#last?.complete === false;
   }
@@ -198,6 +211,10 @@ class StreamPurse implements Purse {
     return true;
   }
 
+  give(): void {
+    // As in end.
+  }
+
   end(): void {
     this.request = undefined;
     // What is counted is let go with the stream.
@@ -236,6 +253,16 @@ export class RequestMemory {
 
   /** The head of a request is complete. */
   begin(message: IncomingMessage, response: ServerResponse): void {
+    this.#begin(message, response);
+  }
+
+  /** A request makes its connection another one's, which lasts as long as what is held for it. */
+  upgraded(message: IncomingMessage, connection: Duplex): WebRequest | undefined {
+    this.#begin(message, connection);
+    return this.of(message);
+  }
+
+  #begin(message: IncomingMessage, end: ServerResponse | Duplex): void {
     const purse = this.#purses.get(message.socket);
     if (purse === undefined) return;
     const request = new WebRequest(purse);
@@ -244,7 +271,7 @@ export class RequestMemory {
       request.head(sizeOf(message.rawHeaders));
     } else if (purse instanceof StreamPurse) purse.request = request;
     this.#requests.set(message, request);
-    response.once('close', () => request.end());
+    end.once('close', () => request.end());
   }
 
   /** The request that a message is. */

@@ -9,6 +9,8 @@ import { RpcError } from '../rpc/status.ts';
 import { BrowserGuard } from './browser-guard.ts';
 import { CONNECT_HEADERS, CONNECT_METHODS } from './connect/cors.ts';
 import { addConnectRoutes } from './connect/routes.ts';
+import { addGatewayRoutes } from './gateway/routes.ts';
+import { WebSockets } from './gateway/websocket.ts';
 import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
@@ -25,25 +27,35 @@ export class WebServer {
   /** What is held for its requests. */
   readonly memory: RequestMemory;
   readonly #connections: Connections;
+  readonly #webSockets: WebSockets | undefined;
   #draining = false;
 
   constructor(options: WebServerOptions) {
-    const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.memory = new RequestMemory(options.ledger);
+    const guard = new BrowserGuard(options);
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { memory } = this;
+    const { maxUnreadBytes } = limits;
+    const webSockets =
+      options.pagesOnly === true
+        ? undefined
+        : new WebSockets({ serving: { options, maxUnreadBytes }, guard, memory });
+    this.#webSockets = webSockets;
     this.app = Fastify({
       logger: false,
       exposeHeadRoutes: false,
       clientErrorHandler: refuseUnreadable,
       schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
-      serverFactory: (handler) => createHttp1Server(handler, limits, this.memory),
+      serverFactory: (handler) => createHttp1Server(handler, limits, memory, webSockets),
     });
     this.http = this.app.server;
     this.#connections = new Connections(this.http);
-    const guard = new BrowserGuard(options);
     addGround(this.app, options, guard);
     this.#addDraining();
     addPages(this.app, options);
-    if (options.pagesOnly !== true) addConnectRoutes(this.app, options, limits, this.memory, guard);
+    if (options.pagesOnly === true) return;
+    addConnectRoutes(this.app, options, limits, this.memory, guard);
+    addGatewayRoutes(this.app, options, limits, this.memory);
   }
 
   /**
@@ -52,6 +64,7 @@ export class WebServer {
    */
   async drain(ms: number): Promise<void> {
     this.#draining = true;
+    this.#webSockets?.close();
     this.#connections.closeIdle();
     await this.#connections.closed(ms);
     this.close();

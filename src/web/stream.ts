@@ -5,7 +5,8 @@
  *
  * What a protocol does with it: {@link WebStream.ask}, then {@link WebStream.next} until the end, writing each reply as its
  * client takes it. What is thrown on the way goes through `WebCall.fail`, and what that makes of it to
- * {@link WebStream.cancel}. That is also for one that stops early by itself.
+ * {@link WebStream.cancel}. That is also for one that stops early by itself. Where clients send more than one message,
+ * {@link WebStream.open} stands for `ask`, and {@link WebStream.receive} and {@link WebStream.halfClose} follow.
  */
 import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import { NOBODY } from '../rpc/nobody.ts';
@@ -24,6 +25,8 @@ export class WebStream implements ServerStream {
   #full = false;
   #status: Status | undefined;
   #wake: () => void = ignore;
+  /** Settles when the service takes messages of the client again. */
+  #paused: PromiseWithResolvers<void> | undefined;
 
   constructor(call: WebCall, maxUnreadBytes: number) {
     this.#call = call;
@@ -55,15 +58,16 @@ export class WebStream implements ServerStream {
   }
 
   hold(): void {
-    // The client's only message is counted until the call ends.
+    // The client's messages are counted until the call ends.
   }
 
   pause(): void {
-    // The client's only message was read before the service saw it.
+    this.#paused ??= Promise.withResolvers();
   }
 
   resume(): void {
-    // See pause.
+    this.#paused?.resolve();
+    this.#paused = undefined;
   }
 
   /**
@@ -76,6 +80,27 @@ export class WebStream implements ServerStream {
     const message = request();
     services.stream(this.#call.method.path)(this, this.#call);
     this.listener.onMessage(message);
+    if (!this.#status) this.listener.onHalfClose();
+  }
+
+  /**
+   * Runs the call, whose client sends any number of messages.
+   * @throws RpcError when nobody waits for the answer
+   */
+  open(services: Services): void {
+    this.#call.run((error) => this.cancel(error));
+    services.stream(this.#call.method.path)(this, this.#call);
+  }
+
+  /** Gives the service a message of the client. Settles when it takes the next one; nothing after the end. */
+  async receive(message: Uint8Array): Promise<void> {
+    if (this.#status) return;
+    this.listener.onMessage(message);
+    await this.#paused?.promise;
+  }
+
+  /** The client sends no more. */
+  halfClose(): void {
     if (!this.#status) this.listener.onHalfClose();
   }
 
@@ -118,6 +143,7 @@ export class WebStream implements ServerStream {
   #close(status: Status): void {
     this.#status = status;
     this.listener = NOBODY;
+    this.resume();
     this.#wake();
   }
 }

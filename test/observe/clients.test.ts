@@ -55,6 +55,7 @@ async function open(range: (call: Call) => Uint8Array, tls?: TlsSource) {
     ledger,
     corsAllowedOrigins: [],
     isOwnHost: () => false,
+    version: { body: async () => '{"etcdserver":"3.7.0"}' },
     health: { check: () => assert.fail(), checkProxy: () => assert.fail() },
     metrics: { all: () => assert.fail(), own: () => assert.fail() },
     observer,

@@ -4,10 +4,13 @@ import { Agent, request } from 'node:http';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import type { StreamHandler } from '../../src/rpc/contract.ts';
 import { OK } from '../../src/rpc/status.ts';
 import { Door } from './support.ts';
 
-const PATHS = ['/etcdserverpb.KV/Range', '/etcdserverpb.KV/Txn', '/v3electionpb.Election/Observe', '/x.Y/Z'];
+const RPCS = ['/etcdserverpb.KV/Range', '/etcdserverpb.KV/Txn', '/v3electionpb.Election/Observe', '/x.Y/Z'];
+const GATEWAY = ['kv/range', 'kv/txn', 'election/observe', 'watch', 'lease/keepalive', 'x'];
+const PATHS = [...RPCS, ...GATEWAY.map((path) => `/v3/${path}`)];
 const TYPES = [
   'application/json',
   'application/proto',
@@ -37,18 +40,21 @@ const requests = fc.record({
 
 test('noise is answered', async () => {
   const agent = new Agent({ keepAlive: true });
+  const ending: StreamHandler = (client) => {
+    const ignore = (): void => {};
+    client.listener = {
+      onMessage: ignore,
+      onHalfClose: () => client.end(OK),
+      onDrain: ignore,
+      onCancel: ignore,
+    };
+  };
   await using door = await Door.open({
     unary: { [PATHS[0] as string]: () => new Uint8Array(0), [PATHS[1] as string]: () => new Uint8Array(0) },
     stream: {
-      [PATHS[2] as string]: (client) => {
-        const ignore = (): void => {};
-        client.listener = {
-          onMessage: ignore,
-          onHalfClose: () => client.end(OK),
-          onDrain: ignore,
-          onCancel: ignore,
-        };
-      },
+      [PATHS[2] as string]: ending,
+      '/etcdserverpb.Watch/Watch': ending,
+      '/etcdserverpb.Lease/LeaseKeepAlive': ending,
     },
   });
   const post = (path: string, headers: Record<string, string>, body: Buffer): Promise<number> =>
@@ -69,7 +75,7 @@ test('noise is answered', async () => {
       assert.ok([200, 400, 404, 415, 429, 501].includes(status), `${status}`);
       assert.deepEqual(door.observer.faults, []);
     }),
-    { numRuns: 1500 },
+    { numRuns: 2500 },
   );
   agent.destroy();
 });

@@ -13,10 +13,11 @@ import {
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { RangeResponseSchema, TxnResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
-import { jsonPieces } from '../../src/web/json-pieces.ts';
+import { type JsonForm, jsonPieces } from '../../src/web/json-pieces.ts';
+import { ETCD_FORM, etcdJson } from '../../src/web/json-text.ts';
 import { METHOD_SCHEMAS } from '../../src/web/schemas.ts';
 
-async function inPieces(schema: DescMessage, message: Uint8Array) {
+async function inPieces(schema: DescMessage, message: Uint8Array, form?: JsonForm) {
   const pieces: Uint8Array[] = [];
   let turns = 0;
   let over = false;
@@ -26,7 +27,7 @@ async function inPieces(schema: DescMessage, message: Uint8Array) {
   };
   setImmediate(count);
   try {
-    for await (const piece of jsonPieces(schema, message)) pieces.push(piece);
+    for await (const piece of jsonPieces(schema, message, form)) pieces.push(piece);
   } finally {
     over = true;
   }
@@ -98,6 +99,52 @@ test('random messages of every type: the same text', async (t) => {
   }
   t.diagnostic(`${large} of ${cases} messages were large`);
   assert.ok(large > cases / 20);
+});
+
+test('random messages of every type in the JSON of etcd, as they are and in order: what the library makes of them', async () => {
+  const cases = Number(process.env.JSON_CASES ?? 300);
+  const first = Number(process.env.JSON_SEED ?? Math.floor(Math.random() * 2 ** 30));
+  for (let seed = first; seed < first + cases; seed++) {
+    const schema = schemas[seed % schemas.length] as DescMessage;
+    const odd = message(schema, numbersFrom(seed));
+    for (const bytes of [odd, toBinary(schema, fromBinary(schema, odd))]) {
+      const expected = toJsonString(schema, fromBinary(schema, bytes), { useProtoFieldName: true });
+      const whole = etcdJson(schema, bytes);
+      assert.deepEqual(JSON.parse(whole), JSON.parse(expected), `JSON_SEED=${seed} ${schema.typeName}`);
+      const { text } = await inPieces(schema, bytes, ETCD_FORM);
+      assert.deepEqual(JSON.parse(text), JSON.parse(expected), `JSON_SEED=${seed} ${schema.typeName}`);
+    }
+  }
+});
+
+test('numbers at their limits in the JSON of etcd', () => {
+  const wide = [0n, 1n, 2n ** 49n - 1n, 2n ** 49n, 2n ** 53n + 1n, 2n ** 63n - 1n];
+  for (const number of [...wide, ...wide.map((n) => -n), -(2n ** 63n)]) {
+    const bytes = toBinary(RangeResponseSchema, create(RangeResponseSchema, { count: number }));
+    assert.equal(etcdJson(RangeResponseSchema, bytes), number === 0n ? '{}' : `{"count":"${number}"}`);
+  }
+  for (const clusterId of [2n ** 64n - 1n, 2n ** 63n, 5n]) {
+    const bytes = toBinary(RangeResponseSchema, create(RangeResponseSchema, { header: { clusterId } }));
+    assert.equal(etcdJson(RangeResponseSchema, bytes), `{"header":{"cluster_id":"${clusterId}"}}`);
+  }
+});
+
+test('bytes that are no message are not taken for one', () => {
+  const header = { clusterId: 7n, revision: 9n };
+  const bytes = toBinary(RangeResponseSchema, create(RangeResponseSchema, { header, more: true }));
+  for (let length = 1; length < bytes.length; length++) {
+    const cut = bytes.subarray(0, length);
+    let expected: unknown;
+    try {
+      expected = JSON.parse(
+        toJsonString(RangeResponseSchema, fromBinary(RangeResponseSchema, cut), { useProtoFieldName: true }),
+      );
+    } catch {
+      assert.throws(() => etcdJson(RangeResponseSchema, cut));
+      continue;
+    }
+    assert.deepEqual(JSON.parse(etcdJson(RangeResponseSchema, cut)), expected);
+  }
 });
 
 describe('a large message', () => {

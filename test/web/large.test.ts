@@ -205,7 +205,7 @@ describe('a large request', () => {
     const decoder = new MessageDecoder();
     const question = (objects: number) => {
       const bytes = Uint8Array.from(Buffer.from(`{"success":[${'{},'.repeat(objects)}{}]}`));
-      return { path: TXN, json: true, bytes };
+      return { path: TXN, form: 'json', bytes } as const;
     };
     const client = new AbortController();
     const patient = new AbortController();

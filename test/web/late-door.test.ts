@@ -33,6 +33,7 @@ class Late implements AsyncDisposable {
       ledger: new Ledger(256 << 20),
       corsAllowedOrigins: [],
       isOwnHost: () => false,
+      version: { body: async () => '{"etcdserver":"3.7.0"}' },
       health: {
         check: async () => ({ health: true, reason: '' }),
         checkProxy: async () => ({ health: true, reason: '' }),

@@ -1,5 +1,6 @@
 /** Server streams through the web door: order, ends, back-pressure, and clients that go away. */
 import assert from 'node:assert/strict';
+import { request as httpRequest } from 'node:http';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
@@ -7,7 +8,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, type ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { Browser } from '#gen/etcdconnect/v1/browser_pb.js';
 import { Election, LeaderResponseSchema } from '#gen/v3electionpb/election_pb.js';
-import type { Call, ServerStream, ServerStreamListener } from '../../src/rpc/contract.ts';
+import type { Call, ServerStream, ServerStreamListener, StreamHandler } from '../../src/rpc/contract.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { OK, Code as RpcCode, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
@@ -347,6 +348,39 @@ test('a quiet stream outlives the time-outs of requests', async () => {
     assert.equal((await messages.next()).done, true, name);
   };
   await Promise.all(door.transports().map(([name, transport]) => outlive(name, transport)));
+});
+
+test("a body of etcd's JSON that goes on outlives them too", async () => {
+  const keepAlive: StreamHandler = (client) => {
+    client.listener = {
+      onMessage: () => void client.send(new Uint8Array(0)),
+      onHalfClose: () => client.end(OK),
+      onDrain: () => {},
+      onCancel: () => {},
+    };
+  };
+  await using door = await Door.open(
+    { stream: { '/etcdserverpb.Lease/LeaseKeepAlive': keepAlive } },
+    { limits: { headersTimeout: 100, requestTimeout: 200, keepAliveTimeout: 100 } },
+  );
+  const request = httpRequest(`${door.url}/v3/lease/keepalive`, { method: 'POST' });
+  let text = '';
+  let ended = false;
+  request.on('response', (response) => {
+    response.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    response.on('end', () => {
+      ended = true;
+    });
+  });
+  request.write('{"ID":1}');
+  await until('the first answer', () => text === '{"result":{}}\n');
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  request.write('{"ID":1}');
+  await until('the second answer', () => text === '{"result":{}}\n'.repeat(2));
+  request.end();
+  await until('the end', () => ended);
 });
 
 test('the browser service is on the door', async () => {

@@ -66,6 +66,7 @@ export class Door implements AsyncDisposable {
       ledger: new Ledger(256 << 20),
       corsAllowedOrigins: [],
       isOwnHost: () => false,
+      version: { body: async () => '{"etcdserver":"3.7.0"}' },
       health: {
         check: async () => ({ health: true, reason: '' }),
         checkProxy: async () => ({ health: false, reason: 'WATCH TIMEOUT' }),

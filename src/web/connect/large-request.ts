@@ -91,7 +91,8 @@ async function* exchanged(
     return;
   }
   const { connectCall, decoder, signal } = options;
-  const question = { path: connectCall.call.method.path, json: form.json, bytes: message };
+  const { path } = connectCall.call.method;
+  const question = { path, form: form.json ? 'json' : 'proto', bytes: message } as const;
   connectCall.largeRequest = await decoder.decode(question, signal);
   yield placeholder(form);
 }

@@ -14,7 +14,7 @@ import { clientOf } from '../../rpc/client.ts';
 import type { BrowserGuard } from '../browser-guard.ts';
 import { WebCall } from '../call.ts';
 import { clientMetadata } from '../client-headers.ts';
-import type { WebLimits, WebServerOptions } from '../options.ts';
+import { JSON_EXPANSION, type WebLimits, type WebServerOptions } from '../options.ts';
 import { outletOf } from '../outlet.ts';
 import { refuseBidi, refuseBrowser, refuseUnknown } from '../refusals.ts';
 import type { RequestMemory } from '../request-memory.ts';
@@ -23,12 +23,6 @@ import { answer, ConnectCall, callOf, type UniversalHandler } from './gate.ts';
 import { universalRequest } from './request.ts';
 import { sendResponse } from './response.ts';
 import { serveStream, serveUnary } from './serve.ts';
-
-/**
- * How much longer than its protobuf form a message may be as JSON, where bytes are base64 and fields have names. The
- * limit on messages is for the protobuf form; this one only keeps a body from filling the memory.
- */
-const JSON_EXPANSION = 3;
 
 /** What answers the requests for one path. */
 type Answer = (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>;

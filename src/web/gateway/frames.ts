@@ -1,0 +1,60 @@
+/** What comes on a WebSocket, as one body: frame after frame, read no faster than it is taken. */
+import type { WebSocket } from 'ws';
+import { clientGone } from '../body.ts';
+import type { WebRequest } from '../request-memory.ts';
+
+/** A frame may end in the middle of a value, or without white space after one. */
+const BETWEEN = Buffer.from('\n');
+
+export class Frames {
+  readonly #socket: WebSocket;
+  readonly #held: WebRequest | undefined;
+  /** Frames that were read before the socket was paused. */
+  #waiting: Buffer[] = [];
+  #dropping = false;
+  #wake: () => void = () => {};
+
+  /** @param held where it is counted what waits */
+  constructor(socket: WebSocket, held: WebRequest | undefined) {
+    this.#socket = socket;
+    this.#held = held;
+    socket.binaryType = 'nodebuffer';
+    socket.on('message', (frame) => this.#onFrame(frame as Buffer));
+    socket.on('close', () => this.#wake());
+    if (held !== undefined) held.onRefused = () => socket.terminate();
+    // Its end follows.
+    socket.on('error', () => this.#wake());
+  }
+
+  /** The frames, until nobody wants them. When the socket closes, the client has gone. @throws RpcError (rejects) */
+  async *parts(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const frame = this.#waiting.shift();
+      if (frame !== undefined) {
+        yield Buffer.concat([frame, BETWEEN]);
+        this.#held?.passed(frame.length);
+        continue;
+      }
+      if (this.#socket.readyState !== this.#socket.OPEN) throw clientGone();
+      this.#socket.resume();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Nothing that comes is wanted any more. */
+  drop(): void {
+    this.#dropping = true;
+    this.#waiting = [];
+    this.#socket.resume();
+  }
+
+  #onFrame(frame: Buffer): void {
+    if (this.#dropping) return;
+    this.#waiting.push(frame);
+    this.#held?.body(frame.length);
+    this.#socket.pause();
+    this.#wake();
+  }
+}

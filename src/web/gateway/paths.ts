@@ -1,0 +1,74 @@
+/** The paths of etcd's JSON gateway, below `/v3/`, and the methods behind them. */
+import type { DescMethod } from '@bufbuild/protobuf';
+import { Auth } from '#gen/etcdserverpb/auth_pb.js';
+import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
+import { Lease } from '#gen/etcdserverpb/lease_pb.js';
+import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
+import { Watch } from '#gen/etcdserverpb/watch_pb.js';
+import { Election } from '#gen/v3electionpb/election_pb.js';
+import { Lock } from '#gen/v3lockpb/lock_pb.js';
+
+/** The method of each path. */
+export const PATHS: ReadonlyMap<string, DescMethod> = new Map<string, DescMethod>([
+  ['kv/range', KV.method.range],
+  ['kv/put', KV.method.put],
+  ['kv/deleterange', KV.method.deleteRange],
+  ['kv/txn', KV.method.txn],
+  ['kv/compaction', KV.method.compact],
+  ['watch', Watch.method.watch],
+  ['lease/grant', Lease.method.leaseGrant],
+  ['lease/revoke', Lease.method.leaseRevoke],
+  ['kv/lease/revoke', Lease.method.leaseRevoke],
+  ['lease/keepalive', Lease.method.leaseKeepAlive],
+  ['lease/timetolive', Lease.method.leaseTimeToLive],
+  ['kv/lease/timetolive', Lease.method.leaseTimeToLive],
+  ['lease/leases', Lease.method.leaseLeases],
+  ['kv/lease/leases', Lease.method.leaseLeases],
+  ['cluster/member/add', Cluster.method.memberAdd],
+  ['cluster/member/remove', Cluster.method.memberRemove],
+  ['cluster/member/update', Cluster.method.memberUpdate],
+  ['cluster/member/list', Cluster.method.memberList],
+  ['cluster/member/promote', Cluster.method.memberPromote],
+  ['maintenance/alarm', Maintenance.method.alarm],
+  ['maintenance/status', Maintenance.method.status],
+  ['maintenance/defragment', Maintenance.method.defragment],
+  ['maintenance/hash', Maintenance.method.hash],
+  ['maintenance/hashkv', Maintenance.method.hashKV],
+  ['maintenance/snapshot', Maintenance.method.snapshot],
+  ['maintenance/transfer-leadership', Maintenance.method.moveLeader],
+  ['maintenance/downgrade', Maintenance.method.downgrade],
+  ['auth/enable', Auth.method.authEnable],
+  ['auth/disable', Auth.method.authDisable],
+  ['auth/status', Auth.method.authStatus],
+  ['auth/authenticate', Auth.method.authenticate],
+  ['auth/user/add', Auth.method.userAdd],
+  ['auth/user/get', Auth.method.userGet],
+  ['auth/user/list', Auth.method.userList],
+  ['auth/user/delete', Auth.method.userDelete],
+  ['auth/user/changepw', Auth.method.userChangePassword],
+  ['auth/user/grant', Auth.method.userGrantRole],
+  ['auth/user/revoke', Auth.method.userRevokeRole],
+  ['auth/role/add', Auth.method.roleAdd],
+  ['auth/role/get', Auth.method.roleGet],
+  ['auth/role/list', Auth.method.roleList],
+  ['auth/role/delete', Auth.method.roleDelete],
+  ['auth/role/grant', Auth.method.roleGrantPermission],
+  ['auth/role/revoke', Auth.method.roleRevokePermission],
+  ['lock/lock', Lock.method.lock],
+  ['lock/unlock', Lock.method.unlock],
+  ['election/campaign', Election.method.campaign],
+  ['election/proclaim', Election.method.proclaim],
+  ['election/leader', Election.method.leader],
+  ['election/observe', Election.method.observe],
+  ['election/resign', Election.method.resign],
+]);
+
+/** etcd serves the paths under both. */
+const TARGET = /^\/v3(?:beta)?\/([^?]*)/;
+
+/** The method of a request's target. */
+export function methodAt(target: string): DescMethod | undefined {
+  const path = TARGET.exec(target)?.[1];
+  return path === undefined ? undefined : PATHS.get(path);
+}

@@ -1,0 +1,109 @@
+/** What comes with a request of etcd's gateway: metadata, a deadline, and messages in JSON. */
+import type { IncomingMessage } from 'node:http';
+import type { DescMethod } from '@bufbuild/protobuf';
+import { type HeaderFields, type Metadata, requestMetadata } from '../../rpc/metadata.ts';
+import { Code, RpcError, tooLargeForEtcd } from '../../rpc/status.ts';
+import { parseTimeout } from '../../rpc/timeout.ts';
+import { MAX_TIMER_MS } from '../../rpc/timer.ts';
+import { MessageDecoder } from '../decoder.ts';
+import { firstMessage } from '../json-message.ts';
+import { BadJson } from '../json-scalars.ts';
+import { JsonValues } from '../json-values.ts';
+import { JSON_EXPANSION, LARGE_BYTES } from '../options.ts';
+import { pathOf } from '../schemas.ts';
+
+/** What metadata begins with among header fields. */
+const PREFIX = 'grpc-metadata-';
+
+/** As Go reads numbers: with a sign, and of any length. */
+const TIMEOUT = /^([+-]?)(\d+)([HMSmun])$/;
+
+/** Reads large requests for all of them. */
+const decoder = new MessageDecoder();
+
+/** The metadata among the header fields of a request: as etcd takes it, `Authorization` and what has the prefix. */
+export function gatewayMetadata(rawHeaders: HeaderFields): Metadata {
+  const kept: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] as string).toLowerCase();
+    const value = rawHeaders[i + 1] as string;
+    if (name === 'authorization') kept.push(name, value);
+    else if (name.startsWith(PREFIX) && name !== PREFIX) kept.push(name.slice(PREFIX.length), value);
+  }
+  return requestMetadata(kept);
+}
+
+/** The client's time, in milliseconds; undefined: any. An error: it says none. */
+export function timeoutOf({ headers }: IncomingMessage): number | undefined | RpcError {
+  const text = String(headers['grpc-timeout'] ?? '');
+  if (text === '') return undefined;
+  const [, sign, digits, unit] = TIMEOUT.exec(text) ?? [];
+  if (unit === undefined) return new RpcError(Code.INVALID_ARGUMENT, `invalid grpc-timeout: ${text}`);
+  const timeout = sign === '-' ? 0 : Number(digits) * (parseTimeout(`1${unit}`) ?? 0);
+  return timeout > MAX_TIMER_MS ? undefined : timeout;
+}
+
+/** Reads the messages of a method's requests. */
+export class GatewayReader {
+  readonly #method: DescMethod;
+  readonly #maxBytes: number;
+  /** Is aborted when the client goes. */
+  readonly #signal: () => AbortSignal;
+
+  /** @param maxBytes the most that a message may be in its protobuf form */
+  constructor(method: DescMethod, maxBytes: number, signal: () => AbortSignal) {
+    this.#method = method;
+    this.#maxBytes = maxBytes;
+    this.#signal = signal;
+  }
+
+  /** The only message of a client: the first JSON value of a body. @throws RpcError (rejects) */
+  async first(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const part of body) {
+      parts.push(part);
+      size += part.length;
+      this.#check(size, this.#maxBytes * JSON_EXPANSION);
+    }
+    return await this.#read(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts, size));
+  }
+
+  /** All messages of a client, one for each JSON value. @throws RpcError (rejects) */
+  async *all(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const values = new JsonValues();
+    for await (const part of body) {
+      for (const value of values.push(part)) yield await this.#read(value);
+      this.#check(values.pending, this.#maxBytes * JSON_EXPANSION);
+    }
+    const rest = values.rest();
+    if (rest !== undefined) yield await this.#read(rest);
+  }
+
+  async #read(json: Uint8Array): Promise<Uint8Array> {
+    const message = await (json.length > LARGE_BYTES ? this.#readLarge(json) : this.#readSmall(json));
+    this.#check(message.length, this.#maxBytes);
+    return message;
+  }
+
+  #readSmall(json: Uint8Array): Uint8Array {
+    try {
+      return firstMessage(this.#method.input, json);
+    } catch (error) {
+      // Objects within objects without end are more than the stack takes.
+      if (error instanceof BadJson || error instanceof RangeError)
+        throw new RpcError(Code.INVALID_ARGUMENT, error.message);
+      throw error;
+    }
+  }
+
+  #readLarge(json: Uint8Array): Promise<Uint8Array> {
+    // A copy that owns its memory, so that it can go to another thread.
+    const bytes = new Uint8Array(json);
+    return decoder.decode({ path: pathOf(this.#method), form: 'etcd-json', bytes }, this.#signal());
+  }
+
+  #check(size: number, most: number): void {
+    if (size > most) throw new RpcError(Code.RESOURCE_EXHAUSTED, tooLargeForEtcd(size, most));
+  }
+}

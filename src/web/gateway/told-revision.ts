@@ -1,0 +1,66 @@
+/**
+ * Which revision a response with events says it is of. While a watch catches up, etcd writes the revision of its store there,
+ * which is ahead of events that are still to come. Clients of the gateway go on after that revision when their connection
+ * is lost, and would miss those events. The revision of the last event is one that etcd may write as well.
+ */
+import { type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { ResponseHeaderSchema } from '#gen/etcdserverpb/header_pb.js';
+import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
+import { EventSchema } from '#gen/mvccpb/kv_pb.js';
+
+const HEADER = WatchResponseSchema.field.header.number;
+const EVENTS = WatchResponseSchema.field.events.number;
+
+/** Where a field is. */
+interface Place {
+  readonly start: number;
+  readonly contents: number;
+  readonly end: number;
+}
+
+/** A message as clients are told it: a response to a watch is never ahead of its events. */
+export function told(schema: DescMessage, message: Uint8Array): Uint8Array {
+  return schema.typeName === WatchResponseSchema.typeName ? notAhead(message) : message;
+}
+
+function notAhead(response: Uint8Array): Uint8Array {
+  const places = placesOf(response);
+  if (places === undefined) return response;
+  const { header: at, event } = places;
+  const header = fromBinary(ResponseHeaderSchema, response.subarray(at.contents, at.end));
+  const { kv } = fromBinary(EventSchema, response.subarray(event.contents, event.end));
+  if (kv === undefined || header.revision <= kv.modRevision) return response;
+  header.revision = kv.modRevision;
+  const field = new BinaryWriter()
+    .tag(HEADER, WireType.LengthDelimited)
+    .bytes(toBinary(ResponseHeaderSchema, header))
+    .finish();
+  return Buffer.concat([response.subarray(0, at.start), field, response.subarray(at.end)]);
+}
+
+/** Header and last event; undefined where one is missing, or the bytes are no message, which is found out later. */
+function placesOf(response: Uint8Array): { readonly header: Place; readonly event: Place } | undefined {
+  let header: Place | undefined;
+  let event: Place | undefined;
+  const reader = new BinaryReader(response);
+  try {
+    while (reader.pos < reader.len) {
+      const start = reader.pos;
+      const [number, wireType] = reader.tag();
+      if (wireType !== WireType.LengthDelimited || (number !== HEADER && number !== EVENTS)) {
+        reader.skip(wireType, number);
+        continue;
+      }
+      const length = reader.uint32();
+      const place = { start, contents: reader.pos, end: reader.pos + length };
+      reader.pos = place.end;
+      if (number === HEADER) header = place;
+      else event = place;
+    }
+  } catch (error) {
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
+  return header === undefined || event === undefined ? undefined : { header, event };
+}
