@@ -118,6 +118,7 @@ await using proxy = await startProxy({ endpoints: ['127.0.0.1:1'] });
 for (const [path, type, body] of [
   ['/grpc.health.v1.Health/Check', 'application/grpc-web+proto', Buffer.from('00000000030a0178', 'hex')],
   ['/grpc.health.v1.Health/Check', 'application/json', '{"service":"x"}'],
+  ['/v3/kv/range', 'application/json', '{"key":7}'],
   ['/metrics', 'text/plain', undefined],
 ] as const) {
   const method = body === undefined ? 'GET' : 'POST';

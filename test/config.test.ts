@@ -8,6 +8,7 @@ import { type Command, parseCommandLine } from '../src/config/command-line.ts';
 import type { Config, Settings } from '../src/config/config.ts';
 import { flag, number } from '../src/config/flag.ts';
 import { FLAGS } from '../src/config/flags.ts';
+import { ownHosts } from '../src/config/hosts.ts';
 import { ANY } from '../src/config/limits.ts';
 import { endpoints, ineffectiveTls, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
@@ -77,6 +78,37 @@ describe('namespaces of listeners', () => {
     const { pair } = serverTls(configOf(['--auto-tls', '--listen-namespace=h.example:1=a/'])) ?? {};
     assert.ok(pair && 'hosts' in pair);
     assert.deepEqual(pair.hosts, ['127.0.0.1', 'h.example']);
+  });
+});
+
+describe('the host names of the proxy', () => {
+  const own = (args: readonly string[], name: string) => ownHosts(configOf(args))(name);
+
+  test('are those it listens on, advertises and was told', () => {
+    const args = [
+      '--listen-addr=proxy.example:1',
+      '--metrics-addr=http://metrics.example:2',
+      '--listen-namespace=team.example:4=a/',
+      '--advertise-client-url=http://Known.Example:3',
+      '--host-whitelist=a.example,B.example',
+    ];
+    for (const name of [
+      'proxy.example',
+      'metrics.example',
+      'team.example',
+      'known.example',
+      'a.example',
+      'b.example',
+    ])
+      assert.ok(own(args, name), name);
+    assert.ok(!own(args, 'evil.example'));
+    assert.ok(!own(args, ''));
+  });
+
+  test('are none by default, and any with *', () => {
+    assert.ok(!own([], 'evil.example'));
+    assert.ok(!own(['--listen-addr=:1', '--advertise-client-url=no address'], ''));
+    assert.ok(own(['--host-whitelist=*'], 'evil.example'));
   });
 });
 

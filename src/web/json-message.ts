@@ -40,10 +40,12 @@ export function messageOf(schema: DescMessage, text: string): Uint8Array<ArrayBu
   return writer.finish();
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** The text of bytes. @throws BadJson when they are no UTF-8 */
 export function textOf(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch {
     throw new BadJson('invalid UTF-8');
   }

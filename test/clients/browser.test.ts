@@ -3,45 +3,20 @@
  * where the proxy allows its origin; where it does not, the browser lets nothing through.
  */
 import assert from 'node:assert/strict';
-import { accessSync, constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
-import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 import { until } from '../support/until.ts';
+import { noChromium, startChromium } from './browser/chromium.ts';
 import { GrpcJs } from './npm/grpc-js.ts';
 
-const executablePath = process.env.CHROMIUM_PATH || '/usr/bin/chromium';
-const CHROMIUM_FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const REFUSED = 'etcdserver: key is not provided';
-
-function noChromium(): string | false {
-  try {
-    accessSync(executablePath, constants.X_OK);
-    return false;
-  } catch {
-    return `there is no Chromium at ${executablePath}; CHROMIUM_PATH can name one`;
-  }
-}
-
-/** Starts it with a profile of its own that goes with the test. */
-async function startChromium(): Promise<BrowserContext> {
-  const options = { executablePath, args: CHROMIUM_FLAGS, headless: true, timeout: 120_000 };
-  return chromium.launchPersistentContext(await tempDir('chromium'), options);
-}
 
 const PAGE =
   '<!doctype html><title>site</title><script src="/grpc-web.js"></script><script src="/page.js"></script>';
