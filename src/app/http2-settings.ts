@@ -1,13 +1,12 @@
 /** What the flags say of the connections of clients. */
 import type { Config } from '../config/config.ts';
-import type { Http2Settings } from '../http2/settings.ts';
-import { metadataLimits } from '../listen/http2-connections.ts';
+import { type Http2ConnectionsOptions, metadataLimits } from '../listen/http2-connections.ts';
 
 /** Resets of this many seconds may come at once. */
 const RESETS_BURST_S = 4;
 
 /** The settings of the HTTP/2 engine as the server of clients. */
-export function http2Settings(config: Config): Partial<Http2Settings> {
+export function http2Settings(config: Config): Http2ConnectionsOptions['settings'] {
   return {
     maxConcurrentStreams: config['max-concurrent-streams'],
     ...metadataLimits(config['max-metadata-bytes']),
