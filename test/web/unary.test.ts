@@ -10,6 +10,7 @@ import { KV, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/k
 import type { Call, UnaryHandler } from '../../src/rpc/contract.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { RpcError } from '../../src/rpc/status.ts';
+import { METHOD_SCHEMAS, pathOf } from '../../src/web/schemas.ts';
 import { until } from '../support/until.ts';
 import { Door } from './support.ts';
 
@@ -356,4 +357,19 @@ test('requests may be compressed with gzip; small responses are not', async () =
   assert.equal(response.status, 200);
   assert.equal(response.headers.get('content-encoding'), null);
   assert.ok(size > 9000);
+});
+
+test('each path is that of its service, whatever other paths begin like it', async () => {
+  const paths = METHOD_SCHEMAS.filter(({ methodKind }) => methodKind === 'unary').map(pathOf);
+  const unary = Object.fromEntries(paths.map((path) => [path, () => Buffer.alloc(0)]));
+  await using door = await Door.open({ unary });
+  for (const path of paths) {
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${door.url}${path}`, { method: 'POST', headers, body: '{}' });
+    assert.deepEqual([path, response.status, await response.text()], [path, 200, '{}']);
+  }
+  assert.ok(
+    paths.some((path) => path.startsWith('/v3')),
+    'some begin like those of the JSON API',
+  );
 });

@@ -10,7 +10,7 @@
  *   error.ts     a status in the words of the gateway
  */
 import type { DescMethod } from '@bufbuild/protobuf';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
 import { clientOf } from '../../rpc/client.ts';
 import { Code, RpcError } from '../../rpc/status.ts';
 import { bodyOf, clientGone } from '../body.ts';
@@ -43,12 +43,14 @@ export function addGatewayRoutes(
     done();
   });
   addVersion(app, options);
-  app.all('/v3*', (request, reply) => {
+  const handler: RouteHandlerMethod = (request, reply) => {
     const method = methodAt(request.raw.url ?? '');
     if (method === undefined) return sendError(reply, NOT_FOUND, false);
     if (request.method !== 'POST') return sendError(reply.header('allow', 'POST'), NOT_ALLOWED, false);
     return serve(method, serving, memory, request, reply);
-  });
+  };
+  // Services have names such as `v3lockpb.Lock`, which are not below these.
+  for (const path of ['/v3', '/v3beta', '/v3alpha']) app.all(path, handler).all(`${path}/*`, handler);
 }
 
 async function serve(

@@ -232,10 +232,9 @@ const LEASES: GatewayRequest[] = [
     '{"TTL":"600","ID":7587862094632915973}',
     '{"TTL":"600","ID":"7587862094632915973"}',
     '{"TTL":600,"ID":9223372036854775807}',
-    { TTL: 0, ID: 5 },
-    { TTL: '30', ID: '77' },
-    { ttl: 30, ID: 78 },
-    { TTL: 30, id: 79, ID: 80 },
+    { TTL: '600', ID: '77' },
+    { ttl: 600, ID: 78 },
+    { TTL: 600, id: 79, ID: 80 },
     { TTL: 10_000_000_000, ID: 81 },
     { TTL: 'x', ID: 82 },
   ),
@@ -255,6 +254,8 @@ const LEASES: GatewayRequest[] = [
   ),
   ...requests('lease/revoke', { ID: '77' }, { ID: '77' }, {}),
   ...requests('kv/lease/revoke', '{"ID":7587862094632915973}', { ID: 1 }),
+  // One that soon ends, when leases are listed no more.
+  ...requests('lease/grant', { TTL: 0, ID: 5 }),
 ];
 
 const OTHERS: GatewayRequest[] = [
