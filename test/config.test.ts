@@ -43,7 +43,7 @@ describe('namespaces of listeners', () => {
     const flags = [
       '--listen-namespace=127.0.0.1:1=a/',
       '--listen-namespace',
-      'unix:///tmp/s=b=c/,[::1]:2=0/',
+      'unix:///tmp/s=b=c/, [::1]:2= 0/ ',
     ];
     const listening = configOf(flags)['listen-namespace'];
     assert.deepEqual(
@@ -51,7 +51,7 @@ describe('namespaces of listeners', () => {
       [
         ['127.0.0.1:1', 'a/'],
         ['unix:///tmp/s', 'b=c/'],
-        ['[::1]:2', '0/'],
+        ['[::1]:2', ' 0/ '],
       ],
     );
     assert.deepEqual(configOf([])['listen-namespace'], []);

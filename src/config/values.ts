@@ -125,13 +125,20 @@ function parseAddresses(text: string): readonly Endpoint[] {
   return parseList(text).map(parseAddress);
 }
 
-/** `ADDR=prefix/`, the prefix being all behind the first `=`. */
+/** `ADDR=prefix/`, the prefix being all behind the first `=`, spaces too. */
 function parseNamespace(text: string): NamespaceListener {
   const [address = '', ...rest] = text.split('=');
   const prefix = rest.join('=');
   // Without a prefix the listener would serve every key: nobody means that who writes this flag.
   if (prefix === '') throw new ValueError('want ADDR=prefix/, and a prefix that is not empty');
-  return { address: parseAddress(address), prefix };
+  return { address: parseAddress(address.trim()), prefix };
+}
+
+function parseNamespaces(text: string): readonly NamespaceListener[] {
+  return text
+    .split(',')
+    .filter((item) => item.trim() !== '')
+    .map(parseNamespace);
 }
 
 function parseIsolation(text: string): Isolation {
@@ -168,7 +175,7 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   address: parseAddress,
   endpoints: parseEndpoints,
   addresses: parseAddresses,
-  namespaces: (text) => parseList(text).map(parseNamespace),
+  namespaces: parseNamespaces,
   isolation: parseIsolation,
   version: parseVersion,
 };

@@ -350,6 +350,22 @@ describe('an isolated namespace', () => {
   });
 });
 
+test('the namespace of --namespace is isolated as well', async () => {
+  await using etcd = await startEtcd();
+  const flags = [STRICT, `--namespace=${A}`];
+  await using proxy = await startNamespaces([], { endpoints: etcd.endpoints, flags });
+  using inA = new Leases(proxy.at(''));
+  using direct = new Leases(etcd.first.address);
+  const theirs = await direct.granted();
+  assert.equal((await inA.call('/etcdserverpb.Maintenance/Snapshot', [new Uint8Array()])).code, 7);
+  assert.deepEqual(await inA.listed(), []);
+  assert.deepEqual(endOf(await inA.put({ key: b('k'), lease: theirs })), NOT_FOUND);
+  assert.match(
+    await proxyMetrics(proxy.proxy.url),
+    /namespace_refused_total\{namespace="a\/",reason="method"\} 1/,
+  );
+});
+
 test('a namespace that is not isolated is as etcd there', async () => {
   await using etcd = await startEtcd();
   await using proxy = await startNamespaces([A], { endpoints: etcd.endpoints });

@@ -8,9 +8,19 @@ import { Lease } from '#gen/etcdserverpb/lease_pb.js';
 import { WatchCreateRequestSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { Election, LeaderRequestSchema, LeaderResponseSchema } from '#gen/v3electionpb/election_pb.js';
 import { Lock } from '#gen/v3lockpb/lock_pb.js';
+import { type Rpc, rpc } from '../differential/rpc.ts';
 import { WatchCall } from '../support/watch-client.ts';
 import { type Client, encoded, markOf, readOf, txnOf } from './actor.ts';
-import { type Act, type Actor, NAMESPACES, type Read, type Span, type Step, type Txn } from './steps.ts';
+import {
+  type Act,
+  type Actor,
+  NAMESPACES,
+  type Plain,
+  type Read,
+  type Span,
+  type Step,
+  type Txn,
+} from './steps.ts';
 import { type Seen, Watches } from './watches.ts';
 import {
   ask,
@@ -129,6 +139,8 @@ export class Run {
       }
       case 'role':
         return this.#role(client, door, before);
+      case 'raw':
+        client.note(await client.grpc.call(...rawOf(act, client.mark)));
     }
   }
 
@@ -286,6 +298,31 @@ export class Run {
         `nobody allowed ${JSON.stringify(full)}`,
       );
     }
+  }
+}
+
+/** A call of bytes that may be a message. */
+function rawOf({ of, edits }: ActOf<'raw'>, mark: string): [path: string, messages: Uint8Array[]] {
+  const { path, request } = plainOf(of, mark);
+  let bytes = request;
+  for (const { at, remove, insert } of edits) {
+    const from = Math.round(at * bytes.length);
+    bytes = Buffer.concat([bytes.subarray(0, from), Buffer.from(insert), bytes.subarray(from + remove)]);
+  }
+  return [path, [bytes]];
+}
+
+function plainOf(act: Plain, mark: string): Rpc {
+  switch (act.does) {
+    case 'read':
+      if (act.read.what === 'streamed') return rpc(KV.method.rangeStream, readOf(act.read));
+      return rpc(KV.method.range, readOf(act.read));
+    case 'put':
+      return rpc(KV.method.put, { key: bytesOf(act.key), value: bytesOf(mark) });
+    case 'delete':
+      return rpc(KV.method.deleteRange, { key: bytesOf(act.span.key), rangeEnd: bytesOf(act.span.end) });
+    case 'txn':
+      return rpc(KV.method.txn, txnOf(act.txn, mark));
   }
 }
 

@@ -41,17 +41,31 @@ export interface Txn {
 }
 
 export type Act =
-  | { readonly does: 'read'; readonly read: Read }
-  | { readonly does: 'put'; readonly key: string; readonly leased: boolean }
-  | { readonly does: 'delete'; readonly span: Span }
-  | { readonly does: 'txn'; readonly txn: Txn }
+  | Plain
   | { readonly does: 'watch'; readonly span: Span; readonly browser: boolean }
   | { readonly does: 'ttl' }
   | { readonly does: 'lock'; readonly name: string }
   | { readonly does: 'election'; readonly name: string }
   | { readonly does: 'allow'; readonly span: Span }
   | { readonly does: 'forbid'; readonly span: Span }
-  | { readonly does: 'role' };
+  | { readonly does: 'role' }
+  | { readonly does: 'raw'; readonly of: Plain; readonly edits: readonly Edit[] };
+
+/** What is sent by one call of one message. */
+export type Plain =
+  | { readonly does: 'read'; readonly read: Read }
+  | { readonly does: 'put'; readonly key: string; readonly leased: boolean }
+  | { readonly does: 'delete'; readonly span: Span }
+  | { readonly does: 'txn'; readonly txn: Txn };
+
+/** A part of a message that is replaced. */
+export interface Edit {
+  /** Where, as a part of its length. */
+  readonly at: number;
+  /** How many bytes go. */
+  readonly remove: number;
+  readonly insert: readonly number[];
+}
 
 export interface Step {
   readonly actor: Actor;
@@ -80,6 +94,25 @@ const EDGES = [
 ];
 const LETTERS = ['k', 'a', '\0', '\xff', '.', '0'];
 const NAMES = ['', 'l', 'l/', 'a/', 'a0', '\xff', '\0'];
+
+/** Tags, lengths and numbers that decoders may read in different ways; some of them lead to a key of outside. */
+const ODD: readonly (readonly number[])[] = [
+  [],
+  [0x0a, 0x01, 0x61],
+  [0x8a, 0x00, 0x01, 0x61],
+  [0x8a, 0x80, 0x80, 0x80, 0x80, 0x01, 0x01, 0x61],
+  [0x8a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02, 0x01, 0x61],
+  [0x12, 0x01, 0x00],
+  [0x92, 0x80, 0x80, 0x80, 0x80, 0x01, 0x01, 0x00],
+  [0x0a, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02, 0x61],
+  [0x0b, 0x0a, 0x01, 0x61, 0x0c],
+  [0x7a, 0x03, 0x0a, 0x01, 0x61],
+  [0x0a, 0x00],
+  [0x80],
+  [0xff, 0xff, 0xff, 0xff, 0xff],
+  [0x0e],
+  [0x22, 0x05, 0x12, 0x03, 0x0a, 0x01, 0x61],
+];
 
 class Maker {
   readonly #random: () => number;
@@ -155,7 +188,7 @@ class Maker {
       'txn',
       'watch',
     ] as const;
-    const rare = ['ttl', 'lock', 'election', 'allow', 'forbid', 'role'] as const;
+    const rare = ['ttl', 'lock', 'election', 'allow', 'forbid', 'role', 'raw', 'raw', 'raw'] as const;
     const does = this.#of([...kinds, ...rare]);
     switch (does) {
       case 'read':
@@ -173,9 +206,24 @@ class Maker {
       case 'lock':
       case 'election':
         return { does, name: this.#of(NAMES) };
+      case 'raw':
+        return { does, of: this.#plain(), edits: Array.from({ length: 2 }, () => this.#edit()) };
       default:
         return { does };
     }
+  }
+
+  #plain(): Plain {
+    for (;;) {
+      const act = this.#act();
+      if (act.does === 'read' || act.does === 'put' || act.does === 'delete' || act.does === 'txn')
+        return act;
+    }
+  }
+
+  #edit(): Edit {
+    const at = this.#of([0, 1, this.#random()]);
+    return { at, remove: this.#of([0, 0, 1, 2]), insert: this.#of(ODD) };
   }
 
   /** What happens beside the namespaces is there to be seen, if it could be. */
