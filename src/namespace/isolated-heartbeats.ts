@@ -18,7 +18,7 @@ export class IsolatedHeartbeats implements ServerStream, ServerStreamListener {
   readonly #client: ServerStream;
   readonly #ids: LeaseIds;
   readonly #hide: Hide;
-  /** The ids of elsewhere that were asked for and are not answered, oldest first. etcd answers them in this order. */
+  /** The ids that went to etcd as the one that no lease has, and are not answered, oldest first. etcd answers them in this order. */
   readonly #asked: bigint[] = [];
 
   constructor(client: ServerStream, ids: LeaseIds, hide: Hide) {
@@ -31,7 +31,7 @@ export class IsolatedHeartbeats implements ServerStream, ServerStreamListener {
     let hidden: Uint8Array;
     try {
       hidden = this.#hide(message);
-      if (hidden !== message) this.#ask(leaseIn(message, Places.ofLease));
+      if (leaseIn(hidden, Places.ofLease) === this.#ids.absent) this.#ask(leaseIn(message, Places.ofLease));
     } catch (error) {
       this.listener.onCancel();
       this.listener = NOBODY;
