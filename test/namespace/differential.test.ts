@@ -22,7 +22,7 @@ import { plainSettings } from '../differential/settings.ts';
 import { direct, grpc, type SideKind, web } from '../differential/side.ts';
 import { compareSides } from '../differential/suite.ts';
 import { startProxy } from '../support/proxy.ts';
-import { newestEtcds } from '../support/releases.ts';
+import { LONG, newestEtcds } from '../support/releases.ts';
 
 /** A side whose proxy has a namespace. */
 const within = (kind: SideKind): SideKind => ({
@@ -71,7 +71,8 @@ const onStreams: readonly Case[] = [
 const withoutSizes = (cases: readonly Case[]): Case[] => cases.filter(({ name }) => !SIZES.includes(name));
 
 for (const install of await newestEtcds()) {
-  const sides = [direct, within(grpc), within(web('grpc-web', '1.1')), within(web('connect-json', '2'))];
+  const webs = [web('connect-json', '2'), ...(LONG ? [web('grpc-web', '1.1')] : [])];
+  const sides = [direct, within(grpc), ...webs.map(within)];
   compareSides('within a namespace', install, sides, plainSettings, withoutSizes(inOrder));
   const streams = withoutSizes(onStreams);
   compareSides('streams within a namespace', install, [direct, within(grpc)], plainSettings, streams);
