@@ -17,11 +17,14 @@ import { startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
 import { type GrpcEnd, type RawCall, RawGrpcClient } from '../support/raw-grpc.ts';
+import { LONG } from '../support/releases.ts';
 import { b, put, WatchCall } from '../support/watch-client.ts';
 
 const MIB = 1 << 20;
 const LEASE = 77n;
 const LIMIT_MS = 240_000;
+/** Of 1.5 MB each: far more than may be held, which is 256 MiB. */
+const PUTS = LONG ? 600 : 300;
 /** Windows, read buffers, what the socket holds, and garbage that the collector has not seen yet. */
 const SLACK = 224 * MIB;
 
@@ -56,7 +59,7 @@ function tally(ends: readonly GrpcEnd[]): Record<string, number> {
 }
 
 for (const writers of [1, 4]) {
-  test(`600 puts of 1.5 MB from ${writers} connections while etcd pauses`, async (t) => {
+  test(`${PUTS} puts of 1.5 MB from ${writers} connections while etcd pauses`, async (t) => {
     await using etcd = await startEtcd({ quotaBackendBytes: 4096 * MIB });
     await using proxy = await startProxy({ endpoints: etcd.endpoints });
     using other = new RawGrpcClient(proxy.address);
@@ -72,7 +75,7 @@ for (const writers of [1, 4]) {
 
     etcd.first.pause();
     const clients = Array.from({ length: writers }, () => new RawGrpcClient(proxy.address));
-    const puts = Array.from({ length: 600 }, (_, i) =>
+    const puts = Array.from({ length: PUTS }, (_, i) =>
       (clients[i % writers] as RawGrpcClient).call(
         '/etcdserverpb.KV/Put',
         [putRequest(`big/${i % 8}`, 1_500_000)],
@@ -93,8 +96,8 @@ for (const writers of [1, 4]) {
     const counts = tally(ends);
     t.diagnostic(`${JSON.stringify(counts)}, at most ${peak >> 20} MiB`);
     const refused = ends.filter(({ code }) => code === 8).length;
-    assert.equal((counts['0'] ?? 0) + refused, 600, JSON.stringify(counts));
-    assert.ok((counts['0'] ?? 0) >= 300, 'most of them were held back, not refused');
+    assert.equal((counts['0'] ?? 0) + refused, PUTS, JSON.stringify(counts));
+    assert.ok((counts['0'] ?? 0) >= PUTS / 2, 'most of them were held back, not refused');
     assert.equal(await heartbeats.beat(), 3600n);
     await put(other, 'seen', 'v', { timeoutMs: LIMIT_MS });
     assert.equal((await watch.revisions(1, LIMIT_MS)).length, 1);
