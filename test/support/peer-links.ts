@@ -23,6 +23,8 @@ class PeerRelay {
   /** Whether this member's peers are kept out. */
   closed = false;
   readonly #target: number;
+  /** How much later what a peer says arrives, in milliseconds. */
+  delayMs = 0;
   readonly #absent: ReadonlySet<string>;
   readonly #paces: ReadonlyMap<string, number>;
 
@@ -50,7 +52,7 @@ class PeerRelay {
     peer.on('data', (bytes: Buffer) => {
       link.sender ??= SENDER.exec(bytes.toString('latin1'))?.[1];
       if (link.sender !== undefined && this.#absent.has(link.sender)) cut();
-      else member.write(bytes);
+      else this.#pass(bytes, member);
     });
     member.on('data', (bytes: Buffer) => {
       peer.write(bytes);
@@ -59,6 +61,11 @@ class PeerRelay {
       member.pause();
       setTimeout(() => member.resume(), (1000 * bytes.length) / pace);
     });
+  }
+
+  #pass(bytes: Buffer, to: Socket): void {
+    if (this.delayMs === 0) to.write(bytes);
+    else setTimeout(() => to.write(bytes), this.delayMs);
   }
 }
 
@@ -94,6 +101,11 @@ export class PeerLinks implements AsyncDisposable {
   /** Makes a member with this id slow to hear from its peers, so that it lags; heartbeats are small and come through. */
   slow(id: bigint, bytesPerSecond: number): void {
     this.#paces.set(id.toString(16), bytesPerSecond);
+  }
+
+  /** Whatever a member says to another one arrives so many milliseconds later. */
+  delay(ms: number): void {
+    for (const relay of this.#relays) relay.delayMs = ms;
   }
 
   /** Joins a member again. */
