@@ -17,6 +17,7 @@ const ALONE: readonly string[] = [
   'http2/attacks-memory',
   'long/attacks',
   'long/huge',
+  'long/leases',
   'mirror/long-reads',
   'streams/back-pressure',
   'streams/impatient',

@@ -1,6 +1,7 @@
 /** The parts of the program that are broken to see whether their tests notice, and those tests. */
 import { CACHED } from './cache.ts';
 import { SHARED } from './flights.ts';
+import { HEARTBEATS } from './lease.ts';
 import { MIRRORED } from './mirror.ts';
 import type { Mutation } from './mutation.ts';
 import { SHARING } from './sharing.ts';
@@ -16,7 +17,7 @@ export interface Part {
 const below = (folder: string, ...names: string[]): string[] => names.map((name) => `${folder}/${name}`);
 
 /** All parts, by the name that `npm run mutate` takes. */
-export const PARTS: Readonly<Record<'watch' | 'sharing' | 'cache' | 'mirror' | 'flights', Part>> = {
+export const PARTS: Readonly<Record<'watch' | 'sharing' | 'lease' | 'cache' | 'mirror' | 'flights', Part>> = {
   watch: {
     mutations: WATCH,
     tests: [
@@ -32,6 +33,13 @@ export const PARTS: Readonly<Record<'watch' | 'sharing' | 'cache' | 'mirror' | '
   sharing: {
     mutations: SHARING,
     tests: below('identity', 'permit', 'token-users', 'leave', 'shared-answers', 'shared-watches'),
+  },
+  lease: {
+    mutations: HEARTBEATS,
+    tests: [
+      ...below('lease', 'parts', 'sharing', 'odd', 'lost', 'leader', 'refused', 'clientv3'),
+      'observe/every-series',
+    ],
   },
   cache: {
     mutations: CACHED,

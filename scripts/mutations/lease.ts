@@ -1,0 +1,130 @@
+/** Ways to break what is done with heartbeats. */
+import { type Mutation, mutation } from './mutation.ts';
+
+const CARRIER = 'lease/carrier.ts';
+const CARRIERS = 'lease/carriers.ts';
+const CLIENT = 'lease/client-stream.ts';
+const BYTES = 'etcd/lease-keep-alive.ts';
+const PROMPTNESS = 'lease/promptness.ts';
+const LEASES = 'lease/leases.ts';
+
+/** The mutations of `lease/`. */
+export const HEARTBEATS: readonly Mutation[] = [
+  mutation('leases-of-half-the-bits', BYTES, 'high |= bits << (7 * i - 32)', 'high |= 0'),
+  mutation(
+    'requests-with-more-in-them-are-shared',
+    BYTES,
+    'this.#varint(request, 1) === request.length',
+    'this.#varint(request, 1) > 0',
+  ),
+  mutation('any-reply-will-do', CARRIER, '!reader.isReplyTo(reply, first)', 'reply === undefined'),
+  mutation('no-window', CARRIER, 'this.#sent.size < WINDOW', 'this.#sent.size < WINDOW * 1e9'),
+  mutation('joins-any-lease', CARRIER, 'if (other?.isFor(heartbeat)) {', 'if (other !== undefined) {'),
+  mutation('joins-nobody', CARRIER, 'if (other?.isFor(heartbeat)) {', 'if (other === heartbeat) {'),
+  mutation(
+    'joins-one-that-was-sent',
+    CARRIER,
+    'if (this.#byLease.get(hash) === heartbeat) this.#byLease.delete(hash);',
+    '',
+  ),
+  mutation('beats-for-whom-is-gone', CARRIER, 'if (heartbeat.isWanted) this', 'if (this.size >= 0) this'),
+  mutation(
+    'beats-again-for-whom-is-gone',
+    CARRIER,
+    'if (!this.#retired) this.done += this.#sent.drop();',
+    '',
+  ),
+  mutation('one-refusal-is-for-all', CARRIER, 'else this.#failFirst(', 'else this.#failAll('),
+  mutation(
+    'an-outage-is-for-one',
+    CARRIER,
+    '(isForAll(status)) this.#failAll(',
+    '(isForAll(status)) this.#failFirst(',
+  ),
+  mutation('refused-ones-are-forgotten', CARRIER, 'this.#owner.onRefused(first);', ''),
+  mutation(
+    'others-wait-behind',
+    CARRIER,
+    'this.#waiting.prepend(this.#sent);',
+    'while (this.#sent.size > 0) this.#waiting.push(this.#sent.shift() as Heartbeat);',
+  ),
+  mutation(
+    'one-that-joined-is-forgotten',
+    CARRIER,
+    'each.owner?.onReply(each, reply);',
+    'if (each === first) each.owner?.onReply(each, reply);',
+  ),
+  mutation('a-stream-that-is-left-hangs', CARRIER, 'this.#stream.halfClose();', ''),
+  mutation(
+    'never-more-streams',
+    CARRIERS,
+    'if (isLate) this.#grow();',
+    'if (isLate && this.#clients < 0) this.#grow();',
+  ),
+  mutation('streams-without-end', CARRIERS, 'length >= MAX_CARRIERS)', 'length >= MAX_CARRIERS * 2)'),
+  mutation(
+    'never-fewer-streams',
+    CARRIERS,
+    'performance.now() - this.#lateAt > PROMPT_MS',
+    'performance.now() < 0',
+  ),
+  mutation('what-waits-is-lost', CARRIERS, 'for (const line of lines) this.placeAll(line);', ''),
+  mutation(
+    'all-identities-are-one',
+    LEASES,
+    'this.#carriers.get(identity.id)',
+    'this.#carriers.values().next().value',
+  ),
+  mutation(
+    'streams-that-nobody-uses-stay',
+    LEASES,
+    'setTimeout(() => this.#forget(carriers), LINGER_MS)',
+    'setTimeout(() => carriers.stats, LINGER_MS)',
+  ),
+  mutation('one-late-answer-is-lateness', PROMPTNESS, 'const SLOW_TICKS = 3;', 'const SLOW_TICKS = 1;'),
+  mutation('silence-is-lateness', PROMPTNESS, 'else if (answered > 0) {', 'else {'),
+  mutation(
+    'answers-in-any-order',
+    CLIENT,
+    'if (heartbeat === this.#first) {',
+    'if (heartbeat !== undefined) {',
+  ),
+  mutation(
+    'what-came-early-is-lost',
+    CLIENT,
+    'heartbeat.reply = Buffer.from(reply);',
+    'heartbeat.reply = undefined;',
+  ),
+  mutation(
+    'half-close-ends-at-once',
+    CLIENT,
+    'if (this.#halfClosed && this.#first === undefined)',
+    'if (this.#halfClosed)',
+  ),
+  mutation('no-leader-is-demanded', CLIENT, 'demandsLeader(call.metadata) ? leader : undefined', 'undefined'),
+  mutation(
+    'who-does-not-read-is-read',
+    CLIENT,
+    'if (!this.#client.send(reply)) this.#blocked = true;',
+    'this.#client.send(reply);',
+  ),
+  mutation(
+    'who-was-refused-shares',
+    CLIENT,
+    'carriers.isStrange || carriers.refused?.hasClient(call.client)',
+    'carriers.isStrange',
+  ),
+  mutation(
+    'what-was-refused-is-shared',
+    CLIENT,
+    'this.#carriers.refused?.hasLease(reader)',
+    'message.length > 99',
+  ),
+  mutation(
+    'what-was-asked-before-is-forgotten',
+    CLIENT,
+    'this.#client.listener.onMessage(keepAliveRequest(each));',
+    '',
+  ),
+  mutation('memory-is-not-given-back', CLIENT, 'this.#client.hold(-HEARTBEAT_BYTES * this.#unanswered);', ''),
+];
