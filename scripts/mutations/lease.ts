@@ -68,6 +68,7 @@ export const HEARTBEATS: readonly Mutation[] = [
     'performance.now() - this.#lateAt > PROMPT_MS',
     'performance.now() < 0',
   ),
+  mutation('who-is-gone-is-placed-anew', CARRIERS, 'if (each.isWanted) this.send(each);', 'this.send(each);'),
   mutation('what-waits-is-lost', CARRIERS, 'for (const line of lines) this.placeAll(line);', ''),
   mutation(
     'all-identities-are-one',

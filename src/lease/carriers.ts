@@ -78,7 +78,7 @@ export class Carriers implements CarrierOwner, Ticking {
   }
 
   placeAll(line: HeartbeatLine): void {
-    for (let each = line.shift(); each !== undefined; each = line.shift()) this.send(each);
+    for (let each = line.shift(); each !== undefined; each = line.shift()) if (each.isWanted) this.send(each);
   }
 
   /** A stream to etcd as this identity: whoever shares it has to be the same to etcd. */

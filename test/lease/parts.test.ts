@@ -277,6 +277,20 @@ describe('a carrier', () => {
 });
 
 describe('carriers', () => {
+  test('that no client uses end, with what is left of clients that are gone', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { etcd, all, carriers, send } = scene();
+    for (let i = 0; i < 70; i++) send(i).owner = undefined;
+    carriers.leave();
+    t.mock.timers.tick(6000);
+    assert.equal(etcd.streams[0]?.halfClosed, false, 'it has not been answered');
+    etcd.streams[0]?.answer(64);
+    assert.equal(etcd.streams[0]?.halfClosed, true);
+    assert.deepEqual([etcd.streams.length, all.stats.streams], [1, 0]);
+    assert.notEqual(all.of(clientIdentityOf(NO_METADATA)), carriers);
+    all.close();
+  });
+
   /** One that is as slow as a follower far from the leader. */
   function ticks(count: number, { etcd, carriers }: ReturnType<typeof scene>): void {
     for (let i = 0; i < count; i++) {
