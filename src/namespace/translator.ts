@@ -7,9 +7,10 @@ import { KeyRewriting } from './key-rewriting.ts';
 import type { Prefix } from './prefix.ts';
 import { SharedReplies, type Translated } from './shared-replies.ts';
 import type { NamespaceStats } from './stats.ts';
+import { Turns } from './turns.ts';
 
-/** Fields that are looked at before others have their turn; some half a millisecond. */
-const FIELDS_PER_TURN = 16_384;
+/** Fields that are looked at before others have their turn; about a millisecond. */
+const FIELDS_PER_TURN = 4096;
 
 /** Smaller messages are translated before it is found out whether they were. Bytes. */
 export const SHARED_FROM = 4096;
@@ -18,6 +19,7 @@ export class Translator {
   readonly prefix: Prefix;
   readonly #shared: SharedReplies;
   readonly #stats: NamespaceStats;
+  readonly #turns = new Turns(FIELDS_PER_TURN);
   /** For one message after the other. */
   #rewriting: KeyRewriting;
 
@@ -54,14 +56,6 @@ export class Translator {
     if (done !== undefined) return done;
     this.#rewriting = new KeyRewriting(this.prefix);
     this.#stats.inTurns++;
-    return inTurns(rewriting);
-  }
-}
-
-async function inTurns(rewriting: KeyRewriting): Promise<Uint8Array> {
-  for (;;) {
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    const done = rewriting.advance(FIELDS_PER_TURN);
-    if (done !== undefined) return done;
+    return this.#turns.finish(rewriting);
   }
 }

@@ -71,6 +71,22 @@ describe('a reply of very many keys', () => {
     assert.deepEqual([stats.translated, stats.found], [2, 3]);
   });
 
+  test('of which there are many takes no longer turns than one', async () => {
+    const translator = new Translator(prefix, new NamespaceStats());
+    const ended: number[] = [];
+    const many = Array.from({ length: 10 }, async (_, i) => {
+      await translator.reply(reply(20_000), ranged, true);
+      ended.push(i);
+    });
+    const sole = translator.reply(reply(4000), ranged, true);
+    assert.ok(sole instanceof Promise);
+    await sole;
+    // A part of each in its turn: who has least is first, and the others end in their order.
+    assert.deepEqual(ended, []);
+    await Promise.all(many);
+    assert.deepEqual(ended, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
   test('is kept within bounds, and for those of this turn in any case', async () => {
     const stats = new NamespaceStats();
     const translator = new Translator(prefix, stats);
