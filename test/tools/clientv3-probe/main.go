@@ -1,7 +1,8 @@
 // Program clientv3-probe uses etcd's own Go client the way applications do, over TLS if it is given certificates: it
 // writes, reads, watches, keeps a lease alive, takes a lock, and prints one line for each that went well. The first
-// failure ends it. With -contend it tells of sessions, locks and elections instead, and with -hold it holds a lock. With
-// -watch it watches a prefix, and prints what happens for as long as it lives.
+// failure ends it. With -contend it tells of sessions, locks and elections instead, with -edges it prints what ranges of
+// every kind give, and with -hold it holds a lock. With -watch it watches a prefix, and prints what happens for as long as
+// it lives.
 package main
 
 import (
@@ -26,6 +27,8 @@ func main() {
 	prefix := flag.String("watch", "", "watch this prefix")
 	contends := flag.Bool("contend", false, "tell of sessions, locks and elections")
 	holds := flag.Duration("hold", 0, "hold a lock for so long")
+	ranges := flag.Bool("edges", false, "print what ranges of every kind give")
+	space := flag.String("namespace", "", "with -edges, the client's own namespace")
 	flag.Parse()
 	config := clientv3.Config{Endpoints: strings.Split(*endpoint, ","), DialTimeout: 10 * time.Second}
 	config.Username, config.Password, _ = strings.Cut(*user, ":")
@@ -50,6 +53,10 @@ func main() {
 	}
 	if *holds > 0 {
 		hold(ctx, client, *holds)
+		return
+	}
+	if *ranges {
+		edges(ctx, client, *space)
 		return
 	}
 	keyValue(ctx, client)
