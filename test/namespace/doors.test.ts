@@ -12,7 +12,7 @@ test('JSON of etcd, JSON of Connect, and the pages', async () => {
   await using etcd = await startEtcd();
   await using proxy = await startProxy({ endpoints: etcd.endpoints, flags: ['--namespace=tenant/'] });
   using direct = new InProcess(etcd.first.address);
-  const ask = async (path: string, body: object): Promise<{ kvs?: { key: string }[] }> => {
+  const ask = async (path: string, body: object): Promise<{ kvs?: { key: string }[]; key?: string }> => {
     const headers = { 'content-type': 'application/json' };
     const response = await fetch(`${proxy.url}${path}`, {
       method: 'POST',
@@ -40,6 +40,10 @@ test('JSON of etcd, JSON of Connect, and the pages', async () => {
     kvs.map(({ key }) => Buffer.from(key).toString()),
     ['outside', 'tenant/one', 'tenant/two'],
   );
+
+  // Its name begins like the paths of etcd's JSON.
+  const { key } = await ask('/v3lockpb.Lock/Lock', { name: base64('lock') });
+  assert.match(Buffer.from(key ?? '', 'base64').toString(), /^lock\//);
 
   const watch = new AbortController();
   const events = await fetch(`${proxy.url}/v3/watch`, {
