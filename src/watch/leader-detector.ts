@@ -29,6 +29,9 @@ export interface LeaderSource {
   readonly open: (listener: ClientStreamListener) => ClientStream;
 }
 
+/** A stream that lived for so long, in milliseconds, was a good one: the next one need not wait. */
+const LIVED_MS = 3000;
+
 export class LeaderDetector implements ClientStreamListener {
   readonly #source: LeaderSource;
   readonly #probe: Probe;
@@ -36,6 +39,7 @@ export class LeaderDetector implements ClientStreamListener {
   readonly #delay = new RetryDelay();
   #stream: ClientStream | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #openedAt = 0;
 
   constructor(source: LeaderSource) {
     this.#source = source;
@@ -59,7 +63,7 @@ export class LeaderDetector implements ClientStreamListener {
   }
 
   onHeaders(): void {
-    this.#delay.reset();
+    // They come with the first message, of which there is none.
   }
 
   onMessage(): void {
@@ -72,6 +76,7 @@ export class LeaderDetector implements ClientStreamListener {
 
   onEnd(status: Status): void {
     this.#stream = undefined;
+    if (performance.now() - this.#openedAt >= LIVED_MS) this.#delay.reset();
     if (saysNoLeader(status)) for (const sink of [...this.#sinks]) sink.fail(Code.UNAVAILABLE, NO_LEADER);
     if (this.#sinks.size === 0) return;
     this.#timer = setTimeout(() => {
@@ -81,6 +86,7 @@ export class LeaderDetector implements ClientStreamListener {
   }
 
   #open(): void {
+    this.#openedAt = performance.now();
     this.#stream = this.#source.open(this);
   }
 

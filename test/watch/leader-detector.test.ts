@@ -1,6 +1,7 @@
 /** Streams of clients that demand a leader, on an etcd that says what the test makes it say. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Backoff } from '../../src/rpc/backoff.ts';
 import type { Call } from '../../src/rpc/contract.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
@@ -159,6 +160,22 @@ describe('streams that demand a leader', () => {
     assert.deepEqual(ends([client]), [undefined]);
     place.detectors[1]?.end(NO_LEADER);
     assert.deepEqual(ends([client]), [NO_LEADER.message]);
+  });
+
+  test('after one that lived for long the next is not waited for as after many that failed', async (context) => {
+    let later = 0;
+    const now = performance.now.bind(performance);
+    context.mock.method(performance, 'now', () => now() + later);
+    const resets = context.mock.method(Backoff.prototype, 'reset');
+    using place = new Place();
+    place.watching(DEMAND);
+    const lost = new RpcError(Code.UNAVAILABLE, 'lost');
+    for (const [at, ms] of [0, 10_000].entries()) {
+      await until('a stream', () => place.detectors.length > at);
+      later += ms;
+      place.detectors[at]?.end(lost);
+      assert.equal(resets.mock.callCount(), at);
+    }
   });
 
   test('one that is left to etcd, or gone, is asked for no more', async () => {
