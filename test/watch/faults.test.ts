@@ -1,6 +1,7 @@
 /**
  * Faults of the program itself: whatever call throws while watches are placed, moved and told, every watch is served or
- * its stream ended, so that its client comes back; none waits on no list.
+ * its stream ended, so that its client comes back; none waits on no list, and nothing is left when all have gone.
+ * `FAULTS_OF` is a pattern of the calls that throw, if not all are to.
  */
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
