@@ -22,7 +22,7 @@ import { type EtcdInstall, newestEtcd, startEtcd } from '../support/etcd.ts';
 import { tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
-import { outerEtcds } from '../support/releases.ts';
+import { newestEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { WatchCall } from '../support/watch-client.ts';
 import type { Pair } from '../tls/pki.ts';
@@ -117,7 +117,7 @@ const DENIED = 'etcdserver: permission denied';
 const NOBODY = 'etcdserver: user name is empty';
 
 describe('a client with a certificate', async () => {
-  for (const install of await outerEtcds())
+  for (const install of await newestEtcds())
     test(`etcd ${install.version}: may what its user may, through every door`, TIMEOUT, async () => {
       await using held = new AsyncDisposableStack();
       const { auth, proxy, doors, rootToken, signIns, raw } = await setUp(held, install, 'simple');
