@@ -11,6 +11,8 @@ import { cpuSeconds, median } from './support/cpu.ts';
 import { writeSection } from './support/report.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
+/** Parts of the requests, for a quick look. */
+const SCALE = Number(process.env.BENCH_SCALE ?? 1);
 const CONNECTIONS = 16;
 const KEYS = 1000;
 
@@ -28,16 +30,21 @@ const WORKS: readonly Work[] = [
     title: `range of ${KEYS} keys`,
     path: 'kv/range',
     body: { key: b64('bench/'), range_end: b64('bench0') },
-    requests: 1500,
+    requests: 1500 * SCALE,
   },
   {
     title: `serializable range of ${KEYS} keys`,
     path: 'kv/range',
     body: { key: b64('bench/'), range_end: b64('bench0'), serializable: true },
-    requests: 1500,
+    requests: 1500 * SCALE,
   },
-  { title: 'get', path: 'kv/range', body: { key: b64('bench/0') }, requests: 10_000 },
-  { title: 'put', path: 'kv/put', body: { key: b64('put'), value: b64('v'.repeat(100)) }, requests: 10_000 },
+  { title: 'get', path: 'kv/range', body: { key: b64('bench/0') }, requests: 10_000 * SCALE },
+  {
+    title: 'put',
+    path: 'kv/put',
+    body: { key: b64('put'), value: b64('v'.repeat(100)) },
+    requests: 10_000 * SCALE,
+  },
 ];
 
 interface Side {

@@ -1,6 +1,7 @@
 /** Streams of etcd's JSON: over POST as lines, over WebSocket as frames, and what becomes of broken ones. */
 import assert from 'node:assert/strict';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import { type RawData, WebSocket } from 'ws';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
@@ -138,6 +139,25 @@ describe('streams of JSON', () => {
     for (const chunk of exchange.chunks) assert.match(chunk, /^\{"result":.*\}\n$/);
     assert.equal(exchange.ended, false);
     exchange.request.destroy();
+    await noWatches();
+  });
+
+  test('the same over HTTP/2', async () => {
+    const session = connectHttp2(proxy.url);
+    session.on('error', () => {});
+    const stream = session.request({ ':method': 'POST', ':path': '/v3/watch' });
+    let text = '';
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    stream.on('error', () => {});
+    stream.write(JSON.stringify({ create_request: { key: b64('h2') } }));
+    await until('the watch', () => text.includes('"created":true}}\n'));
+    stream.write('{"progress_request":{}}');
+    await until('the progress', () => text.split('\n').length === 3);
+    await put('h2');
+    await until('the event', () => text.includes('"events":[{"kv":'));
+    session.destroy();
     await noWatches();
   });
 

@@ -32,7 +32,6 @@ export class Frames {
       const frame = this.#waiting.shift();
       if (frame !== undefined) {
         yield Buffer.concat([frame, BETWEEN]);
-        this.#held?.passed(frame.length);
         continue;
       }
       if (this.#socket.readyState !== this.#socket.OPEN) throw clientGone();

@@ -10,6 +10,7 @@ import { firstMessage } from '../json-message.ts';
 import { BadJson } from '../json-scalars.ts';
 import { JsonValues } from '../json-values.ts';
 import { JSON_EXPANSION, LARGE_BYTES } from '../options.ts';
+import type { WebRequest } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
 
 /** What metadata begins with among header fields. */
@@ -69,11 +70,18 @@ export class GatewayReader {
     return await this.#read(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts, size));
   }
 
-  /** All messages of a client, one for each JSON value. @throws RpcError (rejects) */
-  async *all(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  /**
+   * All messages of a client, one for each JSON value.
+   * @param held where it is counted what is held of the body, until its messages are taken
+   * @throws RpcError (rejects)
+   */
+  async *all(body: AsyncIterable<Uint8Array>, held: WebRequest | undefined): AsyncGenerator<Uint8Array> {
     const values = new JsonValues();
     for await (const part of body) {
-      for (const value of values.push(part)) yield await this.#read(value);
+      for (const value of values.push(part)) {
+        yield await this.#read(value);
+        held?.passed(value.length);
+      }
       this.#check(values.pending, this.#maxBytes * JSON_EXPANSION);
     }
     const rest = values.rest();

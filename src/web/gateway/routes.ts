@@ -69,10 +69,17 @@ async function serve(
   const call = new WebCall(called, clientOf(raw.socket), metadata, outletOf(raw.socket), options.observer);
   const reader = new GatewayReader(method, options.maxRequestBytes, () => goneSignal(reply));
   if (method.methodKind === 'bidi_streaming') mayGoOn(raw);
-  const body = bodyOf(raw, memory.of(raw));
+  const held = memory.of(raw);
+  const body = bodyOf(raw, held);
   // What is left of a request is read, or its client waits for ever to send it.
   const drop = (): void => void (raw.complete || raw.resume());
-  const gatewayCall = { method, call, first: () => reader.first(body), all: () => reader.all(body), drop };
+  const gatewayCall = {
+    method,
+    call,
+    first: () => reader.first(body),
+    all: () => reader.all(body, held),
+    drop,
+  };
   let timer: NodeJS.Timeout | undefined;
   reply.raw.once('close', () => {
     clearTimeout(timer);

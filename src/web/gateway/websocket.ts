@@ -111,7 +111,7 @@ export class WebSockets implements Upgrades {
     });
     const frames = new Frames(socket, held);
     const reader = new GatewayReader(method, options.maxRequestBytes, () => gone.signal);
-    const all = () => reader.all(frames.parts());
+    const all = () => reader.all(frames.parts(), held);
     // A frame is whole, and no end of a body follows it.
     const first = async () => {
       const { value = NOTHING } = await all().next();
