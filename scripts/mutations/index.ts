@@ -32,7 +32,10 @@ export const PARTS: Readonly<Record<'watch' | 'sharing' | 'lease' | 'cache' | 'm
   },
   sharing: {
     mutations: SHARING,
-    tests: below('identity', 'permit', 'token-users', 'leave', 'shared-answers', 'shared-watches'),
+    tests: [
+      'cache/shared',
+      ...below('identity', 'permit', 'token-users', 'leave', 'shared-answers', 'shared-watches'),
+    ],
   },
   lease: {
     mutations: HEARTBEATS,
