@@ -43,7 +43,7 @@ async function must(etcd: EtcdCluster, args: readonly string[], input = ''): Pro
 /** Prepares all of it: root, the users with a role each of their own name, `own` for the proxy; auth is on. */
 export async function startPlace(options: PlaceOptions): Promise<Place> {
   const { install, users, own, ownRange = ['w/', 'w0'], flags = [] } = options;
-  const held = new AsyncDisposableStack();
+  await using held = new AsyncDisposableStack();
   const etcd = held.use(await startEtcd({ install, bcryptCost: 4, ...options.etcd }));
   await must(etcd, ['user', 'add', 'root:pw']);
   await must(etcd, ['user', 'grant-role', 'root', 'root']);
@@ -62,6 +62,7 @@ export async function startPlace(options: PlaceOptions): Promise<Place> {
   const proxy = held.use(await startProxy({ endpoints: [relay.address], flags: all }));
   const direct = held.use(new RawGrpcClient(etcd.first.address));
   const client = held.use(new RawGrpcClient(proxy.address));
+  const kept = held.move();
   return {
     etcd,
     proxy,
@@ -70,7 +71,7 @@ export async function startPlace(options: PlaceOptions): Promise<Place> {
     client,
     as: (name) => signIn(client, name),
     root: (...args) => must(etcd, ['--user=root:pw', ...args], 'new\n'),
-    [Symbol.asyncDispose]: () => held.disposeAsync(),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
