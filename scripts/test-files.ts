@@ -90,7 +90,6 @@ const LONG: Readonly<Record<string, number>> = {
   'failover/goaway': 40,
   'upstream/edges': 32,
   'upstream/choice': 32,
-  'namespace/differential': 40,
   'failing/defragments': 30,
   'failing/stalls': 30,
   'failing/leaves': 30,
