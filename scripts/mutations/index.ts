@@ -40,7 +40,7 @@ export const PARTS: Readonly<Record<'watch' | 'sharing' | 'lease' | 'cache' | 'm
   lease: {
     mutations: HEARTBEATS,
     tests: [
-      ...below('lease', 'parts', 'sharing', 'odd', 'lost', 'leader', 'refused', 'clientv3'),
+      ...below('lease', 'parts', 'sharing', 'odd', 'lost', 'leader', 'follower', 'refused', 'clientv3'),
       'observe/every-series',
     ],
   },
