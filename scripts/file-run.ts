@@ -1,7 +1,9 @@
 /** One test file, run in a process of its own. */
-import { resolve } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { cpuSeconds, measuring } from './cpu-time.ts';
 import { tellTestsByContext } from './test-context.ts';
@@ -11,17 +13,22 @@ const LIMIT_MS = process.env.LONG === '1' ? 3_600_000 : 600_000;
 
 const COMPILE_CACHE = resolve('.artifacts/compile-cache');
 
+const FIRST = resolve('.artifacts/first');
+
 /**
- * What the process of a file runs first. It is an address with the program in it, since a file in TypeScript would load the
- * compiler first, and a variable would reach every program that a test starts. What Node.js makes of the sources is kept
- * for the files that come after: they load mostly the same.
+ * What the process of a file runs first, in JavaScript: a file in TypeScript would load the compiler before, and a variable
+ * would reach every program that a test starts. What Node.js makes of the sources is kept for the files that come after:
+ * they load mostly the same.
  */
 function firstOf(file: string): string {
   const program = `
     process.getBuiltinModule('node:module').enableCompileCache(${JSON.stringify(COMPILE_CACHE)});
     (${tellTestsByContext})();
     ${measuring(file)}`;
-  return `--import=data:text/javascript,${encodeURIComponent(program)}`;
+  const path = join(FIRST, `${file.replaceAll('/', '+')}.mjs`);
+  mkdirSync(FIRST, { recursive: true });
+  writeFileSync(path, program);
+  return `--import=${pathToFileURL(path)}`;
 }
 
 /** How much is shown of an error, or of what a file printed that failed outside of its tests; the log has all. */
