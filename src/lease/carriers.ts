@@ -100,12 +100,12 @@ export class Carriers implements CarrierOwner, Ticking {
     this.#retired.delete(carrier);
   }
 
-  onTick(): boolean {
+  onTick(ms: number): boolean {
     let isLate = false;
     let size = 0;
     for (const carrier of this.#carriers) {
       size += carrier.size;
-      if (carrier.promptness.onTick()) isLate = true;
+      if (carrier.promptness.onTick(ms)) isLate = true;
     }
     if (isLate) this.#grow();
     else if (this.#carriers.length > 1 && performance.now() - this.#lateAt > PROMPT_MS) this.#shrink();

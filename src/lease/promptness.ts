@@ -3,10 +3,8 @@
  * for each, so that what comes behind waits; on more streams it does not. No heartbeat has a time: what is looked at, at
  * each tick, is how many were answered since the one before.
  */
-import { TICK_MS } from './ticker.ts';
-
-/** Faster than so many in a tick, one a millisecond, it is not the stream that keeps heartbeats waiting. */
-const FAST = TICK_MS;
+/** Faster than so many in a millisecond, it is not the stream that keeps heartbeats waiting. */
+const FAST = 1;
 
 /** Unless there is no end of it for so many ticks. */
 const LONG_TICKS = 12;
@@ -34,8 +32,12 @@ export class Promptness {
     this.#carrier = carrier;
   }
 
-  /** Looks at the carrier. @returns whether answers are late because heartbeats wait for each other */
-  onTick(): boolean {
+  /**
+   * Looks at the carrier.
+   * @param ms since the tick before
+   * @returns whether answers are late because heartbeats wait for each other
+   */
+  onTick(ms: number): boolean {
     const { done, size } = this.#carrier;
     const answered = done - this.#done;
     const isOld = done < this.#due;
@@ -47,7 +49,7 @@ export class Promptness {
     } else if (answered > 0) {
       // Where nothing at all is answered, etcd or the way to it stands still, and would on any stream.
       this.#old++;
-      if (answered < FAST || this.#old >= LONG_TICKS) this.#slow++;
+      if (answered < FAST * ms || this.#old >= LONG_TICKS) this.#slow++;
     }
     return this.#slow >= SLOW_TICKS;
   }

@@ -74,19 +74,24 @@ describe('a lease as bytes', () => {
 });
 
 describe('answers are late', () => {
-  const after = (ticks: readonly { done: number; size: number }[]) => {
+  const after = (ticks: readonly { done: number; size: number; ms?: number }[]) => {
     const carrier = { done: 0, size: 0 };
     const promptness = new Promptness(carrier);
-    return ticks.map(({ done, size }) => {
+    return ticks.map(({ done, size, ms = TICK_MS }) => {
       carrier.done += done;
       carrier.size = size;
-      return promptness.onTick();
+      return promptness.onTick(ms);
     });
   };
   const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
 
   test('where few come and others wait, tick after tick', () => {
     assert.equal(after(times(6, { done: 4, size: 50 })).indexOf(true), 3);
+  });
+
+  test('as well where the ticks of a busy machine are longer', () => {
+    assert.equal(after(times(6, { done: 30, size: 50, ms: 60 })).indexOf(true), 3);
+    assert.ok(!after(times(6, { done: 30, size: 50, ms: TICK_MS })).includes(true));
   });
 
   test('not where nothing waits longer than a tick', () => {
@@ -295,7 +300,7 @@ describe('carriers', () => {
   function ticks(count: number, { etcd, carriers }: ReturnType<typeof scene>): void {
     for (let i = 0; i < count; i++) {
       for (const stream of etcd.streams) if (stream.answered < stream.sent.length) stream.answer(1);
-      carriers.onTick();
+      carriers.onTick(TICK_MS);
     }
   }
 
@@ -325,11 +330,11 @@ describe('carriers', () => {
     assert.equal(open(), MAX_CARRIERS);
     for (let half = MAX_CARRIERS / 2; half >= 1; half /= 2) {
       now += 61_000;
-      carriers.onTick();
+      carriers.onTick(TICK_MS);
       assert.equal(open(), half);
     }
     now += 61_000;
-    carriers.onTick();
+    carriers.onTick(TICK_MS);
     assert.equal(open(), 1);
     const before = hearer.replies;
     send(1);
