@@ -156,7 +156,7 @@ async function wrongRequests(url: string, version: HttpVersion): Promise<void> {
     assert.equal((JSON.parse(body) as { code: string }).code, 'unimplemented');
   }
   assert.equal((await curl(`${url}/`, { version })).status, 404);
-  assert.equal((await curl(`${url}/v3/kv/range`, { version, body: '{}' })).status, 404);
+  assert.equal((await curl(`${url}/v3alpha/kv/range`, { version, body: '{}' })).status, 404);
   assert.equal((await post(path, '{}', 'text/plain')).status, 415);
   assert.equal((await post(path, '{}', 'application/xml')).status, 415);
   const wrongMethod = await curl(url + path, { version, method: 'DELETE' });

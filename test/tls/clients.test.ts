@@ -87,7 +87,7 @@ describe('mutual TLS on both sides', () => {
       '-H',
       'content-type: application/json',
       '-H',
-      'origin: https://elsewhere.example',
+      `origin: https://${proxy.address}`,
       '-d',
       '{}',
     ];
