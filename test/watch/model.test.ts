@@ -35,7 +35,7 @@ const SETTINGS: readonly (readonly [name: string, ...flags: string[]])[] = [
 ];
 
 /** Streams that an etcd allows on a connection, where it allows few: fewer than a client of the model watches keys. */
-const FEW_STREAMS = 80;
+const FEW_STREAMS = 30;
 
 interface Plan {
   readonly install: EtcdInstall;
