@@ -51,8 +51,8 @@ export const SHARING: readonly Mutation[] = [
   mutation(
     'tokens-of-others-vouch',
     'clients/token-users.ts',
-    'const all = this.#users.get(user);',
-    'const all = this.#tokens;',
+    'return this.#users.get(user)?.newest ?? [];',
+    'return [...this.#tokens.values()];',
   ),
   mutation(
     'what-one-may-read-all-may',

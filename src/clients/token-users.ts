@@ -13,11 +13,22 @@ const MAX_BYTES = 16 << 20;
 const ENTRY_BYTES = 600;
 const TEXT_COPIES = 3;
 
+/** So many of a user's tokens are tried; of more, the newest. */
+export const MOST_TOKENS = 8;
+
 /** A token that was handed out. */
 export interface UserToken {
   readonly user: string;
   /** What shows it to etcd. */
   readonly metadata: Metadata;
+}
+
+/** What is known of one user. */
+interface Known {
+  /** In the order in which they were handed out. */
+  readonly tokens: Map<string, UserToken>;
+  /** The last of them, the newest first; never changed, so that whoever asks one after the other keeps what it has. */
+  newest: readonly UserToken[];
 }
 
 export class TokenUsers {
@@ -27,8 +38,7 @@ export class TokenUsers {
   readonly #maxBytes: number;
   /** In the order in which they were of use. */
   readonly #tokens = new Map<string, UserToken>();
-  /** Those of each user, in the order in which they were handed out. */
-  readonly #users = new Map<string, Map<string, UserToken>>();
+  readonly #users = new Map<string, Known>();
 
   constructor(maxBytes = MAX_BYTES) {
     this.#maxBytes = maxBytes;
@@ -42,7 +52,7 @@ export class TokenUsers {
   /** etcd has handed out a token. */
   learn(user: string, token: string): void {
     if (token === '' || user === '') return;
-    this.#forget(token);
+    this.forget(token);
     const bytes = bytesOf(user, token);
     if (bytes > this.#maxBytes) {
       this.forgotten++;
@@ -50,13 +60,14 @@ export class TokenUsers {
     }
     const entry = { user, metadata: withOwnVersion(['token', token]) };
     this.#tokens.set(token, entry);
-    const others = this.#users.get(user);
-    if (others === undefined) this.#users.set(user, new Map([[token, entry]]));
-    else others.set(token, entry);
+    const known = this.#users.get(user) ?? { tokens: new Map(), newest: [] };
+    known.tokens.set(token, entry);
+    known.newest = [entry, ...known.newest].slice(0, MOST_TOKENS);
+    this.#users.set(user, known);
     this.bytes += bytes;
     while (this.bytes > this.#maxBytes) {
       const [oldest] = this.#tokens.keys();
-      this.#forget(oldest as string);
+      this.forget(oldest as string);
       this.forgotten++;
     }
   }
@@ -70,21 +81,34 @@ export class TokenUsers {
     return entry.user;
   }
 
-  /** So many of a user's tokens at most, the newest first. */
-  tokensOf(user: string, most: number): UserToken[] {
-    const all = this.#users.get(user);
-    return all === undefined ? [] : [...all.values()].slice(-most).reverse();
+  /** The newest of a user's tokens, {@link MOST_TOKENS} at most, the newest first. */
+  tokensOf(user: string): readonly UserToken[] {
+    return this.#users.get(user)?.newest ?? [];
   }
 
-  #forget(token: string): void {
+  /** etcd does not take a token. */
+  forget(token: string): void {
     const entry = this.#tokens.get(token);
     if (entry === undefined) return;
     const { user } = entry;
     this.#tokens.delete(token);
     this.bytes -= bytesOf(user, token);
-    const others = this.#users.get(user);
-    others?.delete(token);
-    if (others?.size === 0) this.#users.delete(user);
+    const known = this.#users.get(user);
+    if (known === undefined) return;
+    known.tokens.delete(token);
+    known.newest = known.newest.filter((other) => other !== entry);
+    if (known.tokens.size === 0) this.#users.delete(user);
+    else if (known.newest.length === 0)
+      known.newest = [...known.tokens.values()].slice(-MOST_TOKENS).reverse();
+  }
+
+  /** A user is another one from now on, or has another password: who showed the tokens of before may be somebody else. */
+  forgetUser(user: string): void {
+    for (const token of this.#users.get(user)?.tokens.keys() ?? []) {
+      this.#tokens.delete(token);
+      this.bytes -= bytesOf(user, token);
+    }
+    this.#users.delete(user);
   }
 }
 

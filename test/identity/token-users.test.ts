@@ -1,17 +1,16 @@
 /** Whose tokens are: what is known of them, and how much. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TokenUsers } from '../../src/clients/token-users.ts';
+import { MOST_TOKENS, TokenUsers } from '../../src/clients/token-users.ts';
 
-const texts = (users: TokenUsers, user: string, most = 100) =>
-  users.tokensOf(user, most).map(({ metadata }) => metadata.get('token'));
+const texts = (users: TokenUsers, user: string) =>
+  users.tokensOf(user).map(({ metadata }) => metadata.get('token'));
 
 test('tokens are their users, the newest first', () => {
   const users = new TokenUsers();
   for (const token of ['1', '2', '3']) users.learn('a', token);
   users.learn('b', '4');
   assert.deepEqual(texts(users, 'a'), ['3', '2', '1']);
-  assert.deepEqual(texts(users, 'a', 2), ['3', '2']);
   assert.deepEqual(texts(users, 'c'), []);
   assert.deepEqual([users.userOf('1'), users.userOf('4'), users.userOf('5')], ['a', 'b', undefined]);
 });
@@ -45,4 +44,35 @@ test('they take no more than they may: the ones that were of no use for longest 
   assert.equal(users.forgotten, 1001 - users.size);
   users.learn('a', 'x'.repeat(64 << 10));
   assert.equal(users.userOf('used'), 'a');
+});
+
+test('of many the newest are asked for, without a look at all of them; what etcd does not take makes room for older ones', () => {
+  const users = new TokenUsers();
+  const all = Array.from({ length: 3 * MOST_TOKENS }, (_, i) => `${i}`);
+  for (const token of all) users.learn('a', token);
+  const newest = all.toReversed();
+  assert.deepEqual(texts(users, 'a'), newest.slice(0, MOST_TOKENS));
+  assert.equal(users.tokensOf('a'), users.tokensOf('a'), 'nothing is made for a question');
+  const found: unknown[] = [];
+  while (users.size > 0)
+    for (const token of texts(users, 'a')) {
+      found.push(token);
+      users.forget(token as string);
+      assert.equal(users.userOf(token as string), undefined);
+    }
+  assert.deepEqual(found, newest);
+  assert.deepEqual([texts(users, 'a'), users.bytes], [[], 0]);
+});
+
+test('those of a user who is another one now are nobody’s', () => {
+  const users = new TokenUsers();
+  for (const token of ['1', '2']) users.learn('a', token);
+  users.learn('b', '3');
+  users.forgetUser('a');
+  users.forgetUser('unknown');
+  assert.deepEqual([users.userOf('1'), texts(users, 'a'), users.size], [undefined, [], 1]);
+  users.learn('a', '4');
+  assert.deepEqual(texts(users, 'a'), ['4']);
+  for (const user of ['a', 'b']) users.forgetUser(user);
+  assert.deepEqual([users.size, users.bytes], [0, 0]);
 });

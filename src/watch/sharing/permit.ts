@@ -11,12 +11,12 @@
 
 import type { Identity } from '../../clients/identity.ts';
 import type { Leave } from '../../clients/leave.ts';
+import { MOST_TOKENS } from '../../clients/token-users.ts';
 import type { KeyRange } from '../../etcd/key-range.ts';
 import type { Metadata } from '../../rpc/metadata.ts';
 import { RetryDelay } from '../../rpc/retry-delay.ts';
 import { Code } from '../../rpc/status.ts';
 import type { Watcher, WatcherPermit } from '../watcher.ts';
-import { MOST_TOKENS } from './sponsor.ts';
 
 /** etcd's auth revision, which stays as long as users, roles and permissions do; `undefined`: they may have changed. */
 export type AuthState = bigint | undefined;

@@ -19,7 +19,7 @@ import type { Metadata } from '../../rpc/metadata.ts';
 import { Turns, type TurnTaker } from '../turns.ts';
 import type { Watcher } from '../watcher.ts';
 import { type AuthState, Permit, type PermitOwner } from './permit.ts';
-import { MOST_TOKENS, UserSponsor } from './sponsor.ts';
+import { UserSponsor } from './sponsor.ts';
 
 /** etcd's auth revision: see {@link AuthRevision}. */
 export type RevisionSource = Pick<AuthRevision, 'current'>;
@@ -123,7 +123,7 @@ export class Permits implements PermitOwner {
   }
 
   *tokensOf(user: string): Iterable<Metadata> {
-    for (const { metadata } of this.#options.users.tokensOf(user, MOST_TOKENS)) yield metadata;
+    for (const { metadata } of this.#options.users.tokensOf(user)) yield metadata;
   }
 
   delay(): number {

@@ -74,9 +74,6 @@ export class OwnSponsor implements Sponsor {
   }
 }
 
-/** So many of a user's tokens are tried; of more, the newest. */
-export const MOST_TOKENS = 8;
-
 /** A user whose tokens this proxy saw being handed out. */
 export class UserSponsor implements Sponsor {
   readonly identity: Identity;
@@ -128,11 +125,9 @@ export class UserSponsor implements Sponsor {
     throw refusal;
   }
 
-  #others(used: Metadata): UserToken[] {
+  #others(used: Metadata): readonly UserToken[] {
     const token = used.get('token');
-    return this.#users
-      .tokensOf(this.#user, MOST_TOKENS)
-      .filter(({ metadata }) => metadata.get('token') !== token);
+    return this.#users.tokensOf(this.#user).filter(({ metadata }) => metadata.get('token') !== token);
   }
 }
 
