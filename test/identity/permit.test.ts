@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { clientIdentityOf } from '../../src/clients/identity.ts';
 import type { Leave } from '../../src/clients/leave.ts';
-import { TokenUsers } from '../../src/clients/token-users.ts';
+import type { ReadAs } from '../../src/clients/probes.ts';
+import { MOST_TOKENS, TokenUsers } from '../../src/clients/token-users.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
 import { type AuthState, Permit, type PermitOwner } from '../../src/watch/sharing/permit.ts';
 import { Permits } from '../../src/watch/sharing/permits.ts';
 import { Watcher, type WatcherFeed, type WatchSink } from '../../src/watch/watcher.ts';
@@ -173,21 +175,47 @@ describe('a watch on a shared feed', () => {
     }
   });
 
-  test('is judged by another token of its user, the newest first; never by one of somebody else', async () => {
+  test('is judged by its own token, then by another of its user, the newest first; never by one of somebody else', async () => {
     const script = new Script('u');
     script.tokens.push('newest', 'older');
     const a = script.watcher('a');
     script.suspend(a);
     script.now = 2n;
+    assert.equal(await script.answer(TOKEN), 'a');
     assert.equal(await script.answer(TOKEN), 'newest');
-    assert.equal(await script.answer(TOKEN), 'older');
-    assert.equal(await script.answer(ALLOWED), 'a');
+    assert.equal(await script.answer(ALLOWED), 'older');
     assert.deepEqual(script.told, ['a goes on']);
     const stranger = new Script();
     stranger.tokens.push('newest');
     stranger.suspend(stranger.watcher('x'));
     assert.equal(await stranger.answer(DENIED), 'x');
     assert.deepEqual(stranger.told, ['x denied no']);
+  });
+
+  test('is not ended because many newer tokens of its user are no good: they do not hide one that is', async () => {
+    const script = new Script('u');
+    for (let i = 0; i < 2 * MOST_TOKENS; i++) script.tokens.push(`dead ${i}`);
+    const a = script.watcher('a');
+    script.now = undefined;
+    script.suspend(a);
+    assert.equal(await script.answer(ALLOWED), 'a');
+    assert.deepEqual(script.told, ['a goes on']);
+    assert.equal(script.asked.length, 0);
+  });
+
+  test('is asked about by tokens that etcd has not refused before others', async () => {
+    const script = new Script('u');
+    const a = script.watcher('a');
+    for (let i = 0; i < MOST_TOKENS; i++) script.watcher(`dead ${i}`);
+    script.suspend(a);
+    for (let i = MOST_TOKENS; i-- > 0; ) assert.equal(await script.answer(TOKEN), `dead ${i}`);
+    assert.deepEqual(script.told, ['a goes on'], 'nothing has changed');
+    script.suspend(a);
+    assert.equal(await script.answer(TOKEN), 'a');
+    // What etcd has refused is asked with as well where nothing else is left: it may be another member now.
+    script.suspend(a);
+    assert.equal(await script.answer(ALLOWED), `dead ${MOST_TOKENS - 1}`);
+    assert.equal(script.asked.length, 0);
   });
 
   test('whose end is near is spared when its client has signed in again', async () => {
@@ -217,6 +245,28 @@ describe('a watch on a shared feed', () => {
   });
 });
 
+test('a token that etcd does not take is nobody’s from then on', async () => {
+  const users = new TokenUsers();
+  users.learn('u', 'x');
+  const permits = permitsOf(users, async () => {
+    throw new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
+  });
+  await permits.ask(new Metadata(['token', 'x']), RANGE);
+  assert.equal(users.userOf('x'), undefined);
+  const denying = permitsOf(users, async () => {
+    throw new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied');
+  });
+  users.learn('u', 'x');
+  await denying.ask(new Metadata(['token', 'x']), RANGE);
+  assert.equal(users.userOf('x'), 'u');
+});
+
+/** Permits that are asked about when a feed has lost its stream only. */
+function permitsOf(users: TokenUsers, read: ReadAs): Permits {
+  const onFault = (error: unknown): void => assert.ifError(error);
+  return new Permits({ read, users, revision: { current: async () => 1n }, intervalMs: 0, onFault });
+}
+
 describe('a watch that begins on a shared feed', () => {
   for (const [what, age, held] of [
     ['at once when etcd has just allowed it', 0, false],
@@ -224,13 +274,10 @@ describe('a watch that begins on a shared feed', () => {
   ] as const)
     test(what, async () => {
       const answers: (() => void)[] = [];
-      const permits = new Permits({
-        read: () => new Promise((resolve) => answers.push(() => resolve(new Uint8Array(0)))),
-        users: new TokenUsers(),
-        revision: { current: async () => 1n },
-        intervalMs: 0,
-        onFault: (error) => assert.ifError(error),
-      });
+      const permits = permitsOf(
+        new TokenUsers(),
+        () => new Promise((resolve) => answers.push(() => resolve(new Uint8Array(0)))),
+      );
       const identity = clientIdentityOf(new Metadata(['token', 'x']));
       const watcher = new Watcher({} as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
       permits.enter(watcher, identity, performance.now() - age);

@@ -29,7 +29,7 @@ export interface PermitOwner {
   look(): Promise<AuthState>;
   /** Asks etcd for leave. */
   ask(metadata: Metadata, range: KeyRange): Promise<Leave>;
-  /** Metadata that show tokens of a user, the newest first; it need not be all. */
+  /** Metadata that show tokens of a user, the newest first, and few. */
   tokensOf(user: string): Iterable<Metadata>;
   /** In how many milliseconds the stream of one of many ends that shall not come back all at once. */
   delay(): number;
@@ -54,6 +54,8 @@ export class Permit implements WatcherPermit {
   readonly #suspended = new Set<Watcher>();
   /** Those whose streams will end. */
   readonly #ending = new Map<Watcher, NodeJS.Timeout>();
+  /** What etcd has taken for nobody's. */
+  readonly #refused = new WeakSet<Metadata>();
   #isWanted = false;
   #isAsking = false;
 
@@ -122,22 +124,32 @@ export class Permit implements WatcherPermit {
     let answer: Leave = { kind: 'failed' };
     for (const metadata of this.#candidates()) {
       answer = await this.#owner.ask(metadata, this.range);
+      if (answer.kind === 'token') this.#refused.add(metadata);
+      else if (answer.kind !== 'failed') this.#refused.delete(metadata);
       if (answer.kind !== 'token') break;
     }
     return answer;
   }
 
-  #candidates(): Metadata[] {
+  /**
+   * Tokens of its own watchers first, which etcd has taken when they began, then others of the user. Those that etcd has
+   * refused are asked with where there are no others: they may be good at another member.
+   */
+  #candidates(): Iterable<Metadata> {
     const found = new Map<string, Metadata>();
-    const add = (metadata: Metadata): void => {
-      found.set(metadata.get('token') ?? metadata.get('authorization') ?? '', metadata);
-    };
-    if (this.#user !== undefined) for (const metadata of this.#owner.tokensOf(this.#user)) add(metadata);
+    this.#addOwn(found, false);
+    if (this.#user !== undefined)
+      for (const metadata of this.#owner.tokensOf(this.#user)) found.set(tokenOf(metadata), metadata);
+    if (found.size === 0) this.#addOwn(found, true);
+    return found.values();
+  }
+
+  /** Adds tokens of its watchers, the newest first, {@link MOST_TOKENS} at most. */
+  #addOwn(found: Map<string, Metadata>, refused: boolean): void {
     for (const { metadata } of [...this.#watchers.values()].reverse()) {
-      if (found.size >= MOST_TOKENS) break;
-      add(metadata);
+      if (found.size >= MOST_TOKENS) return;
+      if (this.#refused.has(metadata) === refused) found.set(tokenOf(metadata), metadata);
     }
-    return [...found.values()];
   }
 
   /** @param asking the watchers that were there when etcd was asked */
@@ -197,4 +209,9 @@ export class Permit implements WatcherPermit {
       watcher.sink.onFault(error);
     }
   }
+}
+
+/** The token that metadata show. */
+export function tokenOf(metadata: Metadata): string {
+  return metadata.get('token') ?? metadata.get('authorization') ?? '';
 }

@@ -18,7 +18,7 @@ import type { KeyRange } from '../../etcd/key-range.ts';
 import type { Metadata } from '../../rpc/metadata.ts';
 import { Turns, type TurnTaker } from '../turns.ts';
 import type { Watcher } from '../watcher.ts';
-import { type AuthState, Permit, type PermitOwner } from './permit.ts';
+import { type AuthState, Permit, type PermitOwner, tokenOf } from './permit.ts';
 import { UserSponsor } from './sponsor.ts';
 
 /** etcd's auth revision: see {@link AuthRevision}. */
@@ -116,6 +116,7 @@ export class Permits implements PermitOwner {
     try {
       const leave = await askLeave(this.#options.read, metadata, range);
       this.stats.confirmations[leave.kind]++;
+      if (leave.kind === 'token') this.#options.users.forget(tokenOf(metadata));
       return leave;
     } finally {
       this.#turns.leave(turn);
