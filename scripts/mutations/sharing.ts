@@ -55,6 +55,18 @@ export const SHARING: readonly Mutation[] = [
     'return [...this.#tokens.values()];',
   ),
   mutation(
+    'a-new-user-vouches-for-the-old-one',
+    `${SHARING_ROOM}/permits.ts`,
+    'if (permit.user !== user) continue;',
+    'if (permit.user === user) continue;',
+  ),
+  mutation(
+    'a-dead-token-stays-its-users',
+    `${SHARING_ROOM}/permits.ts`,
+    "if (leave.kind === 'token') this.#options.users.forget(tokenOf(metadata));",
+    '',
+  ),
+  mutation(
     'what-one-may-read-all-may',
     'cache/cover.ts',
     'return client !== undefined && this.#readers.of(client, this.range).mayRead(now);',

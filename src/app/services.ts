@@ -38,6 +38,7 @@ export function buildServices({ config, reads, hub, login, leases }: Parts) {
         reads.withdrawPermissions();
         hub.shared.permits.onChanged();
       },
+      onUserChanged: (user) => hub.shared.permits.onUserChanged(user),
       onToken: (user, token) => hub.shared.users.learn(user, token),
     }),
     // Heartbeats of many clients travel on few streams.

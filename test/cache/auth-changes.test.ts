@@ -24,6 +24,7 @@ test('changes of users, roles and auth itself are told twice, and nothing else i
   };
   const methods = authService(upstream, {
     onChanged: () => log.push('told'),
+    onUserChanged: (user) => assert.equal(user, ''),
     onToken: () => assert.fail('no token'),
   });
   const changes = methods.filter(({ method }) => method !== METHODS.Authenticate);
@@ -47,4 +48,39 @@ test('changes of users, roles and auth itself are told twice, and nothing else i
       assert.deepEqual(log, ['told', 'asked', 'answered', 'told']);
     }
   }
+});
+
+test('whose tokens etcd drops is told when it has done so, or may have; not when it has refused to', async () => {
+  const told: string[] = [];
+  let answer: RpcError | undefined;
+  const upstream: Upstream = {
+    async unary() {
+      assert.deepEqual(told, [], 'not before');
+      if (answer !== undefined) throw answer;
+      return new Uint8Array(0);
+    },
+    stream: () => assert.fail('no stream'),
+  };
+  const methods = authService(upstream, {
+    onChanged: () => {},
+    onUserChanged: (user) => told.push(user),
+    onToken: () => assert.fail('no token'),
+  });
+  const name = new Uint8Array([0x0a, 1, 0x75]);
+  for (const method of [METHODS.UserDelete, METHODS.UserChangePassword, METHODS.UserRevokeRole])
+    for (const [code, wanted] of [
+      [Code.OK, ['u']],
+      [Code.UNAVAILABLE, ['u']],
+      [Code.PERMISSION_DENIED, []],
+      [Code.INVALID_ARGUMENT, []],
+    ] as const) {
+      told.length = 0;
+      answer = code === Code.OK ? undefined : new RpcError(code, 'no');
+      const entry = methods.find((candidate) => candidate.method === method);
+      assert.ok(entry !== undefined && 'unary' in entry);
+      const reply = Promise.resolve(entry.unary(name, new OwnCall(method, NO_METADATA, Infinity)));
+      if (answer === undefined) await reply;
+      else await assert.rejects(reply, /no/);
+      assert.deepEqual(told, method === METHODS.UserRevokeRole ? [] : wanted, `${method.name} ${code}`);
+    }
 });

@@ -6,7 +6,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { AuthUserRevokeRoleRequestSchema } from '#gen/etcdserverpb/auth_pb.js';
+import {
+  AuthUserChangePasswordRequestSchema,
+  AuthUserDeleteRequestSchema,
+  AuthUserRevokeRoleRequestSchema,
+} from '#gen/etcdserverpb/auth_pb.js';
 import { atLeast, availableEtcds, newestEtcd } from '../support/etcd.ts';
 import type { CallOptions } from '../support/raw-grpc.ts';
 import { outerEtcds } from '../support/releases.ts';
@@ -32,6 +36,12 @@ async function isDenied(watch: WatchCall): Promise<void> {
 
 const write = async (at: Place, key: string): Promise<number> =>
   put(at.direct, key, 'x', await signIn(at.direct, 'root'));
+
+/** Changes users as root, through the proxy. */
+async function asRoot(at: Place, method: string, request: Uint8Array): Promise<void> {
+  const { code } = await at.client.call(`/etcdserverpb.Auth/${method}`, [request], await at.as('root'));
+  assert.equal(code, 0);
+}
 
 describe('leave to watch', { concurrency: 2 }, async () => {
   for (const install of await outerEtcds())
@@ -63,15 +73,44 @@ describe('leave to watch', { concurrency: 2 }, async () => {
     });
     const a = await watching(at, await at.as('a'));
     const request = create(AuthUserRevokeRoleRequestSchema, { name: 'a', role: 'a' });
-    const { code } = await at.client.call(
-      '/etcdserverpb.Auth/UserRevokeRole',
-      [toBinary(AuthUserRevokeRoleRequestSchema, request)],
-      await at.as('root'),
-    );
-    assert.equal(code, 0);
+    await asRoot(at, 'UserRevokeRole', toBinary(AuthUserRevokeRoleRequestSchema, request));
     await isDenied(a);
     a.close();
   });
+
+  for (const [kind, what] of [
+    ['simple', 'deleted and made again'],
+    ['jwt', 'given another password'],
+  ] as const)
+    test(`${kind} tokens: is not given for the tokens of a user of before to one that was ${what}`, async () => {
+      const install = await newestEtcd();
+      const etcd = await tokens(kind, 600);
+      const flags = ['--watch-reauthorize=1s'];
+      await using at = await startPlace({ install, etcd, users: ['a'], own: true, flags });
+      const before = await watching(at, await at.as('a'));
+      if (kind === 'simple') {
+        await asRoot(
+          at,
+          'UserDelete',
+          toBinary(AuthUserDeleteRequestSchema, create(AuthUserDeleteRequestSchema, { name: 'a' })),
+        );
+        await at.root('user', 'add', 'a:pw');
+        await at.root('user', 'grant-role', 'a', 'a');
+      } else {
+        const change = create(AuthUserChangePasswordRequestSchema, { name: 'a', password: 'pw' });
+        await asRoot(at, 'UserChangePassword', toBinary(AuthUserChangePasswordRequestSchema, change));
+      }
+      const after = await watching(at, await at.as('a'));
+      await until(
+        'the watch of before ends, and waits',
+        async () => (await counts(at, 'etcd_proxy_watch_refusals_total')).token === 1,
+      );
+      assert.equal((await before.end).code, 14);
+      assert.equal(await before.next(), undefined);
+      const revision = await write(at, 'w/1');
+      assert.deepEqual(await after.revisions(1), [revision]);
+      after.close();
+    });
 
   test('is for exactly the range: what a shared feed has besides, and had before, is shown to nobody else', async () => {
     const install = await newestEtcd();

@@ -261,6 +261,54 @@ test('a token that etcd does not take is nobody’s from then on', async () => {
   assert.equal(users.userOf('x'), 'u');
 });
 
+test('who showed the tokens of a user of before is judged by its own, whatever etcd says of those handed out since', async () => {
+  const users = new TokenUsers();
+  const asked: string[] = [];
+  const good = new Set(['old', 'older', 'new']);
+  const permits = permitsOf(users, async (metadata) => {
+    const token = metadata.get('token') as string;
+    asked.push(token);
+    if (!good.has(token)) throw new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
+    return new Uint8Array(0);
+  });
+  const ended: string[] = [];
+  const watcher = (token: string): Watcher => {
+    const sink = { fail: () => void ended.push(token), onFault: (error: unknown) => assert.ifError(error) };
+    const made = new Watcher(sink as unknown as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
+    permits.enter(made, clientIdentityOf(new Metadata(['token', token])), performance.now());
+    return made;
+  };
+  const suspend = (made: Watcher): void => {
+    made.held = true;
+    made.permit?.suspend(made);
+  };
+  for (const token of ['older', 'old']) users.learn('u', token);
+  const [older, old] = [watcher('older'), watcher('old')];
+  assert.equal(permits.size, 1);
+  suspend(old);
+  // The new password is there, and somebody has signed in with it, before the proxy hears so.
+  users.learn('u', 'new');
+  const early = watcher('new');
+  for (const token of ['older', 'old']) good.delete(token);
+  permits.onUserChanged('u');
+  await settle();
+  assert.ok(old.held, 'who waited for etcd waits for the answer to its own token');
+  users.learn('u', 'newer');
+  const fresh = watcher('newer');
+  good.add('newer');
+  for (const made of [older, old, early, fresh]) suspend(made);
+  await settle();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(ended.toSorted(), ['old', 'older']);
+  assert.deepEqual(
+    [older, old, early, fresh].map(({ held }) => held),
+    [true, true, false, false],
+  );
+  for (const made of [older, old, early, fresh]) made.permit?.leave(made);
+  assert.equal(permits.size, 0);
+  permits.close();
+});
+
 /** Permits that are asked about when a feed has lost its stream only. */
 function permitsOf(users: TokenUsers, read: ReadAs): Permits {
   const onFault = (error: unknown): void => assert.ifError(error);

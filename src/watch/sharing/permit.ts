@@ -45,7 +45,8 @@ const NO_TOKEN = (reason: string): string =>
 export class Permit implements WatcherPermit {
   readonly key: string;
   readonly range: KeyRange;
-  readonly #user: string | undefined;
+  /** `undefined`: that is not known, and one token is all there is. */
+  readonly user: string | undefined;
   /** The one that was known when etcd was asked the last time that it said yes. */
   revision: AuthState;
   readonly #owner: PermitOwner;
@@ -63,7 +64,7 @@ export class Permit implements WatcherPermit {
     this.#owner = owner;
     this.key = key;
     this.range = range;
-    this.#user = user;
+    this.user = user;
   }
 
   /** How many watchers it is for. */
@@ -83,6 +84,15 @@ export class Permit implements WatcherPermit {
     this.#suspended.delete(watcher);
     this.#spare(watcher);
     if (this.#watchers.delete(watcher) && this.#watchers.size === 0) this.#owner.onUnused(this);
+  }
+
+  /** Lets all of its watchers go elsewhere. @param enter takes one, which waits for etcd if it did so here */
+  dissolve(enter: (watcher: Watcher, identity: Identity, waits: boolean) => void): void {
+    for (const [watcher, identity] of [...this.#watchers]) {
+      const waits = this.#suspended.has(watcher);
+      this.leave(watcher);
+      enter(watcher, identity, waits);
+    }
   }
 
   suspend(watcher: Watcher): void {
@@ -138,8 +148,8 @@ export class Permit implements WatcherPermit {
   #candidates(): Iterable<Metadata> {
     const found = new Map<string, Metadata>();
     this.#addOwn(found, false);
-    if (this.#user !== undefined)
-      for (const metadata of this.#owner.tokensOf(this.#user)) found.set(tokenOf(metadata), metadata);
+    if (this.user !== undefined)
+      for (const metadata of this.#owner.tokensOf(this.user)) found.set(tokenOf(metadata), metadata);
     if (found.size === 0) this.#addOwn(found, true);
     return found.values();
   }

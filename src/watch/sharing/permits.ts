@@ -77,21 +77,27 @@ export class Permits implements PermitOwner {
    * @param at when, in milliseconds of `performance.now()`: a client that does not read may have let the answer wait for long
    */
   enter(watcher: Watcher, identity: Identity, at: number): void {
-    const { range } = watcher;
-    const user = this.#options.users.userOf(identity.token);
-    // No identity is the beginning of another one.
-    const key = (user === undefined ? identity.id : UserSponsor.idOf(user)) + range.id;
-    let permit = this.#permits.get(key);
-    if (permit === undefined) {
-      permit = new Permit(this, key, range, user);
-      this.#permits.set(key, permit);
-      this.#lookSoon(false);
-      this.#start();
-    }
+    const permit = this.#permitOf(identity, watcher.range);
     permit.enter(watcher, identity);
     if (performance.now() - at < LEAVE_MS) return;
     watcher.held = true;
     permit.suspend(watcher);
+  }
+
+  /**
+   * A user was deleted, or has another password: who shows the tokens of the same name from now on may be somebody else. Each
+   * of the user's watches is judged by its own token from now on, which etcd does not know any more.
+   */
+  onUserChanged(user: string): void {
+    this.#options.users.forgetUser(user);
+    for (const permit of [...this.#permits.values()]) {
+      if (permit.user !== user) continue;
+      permit.dissolve((watcher, identity, waits) => {
+        const own = this.#permitOf(identity, watcher.range);
+        own.enter(watcher, identity);
+        if (waits) own.suspend(watcher);
+      });
+    }
   }
 
   /** Users, roles or permissions have changed through this proxy. */
@@ -142,6 +148,20 @@ export class Permits implements PermitOwner {
 
   onFault(error: unknown): void {
     this.#options.onFault(error);
+  }
+
+  #permitOf(identity: Identity, range: KeyRange): Permit {
+    const user = this.#options.users.userOf(identity.token);
+    // No identity is the beginning of another one.
+    const key = (user === undefined ? identity.id : UserSponsor.idOf(user)) + range.id;
+    let permit = this.#permits.get(key);
+    if (permit === undefined) {
+      permit = new Permit(this, key, range, user);
+      this.#permits.set(key, permit);
+      this.#lookSoon(false);
+      this.#start();
+    }
+    return permit;
   }
 
   #turn(): Promise<TurnTaker> {
