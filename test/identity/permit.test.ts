@@ -7,9 +7,13 @@ import type { ReadAs } from '../../src/clients/probes.ts';
 import { MOST_TOKENS, TokenUsers } from '../../src/clients/token-users.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
+import type { Method } from '../../src/rpc/method.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+import type { SharedFeeds } from '../../src/watch/shared-feeds.ts';
+import { Circles, type CirclesOwner } from '../../src/watch/sharing/circles.ts';
 import { type AuthState, Permit, type PermitOwner } from '../../src/watch/sharing/permit.ts';
 import { Permits } from '../../src/watch/sharing/permits.ts';
+import type { Sponsor } from '../../src/watch/sharing/sponsor.ts';
 import { Watcher, type WatcherFeed, type WatchSink } from '../../src/watch/watcher.ts';
 import { settle } from '../reads/held-upstream.ts';
 
@@ -307,6 +311,36 @@ test('who showed the tokens of a user of before is judged by its own, whatever e
   for (const made of [older, old, early, fresh]) made.permit?.leave(made);
   assert.equal(permits.size, 0);
   permits.close();
+});
+
+test('feeds of a user go on with the token that a client has shown last, though many newer ones are no good', async () => {
+  const users = new TokenUsers();
+  const shared = {
+    users,
+    unary: async (_: Method, metadata: Metadata) => {
+      if (metadata.get('token') === 'live') return new Uint8Array(0);
+      throw new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
+    },
+  };
+  const made = new Map<string, { sponsor: Sponsor }>();
+  const owner = {
+    feedsBy: (id: string, sponsor: () => Sponsor) => {
+      if (!made.has(id)) made.set(id, { sponsor: sponsor() });
+      return made.get(id);
+    },
+  };
+  const circles = new Circles(shared as unknown as SharedFeeds, undefined, owner as unknown as CirclesOwner);
+  const shows = (token: string) =>
+    circles.feedsOfUser('u', clientIdentityOf(new Metadata(['token', token]))) as unknown as {
+      sponsor: Sponsor;
+    };
+  users.learn('u', 'live');
+  for (let i = 0; i < 2 * MOST_TOKENS; i++) users.learn('u', `dead ${i}`);
+  const { sponsor } = shows('dead');
+  await assert.rejects(sponsor.read(new Uint8Array(0)), /invalid auth token/);
+  assert.equal(shows('live').sponsor, sponsor);
+  await sponsor.read(new Uint8Array(0));
+  assert.equal(sponsor.metadata.get('token'), 'live');
 });
 
 /** Permits that are asked about when a feed has lost its stream only. */

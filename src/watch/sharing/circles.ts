@@ -40,6 +40,8 @@ export class Circles {
   readonly #shared: SharedFeeds;
   readonly #sharing: SharingOptions | undefined;
   readonly #owner: CirclesOwner;
+  /** Those of users' feeds. */
+  readonly #sponsors = new WeakMap<IdentityFeeds, UserSponsor>();
   #isSigningIn = false;
   /** Not before this is it tried again, in milliseconds of `performance.now()`. */
   #signsInAt = 0;
@@ -82,11 +84,17 @@ export class Circles {
     return this.#shared.users.userOf(token);
   }
 
-  /** The feeds of all tokens of a user. @param identity a client of the user's */
+  /** The feeds of all tokens of a user. @param identity a client of the user's, whose token etcd has just taken */
   feedsOfUser(user: string, { metadata }: Identity): IdentityFeeds {
     const { users } = this.#shared;
-    const sponsor = () => new UserSponsor(this.#shared, users, user, metadata);
-    return this.#owner.feedsBy(UserSponsor.idOf(user), sponsor);
+    let made: UserSponsor | undefined;
+    const feeds = this.#owner.feedsBy(UserSponsor.idOf(user), () => {
+      made = new UserSponsor(this.#shared, users, user, metadata);
+      return made;
+    });
+    if (made === undefined) this.#sponsors.get(feeds)?.offer(metadata);
+    else this.#sponsors.set(feeds, made);
+    return feeds;
   }
 
   /** A watch is about to begin: which feeds will serve it can be told when etcd has allowed it. */

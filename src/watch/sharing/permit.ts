@@ -17,6 +17,7 @@ import type { Metadata } from '../../rpc/metadata.ts';
 import { RetryDelay } from '../../rpc/retry-delay.ts';
 import { Code } from '../../rpc/status.ts';
 import type { Watcher, WatcherPermit } from '../watcher.ts';
+import { tokenOf } from './sponsor.ts';
 
 /** etcd's auth revision, which stays as long as users, roles and permissions do; `undefined`: they may have changed. */
 export type AuthState = bigint | undefined;
@@ -219,9 +220,4 @@ export class Permit implements WatcherPermit {
       watcher.sink.onFault(error);
     }
   }
-}
-
-/** The token that metadata show. */
-export function tokenOf(metadata: Metadata): string {
-  return metadata.get('token') ?? metadata.get('authorization') ?? '';
 }

@@ -18,8 +18,8 @@ import type { KeyRange } from '../../etcd/key-range.ts';
 import type { Metadata } from '../../rpc/metadata.ts';
 import { Turns, type TurnTaker } from '../turns.ts';
 import type { Watcher } from '../watcher.ts';
-import { type AuthState, Permit, type PermitOwner, tokenOf } from './permit.ts';
-import { UserSponsor } from './sponsor.ts';
+import { type AuthState, Permit, type PermitOwner } from './permit.ts';
+import { tokenOf, UserSponsor } from './sponsor.ts';
 
 /** etcd's auth revision: see {@link AuthRevision}. */
 export type RevisionSource = Pick<AuthRevision, 'current'>;

@@ -4,7 +4,7 @@
  */
 import type { Identity } from '../../clients/identity.ts';
 import type { Login } from '../../clients/login.ts';
-import type { TokenUsers, UserToken } from '../../clients/token-users.ts';
+import type { TokenUsers } from '../../clients/token-users.ts';
 import { KV } from '../../etcd/methods.ts';
 import { OWN_METADATA } from '../../etcd/own-metadata.ts';
 import { isRefusal } from '../../etcd/statuses.ts';
@@ -82,6 +82,8 @@ export class UserSponsor implements Sponsor {
   readonly #users: TokenUsers;
   readonly #user: string;
   #metadata: Metadata;
+  /** What a client has shown last that etcd took. */
+  #offered: Metadata;
 
   /** @param first what one of its clients has shown, and etcd takes */
   constructor(upstream: SponsorUpstream, users: TokenUsers, user: string, first: Metadata) {
@@ -90,6 +92,7 @@ export class UserSponsor implements Sponsor {
     this.#users = users;
     this.#user = user;
     this.#metadata = first;
+    this.#offered = first;
   }
 
   static idOf(user: string): string {
@@ -98,6 +101,11 @@ export class UserSponsor implements Sponsor {
 
   get metadata(): Metadata {
     return this.#metadata;
+  }
+
+  /** One of its clients has shown these, and etcd takes them: they are the next where it refuses the present ones. */
+  offer(metadata: Metadata): void {
+    this.#offered = metadata;
   }
 
   async read(request: Uint8Array): Promise<Uint8Array> {
@@ -112,7 +120,8 @@ export class UserSponsor implements Sponsor {
   }
 
   async #readAsAnother(request: Uint8Array, used: Metadata, refusal: RpcError): Promise<Uint8Array> {
-    for (const { metadata } of this.#others(used)) {
+    this.#users.forget(tokenOf(used));
+    for (const metadata of this.#others(used)) {
       try {
         const reply = await this.#upstream.unary(KV.Range, metadata, request);
         this.#metadata = metadata;
@@ -120,18 +129,25 @@ export class UserSponsor implements Sponsor {
       } catch (thrown) {
         const error = RpcError.from(thrown);
         if (!isAboutToken(error)) throw error;
+        this.#users.forget(tokenOf(metadata));
       }
     }
     throw refusal;
   }
 
-  #others(used: Metadata): readonly UserToken[] {
-    const token = used.get('token');
-    return this.#users.tokensOf(this.#user).filter(({ metadata }) => metadata.get('token') !== token);
+  #others(used: Metadata): Metadata[] {
+    const handedOut = this.#users.tokensOf(this.#user).map(({ metadata }) => metadata);
+    const token = tokenOf(used);
+    return [this.#offered, ...handedOut].filter((metadata) => tokenOf(metadata) !== token);
   }
 }
 
 /** Whether another token may help. */
 function isAboutToken(error: RpcError): boolean {
   return isRefusal(error) && !saysPermissionDenied(error);
+}
+
+/** The token that metadata show. */
+export function tokenOf(metadata: Metadata): string {
+  return metadata.get('token') ?? metadata.get('authorization') ?? '';
 }
