@@ -22,6 +22,14 @@ const MAX_LAGGING_CATCH_UPS = 64;
 const TOKEN_COPIES = 3;
 const RANGE_COPIES = 2;
 
+/** What a watcher is going to need. */
+export interface Wanted {
+  readonly range: KeyRange;
+  readonly prevKv: boolean;
+  /** From this revision on. */
+  readonly next: number;
+}
+
 export class FeedPlacement implements FeedOwner {
   readonly #shared: SharedFeeds;
   readonly #etcd: IdentityUpstream;
@@ -51,9 +59,15 @@ export class FeedPlacement implements FeedOwner {
     return false;
   }
 
-  /** Whether a feed brings what comes next of a range, so that whoever the feeds are to etcd may watch it. */
-  covers(range: KeyRange): boolean {
-    return this.#containing(range, false) !== undefined;
+  /**
+   * Whether a feed that etcd serves has all that a watcher needs, so that it costs no new watch on etcd. That etcd lets a watch
+   * run on does not say that the same user may begin another one.
+   * @param header what etcd has said of itself lately
+   */
+  carries({ range, prevKv, next }: Wanted, header: Header): boolean {
+    for (const feed of this.#table.covering(range, prevKv))
+      if (feed.state === 'live' && feed.serves(next) && feed.knows(header)) return true;
+    return false;
   }
 
   /**

@@ -5,7 +5,7 @@ import type { Asker } from '../clients/probe.ts';
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Feed } from './feed.ts';
-import { FeedPlacement } from './feed-placement.ts';
+import { FeedPlacement, type Wanted } from './feed-placement.ts';
 import { IdentityUpstream } from './identity-upstream.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { Sponsor } from './sharing/sponsor.ts';
@@ -62,9 +62,9 @@ export class IdentityFeeds {
     return this.#placement.remembers(range, prevKv, start);
   }
 
-  /** See {@link FeedPlacement.covers}. */
-  covers(range: KeyRange): boolean {
-    return this.#placement.covers(range);
+  /** See {@link FeedPlacement.carries}. */
+  carries(wanted: Wanted, header: Header): boolean {
+    return this.#placement.carries(wanted, header);
   }
 
   /** See {@link FeedPlacement.place}. */

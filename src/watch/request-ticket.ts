@@ -136,7 +136,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     } else {
       const { circles, feeds } = this.#owner;
       const at = performance.now();
-      circles.learn(feeds, request.range, (own) => this.#settle({ ...result, at, own }));
+      circles.learn(feeds, request, result, (own) => this.#settle({ ...result, at, own }));
     }
   }
 

@@ -8,6 +8,7 @@ import type { Asker } from '../../clients/probe.ts';
 import { ANY_RANGE } from '../../clients/probes.ts';
 import type { Header } from '../../etcd/header.ts';
 import type { KeyRange } from '../../etcd/key-range.ts';
+import type { CreateRequest } from '../../etcd/watch-request.ts';
 import type { IdentityFeeds } from '../identity-feeds.ts';
 import type { SharedFeeds, SharingOptions } from '../shared-feeds.ts';
 import type { Watcher } from '../watcher.ts';
@@ -35,6 +36,9 @@ export interface Allowed {
   /** Whether the proxy's own user may watch the range; `undefined`: the watch is to be the client's own. */
   readonly own: boolean | undefined;
 }
+
+/** The part of that which is known before the proxy's own user is asked about. */
+export type Learned = Pick<Allowed, 'header' | 'maybeCompacted'>;
 
 export class Circles {
   readonly #shared: SharedFeeds;
@@ -115,11 +119,12 @@ export class Circles {
    * etcd has allowed a client a range: finds out whether the proxy's own user may watch it.
    * @param done is called at once where that need not be asked
    */
-  learn(feeds: IdentityFeeds, range: KeyRange, done: (own: boolean) => void): void {
+  learn(feeds: IdentityFeeds, request: CreateRequest, answer: Learned, done: (own: boolean) => void): void {
     const own = this.#sharing?.login.hasUser === true ? this.#sharing.login : undefined;
     if (!feeds.identity.hasToken || own === undefined) done(false);
-    else if (this.own?.covers(range) === true) done(true);
+    else if (this.#isCarried(request, answer)) done(true);
     else {
+      const { range } = request;
       const asker: Asker = { askedStart: 0, onProbed: ({ kind }) => done(kind === 'ok') };
       this.#ownUser(own).etcd.probe(range, asker);
     }
@@ -135,6 +140,16 @@ export class Circles {
     const shared = own === undefined ? undefined : this.#choose(feeds.identity, own);
     if (shared !== undefined) this.#shared.permits.enter(watcher, feeds.identity, at);
     (shared ?? feeds).place(watcher, header, maybeCompacted && fromPast);
+  }
+
+  /**
+   * Whether a feed of the proxy's own user serves a watch as it is. One of those without a token proves nothing: it may be
+   * from before auth was switched on, and without a question the user would not sign in.
+   */
+  #isCarried({ range, start, options }: CreateRequest, { header, maybeCompacted }: Learned): boolean {
+    if (maybeCompacted && start !== 0) return false;
+    const next = start === 0 ? header.revision + 1 : start;
+    return this.signedIn?.carries({ range, prevKv: options.prevKv, next }, header) === true;
   }
 
   #ownUser(login: SharingOptions['login']): IdentityFeeds {
