@@ -46,8 +46,8 @@ export class FeedGuard implements FeedStreamOwner {
     this.#tell(() => this.#feed.onHeader(header));
   }
 
-  onBegan(): void {
-    this.#tellAfterAll(() => this.#feed.onBegan());
+  onBegan(moved: boolean): void {
+    this.#tellAfterAll(() => this.#feed.onBegan(moved));
   }
 
   onBrought(response: WatchResponse): void {

@@ -31,8 +31,11 @@ export interface FeedStreamOwner {
   readonly catchesUp: boolean;
   /** etcd says this of itself. */
   onHeader(header: Header): void;
-  /** The watch exists, and nothing is missing between what is applied and what it brings. */
-  onBegan(): void;
+  /**
+   * The watch exists, and nothing is missing between what is applied and what it brings.
+   * @param moved it was given up while nobody read, and is on another member now
+   */
+  onBegan(moved: boolean): void;
   /** Events, or progress. */
   onBrought(response: WatchResponse): void;
   /** It is lost, and will be opened again. */
@@ -63,6 +66,10 @@ export class FeedStream implements RideOwner, TurnTaker {
   #fromNow = false;
   /** etcd's latest revision on it. */
   #revision = 0;
+  /** The member that said so. */
+  #member = '';
+  /** The one that it was on when it was given up. */
+  #parkedOn: string | undefined;
   #openedAt = 0;
   /** More of the latest response is still to come. */
   #partial = false;
@@ -102,6 +109,7 @@ export class FeedStream implements RideOwner, TurnTaker {
       this.company = ALONE;
     }
     this.#drop();
+    if (this.state === 'live') this.#parkedOn = this.#member;
     if (this.state !== 'gathering') this.state = 'resuming';
   }
 
@@ -121,6 +129,7 @@ export class FeedStream implements RideOwner, TurnTaker {
     const { header } = response;
     if (header.revision !== 0) {
       this.#revision = header.revision;
+      this.#member = header.member;
       this.#owner.onHeader(header);
     }
     if (this.state === 'ended') return;
@@ -194,7 +203,9 @@ export class FeedStream implements RideOwner, TurnTaker {
     }
     this.state = 'live';
     this.#refusals = 0;
-    this.#owner.onBegan();
+    const moved = this.#parkedOn !== undefined && this.#parkedOn !== this.#member;
+    this.#parkedOn = undefined;
+    this.#owner.onBegan(moved);
   }
 
   #canceled({ header, compactRevision, cancelReason }: WatchResponse): void {

@@ -248,7 +248,8 @@ export class Feed
    * A stream begins. If etcd is behind the feed, what the feed remembers may never have happened: it is forgotten, and the
    * feed's watchers go on with what comes after it.
    */
-  onBegan(): void {
+  onBegan(moved: boolean): void {
+    if (moved) this.cursors.suspend(); // as in onLost
     this.intake.onBegan(this.header.revision);
     if (this.#store.onBegan(this.applied)) {
       this.history.forgetBefore(this.applied + 1);

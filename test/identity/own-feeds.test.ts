@@ -7,7 +7,8 @@ import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
 import { b, type Create } from '../support/watch-client.ts';
 import type { ScriptedClient } from '../watch/scripted-client.ts';
-import { ScriptedHub } from '../watch/scripted-hub.ts';
+import { MIB, ScriptedHub } from '../watch/scripted-hub.ts';
+import type { ScriptedWatch } from '../watch/scripted-upstream.ts';
 
 const DENIED = new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied');
 const NOBODY = new RpcError(Code.INVALID_ARGUMENT, 'etcdserver: user name is empty');
@@ -53,7 +54,10 @@ class Place implements Disposable {
 
   /** Whose the next watch on etcd is, which etcd creates. */
   async created(): Promise<string | undefined> {
-    const { stream } = await this.hub.created('k');
+    return this.tokenOf(await this.hub.created('k'));
+  }
+
+  tokenOf({ stream }: ScriptedWatch): string | undefined {
     return this.#tokens[this.hub.upstream.streams.indexOf(stream)];
   }
 
@@ -96,3 +100,34 @@ test('nor is a feed of those without a token, from before auth was switched on',
   await at.watching('a', { startRevision: 5n });
   assert.equal(await at.created(), 'own', 'the proxy’s user has signed in');
 });
+
+for (const [what, member] of [
+  ['another', 2n],
+  ['the same', 1n],
+] as const)
+  test(`a stream that was given up since nobody read comes back on ${what} member`, async () => {
+    using at = new Place();
+    const { hub } = at;
+    const client = await at.watching('a');
+    const first = await hub.created('k');
+    client.stop();
+    for (let i = 0; i < 20 && !first.cancelled; i++) hub.tell(first, 'k', MIB);
+    assert.ok(first.cancelled);
+    at.allowed.delete('a');
+    at.reads.length = 0;
+    hub.upstream.member = member;
+    client.go();
+    const second = await hub.created('k');
+    assert.equal(at.tokenOf(second), 'own');
+    const revision = hub.tell(second, 'k');
+    if (member === 1n) {
+      // As on etcd, what runs runs on.
+      await until('the event', () => client.revisions.at(-1) === revision);
+      assert.ok(!at.reads.includes('a'));
+    } else {
+      // A client's own stream would have broken on the way there.
+      await until('the end of the watch', () => client.responses.at(-1)?.canceled === true);
+      assert.ok(!client.revisions.includes(revision));
+    }
+    assert.equal(client.ending, undefined);
+  });
