@@ -6,6 +6,7 @@
 import type { Identity } from '../clients/identity.ts';
 import { PERMISSION_MS, Permission, type Permissions } from '../clients/permission.ts';
 import type { Readers } from '../clients/probes.ts';
+import { Refusals } from '../clients/refusals.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
@@ -52,6 +53,8 @@ export class Covers {
   readonly #feeds = new Map<SubscribedFeed, number>();
   /** Ranges that are left alone, and until when nothing is tried; in the order of that. */
   readonly #resting = new Map<string, number>();
+  /** Clients that etcd has refused a range. */
+  readonly #refusals = new Refusals();
   /** Clients without a token share it: without auth, everybody may read everything. */
   readonly #anonymous: Permission;
   /** A bound was reached: feeds are not started before the next sweep. */
@@ -73,6 +76,11 @@ export class Covers {
     let count = 0;
     for (const feed of this.#feeds.keys()) if (this.#isOurs(feed)) count++;
     return count;
+  }
+
+  /** Refusals that had to go for others. */
+  get forgottenRefusals(): number {
+    return this.#refusals.forgotten;
   }
 
   all(): Iterable<Cover<Entry>> {
@@ -102,7 +110,7 @@ export class Covers {
       this.#full = true;
       return this.#none(feeds);
     }
-    const permission = isShared ? undefined : this.#permissionOf(feeds.identity);
+    const permission = isShared ? undefined : this.#permissionOf(feeds.identity, id);
     const cover = new Cover<Entry>(this.#owner, id, feeds, range, readers, permission, from, now);
     const subscription =
       feeds.subscribe(range, false, from, cover, false) ??
@@ -137,6 +145,16 @@ export class Covers {
     return true;
   }
 
+  /** etcd refuses a client a range: what it has allowed the client that shares with nobody counts no more. */
+  refuse(client: Identity, range: KeyRange, now: number): void {
+    const id = idOf(client, range);
+    const cover = this.#covers.get(id);
+    if (!client.hasToken) this.#anonymous.refuse(now);
+    else this.#refusals.add(id, now);
+    cover?.permission?.refuse(now);
+    if (cover !== undefined) this.#owner.onRefused(cover);
+  }
+
   /** Leaves the range of a cover alone for a while. */
   rest(id: string): void {
     const { limits } = this.#options.stats;
@@ -147,8 +165,8 @@ export class Covers {
     this.#resting.delete(this.#resting.keys().next().value as string);
   }
 
-  #permissionOf({ hasToken }: Identity): Permission {
-    return hasToken ? new Permission(this.#options.permissions) : this.#anonymous;
+  #permissionOf({ hasToken }: Identity, id: string): Permission {
+    return hasToken ? new Permission(this.#options.permissions, this.#refusals.of(id)) : this.#anonymous;
   }
 
   #mayStart(): boolean {

@@ -38,6 +38,7 @@ import { Covers } from './covers.ts';
 import { Entry } from './entry.ts';
 import { EntryStore } from './entry-store.ts';
 import type { Fill } from './fill.ts';
+import { Forwarding } from './forwarding.ts';
 import { parseReply } from './parsed-reply.ts';
 import { RecentReads } from './recent-reads.ts';
 import { keysOf, Scopes } from './scopes.ts';
@@ -73,6 +74,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
   readonly #hub: WatchHub;
   readonly #scopes: Scopes;
   readonly #covers: Covers;
+  readonly #forwarding: Forwarding;
   readonly #store: EntryStore;
   readonly #maxEntryBytes: number;
   readonly #recent = new RecentReads();
@@ -99,6 +101,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
       },
       this,
     );
+    this.#forwarding = new Forwarding(below, this.#scopes.readers, this.#covers);
     seen.onReplaced(() => this.#forgetAll());
   }
 
@@ -119,7 +122,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
 
   /** Clients of which etcd has to be asked again, since too many share what is remembered. */
   get forgottenReaders(): number {
-    return this.#scopes.readers.forgotten;
+    return this.#scopes.readers.forgotten + this.#covers.forgottenRefusals;
   }
 
   /** Memory of all that is remembered. */
@@ -150,7 +153,8 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     const worthIt = entry !== undefined || this.#isHot(key, call, now);
     // What fills the entry for another client gives no permission to this one.
     const wantsPermission = miss === 'permission' && sharer !== undefined;
-    if (!worthIt || (this.#filling.has(key) && !wantsPermission)) return this.#below.unary(request, call);
+    if (!worthIt || (this.#filling.has(key) && !wantsPermission))
+      return this.#forwarding.ask(sharer, request, call);
     return this.#fill({ key, ownKey, sharer, request, call, askedAt: now });
   }
 
@@ -211,7 +215,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
 
   /** Asks etcd, and remembers what it says. */
   #fill(fill: Fill): Uint8Array | Promise<Uint8Array> {
-    const reply = this.#below.unary(fill.request, fill.call);
+    const reply = this.#forwarding.ask(fill.sharer, fill.request, fill.call);
     if (!(reply instanceof Promise)) return reply;
     this.#filling.add(fill.key);
     return reply.then(

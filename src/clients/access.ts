@@ -25,6 +25,8 @@ export interface ReaderAccess {
   mayRead(now: number): boolean;
   /** etcd has allowed what it was asked at a time, by a read of the client's own. */
   grant(askedAt: number): void;
+  /** etcd refuses the client a read of its own: what it was asked until now counts no more. */
+  refuse(now: number): void;
 }
 
 /** The table that it stands in. */
@@ -38,7 +40,7 @@ export interface AccessOwner {
   /** etcd lets the client read. */
   onAllowed(access: RangeAccess): void;
   /** etcd refuses the client. */
-  onRefused(access: RangeAccess): void;
+  onRefused(access: RangeAccess, now: number): void;
 }
 
 /** One client and one range, as the table of probes has them. */
@@ -81,6 +83,11 @@ export class RangeAccess implements Access, ReaderAccess {
     this.#owner.onAllowed(this);
   }
 
+  refuse(now: number): void {
+    this.#permission.refuse(now);
+    this.#owner.onRefused(this, now);
+  }
+
   revision(asker: Asker): void {
     this.#linearizable ??= this.#probe(true);
     this.#ask(this.#linearizable, asker);
@@ -118,10 +125,7 @@ export class RangeAccess implements Access, ReaderAccess {
       this.#owner.onAllowed(this);
       return reply;
     } catch (error) {
-      if (isRefusal(RpcError.from(error))) {
-        this.#permission.refuse(performance.now());
-        this.#owner.onRefused(this);
-      }
+      if (isRefusal(RpcError.from(error))) this.refuse(performance.now());
       throw error;
     }
   }

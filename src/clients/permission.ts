@@ -35,12 +35,14 @@ export class Permission {
   /** When the latest question was asked that etcd said yes to. */
   #allowedAt = Number.NEGATIVE_INFINITY;
   /** When etcd said no the last time. */
-  #refusedAt = Number.NEGATIVE_INFINITY;
+  #refusedAt: number;
   #asking = false;
   #askedAt = 0;
 
-  constructor(all: Permissions) {
+  /** @param refusedAt when etcd refused the client before this was made */
+  constructor(all: Permissions, refusedAt = Number.NEGATIVE_INFINITY) {
     this.#all = all;
+    this.#refusedAt = refusedAt;
   }
 
   /** Whether etcd has allowed it lately. */

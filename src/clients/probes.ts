@@ -12,6 +12,7 @@ import type { Metadata } from '../rpc/metadata.ts';
 import { type Access, type AccessOwner, RangeAccess, type ReaderAccess } from './access.ts';
 import type { Identity } from './identity.ts';
 import { Permission, Permissions } from './permission.ts';
+import { Refusals } from './refusals.ts';
 
 /** Identities and ranges of which it is remembered that etcd has allowed them. */
 const PROBES: TableBounds = { entries: 1000, bytes: 16 << 20 };
@@ -63,11 +64,14 @@ export class ProbeTable implements Probes, Readers, AccessOwner {
   readonly #asked = new Map<string, RangeAccess>();
   /** Those that etcd has allowed, whether or not somebody waits. */
   readonly #allowed: BoundedTable<RangeAccess> | undefined;
+  /** Those that etcd has refused, whatever else of them is forgotten. */
+  readonly #refusals: Refusals | undefined;
 
   constructor(read: ReadAs, { permissions, onAllowed, bounds = PROBES }: ProbeTableOptions) {
     this.#read = read;
     this.#permissions = permissions ?? new Permissions();
     this.#allowed = permissions === undefined ? undefined : new BoundedTable(bounds);
+    this.#refusals = permissions === undefined ? undefined : new Refusals();
     this.#onAllowed = onAllowed;
   }
 
@@ -88,7 +92,7 @@ export class ProbeTable implements Probes, Readers, AccessOwner {
 
   /** Those that had to go for others. */
   get forgotten(): number {
-    return this.#allowed?.forgotten ?? 0;
+    return (this.#allowed?.forgotten ?? 0) + (this.#refusals?.forgotten ?? 0);
   }
 
   of(identity: Identity, range: ReadRange): RangeAccess {
@@ -97,7 +101,7 @@ export class ProbeTable implements Probes, Readers, AccessOwner {
     return (
       this.#allowed?.get(key) ??
       this.#asked.get(key) ??
-      new RangeAccess(this, key, identity, asked, new Permission(this.#permissions))
+      new RangeAccess(this, key, identity, asked, new Permission(this.#permissions, this.#refusals?.of(key)))
     );
   }
 
@@ -121,9 +125,10 @@ export class ProbeTable implements Probes, Readers, AccessOwner {
     this.#allowed.add(key, access, bytes);
   }
 
-  /** A refused range is forgotten, so that invented tokens and ranges leave nothing in memory. */
-  onRefused({ key }: RangeAccess): void {
+  /** A refused range is forgotten, so that invented tokens and ranges leave nothing in memory but when that was. */
+  onRefused({ key }: RangeAccess, now: number): void {
     this.#allowed?.delete(key);
+    this.#refusals?.add(key, now);
   }
 }
 

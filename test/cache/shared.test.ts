@@ -7,7 +7,7 @@ import { Permissions } from '../../src/clients/permission.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { KV } from '../../src/etcd/methods.ts';
 import type { Call } from '../../src/rpc/contract.ts';
-import { Metadata } from '../../src/rpc/metadata.ts';
+import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
@@ -26,9 +26,9 @@ function place(allowed: Set<string>, own = false) {
   const hub = new ScriptedHub({ sharing: { login, revision, reauthorize: 0 } });
   const { upstream } = hub;
   const unary = upstream.unary.bind(upstream);
-  upstream.unary = (request, call: Call) => {
+  upstream.unary = async (request, call: Call) => {
     const token = call.metadata.get('token') ?? '';
-    if (call.method.path === KV.Range.path && token === '') throw NOBODY;
+    if (call.method.path === KV.Range.path && token === '' && !allowed.has('')) throw NOBODY;
     if (call.method.path === KV.Range.path && !allowed.has(token)) throw DENIED;
     return unary(request, call);
   };
@@ -40,12 +40,13 @@ function place(allowed: Set<string>, own = false) {
     maxFeeds: 100,
   });
   /** An answer that is there at once is one from memory. */
-  const read = async (token: string): Promise<'hit' | 'miss' | 'denied'> => {
+  const read = async (token: string, request = REQUEST): Promise<'hit' | 'miss' | 'denied'> => {
     const { hits } = cache.stats;
+    const metadata = token === '' ? NO_METADATA : new Metadata(['token', token]);
     try {
-      await cache.unary(REQUEST, new OwnCall(KV.Range, new Metadata(['token', token]), Infinity));
+      await cache.unary(request, new OwnCall(KV.Range, metadata, Infinity));
     } catch (error) {
-      assert.equal(error, DENIED);
+      assert.equal(error, token === '' ? NOBODY : DENIED);
       return 'denied';
     }
     return cache.stats.hits > hits ? 'hit' : 'miss';
@@ -142,3 +143,33 @@ test('a range that the proxy’s own user may not watch is shared as without one
   assert.equal(await read('2'), 'miss');
   assert.equal(cache.entries, 1);
 });
+
+for (const [who, token] of [
+  ['a user whose tokens share answers', 'a1'],
+  ['a token that shares with nobody', 'x'],
+  ['those without a token', ''],
+] as const)
+  test(`a read that is forwarded and refused ends what etcd has allowed ${who} before`, async () => {
+    const allowed = new Set([token]);
+    using at = Object.assign(place(allowed), { [Symbol.dispose]: () => at.hub[Symbol.dispose]() });
+    const { hub, read } = at;
+    hub.hub.shared.users.learn('a', 'a1');
+    const remembered = async (): Promise<void> => {
+      await until('an answer from memory', async () => {
+        const { watches, revision } = hub.upstream;
+        watches.find(({ answered, cancelled }) => !answered && !cancelled)?.say(revision, { created: true });
+        return (await read(token)) === 'hit';
+      });
+    };
+    await remembered();
+    allowed.delete(token);
+    // Once, and a second time, when the answer would be remembered; each time after a yes that would still count.
+    const other = serializable({ key: b('k'), limit: 7n });
+    for (let i = 0; i < 2; i++) {
+      assert.equal(await read(token, other), 'denied');
+      assert.equal(await read(token), 'denied');
+      allowed.add(token);
+      await remembered();
+      allowed.delete(token);
+    }
+  });

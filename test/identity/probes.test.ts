@@ -6,6 +6,7 @@ import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { Permission, Permissions } from '../../src/clients/permission.ts';
 import type { ProbeResult } from '../../src/clients/probe.ts';
 import { ProbeTable } from '../../src/clients/probes.ts';
+import { Refusals } from '../../src/clients/refusals.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
@@ -175,5 +176,48 @@ describe('what is remembered', () => {
     assert.equal(probes.of(tokenOf('x'), RANGE).allowed, false, 'asked before');
     assert.equal(probes.of(tokenOf('y'), RANGE).allowed, true, 'another client');
     assert.equal(probes.size, 0);
+  });
+
+  test('a refusal outlives what it ended: a slow read from before it brings nothing back', async () => {
+    const { probes, ask, sent } = table(new Permissions());
+    const before = performance.now();
+    ask(tokenOf('x'), RANGE);
+    (await sent())[0]?.no();
+    await settle();
+    assert.deepEqual([probes.size, probes.bytes], [0, 0], 'it is not in the table');
+    probes.of(tokenOf('x'), RANGE).grant(before);
+    assert.equal(probes.of(tokenOf('x'), RANGE).allowed, false, 'asked before');
+    probes.of(tokenOf('y'), RANGE).grant(before);
+    assert.equal(probes.of(tokenOf('y'), RANGE).allowed, true, 'another client');
+    probes.of(tokenOf('x'), RANGE).grant(performance.now());
+    assert.equal(probes.of(tokenOf('x'), RANGE).allowed, true, 'asked afterwards');
+  });
+});
+
+describe('refusals', () => {
+  const NEVER = Number.NEGATIVE_INFINITY;
+
+  test('are known as long as a yes from before them would count', () => {
+    const refusals = new Refusals();
+    refusals.add('a', 1);
+    refusals.add('b', 500);
+    refusals.add('a', 600);
+    assert.deepEqual([refusals.of('a'), refusals.of('b'), refusals.of('c')], [600, 500, NEVER]);
+    refusals.add('c', 1550);
+    assert.deepEqual([refusals.of('a'), refusals.of('b'), refusals.size], [600, NEVER, 2]);
+    assert.equal(refusals.forgotten, 0);
+  });
+
+  test('that found no room end all that was asked before them, of whomever nothing is known', () => {
+    const refusals = new Refusals({ entries: 2, bytes: 1000 });
+    for (const [key, at] of [
+      ['a', 1],
+      ['b', 2],
+      ['c', 3],
+    ] as const)
+      refusals.add(key, at);
+    assert.deepEqual([refusals.of('a'), refusals.of('b'), refusals.of('new')], [1, 2, 1]);
+    refusals.add('x'.repeat(1000), 4);
+    assert.deepEqual([refusals.of('b'), refusals.of('new'), refusals.size, refusals.forgotten], [4, 4, 0, 4]);
   });
 });
