@@ -23,21 +23,28 @@ export interface MappedClientsOptions {
 export class MappedClients {
   readonly #options: MappedClientsOptions;
   #users: ReadonlyMap<string, ClientUser> = new Map();
+  /** The same by their credentials: several names may stand for one. */
+  #byCredentials: ReadonlyMap<string, ClientUser> = new Map();
 
   constructor(options: MappedClientsOptions) {
     this.#options = options;
   }
 
-  /** From now on these are the users; who is the same as before keeps its token. */
+  /** From now on these are the users; who is the same as before, by whatever name of a certificate, keeps its token. */
   use(users: ReadonlyMap<string, User>): void {
-    const before = this.#users;
+    const before = this.#byCredentials;
     const now = new Map<string, ClientUser>();
+    const byCredentials = new Map<string, ClientUser>();
     for (const [commonName, user] of users) {
-      const known = before.get(commonName);
-      now.set(commonName, known?.is(user) === true ? known : new ClientUser(user, this.#options));
+      const credentials = credentialsOf(user);
+      const known = byCredentials.get(credentials) ?? before.get(credentials);
+      const clientUser = known ?? new ClientUser(user, this.#options);
+      byCredentials.set(credentials, clientUser);
+      now.set(commonName, clientUser);
     }
     this.#users = now;
-    for (const [commonName, user] of before) if (now.get(commonName) !== user) user.close();
+    this.#byCredentials = byCredentials;
+    for (const [credentials, user] of before) if (!byCredentials.has(credentials)) user.close();
   }
 
   /** Whom a call is to be made as: nobody else where its client shows a token itself, or is not in the map. */
@@ -49,13 +56,17 @@ export class MappedClients {
 
   /** Gets no tokens ahead of time any more. */
   close(): void {
-    for (const user of this.#users.values()) user.close();
+    for (const user of this.#byCredentials.values()) user.close();
   }
+}
+
+/** A text that is the same for equal users with equal passwords, and for nobody else. */
+function credentialsOf({ name, password }: User): string {
+  return JSON.stringify([name, password]);
 }
 
 /** A user that clients are. */
 export class ClientUser {
-  readonly #user: User;
   readonly #read: ReadAs;
   readonly #login: Login;
   /** Of the present token: metadata of calls with it, by those without, so that equal calls stay the same object. */
@@ -64,14 +75,8 @@ export class ClientUser {
   #confirming: Promise<void> | undefined;
 
   constructor(user: User, { signIn, read, observer }: MappedClientsOptions) {
-    this.#user = user;
     this.#read = read;
     this.#login = new Login(() => signIn(user), { observer, lapses: true });
-  }
-
-  /** Whether it is the same user with the same password. */
-  is({ name, password }: User): boolean {
-    return this.#user.name === name && this.#user.password === password;
   }
 
   /** A call's metadata with the user's token; as they are while etcd has demanded none. */

@@ -38,17 +38,19 @@ const WRITER = 'writer';
 const MAP: Readonly<Record<string, { readonly name: string; readonly password: string }>> = {
   'web: front, end=1': { name: READER, password: PASSWORD },
   batch: { name: WRITER, password: PASSWORD },
+  'batch at night': { name: WRITER, password: PASSWORD },
   misled: { name: WRITER, password: `${PASSWORD}, but wrong` },
 };
 
 let files: Usual;
-let pairs: Record<'reader' | 'writer' | 'misled' | 'stranger' | 'several' | 'posing', Pair>;
+let pairs: Record<'reader' | 'writer' | 'night' | 'misled' | 'stranger' | 'several' | 'posing', Pair>;
 before(async () => {
   files = await usual();
   const { ca } = files;
   pairs = {
     reader: await ca.issue('reader', { commonName: 'web: front, end=1' }),
     writer: await ca.issue('writer', { commonName: 'batch' }),
+    night: await ca.issue('night', { commonName: 'batch at night' }),
     misled: await ca.issue('misled', { commonName: 'misled' }),
     stranger: await ca.issue('stranger', { commonName: 'nobody knows' }),
     several: await ca.issue('several', { commonName: 'batch', furtherNames: ['batch'] }),
@@ -135,8 +137,9 @@ describe('a client with a certificate', async () => {
         assert.equal(await get(kv, '/b/x', rest), 'ok', `${door}: the other name of a token`);
         assert.match(await get(kv, '/a/x', { token: 'worthless.1' }), /invalid auth token/, door);
       }
-      for (const [door, kv] of kvs(pairs.writer))
-        assert.deepEqual([await put(kv, '/b/x'), await get(kv, '/a/x')], ['ok', DENIED], door);
+      for (const who of ['writer', 'night'] as const)
+        for (const [door, kv] of kvs(pairs[who]))
+          assert.deepEqual([await put(kv, '/b/x'), await get(kv, '/a/x')], ['ok', DENIED], door);
       assert.equal(await signIns(), 2, 'one for each user');
       for (const who of ['stranger', 'several', 'posing'] as const)
         for (const [door, kv] of kvs(pairs[who]))
