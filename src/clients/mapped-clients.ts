@@ -3,6 +3,7 @@
  * puts the user's token into calls that carry none. From there on such a call is like any other of that user.
  */
 import { COUNT_ANY } from '../etcd/own-requests.ts';
+import { isOutage } from '../etcd/statuses.ts';
 import type { Call } from '../rpc/contract.ts';
 import { Metadata } from '../rpc/metadata.ts';
 import { RpcError } from '../rpc/status.ts';
@@ -72,7 +73,7 @@ export class ClientUser {
   /** Of the present token: metadata of calls with it, by those without, so that equal calls stay the same object. */
   #signed = new WeakMap<Metadata, Metadata>();
   #token: string | undefined;
-  #confirming: Promise<void> | undefined;
+  #confirming: Promise<boolean> | undefined;
 
   constructor(user: User, { signIn, read, observer }: MappedClientsOptions) {
     this.#read = read;
@@ -105,24 +106,36 @@ export class ClientUser {
     return present.get('token') !== signed.get('token') || this.#login.renew(present);
   }
 
-  /** Sees to it that the token is good, if etcd wants one. Never rejects: what etcd refuses now it refuses again. */
-  confirm(): Promise<void> {
+  /**
+   * Sees to it that the token is good, if etcd wants one. Never rejects: what etcd refuses now it refuses again.
+   * @returns whether etcd could be asked
+   */
+  confirm(): Promise<boolean> {
     this.#confirming ??= this.#confirm().finally(() => {
       this.#confirming = undefined;
     });
     return this.#confirming;
   }
 
+  /** The same by a question that is asked from now on: of a token that was lost meanwhile an earlier one says nothing. */
+  async confirmAnew(): Promise<boolean> {
+    await this.#confirming;
+    // Of those who have waited the first one asks, and for all.
+    return this.confirm();
+  }
+
   close(): void {
     this.#login.close();
   }
 
-  async #confirm(): Promise<void> {
+  async #confirm(): Promise<boolean> {
     try {
       await this.#login.run((metadata) => this.#read(metadata, COUNT_ANY));
+      return true;
     } catch (error) {
       // A user may be one who may not read this key; whoever cannot sign in is told so by etcd.
       if (!(error instanceof RpcError)) throw error;
+      return !isOutage(error);
     }
   }
 }

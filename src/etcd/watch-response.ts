@@ -144,11 +144,19 @@ export function isCanceled(message: Uint8Array): boolean {
 
 /** Whether a response refuses a watch that was asked for. What is none says nothing. */
 export function isRefusedCreate(message: Uint8Array): boolean {
+  const scan = new Scanner(message);
+  let created = false;
+  let canceled = false;
   try {
-    const { created, canceled } = readResponse(message);
-    return created && canceled;
+    while (!scan.done) {
+      const tag = scan.varint();
+      if (tag === Tag.created) created = scan.varint() !== 0;
+      else if (tag === Tag.canceled) canceled = scan.varint() !== 0;
+      else scan.skip(tag & 7);
+    }
   } catch (error) {
     if (!(error instanceof MalformedMessage)) throw error;
     return false;
   }
+  return created && canceled;
 }

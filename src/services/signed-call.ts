@@ -11,8 +11,10 @@ export interface ClientUser {
   sign(metadata: Metadata): Metadata;
   /** Gets another token. @returns whether there is one @throws RpcError where none can be had */
   renew(signed: Metadata): Promise<boolean>;
-  /** Sees to it that the token is good. Never rejects. */
-  confirm(): Promise<void>;
+  /** Sees to it that the token is good. Never rejects. @returns whether etcd could be asked */
+  confirm(): Promise<boolean>;
+  /** The same by a question that is asked from now on, whatever is being asked already. */
+  confirmAnew(): Promise<boolean>;
 }
 
 /** Whoever cannot sign in is to etcd who it was. An outage passes, so the client hears of that. */

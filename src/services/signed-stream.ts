@@ -7,7 +7,10 @@ import { isRefusedCreate } from '../etcd/watch-response.ts';
 import { wantsToken } from '../etcd/words.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
+import type { Method } from '../rpc/method.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
+import { Browser } from './browser.ts';
+import { HeldReplies } from './held-replies.ts';
 import { type ClientUser, hasAnother, SignedCall } from './signed-call.ts';
 
 /** What a client hears whose stream has to be opened again, with the token that there is now. */
@@ -16,11 +19,16 @@ const SIGNED_IN_AGAIN = new RpcError(
   'etcd-connect-proxy: signed in again for the client, whose stream has to be opened again',
 );
 
+/** Whose replies refuse something although the stream goes on. */
+const REFUSING: ReadonlySet<Method> = new Set([Watch.Watch, Browser.Watch]);
+
 export class SignedStream implements ServerStream {
   readonly #client: ServerStream;
   readonly #call: Call;
   readonly #user: ClientUser;
   #signed: Metadata;
+  /** What the client is not told yet: a refusal, until it is known whether it was for the token's sake, and what follows. */
+  #held: HeldReplies | undefined;
   /** By its handler. */
   #paused = false;
 
@@ -66,17 +74,21 @@ export class SignedStream implements ServerStream {
   }
 
   send(message: Uint8Array): boolean {
-    const room = this.#client.send(message);
-    if (this.#call.method === Watch.Watch && isRefusedCreate(message)) void this.#lookAtToken();
-    return room;
+    if (this.#held !== undefined) return this.#held.add(message);
+    if (!REFUSING.has(this.#call.method) || !isRefusedCreate(message)) return this.#client.send(message);
+    const held = new HeldReplies(this.#client);
+    this.#held = held;
+    void this.#judge(held);
+    return held.add(message);
   }
 
   sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
-    return this.#client.sendJoined(head, tail);
+    return this.#held === undefined ? this.#client.sendJoined(head, tail) : this.#held.add(head, tail);
   }
 
   end(status: Status): void {
-    if (wantsToken(status)) void this.#endFor(status);
+    if (this.#held !== undefined) this.#held.end = status;
+    else if (wantsToken(status)) void this.#endFor(status);
     else this.#client.end(status);
   }
 
@@ -94,10 +106,34 @@ export class SignedStream implements ServerStream {
     this.#client.resume();
   }
 
-  /** A watch was refused: by etcd's words it may be for the token's sake, which not every release says. */
-  async #lookAtToken(): Promise<void> {
-    await this.#user.confirm();
-    if (this.#user.sign(this.#call.metadata) !== this.#signed) this.#breakOff(SIGNED_IN_AGAIN);
+  /**
+   * A watch was refused. It may be for the token's sake, which not every release says, and of what such a refusal says
+   * clients do not come back. So it is asked now whether the token is good: what was asked before says nothing.
+   */
+  async #judge(held: HeldReplies): Promise<void> {
+    try {
+      const known = await this.#user.confirmAnew();
+      this.#held = undefined;
+      if (this.#call.cancelled) return;
+      if (known && this.#user.sign(this.#call.metadata) === this.#signed) this.#release(held);
+      else this.#breakOff(held);
+    } catch (error) {
+      this.#client.end(RpcError.from(error));
+      throw error;
+    }
+  }
+
+  /** The refusal is etcd's word on the user: the client is told, and then what came meanwhile. */
+  #release(held: HeldReplies): void {
+    const [refusal, ...others] = held.take();
+    let room = refusal === undefined || this.#client.send(refusal.head);
+    // The next refusal among them is looked at by itself.
+    for (const { head, tail } of others) {
+      const hasRoom = tail === undefined ? this.send(head) : this.sendJoined(head, tail);
+      room &&= hasRoom;
+    }
+    if (held.end !== undefined) this.end(held.end);
+    else if (room) this.#client.listener.onDrain();
   }
 
   async #endFor(refusal: Status): Promise<void> {
@@ -106,10 +142,10 @@ export class SignedStream implements ServerStream {
     this.#client.end(another ? SIGNED_IN_AGAIN : refusal);
   }
 
-  #breakOff(status: Status): void {
-    if (this.#call.cancelled) return;
-    this.#client.listener.onCancel();
-    this.#client.end(status);
+  /** The client hears nothing of the refusal. */
+  #breakOff({ end }: HeldReplies): void {
+    if (end === undefined) this.#client.listener.onCancel();
+    this.#client.end(SIGNED_IN_AGAIN);
   }
 }
 

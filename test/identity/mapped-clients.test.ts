@@ -1,6 +1,7 @@
 /** Who signs in for clients with certificates: each user once, however many common names stand for it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { User } from '../../src/clients/authenticate.ts';
 import { type ClientUser, MappedClients } from '../../src/clients/mapped-clients.ts';
 import { KV } from '../../src/etcd/methods.ts';
@@ -56,6 +57,37 @@ test('a user keeps its token as long as any name stands for it', async () => {
   clients.use(new Map([['somebody new', { ...READER, password: 'another' }]]));
   await of('somebody new').confirm();
   assert.deepEqual(signedIn, ['reader', 'reader'], 'the password is another one');
+});
+
+test('what was asked before a refusal says nothing about it, and one question answers for many', async () => {
+  const asked: PromiseWithResolvers<Uint8Array>[] = [];
+  const clients = new MappedClients({
+    signIn: async () => new Metadata(['token', 'x']),
+    read: () => {
+      const question = Promise.withResolvers<Uint8Array>();
+      asked.push(question);
+      return question.promise;
+    },
+    observer: { onSignedIn: () => {}, onFailed: () => {} },
+  });
+  clients.use(all(READER));
+  const user = clients.of(
+    new OwnCall(KV.Range, NO_METADATA, Infinity, { ...ITSELF, commonName: 'client 0' }),
+  );
+  assert.ok(user);
+  const earlier = user.confirm();
+  let answers = 0;
+  const later = Array.from({ length: 3 }, () => user.confirmAnew().finally(() => answers++));
+  asked[0]?.resolve(new Uint8Array());
+  assert.equal(await earlier, true);
+  await setImmediate();
+  assert.deepEqual([asked.length, answers], [2, 0]);
+  asked[1]?.reject(new RpcError(Code.UNAVAILABLE, 'etcd is away'));
+  assert.deepEqual(await Promise.all(later), [false, false, false]);
+  const denied = user.confirmAnew();
+  await setImmediate();
+  asked[2]?.reject(new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied'));
+  assert.equal(await denied, true, 'etcd knows who asks');
 });
 
 test('names of users and passwords are not taken for each other', async () => {
