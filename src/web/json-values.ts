@@ -1,4 +1,5 @@
 /** Takes a body apart that is one JSON value after the other, as its bytes come. What the values are is not looked at. */
+import { GrownBytes } from './grown-bytes.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -9,9 +10,8 @@ const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d]);
 const WHITE: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
 export class JsonValues {
-  /** Parts of the value that has begun. */
-  #parts: Uint8Array[] = [];
-  #bytes = 0;
+  /** What there is of the value that has begun. */
+  readonly #begun = new GrownBytes();
   #depth = 0;
   #inString = false;
   #escaped = false;
@@ -20,30 +20,32 @@ export class JsonValues {
 
   /** Bytes of the value that is not complete. */
   get pending(): number {
-    return this.#bytes;
+    return this.#begun.length;
   }
 
-  /** The values that are complete with these bytes. */
-  push(chunk: Uint8Array): Uint8Array[] {
-    const values: Uint8Array[] = [];
+  /** The values that are complete with these bytes, each found when it is asked for, without white space before it. */
+  *push(chunk: Uint8Array): Generator<Uint8Array> {
     let start = 0;
     for (let at = 0; at < chunk.length; at++) {
-      const end = this.#step(chunk[at] as number, at);
+      const byte = chunk[at] as number;
+      // Where no value has begun there is nothing to keep.
+      if (start === at && this.#begun.length === 0 && WHITE.has(byte)) {
+        start = at + 1;
+        continue;
+      }
+      const end = this.#step(byte, at);
       if (end === undefined) continue;
-      this.#keep(chunk.subarray(start, end));
+      yield this.#whole(chunk.subarray(start, end));
       start = end;
-      values.push(this.#take());
       // What ended a bare value is looked at again, as the beginning of something.
-      if (end === at) this.#step(chunk[at] as number, at);
+      if (end === at) at--;
     }
-    this.#keep(chunk.subarray(start));
-    return values.filter((value) => value.some((byte) => !WHITE.has(byte)));
+    if (start < chunk.length) this.#begun.append(chunk.subarray(start));
   }
 
   /** What is left at the end: a bare value, or one that is not complete. Undefined: nothing but white space. */
   rest(): Uint8Array | undefined {
-    const rest = this.#take();
-    return rest.some((byte) => !WHITE.has(byte)) ? rest : undefined;
+    return this.#begun.length === 0 ? undefined : this.#begun.take();
   }
 
   /** Where a value ends, if this byte ends one. */
@@ -73,16 +75,10 @@ export class JsonValues {
     return undefined;
   }
 
-  #keep(part: Uint8Array): void {
-    if (part.length === 0) return;
-    this.#parts.push(part);
-    this.#bytes += part.length;
-  }
-
-  #take(): Uint8Array {
-    const value = this.#parts.length === 1 ? (this.#parts[0] as Uint8Array) : Buffer.concat(this.#parts);
-    this.#parts = [];
-    this.#bytes = 0;
-    return value;
+  /** The value that ends with this part. */
+  #whole(part: Uint8Array): Uint8Array {
+    if (this.#begun.length === 0) return part;
+    this.#begun.append(part);
+    return this.#begun.take();
   }
 }

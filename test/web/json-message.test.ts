@@ -67,12 +67,12 @@ describe('values of a body', () => {
   const bodies: readonly (readonly [string, readonly string[], string | undefined])[] = [
     ['', [], undefined],
     [' \n', [], undefined],
-    ['{}{"a":"}{\\"]"} [1,[2]]\n', ['{}', '{"a":"}{\\"]"}', ' [1,[2]]'], undefined],
+    ['{}{"a":"}{\\"]"} [1,[2]]\n', ['{}', '{"a":"}{\\"]"}', '[1,[2]]'], undefined],
     ['{"a":', [], '{"a":'],
-    ['null {} 7', ['null', ' {}'], ' 7'],
+    ['null {} 7', ['null', '{}'], '7'],
     ['1{}', ['1', '{}'], undefined],
     ['}{}', ['}', '{}'], undefined],
-    ['"a\\\\" "b', ['"a\\\\"'], ' "b'],
+    ['"a\\\\" "b', ['"a\\\\"'], '"b'],
   ];
   for (const [body, expected, rest] of bodies) {
     test(JSON.stringify(body), () => {
@@ -81,9 +81,9 @@ describe('values of a body', () => {
         const found: string[] = [];
         for (let at = 0; at < body.length; at += size)
           found.push(
-            ...values
-              .push(Buffer.from(body.slice(at, at + size)))
-              .map((value) => Buffer.from(value).toString()),
+            ...Array.from(values.push(Buffer.from(body.slice(at, at + size))), (value) =>
+              Buffer.from(value).toString(),
+            ),
           );
         assert.deepEqual(found, expected);
         const last = values.rest();

@@ -1,11 +1,13 @@
 /** What comes with a request of etcd's gateway: metadata, a deadline, and messages in JSON. */
 import type { IncomingMessage } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { type HeaderFields, type Metadata, requestMetadata } from '../../rpc/metadata.ts';
 import { Code, RpcError, tooLargeForEtcd } from '../../rpc/status.ts';
 import { parseTimeout } from '../../rpc/timeout.ts';
 import { MAX_TIMER_MS } from '../../rpc/timer.ts';
 import { MessageDecoder } from '../decoder.ts';
+import { GrownBytes } from '../grown-bytes.ts';
 import { firstMessage } from '../json-message.ts';
 import { BadJson } from '../json-scalars.ts';
 import { JsonValues } from '../json-values.ts';
@@ -18,6 +20,12 @@ const PREFIX = 'grpc-metadata-';
 
 /** As Go reads numbers: with a sign, and of any length. */
 const TIMEOUT = /^([+-]?)(\d+)([HMSmun])$/;
+
+/** So much of a body is read in one turn of the event loop: one with many small values would take all of them. Bytes. */
+const TURN_BYTES = 64 << 10;
+
+/** What a value takes beside its bytes, and a part of a body too, counted as bytes. */
+const EACH_BYTES = 512;
 
 /** Reads large requests for all of them. */
 const decoder = new MessageDecoder();
@@ -60,14 +68,12 @@ export class GatewayReader {
 
   /** The only message of a client: the first JSON value of a body. @throws RpcError (rejects) */
   async first(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-    const parts: Uint8Array[] = [];
-    let size = 0;
+    const bytes = new GrownBytes();
     for await (const part of body) {
-      parts.push(part);
-      size += part.length;
-      this.#check(size, this.#maxBytes * JSON_EXPANSION);
+      bytes.append(part);
+      this.#check(bytes.length, this.#maxBytes * JSON_EXPANSION);
     }
-    return await this.#read(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts, size));
+    return await this.#read(bytes.take());
   }
 
   /**
@@ -77,15 +83,25 @@ export class GatewayReader {
    */
   async *all(body: AsyncIterable<Uint8Array>, held: WebRequest | undefined): AsyncGenerator<Uint8Array> {
     const values = new JsonValues();
-    for await (const part of body) {
-      for (const value of values.push(part)) {
-        yield await this.#read(value);
-        held?.passed(value.length);
+    const turn = new Turn();
+    let counted = 0;
+    try {
+      for await (const piece of piecesOf(body)) {
+        counted += piece.length;
+        if (turn.isOver(piece)) await nextTurn();
+        for (const value of values.push(piece)) {
+          if (turn.isOver(value)) await nextTurn();
+          yield await this.#read(value);
+        }
+        held?.passed(counted - values.pending);
+        counted = values.pending;
+        this.#check(counted, this.#maxBytes * JSON_EXPANSION);
       }
-      this.#check(values.pending, this.#maxBytes * JSON_EXPANSION);
+      const rest = values.rest();
+      if (rest !== undefined) yield await this.#read(rest);
+    } finally {
+      held?.passed(counted);
     }
-    const rest = values.rest();
-    if (rest !== undefined) yield await this.#read(rest);
   }
 
   async #read(json: Uint8Array): Promise<Uint8Array> {
@@ -114,4 +130,23 @@ export class GatewayReader {
   #check(size: number, most: number): void {
     if (size > most) throw new RpcError(Code.RESOURCE_EXHAUSTED, tooLargeForEtcd(size, most));
   }
+}
+
+/** How much of a body was read in this turn of the event loop. */
+class Turn {
+  #left = TURN_BYTES;
+
+  /** Whether these bytes should be read in the next one. */
+  isOver({ length }: Uint8Array): boolean {
+    this.#left -= length + EACH_BYTES;
+    if (this.#left > 0) return false;
+    this.#left = TURN_BYTES;
+    return true;
+  }
+}
+
+/** A body in pieces that are not too large for one turn. */
+async function* piecesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const part of body)
+    for (let at = 0; at < part.length; at += TURN_BYTES) yield part.subarray(at, at + TURN_BYTES);
 }
