@@ -6,6 +6,9 @@ import type { WebRequest } from '../request-memory.ts';
 /** A frame may end in the middle of a value, or without white space after one. */
 const BETWEEN = Buffer.from('\n');
 
+/** What a frame that waits takes beside its bytes, be it without any. */
+const FRAME_BYTES = 128;
+
 export class Frames {
   readonly #socket: WebSocket;
   readonly #held: WebRequest | undefined;
@@ -26,14 +29,16 @@ export class Frames {
     socket.on('error', () => this.#wake());
   }
 
-  /** The frames, until nobody wants them. When the socket closes, the client has gone. @throws RpcError (rejects) */
+  /** The frames, until nobody wants them; what they hold beside their bytes is let go. When the socket closes, the client has gone. @throws RpcError (rejects) */
   async *parts(): AsyncGenerator<Uint8Array> {
     for (;;) {
       const frame = this.#waiting.shift();
       if (frame !== undefined) {
+        this.#held?.passed(FRAME_BYTES);
         yield Buffer.concat([frame, BETWEEN]);
         continue;
       }
+      await this.#held?.room;
       if (this.#socket.readyState !== this.#socket.OPEN) throw clientGone();
       this.#socket.resume();
       await new Promise<void>((resolve) => {
@@ -45,6 +50,7 @@ export class Frames {
   /** Nothing that comes is wanted any more. */
   drop(): void {
     this.#dropping = true;
+    for (const frame of this.#waiting) this.#held?.passed(sizeOf(frame));
     this.#waiting = [];
     this.#socket.resume();
   }
@@ -52,8 +58,13 @@ export class Frames {
   #onFrame(frame: Buffer): void {
     if (this.#dropping) return;
     this.#waiting.push(frame);
-    this.#held?.body(frame.length);
+    this.#held?.body(sizeOf(frame));
     this.#socket.pause();
     this.#wake();
   }
+}
+
+/** What is counted for a frame that waits. */
+function sizeOf(frame: Buffer): number {
+  return frame.length + BETWEEN.length + FRAME_BYTES;
 }

@@ -28,6 +28,10 @@ const BEARER = 'Bearer';
 /** The most that a frame may be. Requests of watches and heartbeats, which these are for, are much smaller. Bytes. */
 const MAX_FRAME_BYTES = 2 << 20;
 
+/** The most parts of a frame that are kept each by itself until it is whole: those it is sent in, and those it is read in. */
+const MAX_FRAGMENTS = 1024;
+const MAX_CHUNKS = 16 << 10;
+
 const NOTHING = new Uint8Array(0);
 
 /** Codes of RFC 6455 section 7.4.1. */
@@ -47,6 +51,8 @@ export class WebSockets implements Upgrades {
   readonly #server = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_FRAME_BYTES,
+    maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: MAX_CHUNKS,
     handleProtocols: (protocols) => (protocols.has(BEARER) ? BEARER : false),
   });
 

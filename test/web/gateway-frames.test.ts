@@ -1,0 +1,116 @@
+/** What frames of WebSockets hold: all of it is counted, all of it is let go, and without room nothing more is read. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WebSocket } from 'ws';
+import type { ServerStream } from '../../src/rpc/contract.ts';
+import { Ledger } from '../../src/rpc/ledger.ts';
+import { NOBODY } from '../../src/rpc/nobody.ts';
+import { until } from '../support/until.ts';
+import { Door } from './support.ts';
+
+const WATCH = '/etcdserverpb.Watch/Watch';
+const MIB = 1 << 20;
+
+/** A WebSocket to a watch whose service counts messages, and takes no more of them while it is paused. */
+class Scene implements AsyncDisposable {
+  readonly ledger: Ledger;
+  readonly door: Door;
+  readonly socket: WebSocket;
+  stream: ServerStream | undefined;
+  messages = 0;
+
+  constructor(ledger: Ledger, door: Door) {
+    this.ledger = ledger;
+    this.door = door;
+    this.socket = new WebSocket(`${door.url.replace('http', 'ws')}/v3/watch`);
+    this.socket.on('error', () => {});
+  }
+
+  static async open(limit: number): Promise<Scene> {
+    const ledger = new Ledger(limit);
+    let scene: Scene | undefined;
+    const onStream = (stream: ServerStream): void => {
+      const opened = scene ?? assert.fail('no scene');
+      opened.stream = stream;
+      stream.listener = { ...NOBODY, onMessage: () => opened.messages++ };
+      stream.pause();
+    };
+    const door = await Door.open({ stream: { [WATCH]: onStream } }, { ledger, maxRequestBytes: 64 * MIB });
+    scene = new Scene(ledger, door);
+    await until('the socket is open', () => scene?.socket.readyState === WebSocket.OPEN);
+    return scene;
+  }
+
+  /** The first message opens the stream, which takes no further one: these frames, read with it, wait. */
+  async begin(...frames: readonly string[]): Promise<void> {
+    together(this.socket, ['{}', ...frames]);
+    await until('the stream', () => this.messages === 1);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.socket.terminate();
+    await this.door[Symbol.asyncDispose]();
+  }
+}
+
+/** Frames that are sent in one piece, and so are read in one. */
+function together(socket: WebSocket, frames: readonly string[]): void {
+  const { _socket: connection } = socket as unknown as { _socket: { cork(): void; uncork(): void } };
+  connection.cork();
+  for (const frame of frames) socket.send(frame);
+  connection.uncork();
+}
+
+test('frames without content count while they wait, and no longer', async () => {
+  await using scene = await Scene.open(256 * MIB);
+  const { ledger, socket } = scene;
+  const before = ledger.held;
+  await scene.begin(...Array.from({ length: 2000 }, () => ''));
+  assert.ok(ledger.held - before > 2000 * 128, `${ledger.held - before}`);
+  together(socket, ['{}', ' ', '', '{} {', '}', '', '']);
+  scene.stream?.resume();
+  await until('all are read', () => scene.messages === 4);
+  await until('nothing is held of them', () => ledger.held === before);
+  socket.terminate();
+  await until('nothing is held at all', () => ledger.held === 0);
+  assert.deepEqual(scene.door.observer.faults, []);
+});
+
+test('what waits is let go when the rest is not wanted', async () => {
+  await using scene = await Scene.open(256 * MIB);
+  const { ledger, socket } = scene;
+  const before = ledger.held;
+  await scene.begin('nonsense', ...Array.from({ length: 1000 }, () => '{"create_request":{}}'));
+  assert.ok(ledger.held - before > 1000 * 128, `${ledger.held - before}`);
+  scene.stream?.resume();
+  await until('nothing is held of them', () => ledger.held === before);
+  assert.equal(scene.messages, 1);
+  assert.equal(socket.readyState, WebSocket.OPEN);
+});
+
+test('while there is no room nothing more is read', async () => {
+  await using scene = await Scene.open(8 * MIB);
+  const { ledger, socket } = scene;
+  await scene.begin();
+  const other = ledger.open({ refuse: (bytes) => bytes, onRoomChanged: () => {} });
+  other.take(7.35 * MIB);
+  // The first one is read whatever there is; a value that has begun with it needs the next ones.
+  const part = ' '.repeat(300 << 10);
+  socket.send(`[${part}`);
+  scene.stream?.resume();
+  await until('it is held back', () => ledger.heldBack > 0);
+  const held = ledger.held - other.held;
+  for (let i = 0; i < 3; i++) socket.send(part);
+  for (let turns = 0; turns < 200; turns++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(ledger.held - other.held, held, 'no more was read');
+  other.close();
+  await until('the others are read', () => ledger.held >= held + 3 * part.length);
+  assert.equal(ledger.refused, 0);
+});
+
+test('parts of one message are not held each by itself', async () => {
+  await using scene = await Scene.open(256 * MIB);
+  const { socket } = scene;
+  for (let i = 0; i < 2000; i++) socket.send(i === 0 ? '[' : ' ', { fin: false });
+  await until('it is closed', () => socket.readyState === WebSocket.CLOSED);
+});
