@@ -324,9 +324,10 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'overtakes-what-is-huge',
     `${HUB}/inbox.ts`,
-    'if (!this.#busy && events.length <= HUGE)',
-    'if (events.length <= HUGE)',
+    'if (!this.#busy && !isHuge(events.length, size))',
+    'if (!isHuge(events.length, size))',
   ),
+  mutation('few-are-never-huge', `${HUB}/slices.ts`, 'visitsOf(events, bytes) > HUGE', 'events > HUGE'),
   mutation('lost-with-what-is-huge', `${HUB}/feed-guard.ts`, 'this.#inbox.finish();', 'this.#inbox.close();'),
   mutation('waits-for-ever', `${HUB}/renderings.ts`, 'watcher.sink.output.onMade();', ''),
   mutation('twice-for-newcomers', `${HUB}/subscribers.ts`, 'matched.delete(newcomer);', ''),

@@ -5,7 +5,7 @@
 import { type Header, headerField, withRevision } from '../etcd/header.ts';
 import type { EventRecord, WatchResponse } from '../etcd/watch-response.ts';
 import { Batch, type BatchEvent } from './batch.ts';
-import { STEP_VISITS, type Steps, visitsOf } from './slices.ts';
+import { endOfStep, STEP_VISITS, type Steps, visitsOf } from './slices.ts';
 
 /** Below this a copy costs less than what it saves. */
 const ADOPT_BYTES = 64 << 10;
@@ -34,7 +34,7 @@ export function batchesOf(
   for (let from = firstAfter(source); from < events.length; ) {
     const draft = new BatchDraft(source, from);
     draft.measure(events.length);
-    draft.fill(events.length);
+    draft.fill(draft.end);
     batches.push(draft.batch);
     from = draft.end;
   }
@@ -47,7 +47,7 @@ export function* batchesInSlices(source: Source): Steps<Batch[]> {
   for (let from = firstAfter(source); from < source.events.length; ) {
     const draft = new BatchDraft(source, from);
     for (let visits = STEP_VISITS; visits === STEP_VISITS; yield visits) visits = draft.measure(STEP_VISITS);
-    while (!draft.isFull) yield draft.fill(STEP_VISITS);
+    while (!draft.isFull) yield draft.fillSome();
     batches.push(draft.batch);
     from = draft.end;
   }
@@ -111,16 +111,24 @@ class BatchDraft {
     return this.#bytes !== undefined && this.#next === this.end;
   }
 
-  /** Takes in so many events more. @returns the visits that it took */
-  fill(count: number): number {
+  /** Takes in some events more. @returns the visits that it took */
+  fillSome(): number {
+    this.#bytes ??= this.#begin();
+    const { events } = this.#source;
+    const first = this.#next;
+    const begin = this.#at;
+    if (this.#isAdopted) this.fill(Math.min(this.end, first + STEP_VISITS));
+    else this.fill(endOfStep(events, first, this.end));
+    return visitsOf(this.#next - first, this.#isAdopted ? 0 : this.#at - begin);
+  }
+
+  /** Takes in the events up to a position, which are measured. */
+  fill(to: number): void {
     const bytes = this.#bytes ?? this.#begin();
     const { events } = this.#source;
-    const most = Math.min(this.end, this.#next + count);
-    const visits = most - this.#next;
-    const begin = this.#at;
     let key = this.#events.at(-1)?.key ?? '';
     let revision = this.#events.at(-1)?.revision;
-    for (; this.#next < most; this.#next++) {
+    for (; this.#next < to; this.#next++) {
       const event = events[this.#next] as EventRecord;
       this.#inOrder &&= event.key >= key;
       if (event.revision !== revision) this.#revisions++;
@@ -129,7 +137,6 @@ class BatchDraft {
       if (this.#isAdopted) this.#at += event.end - event.start;
       else this.#at += event.source.copy(bytes, this.#at, event.start, event.end);
     }
-    return visitsOf(visits, this.#isAdopted ? 0 : this.#at - begin);
   }
 
   /** The batch, of which all is there. */

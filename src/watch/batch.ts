@@ -4,7 +4,7 @@
  */
 import type { Header } from '../etcd/header.ts';
 import type { EventRecord } from '../etcd/watch-response.ts';
-import { HUGE } from './slices.ts';
+import { isHuge, visitsOf } from './slices.ts';
 
 /** An event within a batch. Offsets are into {@link Batch.bytes}; see {@link EventRecord}. */
 export interface BatchEvent {
@@ -64,7 +64,12 @@ export class Batch {
 
   /** Whether it is told in slices, of which each is in a turn of its own. */
   get isHuge(): boolean {
-    return this.events.length > HUGE;
+    return isHuge(this.events.length, this.bytes.length);
+  }
+
+  /** What it costs to tell it to somebody. */
+  get visits(): number {
+    return visitsOf(this.events.length, this.bytes.length);
   }
 
   /** The position from which on events may have this key or a later one; those before it have none. */

@@ -5,7 +5,7 @@
 
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import type { HeldBytes } from './held-bytes.ts';
-import { HUGE, type Job, type Slices, type Steps } from './slices.ts';
+import { isHuge, type Job, type Slices, type Steps, visitsOf } from './slices.ts';
 
 /** What one event of a response that waits costs beside its bytes. */
 const EVENT_BYTES = 120;
@@ -56,7 +56,7 @@ export class Inbox implements Job {
   /** Takes a response, now or when it is its turn. */
   take(response: WatchResponse): void {
     const { events, size } = response;
-    if (!this.#busy && events.length <= HUGE) this.#owner.intake.take(response);
+    if (!this.#busy && !isHuge(events.length, size)) this.#owner.intake.take(response);
     else {
       const bytes = this.#busy ? size + events.length * EVENT_BYTES : 0;
       const hasRoom = this.#bounds.waiting.take(bytes);
@@ -94,11 +94,12 @@ export class Inbox implements Job {
     const { intake } = this.#owner;
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       const { response, bytes } = next;
+      const { events, size } = response;
       this.#bounds.waiting.release(bytes);
-      if (response.events.length > HUGE) yield* intake.inSlices(response);
+      if (isHuge(events.length, size)) yield* intake.inSlices(response);
       else {
         intake.take(response);
-        yield response.events.length;
+        yield visitsOf(events.length, size);
       }
     }
     this.#busy = false;

@@ -44,7 +44,7 @@ export class Intake {
     this.#feed.onTaken(response.fragment);
   }
 
-  /** The same for one with very many events, in slices. */
+  /** The same for a huge one, in slices. */
   *inSlices(response: WatchResponse): Steps {
     const feed = this.#feed;
     const batches = yield* this.#gap.inSlices(response, feed.applied);
@@ -56,7 +56,7 @@ export class Intake {
         yield* feed.cursors.deliverInSlices(batch);
       } else this.#tell(batch);
       feed.applied = batch.revision;
-      yield batch.isHuge ? 1 : batch.events.length;
+      yield batch.isHuge ? 1 : batch.visits;
     }
     this.#shared.budget.enforce();
     feed.onTaken(response.fragment);

@@ -5,7 +5,7 @@
 
 import { eventHeadLength, writeEventHead } from '../etcd/watch-reply.ts';
 import type { Batch, BatchEvent } from './batch.ts';
-import { STEP_VISITS, type Steps, visitsOf } from './slices.ts';
+import { endOfStep, STEP_VISITS, type Steps, visitsOf } from './slices.ts';
 
 /** Neighbours in a batch, by their positions there. */
 interface Run {
@@ -62,11 +62,12 @@ export class Selection {
     let at = head.length;
     let visits = 0;
     for (const { batch, from, to } of this.#runs)
-      for (let first = from; first < to; first += STEP_VISITS) {
-        const last = Math.min(to, first + STEP_VISITS);
+      for (let first = from; first < to; ) {
+        const last = endOfStep(batch.events, first, to);
         const before = at;
         at = this.#copy(batch, first, last, target, at);
         visits += visitsOf(last - first, at - before);
+        first = last;
         if (visits < STEP_VISITS) continue;
         yield visits;
         visits = 0;

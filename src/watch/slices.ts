@@ -9,8 +9,8 @@ import { Line } from './line.ts';
 /** Work in steps, each of which says how many visits it took: some thousand at most. */
 export type Steps<T = void> = Generator<number, T, undefined>;
 
-/** What has more events than this is worked off in slices. */
-export const HUGE = 4096;
+/** What costs more visits than this is worked off in slices. */
+const HUGE = 4096;
 /** Visits of one step. */
 export const STEP_VISITS = 2048;
 /** Visits in one turn: some five milliseconds. */
@@ -21,6 +21,25 @@ const BYTES_PER_VISIT = 512;
 /** What copying some events costs. */
 export const visitsOf = (events: number, bytes: number): number =>
   events + Math.floor(bytes / BYTES_PER_VISIT);
+
+/** Whether that is too much for one turn: many events, or many bytes of however few. */
+export const isHuge = (events: number, bytes: number): boolean => visitsOf(events, bytes) > HUGE;
+
+/** Where an event lies that is to be copied. */
+interface Extent {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The position up to which one step copies the events from a position on: one at the least, and none from `to` on. */
+export function endOfStep(events: readonly Extent[], from: number, to: number): number {
+  let at = from;
+  for (let bytes = 0; at < to && visitsOf(at - from, bytes) < STEP_VISITS; at++) {
+    const { start, end } = events[at] as Extent;
+    bytes += end - start;
+  }
+  return at;
+}
 
 /** Something that is worked off. */
 export interface Job {
