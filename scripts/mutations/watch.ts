@@ -110,6 +110,12 @@ export const WATCH: readonly Mutation[] = [
     'this.#events.length > 0',
   ),
   mutation(
+    'size-of-the-last-part',
+    `${HUB}/response-assembly.ts`,
+    '...this.#take(this.#events.length) });',
+    'events: this.#take(this.#events.length).events });',
+  ),
+  mutation(
     'lingering-feed-dies-in-use',
     `${HUB}/feed.ts`,
     'if (this.cursors.size === 0) this.#owner.onUsed(this);',

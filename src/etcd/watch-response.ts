@@ -45,7 +45,7 @@ export interface WatchResponse {
   /** More of it follows. */
   readonly fragment: boolean;
   readonly events: readonly EventRecord[];
-  /** Encoded length. */
+  /** Encoded length; of one that was put together of several, that of its events. */
   readonly size: number;
 }
 

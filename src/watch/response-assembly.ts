@@ -107,7 +107,7 @@ export class ResponseAssembly implements PartSink {
   #add(response: ResponseFields, more: boolean): void {
     this.#keep(response.events);
     response.events = [];
-    if (!more) this.#onResponse({ ...response, events: this.#take(this.#events.length) });
+    if (!more) this.#onResponse({ ...response, ...this.#take(this.#events.length) });
     else if (this.#bounds.isFull(this.#held)) this.#relieve(response);
   }
 
@@ -129,21 +129,22 @@ export class ResponseAssembly implements PartSink {
     const { limits, onFull } = this.#bounds;
     if (this.#whole > 0 && response.header !== NO_HEADER) {
       onFull();
-      this.#onResponse({ ...response, fragment: true, events: this.#take(this.#whole) });
+      this.#onResponse({ ...response, fragment: true, ...this.#take(this.#whole) });
     } else if (this.#held > limits.revision)
       throw new RpcError(Code.RESOURCE_EXHAUSTED, tooLargeFromEtcd(this.#held, limits.revision));
   }
 
-  /** Takes out so many events. */
-  #take(count: number): EventRecord[] {
+  /** Takes out so many events. @returns them and their bytes: the message that brought the last of them has others, and not all */
+  #take(count: number): Pick<WatchResponse, 'events' | 'size'> {
     const taken = this.#events;
     this.#events = taken.slice(count);
     taken.length = count;
     let bytes = 0;
     for (const { start, end } of this.#events) bytes += end - start;
-    this.#hold(bytes - this.#held);
+    const size = this.#held - bytes;
+    this.#hold(-size);
     this.#whole = 0;
-    return taken;
+    return { events: taken, size };
   }
 
   #hold(bytes: number): void {

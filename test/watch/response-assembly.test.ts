@@ -36,11 +36,10 @@ function inParts(of: ResponseAssembly, message: Uint8Array, ...sizes: number[]):
 }
 
 /** What is in a response, by value. */
-const plain = ({ header, watchId, fragment, events, size }: WatchResponse) => ({
+const plain = ({ header, watchId, fragment, events }: WatchResponse) => ({
   revision: header.revision,
   watchId,
   fragment,
-  size,
   events: events.map(({ source, start, end, prevStart, prevEnd, key, revision, isDelete }) => ({
     bytes: source.toString('latin1', start, end),
     prev: source.toString('latin1', prevStart, prevEnd),
@@ -49,6 +48,12 @@ const plain = ({ header, watchId, fragment, events, size }: WatchResponse) => ({
     isDelete,
   })),
 });
+
+/** Bytes of the events of each response. */
+const bytes = (got: readonly WatchResponse[]): number[] =>
+  got.map(({ events }) => events.reduce((sum, { start, end }) => sum + end - start, 0));
+
+const sizes = (got: readonly WatchResponse[]): number[] => got.map(({ size }) => size);
 
 const revisions = (got: readonly WatchResponse[]): number[][] =>
   got.map(({ events }) => events.map(({ revision }) => revision));
@@ -143,4 +148,17 @@ test('fragments are one response again', () => {
   of.onMessage(long([4], 10));
   assert.deepEqual(revisions(got), [[1, 2, 2, 3, 3], [4]]);
   assert.ok(got.every(({ fragment }) => !fragment));
+});
+
+test('the size of what was put together is that of the events that are handed on with it', () => {
+  const parts = assembly();
+  inParts(parts.of, long([1, 2, 2, 2, 3, 4, 4], 20 * KIB), 256);
+  assert.equal(parts.got.length, 3);
+  assert.deepEqual(sizes(parts.got), bytes(parts.got));
+  const fragments = assembly();
+  for (const more of [true, true, true, false]) fragments.of.onMessage(long([1, 2], 10 * KIB, more));
+  fragments.of.onMessage(long([3], 10));
+  const [whole, next] = sizes(fragments.got);
+  assert.ok((whole ?? 0) > 80 * KIB);
+  assert.deepEqual([whole, next], [bytes(fragments.got)[0], long([3], 10).length]);
 });
