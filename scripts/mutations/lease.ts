@@ -31,8 +31,14 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation(
     'beats-again-for-whom-is-gone',
     CARRIER,
-    'if (!this.#retired) this.done += this.#sent.drop();',
-    '',
+    'const dropped = this.#sent.drop();',
+    'const dropped = 0 * this.#sent.size;',
+  ),
+  mutation(
+    'hangs-when-all-that-was-sent-is-gone',
+    CARRIER,
+    'if (dropped > 0) queueMicrotask',
+    'if (dropped < 0) queueMicrotask',
   ),
   mutation('one-refusal-is-for-all', CARRIER, 'else this.#failFirst(', 'else this.#failAll('),
   mutation(

@@ -101,7 +101,10 @@ export class Carrier implements ClientStreamListener, Keeper {
 
   /** What has to be sent on the connection that the stream is on now. */
   unanswered(): readonly Uint8Array[] {
-    if (!this.#retired) this.done += this.#sent.drop();
+    const dropped = this.#sent.drop();
+    this.done += dropped;
+    // Where all were dropped, no answer will come that makes room. The stream is still beginning: it takes nothing until then.
+    if (dropped > 0) queueMicrotask(() => this.#advanceIfOpen());
     const requests: Uint8Array[] = [];
     this.#sent.each((heartbeat) => requests.push(keepAliveRequest(heartbeat)));
     if (this.#begun) this.#owner.stats.resent += requests.length;
@@ -176,6 +179,10 @@ export class Carrier implements ClientStreamListener, Keeper {
       if (heartbeat.isWanted) this.#send(heartbeat, keepAliveRequest(heartbeat));
       else this.done++;
     }
+  }
+
+  #advanceIfOpen(): void {
+    if (this.#stream !== undefined) this.#advance();
   }
 
   #send(heartbeat: Heartbeat, request: Uint8Array): void {

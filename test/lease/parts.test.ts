@@ -125,14 +125,20 @@ describe('answers are late', () => {
 /** A stream to an etcd that answers when told to. */
 class ScriptedStream implements ClientStream {
   readonly listener: ClientStreamListener;
-  readonly sent: Buffer[] = [];
+  sent: Buffer[] = [];
   answered = 0;
   halfClosed = false;
   cancelled = false;
 
   constructor(listener: ClientStreamListener) {
     this.listener = listener;
-    for (const each of listener.keeper?.unanswered() ?? []) this.sent.push(Buffer.from(each));
+    this.begin();
+  }
+
+  /** It begins on a connection: the first one, or another one because that was lost. */
+  begin(): void {
+    this.sent = (this.listener.keeper?.unanswered() ?? []).map((each) => Buffer.from(each));
+    this.answered = 0;
   }
 
   send(message: Uint8Array): boolean {
@@ -234,6 +240,49 @@ describe('a carrier', () => {
     etcd.streams[0]?.answer(2);
     assert.equal(hearer.replies, 66);
     all.close();
+  });
+
+  test('goes on elsewhere with what waits when nobody wants what was sent', async () => {
+    const { etcd, all, hearer, send } = scene();
+    const sent = Array.from({ length: 64 }, (_, i) => send(i));
+    send(1000);
+    for (const each of sent) each.owner = undefined;
+    const [stream] = etcd.streams;
+    stream?.begin();
+    await Promise.resolve();
+    assert.equal(stream?.sent.length, 1, 'no answer will come that would send it');
+    send(1001);
+    stream?.answer(2);
+    assert.deepEqual([hearer.replies, etcd.streams.length], [2, 1]);
+    all.close();
+  });
+
+  test('that is to end sends nothing elsewhere for whom is gone, and ends if that was all', async () => {
+    const { etcd, all, carriers, hearer, send } = scene();
+    const [first, second] = [send(0), send(1)];
+    first.owner = undefined;
+    carriers.retire();
+    const [stream] = etcd.streams;
+    stream?.begin();
+    await Promise.resolve();
+    assert.deepEqual([stream?.sent.length, stream?.halfClosed], [1, false]);
+    second.owner = undefined;
+    stream?.begin();
+    await Promise.resolve();
+    assert.deepEqual([stream?.sent.length, stream?.halfClosed], [0, true]);
+    assert.deepEqual([hearer.replies, all.stats.streams], [0, 0]);
+    all.close();
+  });
+
+  test('that was closed while it moved opens nothing any more', async () => {
+    const { etcd, all, send } = scene();
+    const sent = Array.from({ length: 64 }, (_, i) => send(i));
+    send(1000);
+    for (const each of sent) each.owner = undefined;
+    etcd.streams[0]?.begin();
+    all.close();
+    await Promise.resolve();
+    assert.deepEqual([etcd.streams.length, all.stats.streams], [1, 0]);
   });
 
   test('that lost its stream to a refusal sends the others again, in their order, before what waits', () => {
