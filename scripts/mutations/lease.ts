@@ -40,13 +40,13 @@ export const HEARTBEATS: readonly Mutation[] = [
     'if (dropped > 0) queueMicrotask',
     'if (dropped < 0) queueMicrotask',
   ),
-  mutation('one-refusal-is-for-all', CARRIER, 'else this.#failFirst(', 'else this.#failAll('),
   mutation(
-    'an-outage-is-for-one',
+    'one-refusal-is-for-all',
     CARRIER,
-    '(isForAll(status)) this.#failAll(',
-    '(isForAll(status)) this.#failFirst(',
+    '(saysPermissionDenied(status)) this.#failFirst(',
+    '(saysPermissionDenied(status)) this.#failAll(',
   ),
+  mutation('an-outage-is-for-one', CARRIER, 'else this.#failAll(', 'else this.#failFirst('),
   mutation('refused-ones-are-forgotten', CARRIER, 'this.#owner.onRefused(first);', ''),
   mutation(
     'others-wait-behind',

@@ -4,11 +4,10 @@
  *   take() ─▶ waiting, where another one for the same lease may join ─▶ sent, at most WINDOW ─▶ answered
  */
 import { keepAliveRequest, type LeaseId, LeaseReader } from '../etcd/lease-keep-alive.ts';
-import { isOutage } from '../etcd/statuses.ts';
-import { refusalIn } from '../etcd/words.ts';
+import { saysPermissionDenied } from '../etcd/words.ts';
 import type { ClientStream, ClientStreamListener, Keeper } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
-import { Code, type Status } from '../rpc/status.ts';
+import type { Status } from '../rpc/status.ts';
 import { type Heartbeat, HeartbeatLine, type Refusal } from './heartbeat.ts';
 import { Promptness } from './promptness.ts';
 import type { LeaseStats } from './stats.ts';
@@ -138,8 +137,9 @@ export class Carrier implements ClientStreamListener, Keeper {
     if (this.#stream === undefined) return;
     this.#stream = undefined;
     this.#onGone();
-    if (isForAll(status)) this.#failAll({ status, trailers, own: false });
-    else this.#failFirst({ status, trailers, own: true });
+    // Nothing else that etcd says is about one heartbeat: it is about the user, the member, or the way to it.
+    if (saysPermissionDenied(status)) this.#failFirst({ status, trailers, own: true });
+    else this.#failAll({ status, trailers, own: false });
     this.#advance();
   }
 
@@ -226,12 +226,4 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#blocked = false;
     this.#owner.stats.streams--;
   }
-}
-
-/** Whether a status is about the member, the way to it, or the token that all share, and not about one heartbeat. */
-function isForAll(status: Status): boolean {
-  const { code } = status;
-  return (
-    code === Code.OK || code === Code.UNAUTHENTICATED || isOutage(status) || refusalIn(status) !== undefined
-  );
 }

@@ -320,6 +320,25 @@ describe('a carrier', () => {
     all.close();
   });
 
+  for (const [code, text] of [
+    [Code.INVALID_ARGUMENT, 'etcdserver: user name is empty'],
+    [Code.INVALID_ARGUMENT, 'etcdserver: revision of auth store is old'],
+    [Code.UNAUTHENTICATED, 'etcdserver: invalid auth token'],
+    [Code.FAILED_PRECONDITION, 'etcdserver: user name not found'],
+    [Code.UNKNOWN, 'not a primary lessor'],
+    [Code.UNKNOWN, 'something of a release to come'],
+  ] as const)
+    test(`blames no heartbeat for what is about its user or the member: ${text}`, () => {
+      const { etcd, all, carriers, hearer, send } = scene();
+      for (let i = 0; i < 64; i++) send(i);
+      etcd.streams[0]?.listener.onEnd(new RpcError(code, text), NO_METADATA);
+      assert.equal(hearer.refusals.length, 64);
+      assert.ok(hearer.refusals.every(({ own, status }) => !own && status.message === text));
+      assert.deepEqual([etcd.streams.length, all.stats.refused, all.stats.resent], [1, 0, 0]);
+      assert.equal(carriers.refused, undefined, 'lease and connection may share again');
+      all.close();
+    });
+
   test('gives what it carries back when the answers are not for it', () => {
     const { etcd, all, carriers, hearer, send } = scene();
     for (let i = 0; i < 70; i++) send(i);
