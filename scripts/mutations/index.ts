@@ -48,7 +48,18 @@ export const PARTS: Readonly<Record<'watch' | 'sharing' | 'lease' | 'cache' | 'm
   lease: {
     mutations: HEARTBEATS,
     tests: [
-      ...below('lease', 'parts', 'sharing', 'odd', 'lost', 'leader', 'follower', 'refused', 'clientv3'),
+      ...below(
+        'lease',
+        'parts',
+        'streams',
+        'sharing',
+        'odd',
+        'lost',
+        'leader',
+        'follower',
+        'refused',
+        'clientv3',
+      ),
       'observe/every-series',
     ],
   },

@@ -118,8 +118,8 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation(
     'who-was-refused-shares',
     CLIENT,
-    'carriers.isStrange || carriers.refused?.hasClient(call.client)',
-    'carriers.isStrange',
+    'leases.refusedOf(identity)?.hasClient(call.client)',
+    'leases.refusedOf(identity)?.hasClient({ ...call.client })',
   ),
   mutation(
     'what-was-refused-is-shared',

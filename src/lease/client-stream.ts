@@ -44,15 +44,21 @@ const reader = new LeaseReader();
 export function leaseService(leases: Leases, upstream: Upstream, leader: LeaderDemands): StreamHandler {
   const forward = forwardStream(upstream);
   return (client, call) => {
-    const carriers = leases.of(clientIdentityOf(call.metadata));
-    if (carriers.isStrange || carriers.refused?.hasClient(call.client)) {
-      leases.stats.apart[carriers.isStrange ? 'strange' : 'refused']++;
+    const identity = clientIdentityOf(call.metadata);
+    if (leases.refusedOf(identity)?.hasClient(call.client)) {
+      leases.stats.apart.refused++;
       forward(client, call);
-    } else {
-      const stream = new HeartbeatStream(carriers, client, call, forward, leader);
-      client.listener = stream;
-      stream.begin();
+      return;
     }
+    const carriers = leases.of(identity);
+    if (carriers.isStrange) {
+      leases.stats.apart.strange++;
+      forward(client, call);
+      return;
+    }
+    const stream = new HeartbeatStream(carriers, client, call, forward, leader);
+    client.listener = stream;
+    stream.begin();
   };
 }
 

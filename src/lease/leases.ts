@@ -16,7 +16,7 @@
 import type { Identity } from '../clients/identity.ts';
 import type { Upstream } from '../rpc/contract.ts';
 import { Carriers, type SharedCarriers } from './carriers.ts';
-import { Refused } from './refused.ts';
+import { Refused, type RefusedOnes } from './refused.ts';
 import { LeaseStats } from './stats.ts';
 import { Ticker } from './ticker.ts';
 
@@ -37,7 +37,12 @@ export class Leases implements SharedCarriers {
     this.upstream = upstream;
   }
 
-  /** The carriers of an identity. Who is the same to etcd shares them; whoever learns of more that are, says so here. */
+  /** Of how many identities there are carriers. */
+  get size(): number {
+    return this.#carriers.size;
+  }
+
+  /** The carriers of an identity, which a client's stream enters at once. Who is the same to etcd shares them; whoever learns of more that are, says so here. */
   of(identity: Identity): Carriers {
     let carriers = this.#carriers.get(identity.id);
     if (carriers === undefined) {
@@ -45,6 +50,11 @@ export class Leases implements SharedCarriers {
       this.#carriers.set(identity.id, carriers);
     }
     return carriers;
+  }
+
+  /** Whom of an identity etcd has refused. It makes no carriers: they would be forgotten only once a client has used them. */
+  refusedOf({ id }: Identity): RefusedOnes | undefined {
+    return this.#carriers.get(id)?.refused ?? this.refused.of(id);
   }
 
   onUsed(carriers: Carriers): void {

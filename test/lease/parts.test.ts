@@ -3,28 +3,20 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { LeaseKeepAliveRequestSchema, LeaseKeepAliveResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
+import { LeaseKeepAliveRequestSchema } from '#gen/etcdserverpb/lease_pb.js';
 import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { keepAliveRequest, LeaseReader } from '../../src/etcd/lease-keep-alive.ts';
 import { MAX_CARRIERS } from '../../src/lease/carriers.ts';
-import { Heartbeat, type HeartbeatOwner, type Refusal } from '../../src/lease/heartbeat.ts';
-import { Leases } from '../../src/lease/leases.ts';
 import { Promptness } from '../../src/lease/promptness.ts';
 import { Refused } from '../../src/lease/refused.ts';
 import { TICK_MS } from '../../src/lease/ticker.ts';
 import { ITSELF } from '../../src/rpc/client.ts';
-import type { Call, ClientStream, ClientStreamListener, Upstream } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+import { Hearer, replyTo, scene } from './scripted.ts';
 
 const requestOf = (ID: bigint) =>
   toBinary(LeaseKeepAliveRequestSchema, create(LeaseKeepAliveRequestSchema, { ID }));
-
-/** A reply of etcd's, with a header that has everything. */
-const replyTo = (ID: bigint, TTL = 60n, revision = 7n) => {
-  const header = { clusterId: 2n ** 63n + 1n, memberId: 2n ** 64n - 1n, revision, raftTerm: 3n };
-  return toBinary(LeaseKeepAliveResponseSchema, create(LeaseKeepAliveResponseSchema, { header, ID, TTL }));
-};
 
 const leases = fc.oneof(fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), fc.bigInt(-200n, 200n));
 
@@ -121,95 +113,6 @@ describe('answers are late', () => {
     assert.ok(after(times(30, { done: 5 * TICK_MS, size: 1000 })).includes(true));
   });
 });
-
-/** A stream to an etcd that answers when told to. */
-class ScriptedStream implements ClientStream {
-  readonly listener: ClientStreamListener;
-  sent: Buffer[] = [];
-  answered = 0;
-  halfClosed = false;
-  cancelled = false;
-
-  constructor(listener: ClientStreamListener) {
-    this.listener = listener;
-    this.begin();
-  }
-
-  /** It begins on a connection: the first one, or another one because that was lost. */
-  begin(): void {
-    this.sent = (this.listener.keeper?.unanswered() ?? []).map((each) => Buffer.from(each));
-    this.answered = 0;
-  }
-
-  send(message: Uint8Array): boolean {
-    this.sent.push(Buffer.from(message));
-    return true;
-  }
-
-  /** Answers the next heartbeats. */
-  answer(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const reader = new LeaseReader();
-      assert.ok(reader.readRequest(this.sent[this.answered++] as Buffer));
-      this.listener.onMessage(replyTo((BigInt(reader.high) << 32n) | BigInt(reader.low >>> 0)));
-    }
-  }
-
-  halfClose(): void {
-    this.halfClosed = true;
-  }
-
-  cancel(): void {
-    this.cancelled = true;
-  }
-
-  pause(): void {}
-  resume(): void {}
-}
-
-class ScriptedEtcd implements Upstream {
-  readonly streams: ScriptedStream[] = [];
-
-  stream(_call: Call, listener: ClientStreamListener): ClientStream {
-    const stream = new ScriptedStream(listener);
-    this.streams.push(stream);
-    return stream;
-  }
-
-  unary(): never {
-    throw new Error('nothing else is asked');
-  }
-}
-
-/** Counts what a client hears. */
-class Hearer implements HeartbeatOwner {
-  replies = 0;
-  readonly refusals: Refusal[] = [];
-  strange = 0;
-  onReply(): void {
-    this.replies++;
-  }
-  onRefused(_: Heartbeat, refusal: Refusal): void {
-    this.refusals.push(refusal);
-  }
-  onStrange(): void {
-    this.strange++;
-  }
-}
-
-function scene() {
-  const etcd = new ScriptedEtcd();
-  const all = new Leases(etcd);
-  const carriers = all.of(clientIdentityOf(NO_METADATA));
-  carriers.enter();
-  const hearer = new Hearer();
-  const send = (low: number, owner: HeartbeatOwner = hearer) => {
-    const heartbeat = new Heartbeat({ low, high: 0 }, owner);
-    carriers.send(heartbeat);
-    return heartbeat;
-  };
-  return { etcd, all, carriers, hearer, send };
-}
 
 describe('a carrier', () => {
   test('has few heartbeats at etcd, and what waits is one for each lease', () => {
