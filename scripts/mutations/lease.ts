@@ -7,6 +7,7 @@ const CLIENT = 'lease/client-stream.ts';
 const BYTES = 'etcd/lease-keep-alive.ts';
 const PROMPTNESS = 'lease/promptness.ts';
 const LEASES = 'lease/leases.ts';
+const SHARE = 'lease/share.ts';
 
 /** The mutations of `lease/`. */
 export const HEARTBEATS: readonly Mutation[] = [
@@ -134,4 +135,13 @@ export const HEARTBEATS: readonly Mutation[] = [
     '',
   ),
   mutation('memory-is-not-given-back', CLIENT, 'this.#client.hold(-HEARTBEAT_BYTES * this.#unanswered);', ''),
+  mutation('one-connection-fills-the-line', SHARE, 'this.#taken < MAX_OF_CONNECTION && ', ''),
+  mutation('places-are-lost', SHARE, 'this.#taken -= count;', 'this.#taken -= Math.min(1, count);'),
+  mutation(
+    'first-streams-first',
+    SHARE,
+    'if (sharer.sendNext()) this.#waiting.add(sharer);',
+    'while (sharer.sendNext()) this.#taken++;',
+  ),
+  mutation('what-waited-for-its-turn-is-not-looked-at', SHARE, 'if (!sharer.maySend()) continue;', ''),
 ];

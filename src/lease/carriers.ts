@@ -5,11 +5,13 @@
 import type { Identity } from '../clients/identity.ts';
 import type { LeaseId } from '../etcd/lease-keep-alive.ts';
 import { Lease } from '../etcd/methods.ts';
+import { type Client, ITSELF } from '../rpc/client.ts';
 import type { ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Carrier, type CarrierOwner } from './carrier.ts';
 import type { Heartbeat, HeartbeatLine } from './heartbeat.ts';
 import type { Refused, RefusedOnes } from './refused.ts';
+import { Share } from './share.ts';
 import type { LeaseStats } from './stats.ts';
 import type { Ticker, Ticking } from './ticker.ts';
 
@@ -42,6 +44,7 @@ export class Carriers implements CarrierOwner, Ticking {
   #carriers: Carrier[];
   /** Those that end when what they have sent is answered. */
   readonly #retired = new Set<Carrier>();
+  readonly #shares = new WeakMap<Client, Share>();
   #clients = 0;
   /** It is with the ticker. */
   #ticks = false;
@@ -54,6 +57,18 @@ export class Carriers implements CarrierOwner, Ticking {
     this.stats = shared.stats;
     this.refused = shared.refused.of(identity.id);
     this.#carriers = [new Carrier(this)];
+  }
+
+  /** What a connection may have on them. */
+  shareOf(client: Client): Share {
+    // Who is at the other end is not known: then each stream counts by itself.
+    if (client === ITSELF) return new Share(this.stats);
+    let share = this.#shares.get(client);
+    if (share === undefined) {
+      share = new Share(this.stats);
+      this.#shares.set(client, share);
+    }
+    return share;
   }
 
   /** A client's stream begins. */

@@ -11,6 +11,7 @@ import { OK, RpcError } from '../rpc/status.ts';
 import type { Carriers } from './carriers.ts';
 import { Heartbeat, type HeartbeatOwner, type Refusal } from './heartbeat.ts';
 import type { Leases } from './leases.ts';
+import type { Share, Sharer } from './share.ts';
 import type { ApartReason, LeaseStats } from './stats.ts';
 
 /** A stream that demands a leader. */
@@ -63,8 +64,9 @@ export function leaseService(leases: Leases, upstream: Upstream, leader: LeaderD
 }
 
 /** One client stream. */
-class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSink {
+class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSink, Sharer {
   readonly #carriers: Carriers;
+  readonly #share: Share;
   readonly #stats: LeaseStats;
   readonly #client: ServerStream;
   readonly #call: Call;
@@ -75,6 +77,10 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
   #first: Heartbeat | undefined;
   #last: Heartbeat | undefined;
   #unanswered = 0;
+  /** The first one that waits for others of the connection. */
+  #waiting: Heartbeat | undefined;
+  /** How many are on carriers. */
+  #passed = 0;
   /** The client does not read. */
   #blocked = false;
   #paused = false;
@@ -89,6 +95,7 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
     leader: LeaderDemands,
   ) {
     this.#carriers = carriers;
+    this.#share = carriers.shareOf(call.client);
     this.#stats = carriers.stats;
     this.#client = client;
     this.#call = call;
@@ -131,7 +138,22 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
     this.#end({ status: new RpcError(code, message), trailers: NO_METADATA, own: false });
   }
 
+  maySend(): boolean {
+    const { isStrange, refused } = this.#carriers;
+    if (isStrange) this.#handOver('strange');
+    else if (refused?.hasLease(this.#waiting as Heartbeat)) this.#handOver('refused');
+    return !this.#over;
+  }
+
+  sendNext(): boolean {
+    const heartbeat = this.#waiting as Heartbeat;
+    this.#waiting = heartbeat.next;
+    this.#pass(heartbeat);
+    return this.#waiting !== undefined;
+  }
+
   onReply(heartbeat: Heartbeat, reply: Uint8Array): void {
+    this.#giveBack(1);
     if (heartbeat === this.#first) {
       this.#give(reply);
       this.#goOn();
@@ -143,6 +165,9 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
     heartbeat.refusal = refusal;
     // etcd would not have read those behind it.
     for (let each = heartbeat.next; each !== undefined; each = each.next) each.owner = undefined;
+    this.#waiting = undefined;
+    this.#share.forget(this);
+    this.#giveBack(1);
     this.#goOn();
   }
 
@@ -158,9 +183,21 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
     this.#unanswered++;
     this.#stats.heartbeats++;
     this.#client.hold(HEARTBEAT_BYTES);
-    this.#carriers.send(heartbeat, message);
+    if (this.#waiting !== undefined || !this.#share.take(this)) this.#waiting ??= heartbeat;
+    else this.#pass(heartbeat, message);
     if (this.#unanswered === MAX_UNANSWERED) this.#stats.limits.unanswered++;
     if (this.#unanswered >= MAX_UNANSWERED) this.#flow();
+  }
+
+  #pass(heartbeat: Heartbeat, message?: Uint8Array): void {
+    this.#passed++;
+    this.#carriers.send(heartbeat, message);
+  }
+
+  /** So many are on carriers no longer. */
+  #giveBack(count: number): void {
+    this.#passed -= count;
+    this.#share.giveBack(count);
   }
 
   /** The answer to the first heartbeat. */
@@ -227,6 +264,9 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
     this.#over = true;
     for (let each = this.#first; each !== undefined; each = each.next) each.owner = undefined;
     this.#first = undefined;
+    this.#waiting = undefined;
+    this.#share.forget(this);
+    this.#giveBack(this.#passed);
     this.#client.hold(-HEARTBEAT_BYTES * this.#unanswered);
     this.#stats.clientStreams--;
     this.#leader?.remove(this);

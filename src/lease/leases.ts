@@ -11,6 +11,7 @@
  *   Carriers      the streams of one identity to etcd, and how many there are
  *     Carrier       one of them: what was sent, what waits
  *     Promptness    whether answers are late because heartbeats wait for each other; Ticker: its clock
+ *   Share         what one connection may have on them: others must not wait long for it
  *   Refused       who does not share, since a refusal ends the stream for all that are on it
  */
 import type { Identity } from '../clients/identity.ts';

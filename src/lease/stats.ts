@@ -4,7 +4,7 @@
 export type ApartReason = 'malformed' | 'refused' | 'strange';
 
 /** A bound that was reached. */
-export type LeaseLimit = 'lingering' | 'refused' | 'streams' | 'unanswered';
+export type LeaseLimit = 'connection' | 'lingering' | 'refused' | 'streams' | 'unanswered';
 
 export class LeaseStats {
   /** Streams of clients that share. */
@@ -21,5 +21,11 @@ export class LeaseStats {
   refused = 0;
   /** Streams of clients that were left to etcd. */
   readonly apart: Record<ApartReason, number> = { malformed: 0, refused: 0, strange: 0 };
-  readonly limits: Record<LeaseLimit, number> = { lingering: 0, refused: 0, streams: 0, unanswered: 0 };
+  readonly limits: Record<LeaseLimit, number> = {
+    connection: 0,
+    lingering: 0,
+    refused: 0,
+    streams: 0,
+    unanswered: 0,
+  };
 }

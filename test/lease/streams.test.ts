@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Lease } from '../../src/etcd/methods.ts';
 import { leaseService } from '../../src/lease/client-stream.ts';
 import { Leases } from '../../src/lease/leases.ts';
+import { MAX_OF_CONNECTION } from '../../src/lease/share.ts';
 import { type Client, ITSELF } from '../../src/rpc/client.ts';
 import type { ServerStream, ServerStreamListener } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
@@ -85,5 +86,66 @@ test('of an identity that was refused nothing stays when its clients are gone, h
   assert.equal(stats.apart.refused, 1);
   t.mock.timers.tick(LINGERED);
   assert.equal(leases.size, 0);
+  leases.close();
+});
+
+test('one connection with hundreds of streams keeps the heartbeat of another one waiting behind few', () => {
+  const { etcd, leases, stats, open } = scene();
+  const greedy = connection();
+  const callers = Array.from({ length: 400 }, () => open(greedy));
+  // As they come in one frame, that is after the pause as well.
+  for (const [i, caller] of callers.entries())
+    for (let n = 0; n < 300; n++) caller.beat(BigInt(i * 300 + n + 1));
+  const polite = open(connection());
+  polite.beat(1_000_000n);
+  const [stream] = etcd.streams;
+  let before = 0;
+  for (; polite.replies === 0 && before < 2000; before++) stream?.answer(1);
+  assert.ok(before <= MAX_OF_CONNECTION + 1, `answered after ${before}`);
+  assert.equal(stats.limits.connection, 1);
+  // Its streams take turns, and nothing is lost.
+  const [first, last] = [callers[0] as Caller, callers.at(-1) as Caller];
+  stream?.answer(MAX_OF_CONNECTION + 1000);
+  assert.ok(first.replies < 300 && last.replies > 0, `${first.replies} and ${last.replies} answers`);
+  while ((stream?.answered ?? 0) < (stream?.sent.length ?? 0)) stream?.answer(1);
+  assert.deepEqual(new Set(callers.map(({ replies }) => replies)), new Set([300]));
+  assert.deepEqual(new Set(callers.map(({ held }) => held)), new Set([0]));
+  leases.close();
+});
+
+test('what a connection may have on its way is free again when its streams are gone, whatever became of them', () => {
+  const { etcd, leases, stats, open } = scene();
+  const greedy = connection();
+  for (let round = 0; round < 5; round++) {
+    const callers = Array.from({ length: 3 }, () => open(greedy));
+    for (const caller of callers) for (let n = 1; n <= 200; n++) caller.beat(BigInt(n));
+    assert.equal(stats.limits.connection, round + 1);
+    for (const caller of callers) caller.listener.onCancel();
+    assert.deepEqual(
+      callers.map(({ held }) => held),
+      [0, 0, 0],
+    );
+  }
+  // Of what was left there etcd answers what it has.
+  const caller = open(greedy);
+  for (let n = 1; n <= MAX_OF_CONNECTION; n++) caller.beat(BigInt(n));
+  assert.equal(stats.limits.connection, 5, 'all places are free');
+  const [stream] = etcd.streams;
+  stream?.answer(64 + MAX_OF_CONNECTION);
+  assert.equal(caller.replies, MAX_OF_CONNECTION);
+  leases.close();
+});
+
+test('what waits for others of its connection is looked at again: its lease may have been refused meanwhile', () => {
+  const { etcd, leases, stats, open } = scene();
+  const greedy = connection();
+  const callers = Array.from({ length: 300 }, () => open(greedy));
+  for (const caller of callers) caller.beat(1n);
+  assert.equal(etcd.streams.length, 1);
+  etcd.streams[0]?.listener.onEnd(new RpcError(Code.PERMISSION_DENIED, 'no'), NO_METADATA);
+  for (const stream of [...etcd.streams])
+    if (stream.answered < stream.sent.length) stream.answer(stream.sent.length - stream.answered);
+  assert.equal(callers.filter(({ replies }) => replies === 0).length, 1);
+  assert.equal(stats.apart.refused, 300 - MAX_OF_CONNECTION);
   leases.close();
 });

@@ -1,0 +1,62 @@
+/**
+ * What one connection may have on the carriers of an identity. Carriers take heartbeats in the order in which they come; so
+ * that nobody waits long because of the many streams of somebody else, what is too much stays with these streams, which
+ * take turns.
+ */
+import type { LeaseStats } from './stats.ts';
+
+/** Heartbeats of one connection that are on carriers: another connection's waits behind so many of it at most. */
+export const MAX_OF_CONNECTION = 256;
+
+/** A stream of the connection, with heartbeats that wait. */
+export interface Sharer {
+  /** Sends one, which has a place. @returns whether more wait */
+  sendNext(): boolean;
+  /** Whether one may be sent; otherwise none waits any more. */
+  maySend(): boolean;
+}
+
+export class Share {
+  readonly #stats: LeaseStats;
+  /** How many are on carriers. */
+  #taken = 0;
+  /** In the order of their turns. There are some only while all places are taken, or are being given away. */
+  readonly #waiting = new Set<Sharer>();
+  #isGiving = false;
+
+  constructor(stats: LeaseStats) {
+    this.#stats = stats;
+  }
+
+  /** Takes a place for a heartbeat. `false`: there is none, and it is the stream's turn later. */
+  take(sharer: Sharer): boolean {
+    if (this.#taken < MAX_OF_CONNECTION && this.#waiting.size === 0) {
+      this.#taken++;
+      return true;
+    }
+    if (this.#waiting.size === 0) this.#stats.limits.connection++;
+    this.#waiting.add(sharer);
+    return false;
+  }
+
+  /** A stream waits no longer. */
+  forget(sharer: Sharer): void {
+    this.#waiting.delete(sharer);
+  }
+
+  /** So many are on carriers no longer. */
+  giveBack(count: number): void {
+    this.#taken -= count;
+    if (this.#waiting.size === 0 || this.#isGiving) return;
+    this.#isGiving = true;
+    for (const sharer of this.#waiting) {
+      if (this.#taken >= MAX_OF_CONNECTION) break;
+      this.#waiting.delete(sharer);
+      if (!sharer.maySend()) continue;
+      this.#taken++;
+      // Added anew, it comes last, and this loop gets to it.
+      if (sharer.sendNext()) this.#waiting.add(sharer);
+    }
+    this.#isGiving = false;
+  }
+}
