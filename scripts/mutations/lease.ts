@@ -136,6 +136,8 @@ export const HEARTBEATS: readonly Mutation[] = [
   ),
   mutation('memory-is-not-given-back', CLIENT, 'this.#client.hold(-HEARTBEAT_BYTES * this.#unanswered);', ''),
   mutation('one-connection-fills-the-line', SHARE, 'this.#taken < MAX_OF_CONNECTION && ', ''),
+  mutation('an-outage-is-told-batch-by-batch', CARRIER, 'refusal.forAll ?', 'refusal.own ?'),
+  mutation('an-outage-is-told-in-turns', CLIENT, 'if (refusal.forAll) this', 'if (refusal.own) this'),
   mutation('places-are-lost', SHARE, 'this.#taken -= count;', 'this.#taken -= Math.min(1, count);'),
   mutation(
     'first-streams-first',

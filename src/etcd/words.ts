@@ -19,6 +19,9 @@ export const AUTH_IS_OFF = 'etcdserver: authentication is not enabled';
 /** etcd's answer to a grant of a lease whose id another one has. Since 3.0. */
 const LEASE_EXISTS = 'etcdserver: lease already exists';
 
+/** etcd's answer to a heartbeat where the member took itself for the leader and is none. Since 3.0. */
+const NOT_PRIMARY = 'not a primary lessor';
+
 /** etcd's reason to cancel a watch whose number the client gave to another one on the same stream. Since 3.4. */
 export const DUPLICATE_WATCH_ID = 'mvcc: duplicate watch ID provided on the WatchStream';
 
@@ -152,6 +155,11 @@ export function isRefusedForCredentials({ code }: Pick<Status, 'code'>): boolean
 /** Whether a lease was not granted because there is one with its id. */
 export function saysLeaseExists({ message }: Pick<Status, 'message'>): boolean {
   return message.startsWith(LEASE_EXISTS);
+}
+
+/** Whether the member that was asked does not keep the leases. */
+export function saysNotPrimary({ message }: Pick<Status, 'message'>): boolean {
+  return message.startsWith(NOT_PRIMARY);
 }
 
 /** The services that every release has. */

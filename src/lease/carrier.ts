@@ -4,7 +4,8 @@
  *   take() ─▶ waiting, where another one for the same lease may join ─▶ sent, at most WINDOW ─▶ answered
  */
 import { keepAliveRequest, type LeaseId, LeaseReader } from '../etcd/lease-keep-alive.ts';
-import { saysPermissionDenied } from '../etcd/words.ts';
+import { isOutage } from '../etcd/statuses.ts';
+import { refusalIn, saysNotPrimary, saysPermissionDenied, wantsToken } from '../etcd/words.ts';
 import type { ClientStream, ClientStreamListener, Keeper } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Status } from '../rpc/status.ts';
@@ -76,11 +77,8 @@ export class Carrier implements ClientStreamListener, Keeper {
 
   /** Gives back what waits. */
   giveBack(): HeartbeatLine {
-    const line = new HeartbeatLine();
     this.done += this.#waiting.size;
-    line.prepend(this.#waiting);
-    this.#byLease.clear();
-    return line;
+    return this.#takeWaiting();
   }
 
   /** Ends once what was sent is answered. */
@@ -138,16 +136,23 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#stream = undefined;
     this.#onGone();
     // Nothing else that etcd says is about one heartbeat: it is about the user, the member, or the way to it.
-    if (saysPermissionDenied(status)) this.#failFirst({ status, trailers, own: true });
-    else this.#failAll({ status, trailers, own: false });
+    if (saysPermissionDenied(status)) this.#failFirst({ status, trailers, own: true, forAll: false });
+    else this.#failAll({ status, trailers, own: false, forAll: isForAll(status) });
     this.#advance();
   }
 
-  /** Each hears of what is about all. */
+  /** Each hears of what is about all that were sent, or about whatever is sent now. */
   #failAll(refusal: Refusal): void {
-    const failed = new HeartbeatLine();
+    const failed = refusal.forAll ? this.#takeWaiting() : new HeartbeatLine();
     failed.prepend(this.#sent);
     for (let each = failed.shift(); each !== undefined; each = failed.shift()) this.#refuse(each, refusal);
+  }
+
+  #takeWaiting(): HeartbeatLine {
+    const line = new HeartbeatLine();
+    line.prepend(this.#waiting);
+    this.#byLease.clear();
+    return line;
   }
 
   /** etcd has refused the first one that has no answer; the others go out again. */
@@ -226,4 +231,9 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#blocked = false;
     this.#owner.stats.streams--;
   }
+}
+
+/** Whether a status is about the member, the way to it, or the token that all share: one after the other would meet it. */
+function isForAll(status: Status): boolean {
+  return isOutage(status) || refusalIn(status) !== undefined || saysNotPrimary(status) || wantsToken(status);
 }

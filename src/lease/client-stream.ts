@@ -135,7 +135,7 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
   }
 
   fail(code: number, message: string): void {
-    this.#end({ status: new RpcError(code, message), trailers: NO_METADATA, own: false });
+    this.#end({ status: new RpcError(code, message), trailers: NO_METADATA, own: false, forAll: false });
   }
 
   maySend(): boolean {
@@ -162,13 +162,14 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
 
   onRefused(heartbeat: Heartbeat, refusal: Refusal): void {
     if (refusal.own) this.#carriers.refused?.addClient(this.#call.client);
-    heartbeat.refusal = refusal;
-    // etcd would not have read those behind it.
-    for (let each = heartbeat.next; each !== undefined; each = each.next) each.owner = undefined;
-    this.#waiting = undefined;
     this.#share.forget(this);
+    if (refusal.forAll) this.#share.refuseAll(refusal);
     this.#giveBack(1);
-    this.#goOn();
+    this.#refuse(heartbeat, refusal);
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#refuse(this.#waiting as Heartbeat, refusal);
   }
 
   onStrange(): void {
@@ -198,6 +199,14 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
   #giveBack(count: number): void {
     this.#passed -= count;
     this.#share.giveBack(count);
+  }
+
+  #refuse(heartbeat: Heartbeat, refusal: Refusal): void {
+    heartbeat.refusal = refusal;
+    // etcd would not have read those behind it.
+    for (let each = heartbeat.next; each !== undefined; each = each.next) each.owner = undefined;
+    this.#waiting = undefined;
+    this.#goOn();
   }
 
   /** The answer to the first heartbeat. */
@@ -235,7 +244,7 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
 
   #endIfDone(): void {
     if (this.#halfClosed && this.#first === undefined)
-      this.#end({ status: OK, trailers: NO_METADATA, own: false });
+      this.#end({ status: OK, trailers: NO_METADATA, own: false, forAll: false });
   }
 
   #end({ status, trailers }: Refusal): void {

@@ -12,6 +12,8 @@ export interface Refusal {
   readonly trailers: Metadata;
   /** Whether it was about this heartbeat, and not about all that were there. */
   readonly own: boolean;
+  /** Whether what waits would meet the same now. */
+  readonly forAll: boolean;
 }
 
 /** The client's stream that a heartbeat came on. */

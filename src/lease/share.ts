@@ -3,6 +3,7 @@
  * that nobody waits long because of the many streams of somebody else, what is too much stays with these streams, which
  * take turns.
  */
+import type { Refusal } from './heartbeat.ts';
 import type { LeaseStats } from './stats.ts';
 
 /** Heartbeats of one connection that are on carriers: another connection's waits behind so many of it at most. */
@@ -14,6 +15,8 @@ export interface Sharer {
   sendNext(): boolean;
   /** Whether one may be sent; otherwise none waits any more. */
   maySend(): boolean;
+  /** What waits would meet the same as what was sent. */
+  refuse(refusal: Refusal): void;
 }
 
 export class Share {
@@ -22,7 +25,8 @@ export class Share {
   #taken = 0;
   /** In the order of their turns. There are some only while all places are taken, or are being given away. */
   readonly #waiting = new Set<Sharer>();
-  #isGiving = false;
+  /** Goes through those that wait. */
+  #isBusy = false;
 
   constructor(stats: LeaseStats) {
     this.#stats = stats;
@@ -44,11 +48,22 @@ export class Share {
     this.#waiting.delete(sharer);
   }
 
+  /** Tells all that wait. */
+  refuseAll(refusal: Refusal): void {
+    // Streams that end give places back, which nobody shall take now.
+    this.#isBusy = true;
+    for (const sharer of this.#waiting) {
+      this.#waiting.delete(sharer);
+      sharer.refuse(refusal);
+    }
+    this.#isBusy = false;
+  }
+
   /** So many are on carriers no longer. */
   giveBack(count: number): void {
     this.#taken -= count;
-    if (this.#waiting.size === 0 || this.#isGiving) return;
-    this.#isGiving = true;
+    if (this.#waiting.size === 0 || this.#isBusy) return;
+    this.#isBusy = true;
     for (const sharer of this.#waiting) {
       if (this.#taken >= MAX_OF_CONNECTION) break;
       this.#waiting.delete(sharer);
@@ -57,6 +72,6 @@ export class Share {
       // Added anew, it comes last, and this loop gets to it.
       if (sharer.sendNext()) this.#waiting.add(sharer);
     }
-    this.#isGiving = false;
+    this.#isBusy = false;
   }
 }

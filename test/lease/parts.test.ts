@@ -12,7 +12,7 @@ import { Refused } from '../../src/lease/refused.ts';
 import { TICK_MS } from '../../src/lease/ticker.ts';
 import { ITSELF } from '../../src/rpc/client.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
-import { Code, RpcError } from '../../src/rpc/status.ts';
+import { Code, OK, RpcError } from '../../src/rpc/status.ts';
 import { Hearer, replyTo, scene } from './scripted.ts';
 
 const requestOf = (ID: bigint) =>
@@ -212,16 +212,38 @@ describe('a carrier', () => {
     all.close();
   });
 
-  test('tells all that were sent of an outage, and goes on with what was not', () => {
-    const { etcd, all, hearer, send } = scene();
-    for (let i = 0; i < 70; i++) send(i);
-    etcd.streams[0]?.listener.onEnd(new RpcError(Code.UNAVAILABLE, 'gone'), NO_METADATA);
-    assert.equal(hearer.refusals.length, 64);
-    assert.ok(hearer.refusals.every(({ own }) => !own));
-    etcd.streams[1]?.answer(6);
-    assert.equal(hearer.replies, 6);
-    all.close();
-  });
+  for (const [code, text] of [
+    [Code.UNAVAILABLE, 'gone'],
+    [Code.DEADLINE_EXCEEDED, 'too late'],
+    [Code.UNKNOWN, 'etcdserver: request timed out'],
+    [Code.UNKNOWN, 'not a primary lessor'],
+    [Code.INVALID_ARGUMENT, 'etcdserver: user name is empty'],
+    [Code.UNAUTHENTICATED, 'etcdserver: invalid auth token'],
+  ] as const)
+    test(`tells all of what would meet them as well, at once, also those that wait: ${text}`, () => {
+      const { etcd, all, hearer, send } = scene();
+      for (let i = 0; i < 5000; i++) send(i % 4000);
+      etcd.streams[0]?.listener.onEnd(new RpcError(code, text), NO_METADATA);
+      assert.equal(hearer.refusals.length, 5000);
+      assert.ok(hearer.refusals.every(({ own }) => !own));
+      assert.equal(etcd.streams.length, 1);
+      send(1);
+      send(2);
+      etcd.streams[1]?.answer(2);
+      assert.equal(hearer.replies, 2, 'what comes later is tried again');
+      all.close();
+    });
+
+  for (const status of [OK, new RpcError(Code.INTERNAL, 'something of a release to come')])
+    test(`goes on with what waits where it may fare better: ${status.message || 'OK'}`, () => {
+      const { etcd, all, hearer, send } = scene();
+      for (let i = 0; i < 70; i++) send(i);
+      etcd.streams[0]?.listener.onEnd(status, NO_METADATA);
+      assert.equal(hearer.refusals.length, 64);
+      etcd.streams[1]?.answer(6);
+      assert.equal(hearer.replies, 6);
+      all.close();
+    });
 
   for (const [code, text] of [
     [Code.INVALID_ARGUMENT, 'etcdserver: user name is empty'],

@@ -149,3 +149,20 @@ test('what waits for others of its connection is looked at again: its lease may 
   assert.equal(stats.apart.refused, 300 - MAX_OF_CONNECTION);
   leases.close();
 });
+
+test('an outage is told to what waits for others of its connection as well', () => {
+  const { etcd, leases, open } = scene();
+  const [greedy, other] = [connection(), connection()];
+  const callers = Array.from({ length: 2000 }, () => open(greedy));
+  const stranger = open(other, new Metadata(['token', 'ann.1']));
+  stranger.beat(1n);
+  for (const [i, caller] of callers.entries()) caller.beat(BigInt(i));
+  etcd.streams[1]?.listener.onEnd(new RpcError(Code.UNAVAILABLE, 'gone'), NO_METADATA);
+  assert.equal(callers.filter(({ status }) => status?.code === Code.UNAVAILABLE).length, 2000);
+  assert.deepEqual([etcd.streams.length, stranger.status], [2, undefined]);
+  const caller = open(greedy);
+  caller.beat(1n);
+  etcd.streams[2]?.answer(1);
+  assert.equal(caller.replies, 1);
+  leases.close();
+});
