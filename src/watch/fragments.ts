@@ -19,6 +19,8 @@ class Cuts {
   readonly #tail: Buffer;
   readonly #room: number;
   readonly #ends: number[] = [];
+  /** One object each for all watchers: what is done with what many get is kept by the object. */
+  readonly #pieces: Buffer[] = [];
   readonly #start: number;
 
   /** @param headLength of the field before the header @param limit the size that no fragment of several events reaches */
@@ -37,7 +39,8 @@ class Cuts {
   at(number: number): Buffer {
     while (this.#ends.length <= number) this.#ends.push(this.#next());
     const start = number === 0 ? this.#start : (this.#ends[number - 1] as number);
-    return this.#tail.subarray(start, this.#ends[number]);
+    this.#pieces[number] ??= this.#tail.subarray(start, this.#ends[number]);
+    return this.#pieces[number];
   }
 
   /** Whether no more events come behind that one. */

@@ -9,6 +9,7 @@ import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { type WatchResponse, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { type KeyFields, REPLY_FIELDS, REQUEST_FIELDS } from '../../src/etcd/key-fields.ts';
 import { KV, Watch } from '../../src/etcd/methods.ts';
+import { idField } from '../../src/etcd/watch-reply.ts';
 import { Prefix } from '../../src/namespace/prefix.ts';
 import { NamespaceStats } from '../../src/namespace/stats.ts';
 import { namespacedStream } from '../../src/namespace/stream.ts';
@@ -18,6 +19,7 @@ import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { NOBODY } from '../../src/rpc/nobody.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { OK, RpcError, type Status } from '../../src/rpc/status.ts';
+import { Fragments } from '../../src/watch/fragments.ts';
 import { until } from '../support/until.ts';
 
 const b = (text: string): Uint8Array => Buffer.from(text);
@@ -98,6 +100,25 @@ describe('a reply of very many keys', () => {
     assert.notEqual(translator.reply(huge, ranged, true), done);
     assert.deepEqual([stats.translated, stats.found, stats.forgotten], [2, 1, 2]);
   });
+});
+
+test('fragments that many watchers get are rewritten once each', () => {
+  const stats = new NamespaceStats();
+  const translator = new Translator(prefix, stats);
+  const whole = Buffer.from(tail(500));
+  const watchers = Array.from({ length: 10 }, () => new Fragments(idField(7n), whole, 4096));
+  let pieces = 0;
+  for (let isOver = false; !isOver; ) {
+    const rewritten = watchers.flatMap((fragments) => {
+      const piece = fragments.take();
+      return piece === undefined ? [] : [translator.reply(piece.events, watched, true)];
+    });
+    isOver = rewritten.length === 0;
+    if (!isOver) pieces++;
+    assert.ok(rewritten.every((one) => one === rewritten[0]));
+  }
+  assert.ok(pieces > 2);
+  assert.deepEqual([stats.translated, stats.found], [pieces, 9 * pieces]);
 });
 
 /** A client of a stream that writes down what it is told. */
