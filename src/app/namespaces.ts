@@ -3,6 +3,7 @@ import type { Registry } from '@prometheus-io/client';
 import type { Config } from '../config/config.ts';
 import { IsolatedServices } from '../namespace/isolation.ts';
 import { IsolationStats } from '../namespace/isolation-stats.ts';
+import type { LeasesWithin } from '../namespace/leases-within.ts';
 import { NamespacedServices } from '../namespace/namespaced.ts';
 import { ServicesOfClients } from '../namespace/services-of-clients.ts';
 import { NamespaceStats } from '../namespace/stats.ts';
@@ -47,8 +48,8 @@ export function buildNamespaces({ config, registry, services, calls, proxy }: Pa
   const stats = new Map([...names].map((name) => [name, new IsolationStats()]));
   for (const [name, counts] of stats) {
     const prefix = Buffer.from(name);
-    const namespaced = new NamespacedServices(services, prefix, rewriting);
-    spaces.set(name, isStrict ? new IsolatedServices(namespaced, prefix, counts) : namespaced);
+    const within = (leases?: LeasesWithin) => new NamespacedServices(services, prefix, rewriting, leases);
+    spaces.set(name, isStrict ? new IsolatedServices(within, prefix, counts) : within());
   }
   const records = new NamespaceRecords(registry, stats, { calls, connections: proxy });
   const [only] = spaces.values();

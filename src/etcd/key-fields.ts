@@ -24,6 +24,8 @@ export const Use = {
   shown: 6,
   /** One of many keys in a reply, of which some may be left out. */
   listed: 7,
+  /** A lease in a request: where leases of elsewhere are hidden, it becomes one that is not there. */
+  lease: 8,
 } as const;
 
 /** A number of {@link Use}. */
@@ -51,9 +53,15 @@ export class KeyFields {
     return this.#inner[tag] as KeyFields;
   }
 
-  /** Says what the field of a number is; every field that matters is delimited. */
-  has(field: number, use: Exclude<Use, typeof Use.message>): this {
+  /** Says what the field of a number is; every field that matters is delimited, but for leases. */
+  has(field: number, use: Exclude<Use, typeof Use.message | typeof Use.lease>): this {
     this.#uses[(field << 3) | 2] = use;
+    return this;
+  }
+
+  /** Says that the field of a number is a lease. */
+  hasLease(field: number): this {
+    this.#uses[field << 3] = Use.lease;
     return this;
   }
 
@@ -74,7 +82,7 @@ export class KeyFields {
 
 // Requests.
 const range = new KeyFields().has(1, Use.key).has(2, Use.rangeEnd);
-const put = new KeyFields().has(1, Use.key);
+const put = new KeyFields().has(1, Use.key).hasLease(3);
 const deleteRange = new KeyFields().has(1, Use.key).has(2, Use.rangeEnd);
 const compare = new KeyFields().has(3, Use.key).has(64, Use.rangeEnd);
 const txn = new KeyFields();
@@ -84,8 +92,9 @@ txn.holds(1, compare).holds(2, requestOp).holds(3, requestOp);
 export const WATCH_CREATE_FIELDS = new KeyFields().needs(1, Use.watchKey).has(2, Use.rangeEnd);
 const watch = new KeyFields().holds(1, WATCH_CREATE_FIELDS);
 const named = new KeyFields().needs(1, Use.name);
+const inSession = new KeyFields().needs(1, Use.name).hasLease(2);
 const unlock = new KeyFields().has(1, Use.key);
-const leaderKey = new KeyFields().has(1, Use.name).has(2, Use.key);
+const leaderKey = new KeyFields().has(1, Use.name).has(2, Use.key).hasLease(4);
 const ofLeader = new KeyFields().holds(1, leaderKey);
 const permission = new KeyFields().has(2, Use.key).has(3, Use.rangeEnd);
 const grantPermission = new KeyFields().holds(2, permission);
@@ -101,9 +110,9 @@ export const REQUEST_FIELDS: ReadonlyMap<Method, KeyFields> = new Map([
   [Watch.Watch, watch],
   [Auth.RoleGrantPermission, grantPermission],
   [Auth.RoleRevokePermission, revokePermission],
-  [Lock.Lock, named],
+  [Lock.Lock, inSession],
   [Lock.Unlock, unlock],
-  [Election.Campaign, named],
+  [Election.Campaign, inSession],
   [Election.Proclaim, ofLeader],
   [Election.Leader, named],
   [Election.Observe, named],

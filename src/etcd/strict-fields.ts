@@ -11,12 +11,46 @@ const TAG_OCTETS = 5;
 const NUMBER_OCTETS = 10;
 const TAG_LIMIT = 2 ** 32;
 
+/**
+ * Fields of a request about one lease or of one about alarms, which are looked at in one go, with all other work waiting.
+ * Those of clients have ten at most.
+ */
+export const MAX_FIELDS = 4096;
+
+/** For a request with more. One object, so that it can be told from others. */
+export const TOO_MANY_FIELDS = new RpcError(
+  Code.RESOURCE_EXHAUSTED,
+  `etcd-connect-proxy: the request has more than ${MAX_FIELDS} fields, which a namespace that is isolated does not take`,
+);
+
 /** Wire types, the lower three bits of a tag. */
 const Wire = { varint: 0, fixed64: 1, delimited: 2, fixed32: 5 } as const;
 
 /** For bytes that are no message, with etcd's code for them. */
 function malformed(what: string): RpcError {
   return new RpcError(Code.INTERNAL, `etcd-connect-proxy: the message is malformed (${what})`);
+}
+
+/**
+ * The number that a message has in a field, of which the last one counts; zero where it has none.
+ * @throws RpcError for bytes that are no message, and {@link TOO_MANY_FIELDS}
+ */
+export function numberIn(message: Uint8Array, tag: number): bigint {
+  let [from, to] = [0, 0];
+  const fields = new StrictFields(message);
+  for (let left = MAX_FIELDS; fields.next(); left--) {
+    if (left === 0) throw TOO_MANY_FIELDS;
+    if (fields.tag === tag) ({ from, to } = fields);
+  }
+  return int64At(message, from, to);
+}
+
+/** The signed number of 64 bits that lies there; zero in no bytes. */
+function int64At(bytes: Uint8Array, from: number, to: number): bigint {
+  let value = 0n;
+  for (let at = from, shift = 0n; at < to; at++, shift += 7n)
+    value |= BigInt((bytes[at] as number) & 0x7f) << shift;
+  return BigInt.asIntN(64, value);
 }
 
 /** A position among the fields of an encoded message. */
@@ -63,10 +97,7 @@ export class StrictFields {
 
   /** The value as a signed number of 64 bits. */
   int64(): bigint {
-    let value = 0n;
-    for (let at = this.from, shift = 0n; at < this.to; at++, shift += 7n)
-      value |= BigInt((this.bytes[at] as number) & 0x7f) << shift;
-    return BigInt.asIntN(64, value);
+    return int64At(this.bytes, this.from, this.to);
   }
 
   /** The fields of the message that is the value. */

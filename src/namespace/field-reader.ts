@@ -16,7 +16,7 @@ const CONTINUED = 0x80;
 export class FieldReader {
   source: Uint8Array = new Uint8Array(0);
   pos = 0;
-  /** Of the head that was read last: where it began, its tag, and where the length of a delimited field stood. */
+  /** Of the head that was read last: where it began, its tag, and where the length of a delimited field stood, or a number. */
   start = 0;
   tag = 0;
   lengthAt = 0;
@@ -31,8 +31,8 @@ export class FieldReader {
     if (tag < FIRST_FIELD) return false;
     const wireType = tag % FIRST_FIELD;
     this.end = -1;
+    this.lengthAt = this.pos;
     if (wireType === WireType.delimited) {
-      this.lengthAt = this.pos;
       const length = this.#number(limit);
       this.end = this.pos + length;
       return length >= 0 && this.end <= limit;

@@ -14,4 +14,13 @@ export class Frame {
   growth = 0;
   /** Whether it lacks a field that it needs. */
   lacks = false;
+
+  open(fields: KeyFields, lengthAt: number, start: number, end: number): void {
+    this.fields = fields;
+    this.lengthAt = lengthAt;
+    this.start = start;
+    this.end = end;
+    this.growth = 0;
+    this.lacks = fields.neededTag !== 0;
+  }
 }

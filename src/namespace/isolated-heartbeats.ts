@@ -1,5 +1,5 @@
 /** A stream of heartbeats within an isolated namespace: leases of elsewhere are answered as leases that are not there. */
-import { leaseIn, mapLeases, Places } from '../etcd/lease-places.ts';
+import { LeaseTag, leaseIn, withLease } from '../etcd/lease-places.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { NOBODY } from '../rpc/nobody.ts';
 import { RpcError, type Status } from '../rpc/status.ts';
@@ -31,7 +31,8 @@ export class IsolatedHeartbeats implements ServerStream, ServerStreamListener {
     let hidden: Uint8Array;
     try {
       hidden = this.#hide(message);
-      if (leaseIn(hidden, Places.ofLease) === this.#ids.absent) this.#ask(leaseIn(message, Places.ofLease));
+      if (leaseIn(hidden, LeaseTag.ofLease) === this.#ids.absent)
+        this.#ask(leaseIn(message, LeaseTag.ofLease));
     } catch (error) {
       this.listener.onCancel();
       this.listener = NOBODY;
@@ -58,11 +59,11 @@ export class IsolatedHeartbeats implements ServerStream, ServerStreamListener {
   }
 
   send(message: Uint8Array): boolean {
-    if (this.#asked.length === 0 || leaseIn(message, Places.reply) !== this.#ids.absent)
+    if (this.#asked.length === 0 || leaseIn(message, LeaseTag.reply) !== this.#ids.absent)
       return this.#client.send(message);
     const asked = this.#asked.shift() as bigint;
     this.#client.hold(-BYTES);
-    return this.#client.send(mapLeases(message, Places.reply, () => asked));
+    return this.#client.send(withLease(message, LeaseTag.reply, asked));
   }
 
   sendJoined(head: Uint8Array, tail: Uint8Array): boolean {

@@ -2,15 +2,8 @@
  * Leases within an isolated namespace. Whatever names a lease of elsewhere reaches etcd with an id that no lease has, so
  * that etcd itself answers what it answers where a lease is not there, after all that it looks at before.
  */
-import {
-  type LeasePlaces,
-  leaseIn,
-  mapLeases,
-  Places,
-  selectLeases,
-  withLease,
-} from '../etcd/lease-places.ts';
-import { Election, KV, Lease, Lock } from '../etcd/methods.ts';
+import { LeaseTag, leaseIn, selectLeases, withLease } from '../etcd/lease-places.ts';
+import { Election, Lease, Lock } from '../etcd/methods.ts';
 import { saysLeaseExists } from '../etcd/words.ts';
 import type { Call, UnaryHandler } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
@@ -30,7 +23,7 @@ const WANTED_ID = new RpcError(
   'etcd-connect-proxy: a lease gets its id from the proxy in this namespace, so it must be granted with ID 0',
 );
 
-/** The handlers of all unary methods that name leases, by path. */
+/** The handlers of the unary methods about one lease, by path; puts and leaders name leases that {@link LeasesWithin} looks at. */
 export class IsolatedLeases {
   readonly #ids: LeaseIds;
   readonly #stats: IsolationStats;
@@ -54,43 +47,41 @@ export class IsolatedLeases {
       case Browser.LeaseKeepAliveOnce.path:
         return (request, call) => this.#answered(inner, request, call);
       case Lease.LeaseRevoke.path:
-        return this.#hiding(inner, Places.ofLease);
-      case KV.Put.path:
-        return this.#hiding(inner, Places.put);
-      case KV.Txn.path:
-        return this.#hiding(inner, Places.txn);
-      case Election.Proclaim.path:
-      case Election.Resign.path:
-        return this.#hiding(inner, Places.leader);
+        return (request, call) => inner(this.hide(request), call);
       case Lock.Lock.path:
       case Election.Campaign.path:
-        return this.#inSession(this.#hiding(inner, Places.session));
+        return this.#inSession(inner);
       default:
         return undefined;
     }
   }
 
-  /** Hides leases of elsewhere in a request. */
-  hide(request: Uint8Array, places: LeasePlaces): Uint8Array {
-    const hidden = mapLeases(request, places, this.#ids.hidden);
-    if (hidden !== request) this.#stats.hidden++;
-    return hidden;
+  /** Hides a lease of elsewhere in a request about one. */
+  hide(request: Uint8Array): Uint8Array {
+    const lease = this.#leaseIn(request, LeaseTag.ofLease);
+    if (lease === 0n || this.#ids.owns(lease)) return request;
+    this.#stats.hidden++;
+    return withLease(request, LeaseTag.ofLease, this.#ids.absent);
   }
 
-  #hiding(inner: UnaryHandler, places: LeasePlaces): UnaryHandler {
-    return (request, call) => inner(this.hide(request, places), call);
+  #leaseIn(request: Uint8Array, tag: number): bigint {
+    try {
+      return leaseIn(request, tag);
+    } catch (error) {
+      throw this.#stats.refused(error);
+    }
   }
 
   /** The answer about a lease of elsewhere has the id that was asked for. */
   #answered(inner: UnaryHandler, request: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
-    const hidden = this.hide(request, Places.ofLease);
+    const hidden = this.hide(request);
     if (hidden === request) return inner(request, call);
-    const wanted = leaseIn(request, Places.ofLease);
-    return Promise.resolve(inner(hidden, call)).then((reply) => mapLeases(reply, Places.reply, () => wanted));
+    const wanted = leaseIn(request, LeaseTag.ofLease);
+    return Promise.resolve(inner(hidden, call)).then((reply) => withLease(reply, LeaseTag.reply, wanted));
   }
 
   async #granted(request: Uint8Array, call: Call): Promise<Uint8Array> {
-    const wanted = leaseIn(request, Places.grant);
+    const wanted = this.#leaseIn(request, LeaseTag.grant);
     if (this.#ids.owns(wanted)) return this.#grant(request, call);
     if (wanted !== 0n) {
       this.#stats.refusedIds++;
@@ -98,7 +89,7 @@ export class IsolatedLeases {
     }
     for (let choice = 1; ; choice++) {
       try {
-        return await this.#grant(withLease(request, Places.grant.lease, this.#ids.choose()), call);
+        return await this.#grant(withLease(request, LeaseTag.grant, this.#ids.choose()), call);
       } catch (error) {
         const isTaken = error instanceof RpcError && saysLeaseExists(error);
         if (!isTaken || choice === MOST_CHOICES || call.cancelled) throw error;
@@ -109,7 +100,7 @@ export class IsolatedLeases {
   /** Where a lock or campaign names no lease, etcd would grant one with an id of its own; so it is granted here. */
   #inSession(inner: UnaryHandler): UnaryHandler {
     return (request, call) =>
-      leaseIn(request, Places.session) === 0n
+      this.#leaseIn(request, LeaseTag.session) === 0n
         ? this.#withSession(inner, request, call)
         : inner(request, call);
   }
@@ -126,6 +117,6 @@ export class IsolatedLeases {
     }
     if (call.cancelled) throw RpcError.cancelled();
     call.work = undefined;
-    return inner(withLease(request, Places.session.lease, leaseIn(granted, Places.reply)), call);
+    return inner(withLease(request, LeaseTag.session, leaseIn(granted, LeaseTag.reply)), call);
   }
 }

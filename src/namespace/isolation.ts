@@ -4,7 +4,6 @@
  * etcd to come, is not.
  */
 import { onlyLooksAtAlarms } from '../etcd/alarm-request.ts';
-import { Places } from '../etcd/lease-places.ts';
 import { Auth, Election, KV, Lease, Lock, Maintenance, Watch } from '../etcd/methods.ts';
 import { unknownMethodText } from '../etcd/words.ts';
 import type { ServerStream, Services, StreamHandler, UnaryHandler } from '../rpc/contract.ts';
@@ -17,6 +16,7 @@ import { IsolatedHeartbeats } from './isolated-heartbeats.ts';
 import { IsolatedLeases } from './isolated-leases.ts';
 import type { IsolationStats } from './isolation-stats.ts';
 import { LeaseIds } from './lease-ids.ts';
+import { LeasesWithin } from './leases-within.ts';
 
 /** What is allowed. Of alarms one may look at those that there are: health checks of etcd's tools do. */
 const ALLOWED: ReadonlySet<string> = new Set(
@@ -40,11 +40,12 @@ export class IsolatedServices implements Services {
   /** Those of known methods that were called. */
   readonly #unary = new Map<string, UnaryHandler>();
 
-  /** @param inner rewrite keys @param prefix of the namespace */
-  constructor(inner: Services, prefix: Uint8Array, stats: IsolationStats) {
-    this.#inner = inner;
+  /** @param within services that rewrite keys, and have requests name only those leases @param prefix of the namespace */
+  constructor(within: (leases: LeasesWithin) => Services, prefix: Uint8Array, stats: IsolationStats) {
     this.#stats = stats;
     this.#ids = new LeaseIds(prefix);
+    const inner = within(new LeasesWithin(this.#ids, stats));
+    this.#inner = inner;
     this.#leases = new IsolatedLeases(this.#ids, stats, inner.unary(Lease.LeaseGrant.path) as UnaryHandler);
   }
 
@@ -69,8 +70,7 @@ export class IsolatedServices implements Services {
     const inner = this.#inner.stream(path);
     if (path !== Lease.LeaseKeepAlive.path) return inner;
     return (client, call) => {
-      const hide = (request: Uint8Array) => this.#leases.hide(request, Places.ofLease);
-      const heartbeats = new IsolatedHeartbeats(client, this.#ids, hide);
+      const heartbeats = new IsolatedHeartbeats(client, this.#ids, (request) => this.#leases.hide(request));
       inner(heartbeats, call);
       client.listener = heartbeats;
     };
@@ -83,9 +83,17 @@ export class IsolatedServices implements Services {
       };
     if (path !== Maintenance.Alarm.path) return this.#leases.before(path, inner) ?? inner;
     return (request, call) => {
-      if (!onlyLooksAtAlarms(request)) throw this.#refusal(path);
+      if (!this.#onlyLooksAtAlarms(request)) throw this.#refusal(path);
       return inner(request, call);
     };
+  }
+
+  #onlyLooksAtAlarms(request: Uint8Array): boolean {
+    try {
+      return onlyLooksAtAlarms(request);
+    } catch (error) {
+      throw this.#stats.refused(error);
+    }
   }
 
   #refusal(path: string): RpcError {

@@ -11,6 +11,7 @@ import { MalformedMessage } from '../etcd/scanner.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import { FieldReader } from './field-reader.ts';
 import { Frame } from './frame.ts';
+import type { LeasesWithin } from './leases-within.ts';
 import type { Prefix } from './prefix.ts';
 import { Splicer } from './splicer.ts';
 import { fieldOf, octetsOf } from './wire.ts';
@@ -30,6 +31,7 @@ const NO_END = 0;
 
 export class KeyRewriting {
   readonly #prefix: Prefix;
+  readonly #leases: LeasesWithin | undefined;
   readonly #reader = new FieldReader();
   #source: Buffer = NOTHING;
   #isRequest = false;
@@ -43,14 +45,17 @@ export class KeyRewriting {
   #lengths: number[] = [];
   #slot = 0;
   #edited = false;
+  #hides = false;
   /** Where the first malformed field begins, and how much of the message is kept; without one, its end. */
   #readTo = 0;
   #keepTo = 0;
   /** Fields that may still be looked at in this turn. */
   #left = 0;
 
-  constructor(prefix: Prefix) {
+  /** @param leases that requests may name; without them any */
+  constructor(prefix: Prefix, leases?: LeasesWithin) {
     this.#prefix = prefix;
+    this.#leases = leases;
   }
 
   /**
@@ -66,6 +71,7 @@ export class KeyRewriting {
     this.#isRequest = isRequest;
     this.#writes = false;
     this.#edited = false;
+    this.#hides = false;
     this.#readTo = message.length;
     this.#keepTo = message.length;
     this.#rewind(fields);
@@ -94,6 +100,7 @@ export class KeyRewriting {
 
   /** Keeps nothing alive. */
   #finish(result: Uint8Array): Uint8Array {
+    if (this.#hides) this.#leases?.onHidden();
     this.#source = NOTHING;
     this.#reader.source = NOTHING;
     if (this.#lengths.length > MAX_KEPT) this.#lengths = [];
@@ -106,7 +113,7 @@ export class KeyRewriting {
     this.#slot = 0;
     this.#depth = 0;
     this.#frame = this.#frames[0] as Frame;
-    this.#open(fields, 0, 0, this.#source.length);
+    this.#frame.open(fields, 0, 0, this.#source.length);
   }
 
   /** @returns whether the walk has come to the end */
@@ -128,7 +135,10 @@ export class KeyRewriting {
       this.#cut();
       return;
     }
-    if (reader.end < 0) return;
+    if (reader.end < 0) {
+      if (this.#leases !== undefined) this.#hide(this.#leases);
+      return;
+    }
     const fields = this.#frame.fields as KeyFields;
     const use = fields.use(reader.tag);
     if (use === Use.message) {
@@ -148,10 +158,10 @@ export class KeyRewriting {
     if (use === Use.shown) this.#show(start, end);
     else if (use === Use.listed) {
       if (length > prefix.bytes.length && prefix.begins(this.#source, start, end)) this.#show(start, end);
-      else this.#drop(this.#reader.start, end);
+      else this.#replace(this.#reader.start, end, NOTHING);
     } else if (use === Use.rangeEnd) {
       // Releases differ in what they make of an empty one that is written out; it is none.
-      if (length === 0) this.#drop(this.#reader.start, end);
+      if (length === 0) this.#replace(this.#reader.start, end, NOTHING);
       else if (length === 1 && this.#source[start] === NO_END)
         this.#edit(lengthAt, end, prefix.end, prefix.end.length);
       else this.#prepend(start, length);
@@ -208,27 +218,26 @@ export class KeyRewriting {
     this.#edit(this.#reader.lengthAt, from, NOTHING, end - from);
   }
 
+  /** Has a number that is a lease of elsewhere be one that is not there. */
+  #hide(leases: LeasesWithin): void {
+    const { tag, lengthAt, pos } = this.#reader;
+    if ((this.#frame.fields as KeyFields).use(tag) !== Use.lease) return;
+    if (leases.allows(this.#source, lengthAt, pos)) return;
+    this.#hides = true;
+    this.#replace(lengthAt, pos, leases.absent);
+  }
+
   #enter(fields: KeyFields, lengthAt: number, start: number, end: number): void {
     if (this.#depth >= MAX_DEPTH)
       throw new RpcError(Code.RESOURCE_EXHAUSTED, 'etcd-connect-proxy: too many messages within messages');
     this.#depth++;
     this.#frames[this.#depth] ??= new Frame();
     this.#frame = this.#frames[this.#depth] as Frame;
-    this.#open(fields, lengthAt, start, end);
+    this.#frame.open(fields, lengthAt, start, end);
     const slot = this.#slot++;
     this.#frame.slot = slot;
     if (!this.#writes) this.#lengths[slot] = 0;
     else this.#edit(lengthAt, start, NOTHING, this.#lengths[slot] as number);
-  }
-
-  #open(fields: KeyFields, lengthAt: number, start: number, end: number): void {
-    const frame = this.#frame;
-    frame.fields = fields;
-    frame.lengthAt = lengthAt;
-    frame.start = start;
-    frame.end = end;
-    frame.growth = 0;
-    frame.lacks = fields.neededTag !== 0;
   }
 
   #leave(): void {
@@ -248,7 +257,7 @@ export class KeyRewriting {
     const fields = frame.fields as KeyFields;
     const { bytes, least } = this.#prefix;
     const contents = fields.use(fields.neededTag) === Use.name ? bytes : least;
-    this.#insert(frame.end, fieldOf(fields.neededTag, contents));
+    this.#replace(frame.end, frame.end, fieldOf(fields.neededTag, contents));
   }
 
   #cut(): void {
@@ -272,22 +281,14 @@ export class KeyRewriting {
     this.#splicer.passTo(to);
   }
 
-  #insert(at: number, bytes: Buffer): void {
+  #replace(from: number, to: number, bytes: Buffer): void {
     this.#edited = true;
     if (!this.#writes) {
-      this.#frame.growth += bytes.length;
+      this.#frame.growth += bytes.length - (to - from);
       return;
     }
-    this.#splicer.copyTo(at);
+    this.#left -= this.#splicer.copyTo(from) >> COPY_SHIFT;
     this.#splicer.writeBytes(bytes);
-  }
-
-  #drop(from: number, to: number): void {
-    this.#edited = true;
-    if (!this.#writes) this.#frame.growth -= to - from;
-    else {
-      this.#splicer.copyTo(from);
-      this.#splicer.passTo(to);
-    }
+    this.#splicer.passTo(to);
   }
 }

@@ -14,6 +14,7 @@ import type { Method } from '../rpc/method.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import { browserService } from '../services/browser.ts';
 import { Health } from '../services/health.ts';
+import type { LeasesWithin } from './leases-within.ts';
 import { Prefix } from './prefix.ts';
 import { rangeWithin } from './role-view.ts';
 import { NamespaceStats } from './stats.ts';
@@ -30,11 +31,12 @@ export class NamespacedServices implements Services {
   /**
    * @param services those on full keys, complete
    * @param prefix what every key begins with; at least one byte
+   * @param leases that puts, locks and elections may name; without them any
    */
-  constructor(services: Services, prefix: Uint8Array, stats = new NamespaceStats()) {
+  constructor(services: Services, prefix: Uint8Array, stats = new NamespaceStats(), leases?: LeasesWithin) {
     this.#below = services;
     this.#stats = stats;
-    const translator = new Translator(new Prefix(prefix), stats);
+    const translator = new Translator(new Prefix(prefix), stats, leases);
     for (const method of ETCD_METHODS) this.#add(method, translator);
     for (const method of Object.values(Health)) this.#add(method, translator);
     for (const own of browserService(this)) {

@@ -4,6 +4,7 @@
  */
 import type { KeyFields } from '../etcd/key-fields.ts';
 import { KeyRewriting } from './key-rewriting.ts';
+import type { LeasesWithin } from './leases-within.ts';
 import type { Prefix } from './prefix.ts';
 import { SharedReplies, type Translated } from './shared-replies.ts';
 import type { NamespaceStats } from './stats.ts';
@@ -17,17 +18,20 @@ export const SHARED_FROM = 4096;
 
 export class Translator {
   readonly prefix: Prefix;
+  readonly #leases: LeasesWithin | undefined;
   readonly #shared: SharedReplies;
   readonly #stats: NamespaceStats;
   readonly #turns = new Turns(FIELDS_PER_TURN);
   /** For one message after the other. */
   #rewriting: KeyRewriting;
 
-  constructor(prefix: Prefix, stats: NamespaceStats) {
+  /** @param leases that requests may name; without them any */
+  constructor(prefix: Prefix, stats: NamespaceStats, leases?: LeasesWithin) {
     this.prefix = prefix;
+    this.#leases = leases;
     this.#stats = stats;
     this.#shared = new SharedReplies(stats);
-    this.#rewriting = new KeyRewriting(prefix);
+    this.#rewriting = new KeyRewriting(prefix, leases);
   }
 
   /** A request as etcd shall get it. @throws RpcError */
@@ -54,7 +58,7 @@ export class Translator {
     rewriting.begin(message, fields, isRequest);
     const done = rewriting.advance(FIELDS_PER_TURN);
     if (done !== undefined) return done;
-    this.#rewriting = new KeyRewriting(this.prefix);
+    this.#rewriting = new KeyRewriting(this.prefix, this.#leases);
     this.#stats.inTurns++;
     return this.#turns.finish(rewriting);
   }

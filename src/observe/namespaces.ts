@@ -129,15 +129,16 @@ export class NamespaceRecords implements CallObserver, Http2ConnectionsObserver 
 function exposeIsolation(registry: Registry, namespaces: ReadonlyMap<string, IsolationStats>): void {
   new Counter({
     name: 'etcd_proxy_namespace_refused_total',
-    help: 'Requests that reached beyond an isolated namespace: by a method, the id wanted for a lease, or a lease of elsewhere.',
+    help: 'Requests that reached beyond an isolated namespace: by a method, the id wanted for a lease, a lease of elsewhere, or too many fields to look for that.',
     labelNames: ['namespace', 'reason'] as const,
     registers: [registry],
     collect() {
       this.reset();
-      for (const [namespace, { refusedMethods, refusedIds, hidden }] of namespaces) {
+      for (const [namespace, { refusedMethods, refusedIds, refusedFields, hidden }] of namespaces) {
         this.inc({ namespace, reason: 'method' }, refusedMethods);
         this.inc({ namespace, reason: 'lease_id' }, refusedIds);
         this.inc({ namespace, reason: 'lease' }, hidden);
+        this.inc({ namespace, reason: 'fields' }, refusedFields);
       }
     },
   });

@@ -2,11 +2,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { type TxnRequest, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { LeaseLeasesResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
-import { mapLeases, Places, selectLeases } from '../../src/etcd/lease-places.ts';
+import { onlyLooksAtAlarms } from '../../src/etcd/alarm-request.ts';
+import { type KeyFields, REQUEST_FIELDS } from '../../src/etcd/key-fields.ts';
+import { LeaseTag, leaseIn, selectLeases, withLease } from '../../src/etcd/lease-places.ts';
+import { KV } from '../../src/etcd/methods.ts';
+import { MAX_FIELDS, StrictFields, TOO_MANY_FIELDS } from '../../src/etcd/strict-fields.ts';
+import { IsolationStats } from '../../src/namespace/isolation-stats.ts';
+import { KeyRewriting } from '../../src/namespace/key-rewriting.ts';
 import { LeaseIds } from '../../src/namespace/lease-ids.ts';
-import { RpcError } from '../../src/rpc/status.ts';
+import { LeasesWithin } from '../../src/namespace/leases-within.ts';
+import { Prefix } from '../../src/namespace/prefix.ts';
+import { NamespaceStats } from '../../src/namespace/stats.ts';
+import { Translator } from '../../src/namespace/translator.ts';
+import type { Method } from '../../src/rpc/method.ts';
 import { randomFrom } from '../reads/fire.ts';
 
 const random = randomFrom(7);
@@ -17,18 +28,34 @@ const bytes = (): Uint8Array => Buffer.alloc(of(200), of(256));
 function randomTxn(depth: number): TxnRequest {
   const operations = () => Array.from({ length: of(4) }, () => ({ request: operation(depth) }));
   return create(TxnRequestSchema, {
-    compare: [{ key: bytes(), targetUnion: { case: 'lease', value: LEASES[of(8)] as bigint } }],
+    compare: [{ key: bytes(), targetUnion: { case: 'lease', value: LEASES[of(LEASES.length)] as bigint } }],
     success: operations(),
     failure: operations(),
   });
 }
 
 function operation(depth: number) {
-  const value = { key: bytes(), value: bytes(), lease: LEASES[of(8)] as bigint, prevKv: random() < 0.5 };
+  const value = {
+    key: bytes(),
+    value: bytes(),
+    lease: LEASES[of(LEASES.length)] as bigint,
+    prevKv: random() < 0.5,
+  };
   if (depth > 0 && random() < 0.5) return { case: 'requestTxn' as const, value: randomTxn(depth - 1) };
   if (random() < 0.7) return { case: 'requestPut' as const, value };
-  return { case: 'requestRange' as const, value: { key: bytes(), limit: LEASES[of(8)] as bigint } };
+  return {
+    case: 'requestRange' as const,
+    value: { key: bytes(), limit: LEASES[of(LEASES.length)] as bigint },
+  };
 }
+
+/** Whether a put has the lease that is not there. */
+const namesAbsent = (txn: TxnRequest, ids: LeaseIds): boolean =>
+  [...txn.success, ...txn.failure].some(({ request }) =>
+    request.case === 'requestTxn'
+      ? namesAbsent(request.value, ids)
+      : request.case === 'requestPut' && request.value.lease === ids.absent,
+  );
 
 /** The same on a decoded message. */
 function mapDecoded(txn: TxnRequest, other: (lease: bigint) => bigint): TxnRequest {
@@ -39,39 +66,93 @@ function mapDecoded(txn: TxnRequest, other: (lease: bigint) => bigint): TxnReque
   return txn;
 }
 
+/** Rewrites in steps of some fields. */
+function rewrite(message: Uint8Array, method: Method, leases?: LeasesWithin, step = 1e9): Uint8Array {
+  const rewriting = new KeyRewriting(new Prefix(Buffer.from('a/')), leases);
+  rewriting.begin(message, REQUEST_FIELDS.get(method) as KeyFields, true);
+  for (;;) {
+    const done = rewriting.advance(step);
+    if (done !== undefined) return done;
+  }
+}
+
 test('puts have another lease at any depth, and nothing else is another', () => {
-  let changed = 0;
+  const ids = new LeaseIds(Buffer.from('a/'));
+  const stats = new IsolationStats();
+  const leases = new LeasesWithin(ids, stats);
+  LEASES.push(ids.choose(), ids.choose(), ids.absent, ids.absent - (1n << 63n));
   for (let i = 0; i < 150; i++) {
     const encoded = toBinary(TxnRequestSchema, randomTxn(4));
-    const other = (lease: bigint): bigint => (lease > 1000n ? 3n : lease === 1n ? 1n << 62n : lease);
-    const mapped = mapLeases(encoded, Places.txn, other);
-    const expected = mapDecoded(fromBinary(TxnRequestSchema, encoded), other);
-    assert.equal(Buffer.compare(mapped, toBinary(TxnRequestSchema, expected)), 0);
-    if (mapped !== encoded) changed++;
-    assert.equal(
-      mapLeases(encoded, Places.txn, (lease) => lease),
-      encoded,
-      'the very same',
-    );
+    const before = stats.hidden;
+    const rewritten = rewrite(encoded, KV.Txn, leases);
+    const plain = rewrite(encoded, KV.Txn);
+    const expected = mapDecoded(fromBinary(TxnRequestSchema, plain), ids.hidden);
+    assert.equal(Buffer.compare(rewritten, toBinary(TxnRequestSchema, expected)), 0);
+    assert.equal(stats.hidden - before, namesAbsent(expected, ids) ? 1 : 0);
+    assert.equal(Buffer.compare(rewrite(encoded, KV.Txn, leases, 1 + of(5)), rewritten), 0, 'in steps');
   }
-  assert.ok(changed > 50);
+  assert.ok(stats.hidden > 50);
 });
 
-test('what is nested too deeply to be looked at is refused', () => {
-  const nest = (times: number): Uint8Array => {
-    let txn: Uint8Array = new Uint8Array();
-    for (let i = 0; i < times; i++) {
-      const operation = Buffer.concat([Uint8Array.of(0x22), varint(txn.length), txn]);
-      txn = Buffer.concat([Uint8Array.of(0x12), varint(operation.length), operation]);
-    }
-    return txn;
+test('a transaction of very many leases is rewritten in turns with others', async () => {
+  const leases = new LeasesWithin(new LeaseIds(Buffer.from('a/')), new IsolationStats());
+  const stats = new NamespaceStats();
+  const translator = new Translator(new Prefix(Buffer.from('a/')), stats, leases);
+  const puts = 50_000;
+  const operation = Buffer.of(0x12, 4, 0x12, 2, 0x18, 1);
+  const fields = REQUEST_FIELDS.get(KV.Txn) as KeyFields;
+  const translated = translator.request(Buffer.alloc(puts * operation.length, operation), fields);
+  assert.ok(translated instanceof Promise);
+  let turns = 0;
+  let isOver = false;
+  const count = (): void => {
+    turns++;
+    if (!isOver) setImmediate(count);
   };
-  assert.equal(mapLeases(nest(1000), Places.txn, () => 1n).length, nest(1000).length);
-  const deep = nest(1001);
-  assert.throws(
-    () => mapLeases(deep, Places.txn, () => 1n),
-    (error) => error instanceof RpcError && error.code === 3,
-  );
+  setImmediate(count);
+  const done = await translated;
+  isOver = true;
+  // Three heads for each put, measured and written.
+  assert.ok(turns > (2 * 3 * puts) / 4096 / 2, `${turns} turns`);
+  assert.equal(done.length, puts * (operation.length + 8));
+  assert.equal(stats.inTurns, 1);
+});
+
+test('an encoded lease is one of the namespace, or none, as its number says', () => {
+  const ids = new LeaseIds(Buffer.from('a/'));
+  const leases = new LeasesWithin(ids, new IsolationStats());
+  const encode = (id: bigint) => new BinaryWriter().int64(id).finish();
+  assert.deepEqual(Buffer.from(encode(ids.absent)), leases.absent);
+  const near = Array.from({ length: 64 }, (_, bit) => ids.choose() ^ (1n << BigInt(bit)));
+  const edges = [0n, 1n, ids.absent, ids.absent + 1n, ids.absent - 1n, ids.absent + (1n << 23n) - 1n];
+  for (const id of [...edges, ids.absent + (1n << 23n), ...LEASES, ...near].map((each) =>
+    BigInt.asIntN(64, each),
+  )) {
+    const bytes = Buffer.concat([Buffer.of(0xff, 0xff), encode(id), Buffer.of(0xff)]);
+    assert.equal(leases.allows(bytes, 2, bytes.length - 1), id === 0n || ids.owns(id), `${id}`);
+  }
+  // Zeros that need not be there, and what is above 64 bits.
+  for (const last of [0, 2, 0x7e]) {
+    const long = Buffer.from([...encode(ids.choose()).map((octet) => octet | 0x80), last]);
+    assert.ok(leases.allows(long, 0, long.length) && leases.allows(Buffer.of(0x80, 0x80, 0), 0, 3));
+  }
+});
+
+test('a request is looked at in one go up to a bound of fields', (context) => {
+  const next = context.mock.method(StrictFields.prototype, 'next');
+  const refused = (error: unknown) => error === TOO_MANY_FIELDS;
+  const of = (fields: number) => Buffer.alloc(2 * fields, Buffer.of(0x08, 1));
+  for (const look of [onlyLooksAtAlarms, (request: Uint8Array) => leaseIn(request, LeaseTag.ofLease)]) {
+    look(of(MAX_FIELDS));
+    next.mock.resetCalls();
+    assert.throws(() => look(of(4 << 20)), refused);
+    assert.equal(next.mock.callCount(), MAX_FIELDS + 1);
+  }
+});
+
+test('a message names another lease, and is what it was but for that', () => {
+  const message = Buffer.of(0x08, 1, 0x10, 1, 0x88, 0x00, 5, 0x08, 0x83, 0x00);
+  assert.deepEqual([...withLease(message, LeaseTag.ofLease, 300n)], [0x10, 1, 0x08, 0xac, 0x02]);
 });
 
 test('a list of leases has those that are wanted', () => {
@@ -102,10 +183,3 @@ test('ids of leases say whose they are', () => {
   for (const id of [0n, a.absent, -a.choose(), a.choose() - (1n << 63n), b.choose()]) assert.ok(!a.owns(id));
   assert.ok(new LeaseIds(Buffer.from('a/')).owns(a.choose()), 'the same in every proxy');
 });
-
-function varint(value: number): Uint8Array {
-  const octets: number[] = [];
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) octets.push((rest % 0x80) | 0x80);
-  return Uint8Array.from([...octets, rest]);
-}

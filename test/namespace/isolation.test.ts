@@ -315,9 +315,30 @@ describe('an isolated namespace', () => {
     assert.deepEqual((await direct.timeToLive(foreignLease)).keys, []);
   });
 
+  test('looks at requests about one lease, or about alarms, up to a bound of fields', async () => {
+    const message =
+      'etcd-connect-proxy: the request has more than 4096 fields, which a namespace that is isolated does not take';
+    const many = Buffer.alloc(20_000, Buffer.of(0x08, 0));
+    for (const path of [
+      '/etcdserverpb.Maintenance/Alarm',
+      ...['LeaseGrant', 'LeaseRevoke', 'LeaseTimeToLive', 'LeaseKeepAlive'].map(
+        (n) => `/etcdserverpb.Lease/${n}`,
+      ),
+      '/v3lockpb.Lock/Lock',
+      '/v3electionpb.Election/Campaign',
+    ])
+      assert.deepEqual(endOf(await inA.call(path, [many])), { code: 8, message }, path);
+    // Puts, of which a transaction may have any number, are looked at in turns; etcd has its own bound for them.
+    const puts = Buffer.alloc(60_000, Buffer.of(0x12, 4, 0x12, 2, 0x18, 1));
+    assert.match(
+      (await inA.call('/etcdserverpb.KV/Txn', [puts])).message,
+      /^etcdserver: (too many op|key is not)/,
+    );
+  });
+
   test('counts what it keeps away', async () => {
     const page = await proxyMetrics(proxy.proxy.url);
-    for (const reason of ['method', 'lease_id', 'lease']) {
+    for (const reason of ['method', 'lease_id', 'lease', 'fields']) {
       const series = `etcd_proxy_namespace_refused_total{namespace="a/",reason="${reason}"}`;
       const line = page.split('\n').find((each) => each.startsWith(`${series} `));
       assert.ok(Number(line?.split(' ')[1]) > 0, series);

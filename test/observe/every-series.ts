@@ -353,6 +353,7 @@ const withinNamespaces: Part = (registry) => {
       refusedMethods: refused('method'),
       refusedIds: refused('lease_id'),
       hidden: refused('lease'),
+      refusedFields: refused('fields'),
     }),
   ];
 };
