@@ -42,7 +42,7 @@ export const PARTS: Readonly<Record<'watch' | 'sharing' | 'lease' | 'cache' | 'm
     mutations: SHARING,
     tests: [
       'cache/shared',
-      ...below('identity', 'permit', 'token-users', 'leave', 'shared-answers', 'shared-watches'),
+      ...below('identity', 'permit', 'stores', 'token-users', 'leave', 'shared-answers', 'shared-watches'),
     ],
   },
   lease: {

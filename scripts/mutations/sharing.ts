@@ -60,6 +60,7 @@ export const SHARING: readonly Mutation[] = [
     'if (permit.user !== user) continue;',
     'if (permit.user === user) continue;',
   ),
+  mutation('auth-revisions-of-two-stores-are-compared', `${SHARING_ROOM}/permits.ts`, 'this.#stores++;', ''),
   mutation(
     'a-dead-token-stays-its-users',
     `${SHARING_ROOM}/permits.ts`,

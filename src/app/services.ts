@@ -26,6 +26,7 @@ interface Parts {
 export function buildServices({ config, reads, hub, login, leases }: Parts) {
   const { ranges, txns, rangeStreams, upstream, seen } = reads;
   const services = new ServiceTable(upstream);
+  seen.onReplaced(() => hub.shared.permits.onOtherStore());
   const healthCheck = new HealthCheck(services, login);
   services.add([
     // Reads: the topmost layer that knows the answer gives it, see reads.ts.

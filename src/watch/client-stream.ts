@@ -179,6 +179,7 @@ class WatchStream
   onCompacted(watcher: Watcher, header: Header, revision: number): void {
     const { id } = watcher;
     if (this.watchers.get(id) !== watcher) return;
+    watcher.permit?.leave(watcher);
     this.#reply({ header: withRevision(header, 0), id, canceled: true, compactRevision: revision });
   }
 

@@ -239,19 +239,18 @@ export class Feed
 
   onHeader(header: Header): void {
     if (!this.#store.onHeader(header, this.applied)) return;
+    this.#shared.permits.onOtherStore();
     this.subscribers.end({ kind: 'replaced', header });
     // What it remembers is of a cluster that is gone: no new user may get that.
     this.retire();
   }
 
-  /**
-   * A stream begins. If etcd is behind the feed, what the feed remembers may never have happened: it is forgotten, and the
-   * feed's watchers go on with what comes after it.
-   */
+  /** A stream begins. Of an etcd that is behind the feed it is forgotten what may never have happened; watchers go on. */
   onBegan(moved: boolean): void {
     if (moved) this.cursors.suspend(); // as in onLost
     this.intake.onBegan(this.header.revision);
     if (this.#store.onBegan(this.applied)) {
+      this.#shared.permits.onOtherStore();
       this.history.forgetBefore(this.applied + 1);
       this.history.floor = this.applied + 1;
     }

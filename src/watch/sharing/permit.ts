@@ -19,7 +19,7 @@ import { Code } from '../../rpc/status.ts';
 import type { Watcher, WatcherPermit } from '../watcher.ts';
 import { tokenOf } from './sponsor.ts';
 
-/** etcd's auth revision, which stays as long as users, roles and permissions do; `undefined`: they may have changed. */
+/** etcd's auth revision, and of which store; it stays as long as users, roles and permissions do. `undefined`: they may have changed. */
 export type AuthState = bigint | undefined;
 
 /** All permits. */

@@ -44,6 +44,9 @@ const LEAVE_MS = 1000;
 /** Changes of users, and new permits, are looked at together when so many milliseconds have passed. */
 const SOON_MS = 500;
 
+/** Above these bits of an auth state is the store that the revision is of. */
+const REVISION_BITS = 64n;
+
 /** What the permits count. */
 export class PermitStats {
   /** Questions to etcd, by its answer. */
@@ -60,6 +63,8 @@ export class Permits implements PermitOwner {
   readonly #turns = new Turns(AT_ONCE, TURN_MS);
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
+  /** Those that etcd had, as far as feeds have seen. */
+  #stores = 0;
   /** Something has changed, so that soon all are asked about, and not only what is new. */
   #changed = false;
 
@@ -112,8 +117,18 @@ export class Permits implements PermitOwner {
     this.#soon = undefined;
   }
 
+  /** Another cluster is there, or one that was set back: its auth revisions are not those of before, though equal. */
+  onOtherStore(): void {
+    this.#stores++;
+    this.revision = undefined;
+    this.onChanged();
+  }
+
   async look(): Promise<AuthState> {
-    this.revision = await this.#options.revision.current();
+    const store = this.#stores;
+    const revision = await this.#options.revision.current();
+    const isSame = store === this.#stores && revision !== undefined;
+    this.revision = isSame ? (BigInt(store) << REVISION_BITS) + revision : undefined;
     return this.revision;
   }
 
