@@ -29,6 +29,8 @@ export class WebCall implements Call {
   readonly outlet: WebOutlet;
   /** Why the request did not reach its service, once that is known. */
   refusal: RpcError | undefined;
+  /** Called when that is known: whoever reads the request need not wait for more of it. */
+  onRefused: () => void = () => {};
 
   readonly #observer: CallObserver;
   #held = 0;
@@ -61,6 +63,7 @@ export class WebCall implements Call {
     if (!this.reading) return;
     this.refusal = error;
     this.finish(error.code);
+    this.onRefused();
   }
 
   /** The deadline has passed. */

@@ -1,6 +1,7 @@
 /** What comes on a WebSocket, as one body: frame after frame, read no faster than it is taken. */
 import type { WebSocket } from 'ws';
 import { clientGone } from '../body.ts';
+import type { WebCall } from '../call.ts';
 import type { WebRequest } from '../request-memory.ts';
 
 /** A frame may end in the middle of a value, or without white space after one. */
@@ -12,15 +13,18 @@ const FRAME_BYTES = 128;
 export class Frames {
   readonly #socket: WebSocket;
   readonly #held: WebRequest | undefined;
+  readonly #call: WebCall;
   /** Frames that were read before the socket was paused. */
   #waiting: Buffer[] = [];
   #dropping = false;
   #wake: () => void = () => {};
 
   /** @param held where it is counted what waits */
-  constructor(socket: WebSocket, held: WebRequest | undefined) {
+  constructor(socket: WebSocket, held: WebRequest | undefined, call: WebCall) {
     this.#socket = socket;
     this.#held = held;
+    this.#call = call;
+    call.onRefused = () => this.#wake();
     socket.binaryType = 'nodebuffer';
     socket.on('message', (frame) => this.#onFrame(frame as Buffer));
     socket.on('close', () => this.#wake());
@@ -29,7 +33,7 @@ export class Frames {
     socket.on('error', () => this.#wake());
   }
 
-  /** The frames, until nobody wants them; what they hold beside their bytes is let go. When the socket closes, the client has gone. @throws RpcError (rejects) */
+  /** The frames, until nobody wants them; what they hold beside their bytes is let go. When the socket closes, the client has gone; when the call is refused, no more is read. @throws RpcError (rejects) */
   async *parts(): AsyncGenerator<Uint8Array> {
     for (;;) {
       const frame = this.#waiting.shift();
@@ -39,6 +43,7 @@ export class Frames {
         continue;
       }
       await this.#held?.room;
+      if (this.#call.refusal) throw this.#call.refusal;
       if (this.#socket.readyState !== this.#socket.OPEN) throw clientGone();
       this.#socket.resume();
       await new Promise<void>((resolve) => {

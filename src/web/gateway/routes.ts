@@ -70,7 +70,7 @@ async function serve(
   const reader = new GatewayReader(method, options.maxRequestBytes, () => goneSignal(reply));
   if (method.methodKind === 'bidi_streaming') mayGoOn(raw);
   const held = memory.of(raw);
-  const body = bodyOf(raw, held);
+  const body = bodyOf(raw, held, call);
   // What is left of a request is read, or its client waits for ever to send it.
   const drop = (): void => void (raw.complete || raw.resume());
   const gatewayCall = {
