@@ -58,15 +58,23 @@ export class MessageDecoder {
         reject(clientGone());
         return;
       }
-      const job = { question, resolve, reject };
-      this.#line.add(job);
-      signal.addEventListener(
-        'abort',
-        () => {
-          if (this.#line.delete(job)) reject(clientGone());
+      const onGone = (): void => {
+        if (this.#line.delete(job)) reject(clientGone());
+      };
+      const settled = (): void => signal.removeEventListener('abort', onGone);
+      const job: Job = {
+        question,
+        resolve: (bytes) => {
+          settled();
+          resolve(bytes);
         },
-        { once: true },
-      );
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      };
+      this.#line.add(job);
+      signal.addEventListener('abort', onGone, { once: true });
       this.#next();
     });
   }

@@ -67,7 +67,11 @@ async function serve(
   const metadata = gatewayMetadata(raw.rawHeaders);
   const called = options.services.method(pathOf(method));
   const call = new WebCall(called, clientOf(raw.socket), metadata, outletOf(raw.socket), options.observer);
-  const reader = new GatewayReader(method, options.maxRequestBytes, () => goneSignal(reply));
+  let gone: AbortSignal | undefined;
+  const reader = new GatewayReader(method, options.maxRequestBytes, () => {
+    gone ??= goneSignal(reply);
+    return gone;
+  });
   if (method.methodKind === 'bidi_streaming') mayGoOn(raw);
   const held = memory.of(raw);
   const body = bodyOf(raw, held, call);
