@@ -336,6 +336,7 @@ export const WATCH: readonly Mutation[] = [
   mutation('few-are-never-huge', `${HUB}/slices.ts`, 'visitsOf(events, bytes) > HUGE', 'events > HUGE'),
   mutation('lost-with-what-is-huge', `${HUB}/feed-guard.ts`, 'this.#inbox.finish();', 'this.#inbox.close();'),
   mutation('waits-for-ever', `${HUB}/renderings.ts`, 'watcher.sink.output.onMade();', ''),
+  mutation('reads-ahead-of-what-is-made', `${HUB}/renderings.ts`, 'this.#owner.onMade();', '{}'),
   mutation('twice-for-newcomers', `${HUB}/subscribers.ts`, 'matched.delete(newcomer);', ''),
   mutation(
     'between-fragments',

@@ -2,7 +2,6 @@
  * The watchers of one feed and how they get its batches. The synced ones stand in the index and get each batch as it
  * comes. The others walk through the history at the pace at which their clients read.
  */
-
 import { withRevision } from '../etcd/header.ts';
 import { Code } from '../rpc/status.ts';
 import { type Audience, variantOf } from './audience.ts';
@@ -26,8 +25,8 @@ export interface CursorsOwner extends WatcherFeed {
   readonly target: TargetFeed | undefined;
   /** Why it has ended, if etcd has ended it. */
   readonly terminal: Terminal | undefined;
-  /** Is to look when a watcher begins to keep up, or to lag. */
-  readonly flow: { look(): void };
+  /** Is to look when a watcher begins to keep up, or to lag, and when none waits for what is made any more. */
+  readonly flow: { look(): void; onMade(): void };
   /** The feed has forgotten what the watcher needs next. */
   onOutrun(watcher: Watcher): void;
   /** The watcher has had all of a feed that has ended, and is on none now. */
@@ -123,9 +122,7 @@ export class Cursors {
   hold(watcher: Watcher): void {
     watcher.held = true;
     this.#renderings.leave(watcher);
-    if (!watcher.synced) return;
-    this.#unsync(watcher);
-    this.#behind.set(watcher);
+    if (watcher.synced) this.#fallBehind(watcher, false);
   }
 
   /** Holds the watchers that are here by etcd's leave, and has etcd asked for it again. */
@@ -135,6 +132,10 @@ export class Cursors {
       this.hold(watcher);
       watcher.permit.suspend(watcher);
     }
+  }
+
+  onMade(): void {
+    if (this.#feed.terminal === undefined) this.#feed.flow.onMade();
   }
 
   /** Gives a new batch, which the feed has not applied yet, to the synced watchers that it is for. */
@@ -188,8 +189,7 @@ export class Cursors {
     const { announced, header } = this.#feed;
     for (const watcher of this.#behind.all()) watcher.onTick();
     for (const watcher of this.#index.synced()) {
-      if (!watcher.options.progressNotify) continue;
-      if (!watcher.onTick() || !watcher.isAt(announced)) continue;
+      if (!watcher.options.progressNotify || !watcher.onTick() || !watcher.isAt(announced)) continue;
       try {
         watcher.sink.sendProgress(watcher, withRevision(header, announced));
       } catch (error) {

@@ -265,7 +265,7 @@ export class Feed
     this.progress.look();
     this.subscribers.onMoved();
     if (this.#target !== undefined) this.cursors.moveTo(this.#target);
-    if (this.state !== 'ended') this.flow.look(partial);
+    if (this.state !== 'ended') this.flow.onTaken(partial);
   }
 
   onLost(): void {

@@ -31,15 +31,28 @@ export class Flow {
   readonly #stream: FlowStream;
   /** The least revision that a watcher needed when the stream was given up. */
   #parkedAt = 0;
+  /** What was taken last is a part of a response, of which as much may be still to come. */
+  #partial = false;
 
   constructor(feed: FlowFeed, stream: FlowStream) {
     this.#feed = feed;
     this.#stream = stream;
   }
 
+  /** A response was taken. @param partial more follows of what etcd had in one */
+  onTaken(partial: boolean): void {
+    this.#partial = partial;
+    this.look(partial);
+  }
+
+  /** What had to be made of it for watchers is there: those who had it may read no more. */
+  onMade(): void {
+    if (this.#partial) this.look(true);
+  }
+
   /**
    * Users have come, gone or read: decides whether etcd may send more.
-   * @param partial users had a part of a response, of which as much may be still to come
+   * @param partial none may read ahead of users
    */
   look(partial = false): void {
     const { cursors, subscribers, history, catchesUp, applied } = this.#feed;

@@ -16,6 +16,8 @@ import type { Watcher } from './watcher.ts';
 export interface RenderingsOwner {
   /** A watcher waits no longer: it goes on. */
   pump(watcher: Watcher): void;
+  /** None waits any more. */
+  onMade(): void;
 }
 
 /** What all of them share. */
@@ -101,6 +103,7 @@ export class Renderings {
       }
     }
     this.#bounds.stats.countDelivered(deliveries);
+    if (this.#of.size === 0) this.#owner.onMade();
   }
 
   /** One of those that wait reports it; the streams of all of them end. */

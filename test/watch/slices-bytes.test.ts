@@ -122,6 +122,24 @@ describe('a response', () => {
     assert.ok(copied.most > MIB && copied.most < TURN, `${copied.most} bytes in a turn`);
   });
 
+  test('of which more follows has etcd wait, once nobody reads for whom it was made', async () => {
+    at[Symbol.dispose]();
+    at = new ScriptedHub({ historyBytes: 256 * MIB });
+    at.upstream.version = '3.5.12'; // on a stream of its own
+    const wide = await at.watching('p/', { rangeEnd: b('p0') });
+    const own = await at.created('p/');
+    const narrow = await at.watching('p/', { rangeEnd: b('p/2') });
+    for (const client of [wide, narrow]) client.stop();
+    for (let i = 0; i < 5; i++) at.tell(own, `p/${i}`, 16 * MIB, true);
+    await until('what is whole', () => [wide, narrow].every(({ revisions }) => revisions.length > 0));
+    await until('etcd to wait', () => own.stream.paused);
+    for (const client of [wide, narrow]) client.go();
+    await until('etcd to go on', () => !own.stream.paused);
+    const last = at.tell(own, 'p/0');
+    await until('the rest', () => has(wide, last) && has(narrow, last));
+    assert.equal(own.cancelled, false);
+  });
+
   test('that is ordinary is told at once', async () => {
     const clients = await join();
     const few = at.tell(feed, 'h/1', MIB);
