@@ -138,6 +138,8 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation('one-connection-fills-the-line', SHARE, 'this.#taken < MAX_OF_CONNECTION && ', ''),
   mutation('an-outage-is-told-batch-by-batch', CARRIER, 'refusal.forAll ?', 'refusal.own ?'),
   mutation('an-outage-is-told-in-turns', CLIENT, 'if (refusal.forAll) this', 'if (refusal.own) this'),
+  mutation('who-is-over-beats', CLIENT, '(this.#over || this.#refused)', '(this.#refused)'),
+  mutation('beats-behind-one-that-was-refused', CLIENT, '(this.#over || this.#refused)', '(this.#over)'),
   mutation('places-are-lost', SHARE, 'this.#taken -= count;', 'this.#taken -= Math.min(1, count);'),
   mutation(
     'first-streams-first',

@@ -85,6 +85,8 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
   #blocked = false;
   #paused = false;
   #halfClosed = false;
+  /** A heartbeat was refused: once those before it are answered, the stream ends. */
+  #refused = false;
   #over = false;
 
   constructor(
@@ -110,6 +112,7 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
   }
 
   onMessage(message: Uint8Array): void {
+    if (this.#over || this.#refused) return;
     if (!reader.readRequest(message)) this.#handOver('malformed', message);
     else if (this.#carriers.isStrange) this.#handOver('strange', message);
     else if (this.#carriers.refused?.hasLease(reader)) this.#handOver('refused', message);
@@ -203,6 +206,7 @@ class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSin
 
   #refuse(heartbeat: Heartbeat, refusal: Refusal): void {
     heartbeat.refusal = refusal;
+    this.#refused = true;
     // etcd would not have read those behind it.
     for (let each = heartbeat.next; each !== undefined; each = each.next) each.owner = undefined;
     this.#waiting = undefined;

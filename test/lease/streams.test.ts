@@ -1,6 +1,7 @@
 /** Streams of clients by themselves, with a scripted etcd: who shares, who is read, and what is left when they are over. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NOBODY } from '../../src/clients/identity.ts';
 import { Lease } from '../../src/etcd/methods.ts';
 import { leaseService } from '../../src/lease/client-stream.ts';
 import { Leases } from '../../src/lease/leases.ts';
@@ -164,5 +165,32 @@ test('an outage is told to what waits for others of its connection as well', () 
   caller.beat(1n);
   etcd.streams[2]?.answer(1);
   assert.equal(caller.replies, 1);
+  leases.close();
+});
+
+test('what comes when a stream is over counts for nothing', () => {
+  const { etcd, leases, stats, open } = scene();
+  const over = open(connection());
+  over.beat(1n);
+  over.listener.onCancel();
+  over.beat(2n, 3n);
+  over.listener.onMessage(Uint8Array.of(0x08));
+  assert.deepEqual([stats.heartbeats, stats.clientStreams, over.held, stats.apart.malformed], [1, 0, 0, 0]);
+  etcd.streams[0]?.answer(1);
+  assert.equal(etcd.streams[0]?.sent.length, 1);
+  leases.close();
+});
+
+test('what comes behind a heartbeat that was refused is not sent, though an answer before it is still to come', () => {
+  const { etcd, leases, open } = scene();
+  const caller = open(connection());
+  caller.beat(1n);
+  leases.of(NOBODY).retire();
+  caller.beat(2n);
+  etcd.streams[1]?.listener.onEnd(new RpcError(Code.PERMISSION_DENIED, 'no'), NO_METADATA);
+  caller.beat(3n);
+  assert.equal(etcd.streams.length, 2, 'etcd would not have read it');
+  etcd.streams[0]?.answer(1);
+  assert.deepEqual([caller.replies, caller.status?.code, caller.held], [1, Code.PERMISSION_DENIED, 0]);
   leases.close();
 });
