@@ -140,6 +140,7 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation('an-outage-is-told-in-turns', CLIENT, 'if (refusal.forAll) this', 'if (refusal.own) this'),
   mutation('who-is-over-beats', CLIENT, '(this.#over || this.#refused)', '(this.#refused)'),
   mutation('beats-behind-one-that-was-refused', CLIENT, '(this.#over || this.#refused)', '(this.#over)'),
+  mutation('a-closed-carrier-stays', CARRIERS, 'else this.#carriers[at] = new Carrier(this);', ''),
   mutation('places-are-lost', SHARE, 'this.#taken -= count;', 'this.#taken -= Math.min(1, count);'),
   mutation(
     'first-streams-first',

@@ -24,8 +24,8 @@ export interface CarrierOwner {
   placeAll(line: HeartbeatLine): void;
   /** A lease was refused. */
   onRefused(lease: LeaseId): void;
-  /** What answers is not etcd as it is known: nothing may be shared on the way to it. */
-  onStrange(): void;
+  /** What answers a carrier is not etcd as it is known: nothing may be shared on the way to it. The carrier closes. */
+  onStrange(carrier: Carrier): void;
   /** Nothing is left of one that was to end. */
   onRetired(carrier: Carrier): void;
 }
@@ -209,7 +209,7 @@ export class Carrier implements ClientStreamListener, Keeper {
 
   /** What answers does not do so one after the other: nobody can be told whose answer this was. */
   #onStrange(): void {
-    this.#owner.onStrange();
+    this.#owner.onStrange(this);
     this.close();
     const all = this.giveBack();
     all.prepend(this.#sent);

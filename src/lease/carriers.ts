@@ -107,8 +107,12 @@ export class Carriers implements CarrierOwner, Ticking {
     this.refused = this.#shared.refused.add(this.identity.id, lease);
   }
 
-  onStrange(): void {
+  onStrange(carrier: Carrier): void {
     this.isStrange = true;
+    // It is closed; what others still place there would wait for good.
+    const at = this.#carriers.indexOf(carrier);
+    if (at < 0) this.#retired.delete(carrier);
+    else this.#carriers[at] = new Carrier(this);
   }
 
   onRetired(carrier: Carrier): void {

@@ -275,6 +275,17 @@ describe('a carrier', () => {
 });
 
 describe('carriers', () => {
+  test('of which one met answers that were not for it carry on with what others place there', () => {
+    const { etcd, all, hearer, send } = scene();
+    send(1);
+    etcd.streams[0]?.listener.onMessage(replyTo(2n));
+    send(3);
+    etcd.streams[1]?.answer(1);
+    assert.deepEqual([hearer.strange, hearer.replies, all.stats.streams], [1, 1, 1]);
+    all.close();
+    assert.equal(all.stats.streams, 0);
+  });
+
   test('that no client uses end, with what is left of clients that are gone', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { etcd, all, carriers, send } = scene();
