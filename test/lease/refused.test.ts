@@ -150,7 +150,7 @@ test(
     }),
 );
 
-test('users do not share, tokens of one do', { skip: !looks }, () =>
+test('streams with one token share, users do not', { skip: !looks }, () =>
   scene(async ({ etcd, proxy, ann, root, allowed }) => {
     using client = new RawGrpcClient(proxy.address);
     const calls = [ann, ann, root, root, ann].map((options) => new BeatCall(client, options));
