@@ -4,6 +4,7 @@ import { SHARED } from './flights.ts';
 import { HEARTBEATS } from './lease.ts';
 import { MIRRORED } from './mirror.ts';
 import type { Mutation } from './mutation.ts';
+import { WITHIN } from './namespace.ts';
 import { SHARING } from './sharing.ts';
 import { WATCH } from './watch.ts';
 
@@ -17,7 +18,9 @@ export interface Part {
 const below = (folder: string, ...names: string[]): string[] => names.map((name) => `${folder}/${name}`);
 
 /** All parts, by the name that `npm run mutate` takes. */
-export const PARTS: Readonly<Record<'watch' | 'sharing' | 'lease' | 'cache' | 'mirror' | 'flights', Part>> = {
+export const PARTS: Readonly<
+  Record<'watch' | 'sharing' | 'lease' | 'cache' | 'mirror' | 'flights' | 'namespace', Part>
+> = {
   watch: {
     mutations: WATCH,
     tests: [
@@ -89,6 +92,15 @@ export const PARTS: Readonly<Record<'watch' | 'sharing' | 'lease' | 'cache' | 'm
       ...below('identity', 'identity', 'labels'),
       ...below('reads', 'flights', 'stream-flights', 'schedules', 'identity', 'seen-revision'),
       ...below('reads', 'sharing', 'stream-sharing', 'joining-rule', 'under-fire'),
+    ],
+  },
+  namespace: {
+    mutations: WITHIN,
+    tests: [
+      'etcd/lease-places',
+      ...below('namespace', 'rewriting', 'turns', 'isolation', 'watch', 'edges', 'outside', 'several'),
+      ...below('namespace', 'roles-locks', 'doors', 'clientv3', 'differential'),
+      'observe/every-series',
     ],
   },
 };

@@ -10,13 +10,14 @@ export interface Named {
   /** Keys, names and the keys of watches. */
   readonly keys: Uint8Array[];
   readonly ends: Uint8Array[];
+  readonly leases: bigint[];
 }
 
 class Refused extends Error {}
 
 /** What etcd would understand; `undefined`: it refuses the message. */
 export function readAsEtcd(message: Uint8Array, fields: KeyFields): Named | undefined {
-  const named: Named = { keys: [], ends: [] };
+  const named: Named = { keys: [], ends: [], leases: [] };
   try {
     read(message, fields, named);
     return named;
@@ -76,7 +77,10 @@ function read(message: Uint8Array, fields: KeyFields, named: Named): void {
     const number = Number(BigInt.asIntN(32, wire >> 3n));
     if (wireType === 4 || number <= 0) throw new Refused();
     const use = fields.use(number * 8 + 2);
-    if (use === Use.copy) bytes.skip(wireType);
+    if (fields.use(number * 8) === Use.lease) {
+      if (wireType !== 0) throw new Refused();
+      named.leases.push(BigInt.asIntN(64, bytes.number()));
+    } else if (use === Use.copy) bytes.skip(wireType);
     else if (wireType !== 2) throw new Refused();
     else if (use === Use.message) read(bytes.take(), fields.inner(number * 8 + 2), named);
     else (use === Use.rangeEnd ? named.ends : named.keys).push(bytes.take());

@@ -16,9 +16,12 @@ import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { type KeyFields, REPLY_FIELDS, REQUEST_FIELDS } from '../../src/etcd/key-fields.ts';
-import { KV, Watch } from '../../src/etcd/methods.ts';
+import { Election, KV, Lock, Watch } from '../../src/etcd/methods.ts';
 import { MalformedMessage } from '../../src/etcd/scanner.ts';
+import { IsolationStats } from '../../src/namespace/isolation-stats.ts';
 import { KeyRewriting } from '../../src/namespace/key-rewriting.ts';
+import { LeaseIds } from '../../src/namespace/lease-ids.ts';
+import { LeasesWithin } from '../../src/namespace/leases-within.ts';
 import { Prefix } from '../../src/namespace/prefix.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { RpcError } from '../../src/rpc/status.ts';
@@ -201,8 +204,9 @@ function rewrite(
   fields: KeyFields,
   isRequest: boolean,
   step = Number.POSITIVE_INFINITY,
+  leases?: LeasesWithin,
 ): Uint8Array {
-  const rewriting = new KeyRewriting(new Prefix(prefix));
+  const rewriting = new KeyRewriting(new Prefix(prefix), leases);
   rewriting.begin(message, fields, isRequest);
   for (;;) {
     const done = rewriting.advance(step);
@@ -307,16 +311,21 @@ describe('requests of any bytes', () => {
     return Uint8Array.from(mutated);
   }
 
+  const NAMING_LEASES: readonly Method[] = [KV.Put, KV.Txn, Lock.Lock, Election.Campaign, Election.Proclaim];
+
   for (const [method, fields] of REQUEST_FIELDS)
-    test(`${method.name}: etcd finds no key outside`, () => {
+    test(`${method.name}: etcd finds no key outside, and no lease`, () => {
       const schema = schemaOf(method, 'input');
       let read = 0;
+      let foreign = 0;
       for (let seed = SEED; seed < SEED + CASES; seed++) {
         const random = randomFrom(seed);
         const prefix = PREFIXES[seed % 4] as Uint8Array;
         const valid = toBinary(schema, new Maker(random).message(schema, 4).message);
         const bytes = mutate(valid, random);
-        const rewritten = rewrite(prefix, bytes, fields, true);
+        const ids = new LeaseIds(prefix);
+        const leases = new LeasesWithin(ids, new IsolationStats());
+        const rewritten = rewrite(prefix, bytes, fields, true, Number.POSITIVE_INFINITY, leases);
         const named = readAsEtcd(rewritten, fields);
         if (named === undefined) continue;
         read++;
@@ -326,8 +335,12 @@ describe('requests of any bytes', () => {
         const last = behind(prefix);
         for (const end of named.ends)
           assert.ok(same(end, last) || same(end.subarray(0, prefix.length), prefix), what);
+        for (const lease of named.leases)
+          assert.ok(lease === 0n || lease === ids.absent || ids.owns(lease), what);
+        foreign += named.leases.filter((lease) => lease === ids.absent).length;
       }
       assert.ok(read > CASES / 50, `${read} could be read`);
+      if (NAMING_LEASES.includes(method)) assert.ok(foreign > 0);
     });
 
   test('a tag, or a length, that wraps around is none', () => {
