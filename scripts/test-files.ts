@@ -7,7 +7,7 @@ import { dirname, join, normalize } from 'node:path';
 export const WIDTH = 12;
 
 /** Files side by side on one core: most of them wait, for etcd and for time to pass, and take a quarter of it. */
-const FILES_PER_CORE = 4;
+const FILES_PER_CORE = 3;
 
 /**
  * These measure pauses, hold to a rate, or keep both cores busy for long: they have the machine for themselves.
@@ -43,6 +43,7 @@ const THIRD: readonly string[] = [
   'http2/honest',
   'http2/peer-tools',
   'http2/soak',
+  'lease/follower',
   'mirror/differential',
   'mirror/schedules',
   'mvcc/work',

@@ -17,12 +17,14 @@ const DELAY_MS = 5;
 
 /** A member that does not lead. */
 async function follower(etcd: EtcdCluster) {
-  for (const member of etcd.members)
-    if ((await etcdMetric(member.metricsUrl, 'etcd_server_is_leader')) === 0) return member;
+  for (const member of etcd.members) if (!(await leads(member))) return member;
   throw new Error('nobody follows');
 }
 
-test(`${LEASES} clients in the rhythm of leases of 5 s, on a follower`, async () => {
+const leads = async ({ metricsUrl }: { metricsUrl: string }): Promise<boolean> =>
+  (await etcdMetric(metricsUrl, 'etcd_server_is_leader')) === 1;
+
+test(`${LEASES} clients in the rhythm of leases of 5 s, on a follower`, async (context) => {
   await using etcd = await startEtcd({ members: 3, peerRelays: true });
   etcd.links?.delay(DELAY_MS);
   const member = await follower(etcd);
@@ -32,16 +34,21 @@ test(`${LEASES} clients in the rhythm of leases of 5 s, on a follower`, async ()
   const ids = await grantMany(client, 60, LEASES);
   await using kept = await KeptLeases.begin(proxy.address, ids, { ttlSeconds: 5 });
   let most = 0;
+  let led = false;
   await until(
     () => `${kept.answers} answers, ${kept.lost.size} lost, ${most} streams`,
     async () => {
       most = Math.max(most, await streamsInProgress(member.metricsUrl, 'LeaseKeepAlive'));
+      led ||= await leads(member);
       return kept.answers >= 5 * LEASES;
     },
     60_000,
   );
   assert.deepEqual([...kept.lost], []);
   assert.deepEqual(kept.endings, []);
-  assert.ok(most > 1 && most <= 32, `${most} streams`);
+  assert.ok(most <= 32, `${most} streams`);
   assert.ok((await metric(proxy.url, 'etcd_proxy_lease_streams')) <= 32);
+  // On a busy machine the cluster may choose the member for its leader, which answers at once.
+  if (led) context.skip('the follower became the leader');
+  else assert.ok(most > 1, `${most} streams`);
 });

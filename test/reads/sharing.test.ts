@@ -33,7 +33,7 @@ function repeat<T>(times: number, make: (index: number) => T): T[] {
 async function setUp(held: AsyncDisposableStack, delayMs: number) {
   const etcd: EtcdCluster = held.use(await startEtcd({ bcryptCost: 4 }));
   const relay = held.use(await Relay.open(etcd.first.address, { delayMs }));
-  const flags = ['--dial-timeout=500ms'];
+  const flags = ['--dial-timeout=2s'];
   const proxy: RunningProxy = held.use(await startProxy({ endpoints: [relay.address], flags }));
   return { etcd, relay, proxy };
 }
