@@ -56,9 +56,9 @@ export class Intake {
         yield* feed.cursors.deliverInSlices(batch);
       } else this.#tell(batch);
       feed.applied = batch.revision;
+      this.#shared.budget.enforce();
       yield batch.isHuge ? 1 : batch.visits;
     }
-    this.#shared.budget.enforce();
     feed.onTaken(response.fragment);
   }
 
