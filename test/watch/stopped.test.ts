@@ -38,7 +38,7 @@ const HISTORY_BYTES = 16 * MIB;
  * What the proxy may grow by: what is on its way to those that keep up, and the garbage of delivering it, which is as
  * much without the stopped client. Were anything kept for that one, it would be more: {@link LARGE_PUTS}.
  */
-const GROWTH_BYTES = HISTORY_BYTES + (150 + rate / 10) * MIB;
+const GROWTH_BYTES = HISTORY_BYTES + (230 + rate / 10) * MIB;
 
 for (const install of await newestEtcds())
   test(`etcd ${install.version}: a stopped client costs nothing and misses nothing`, () => stopped(install));
