@@ -5,19 +5,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Case } from '../differential/case.ts';
-import { authCases, authEndCases } from '../differential/cases/auth.ts';
-import { authUseCases } from '../differential/cases/auth-use.ts';
 import { browserCases } from '../differential/cases/browser.ts';
-import { clusterCases } from '../differential/cases/cluster.ts';
-import { framingCases, framingStreamCases } from '../differential/cases/framing.ts';
-import { keepAliveCases, leaseCases } from '../differential/cases/lease.ts';
+import { framingStreamCases } from '../differential/cases/framing.ts';
+import { casesInOrder } from '../differential/cases/in-order.ts';
+import { keepAliveCases } from '../differential/cases/lease.ts';
 import { lockCases } from '../differential/cases/lock-election.ts';
-import { malformedCases, oddCases } from '../differential/cases/odd.ts';
-import { rangeCases } from '../differential/cases/range.ts';
+import { malformedCases } from '../differential/cases/odd.ts';
 import { txnCases } from '../differential/cases/txn.ts';
 import { watchCases } from '../differential/cases/watch.ts';
 import { watchStreamCases } from '../differential/cases/watch-stream.ts';
-import { compactCases, writeCases } from '../differential/cases/write.ts';
 import { plainSettings } from '../differential/settings.ts';
 import { direct, grpc, type SideKind, web } from '../differential/side.ts';
 import { compareSides } from '../differential/suite.ts';
@@ -45,21 +41,6 @@ const SIZES: readonly string[] = [
   'framing: a message of 1600000 bytes on a stream, too large for etcd',
 ];
 
-const inOrder: readonly Case[] = [
-  ...rangeCases,
-  ...writeCases,
-  ...txnCases,
-  ...leaseCases,
-  ...compactCases,
-  ...browserCases,
-  ...oddCases,
-  ...framingCases,
-  ...clusterCases,
-  ...lockCases,
-  ...authCases,
-  ...authUseCases,
-  ...authEndCases,
-];
 const onStreams: readonly Case[] = [
   ...watchCases,
   ...watchStreamCases,
@@ -73,7 +54,7 @@ const withoutSizes = (cases: readonly Case[]): Case[] => cases.filter(({ name })
 for (const install of await newestEtcds()) {
   const doors = LONG ? [grpc, web('grpc-web', '1.1'), web('connect-json', '2')] : [grpc];
   const sides = [direct, ...doors.map(within)];
-  compareSides('within a namespace', install, sides, plainSettings, withoutSizes(inOrder));
+  compareSides('within a namespace', install, sides, plainSettings, withoutSizes(casesInOrder));
   const streams = withoutSizes(onStreams);
   // By gRPC and by JSON everything is asked the same way below the doors; a few cases show that all doors are within.
   compareSides(
@@ -87,7 +68,7 @@ for (const install of await newestEtcds()) {
 }
 
 test('no case is left out that is not there', () => {
-  const names = new Set([...inOrder, ...onStreams].map(({ name }) => name));
+  const names = new Set([...casesInOrder, ...onStreams].map(({ name }) => name));
   assert.deepEqual(
     SIZES.filter((name) => !names.has(name)),
     [],
