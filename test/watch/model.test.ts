@@ -10,18 +10,18 @@ import { after, before, describe, test } from 'node:test';
 import type fc from 'fast-check';
 import { progressIsSafe } from '../../src/etcd/release.ts';
 import type { EtcdInstall } from '../support/etcd.ts';
-import { outerEtcds } from '../support/releases.ts';
+import { LONG, outerEtcds } from '../support/releases.ts';
 import { Bench } from './model/bench.ts';
 import { check } from './model/check.ts';
 import { fragmentedResponses } from './model/observed.ts';
 import { calm, deadly, type Operation, planOf } from './model/operations.ts';
 import { run } from './model/run.ts';
 
-const runs = Number(process.env.MODEL_RUNS ?? 6);
+const runs = Number(process.env.MODEL_RUNS ?? (LONG ? 6 : 3));
 const firstSeed = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const shrinkMs = Number(process.env.MODEL_SHRINK_MS ?? 60_000);
 /** What a plan of usual size has to check on average, whatever its seed. */
-const LEAST_CASES = 200;
+const LEAST_CASES = LONG ? 200 : 100;
 
 /** Flags under which everything is served from history, and under which hardly anything can be. */
 const SETTINGS: readonly (readonly [name: string, ...flags: string[]])[] = [
