@@ -12,6 +12,7 @@ import type { MappedClients } from '../clients/mapped-clients.ts';
 import type { Config } from '../config/config.ts';
 import { ownHosts } from '../config/hosts.ts';
 import { clientTls, clientUsersFile, endpoints, serverTls } from '../config/tls.ts';
+import { FixedEndpoints } from '../endpoints/fixed-endpoints.ts';
 import { KV } from '../etcd/methods.ts';
 import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { GrpcServer } from '../grpc/server.ts';
@@ -86,7 +87,7 @@ export class App {
 
     // Upstream: the one place that knows connections to etcd.
     this.#cluster = new Cluster({
-      endpoints: etcd,
+      source: new FixedEndpoints(etcd),
       tls: this.#tls.client,
       dialTimeout: config['dial-timeout'],
       maxWaiting: config['max-waiting-calls'],

@@ -7,14 +7,15 @@ import { tooLargeFromEtcd } from '../rpc/status.ts';
 import type { CallEnvironment, UpstreamObserver } from './call-environment.ts';
 import type { DialOptions } from './connection.ts';
 import { askElsewhere } from './elsewhere.ts';
+import type { EndpointSource } from './endpoint-source.ts';
 import { Pool } from './pool.ts';
 import type { PoolObserver } from './pool-observer.ts';
 import { StreamUpstreamCall } from './stream-call.ts';
 import { UnaryUpstreamCall } from './unary-call.ts';
 
-/** The endpoints, and the bounds of calls to them. */
+/** Where endpoints come from, and the bounds of calls to them. */
 export interface ClusterOptions extends DialOptions {
-  readonly endpoints: readonly Endpoint[];
+  readonly source: EndpointSource;
   /** Calls that may wait for a connection. */
   readonly maxWaiting: number;
   /** Largest message in bytes accepted from etcd. */
@@ -36,7 +37,7 @@ export class Cluster implements Upstream {
     this.#environment = {
       pool: this.#pool,
       observer: options.observer,
-      maxAttempts: options.endpoints.length + EXTRA_ATTEMPTS,
+      maxAttempts: options.source.endpoints.length + EXTRA_ATTEMPTS,
       receive: { maxBytes: options.maxReceiveBytes, tooLarge: tooLargeFromEtcd },
     };
   }

@@ -8,6 +8,7 @@ import type { RpcError } from '../rpc/status.ts';
 import type { Candidate } from './candidate.ts';
 import { type Accuser, Choice, type ChoiceOwner } from './choice.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
+import type { EndpointSource } from './endpoint-source.ts';
 import { Growth, type GrowthOwner } from './growth.ts';
 import { HealthWatch } from './health-watch.ts';
 import { InUse } from './in-use.ts';
@@ -19,9 +20,9 @@ import type { Verdict } from './survey.ts';
 import { TRAFFIC, type Traffic } from './traffic.ts';
 import { noConnection, type Waiter, WaitingCalls } from './waiting-calls.ts';
 
-/** The endpoints, and how many connections and waiting calls there may be. */
+/** Where endpoints come from, and how many connections and waiting calls there may be. */
 export interface PoolOptions extends DialOptions {
-  readonly endpoints: readonly Endpoint[];
+  readonly source: EndpointSource;
   /** Milliseconds for one connection attempt, and for an outage before waiting calls fail. */
   readonly dialTimeout: number;
   /** Calls that may wait at a time. */
@@ -52,7 +53,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#choice = new Choice(options.endpoints, this);
+    this.#choice = new Choice(options.source.endpoints, this);
     this.#second = new Second(this, options.dialTimeout / 2);
   }
 
@@ -213,7 +214,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
       // A quiet connection may be dead, and nobody wants to learn that by a call that has no answer.
       pingsIdle: () => this.routes.includes(route) && this.routes.some(isBusy),
     });
-    if (this.#options.endpoints.length > 1) HealthWatch.open(route, () => this.accuse(route));
+    if (this.#options.source.endpoints.length > 1) HealthWatch.open(route, () => this.accuse(route));
     this.#options.observer.onConnected(endpoint);
     return route;
   }

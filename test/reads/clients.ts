@@ -5,6 +5,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
 import type { KeyValue } from '#gen/mvccpb/kv_pb.js';
+import { FixedEndpoints } from '../../src/endpoints/fixed-endpoints.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
@@ -45,7 +46,7 @@ const nothing = (): void => {};
 /** Calls to `host:port` by the proxy's own client of etcd. */
 export function connect(address: string): Cluster {
   const cluster = new Cluster({
-    endpoints: [parseEndpoint(address)],
+    source: new FixedEndpoints([parseEndpoint(address)]),
     dialTimeout: 2000,
     maxWaiting: 1000,
     maxConnections: 8,

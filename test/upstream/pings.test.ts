@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { FixedEndpoints } from '../../src/endpoints/fixed-endpoints.ts';
 import { KV, unknownMethod, Watch } from '../../src/etcd/methods.ts';
 import { ErrorCode, encodeHeaders, type Http2Stream } from '../../src/http2/index.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
@@ -36,7 +37,7 @@ class Client implements Disposable {
 
   constructor(address: string, intervalMs: number, permitWithoutStream = false, keepaliveTimeoutMs = 20_000) {
     this.cluster = new Cluster({
-      endpoints: [parseEndpoint(address)],
+      source: new FixedEndpoints([parseEndpoint(address)]),
       dialTimeout: 5000,
       maxWaiting: 10,
       maxConnections: 8,

@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FixedEndpoints } from '../../src/endpoints/fixed-endpoints.ts';
 import { ETCD_METHODS, unknownMethod } from '../../src/etcd/methods.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
 import { Http2Connections } from '../../src/listen/http2-connections.ts';
@@ -198,7 +199,7 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
 } {
   const heard: Heard = { switches: 0, asked: [], connected: [], dialFailures: [] };
   const options: ClusterOptions = {
-    endpoints: members.map(({ address }) => parseEndpoint(address)),
+    source: new FixedEndpoints(members.map(({ address }) => parseEndpoint(address))),
     dialTimeout: 2000,
     maxWaiting: 1000,
     maxConnections: 8,
