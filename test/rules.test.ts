@@ -16,7 +16,7 @@ const ARROWS: Readonly<
   etcd: { imports: ['rpc'] },
   grpc: { imports: ['http2', 'rpc'] },
   tls: { imports: [] },
-  upstream: { imports: ['http2', 'grpc', 'rpc', 'etcd', 'tls', 'version.ts'], types: ['net'] },
+  upstream: { imports: ['http2', 'grpc', 'rpc', 'etcd', 'tls', 'net', 'version.ts'] },
   net: { imports: [] },
   endpoints: { imports: [], types: ['net', 'upstream'] },
   clients: { imports: ['etcd', 'rpc'] },

@@ -22,6 +22,11 @@ export interface Endpoint {
   readonly target: { readonly path: string } | { readonly host: string; readonly port: number };
 }
 
+/** The same text for two endpoints where a connection to one is as good as to the other, however they are written. */
+export function identityOf({ secure, target, serverName, authority }: Endpoint): string {
+  return JSON.stringify([secure, target, serverName, authority]);
+}
+
 const UNIX = /^(unixs?):(?:\/\/)?(.+)$/i;
 const HTTP_URL = /^(https?):\/\/(?:[^/?#]*@)?([^/?#]*)(?:[/?#].*)?$/is;
 const HOST_PORT = /^(\[[0-9A-Fa-f:.%\w]+\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/;

@@ -7,12 +7,18 @@ import type { Endpoint } from '../net/endpoint.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
 import type { UpstreamObserver } from '../upstream/call-environment.ts';
+import type { SwitchReason } from '../upstream/choice.ts';
 import type { PoolObserver } from '../upstream/pool-observer.ts';
 import type { Logger, ProgramLog } from './log.ts';
 import { Throttles } from './throttle.ts';
 
 /** Seconds; half a millisecond doubled fourteen times, to 8 s. */
 const BUCKETS = Array.from({ length: 15 }, (_, i) => 0.0005 * 2 ** i);
+
+/** What is said of switches that nothing went wrong for. */
+const SWITCHED: Readonly<Record<Exclude<SwitchReason, 'unserving'>, string>> = {
+  removed: 'the endpoint in use is not in the list any more, another one serves',
+};
 
 /** Counts and logs what the cluster client reports. */
 export class UpstreamRecords implements UpstreamObserver, PoolObserver {
@@ -25,7 +31,7 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
   readonly #connects: Counter;
   readonly #dialFailures: Counter;
   readonly #losses: Counter;
-  readonly #switches: Counter;
+  readonly #switches: Counter<'reason'>;
   readonly #asked: Counter<'verdict'>;
   readonly #rejected: Counter;
   readonly #noStream: Counter<'traffic'>;
@@ -56,10 +62,12 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     this.#connects = counter('connects', 'Connections to etcd that were established.');
     this.#dialFailures = counter('dial_failures', 'Attempts to connect to etcd that failed.');
     this.#losses = counter('connections_lost', 'Connections to etcd that ended.');
-    this.#switches = counter(
-      'switches',
-      'Changes to another connection because the one in use did not serve.',
-    );
+    this.#switches = new Counter({
+      name: 'etcd_proxy_upstream_switches_total',
+      help: 'Changes to another connection while the one in use was up, by the reason.',
+      labelNames: ['reason'],
+      registers,
+    });
     this.#asked = new Counter({
       name: 'etcd_proxy_upstream_surveys_total',
       help: 'Times endpoints were asked whether they serve, by what came of it.',
@@ -123,9 +131,11 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     this.#connections.dec();
   }
 
-  onSwitched(from: Endpoint, to: Endpoint): void {
-    this.#switches.inc();
-    this.#log.warn({ from: from.name, to: to.name }, 'the endpoint in use does not serve, another one does');
+  onSwitched(from: Endpoint, to: Endpoint, reason: SwitchReason): void {
+    this.#switches.inc({ reason });
+    const line = { from: from.name, to: to.name };
+    if (reason === 'unserving') this.#log.warn(line, 'the endpoint in use does not serve, another one does');
+    else this.#log.info(line, SWITCHED[reason]);
   }
 
   onAsked(verdict: string): void {

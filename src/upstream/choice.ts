@@ -5,30 +5,31 @@
 import { setTimeout as schedule } from 'node:timers';
 import type { Endpoint } from '../net/endpoint.ts';
 import { Backoff } from '../rpc/backoff.ts';
+import { type Accuser, Accusers } from './accusers.ts';
 import type { Candidate } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
 import { EndpointOrder } from './endpoint-order.ts';
+import { Quiet } from './quiet.ts';
 import type { Route } from './route.ts';
+import { follows, longUnheard, waits } from './routes.ts';
 import { SILENT_MS, Silence } from './silence.ts';
-import { Survey, type SurveyOwner, type Verdict } from './survey.ts';
+import { Survey, type SurveyOwner } from './survey.ts';
+import type { Verdict } from './survey-plan.ts';
+
+/** Why another endpoint is used: the one before does not serve, or it is not in the list any more. */
+export type SwitchReason = 'unserving' | 'removed';
 
 /** What a choice is about, and who carries it out. */
 export interface ChoiceOwner {
   /** The connections in use, all to one endpoint; empty while there is none. */
   readonly routes: readonly Route[];
   dial(endpoint: Endpoint, owner: ConnectionOwner): Dial;
-  /** From now on this one is used. */
-  onChosen(candidate: Candidate): void;
-  /** None is in use, and none could be connected; the next round follows after a while. */
-  onNoneConnected(): void;
+  /** From now on this one is used. @param reason why not the one before, if there is one in use */
+  onChosen(candidate: Candidate, reason: SwitchReason): void;
+  /** None is in use, and none could be connected; the next round follows after a while. @param cause where no dial has told */
+  onNoneConnected(cause?: string): void;
   onDialFailed(cause: string): void;
   onAsked(verdict: Verdict['kind']): void;
-}
-
-/** A call that etcd refused for a reason that may be the member's. */
-export interface Accuser {
-  /** `again`: an endpoint serves, perhaps the same one, so the call may be sent again. */
-  onJudged(again: boolean): void;
 }
 
 /** Delays between rounds in which nobody could be connected. Milliseconds. */
@@ -40,43 +41,29 @@ const STAGGER_MS = 250;
 const SPREAD_MS = 750;
 /** Milliseconds by which the endpoint in use is asked before the others when it leaves calls unanswered. */
 const HEAD_START_MS = 100;
-/** For this long after the endpoint in use has answered, nothing said against it starts a survey. Milliseconds. */
-const TRUST_MS = 250;
-/** The pause after a survey in which no endpoint served, and after a switch. It grows each time. Milliseconds. */
-const FIRST_QUIET_MS = 250;
-/** The longest such pause while no endpoint serves: the first one that does must be found soon. Milliseconds. */
-const LAST_UNSERVED_MS = 1500;
-/** The longest such pause after a switch. Milliseconds. */
-const LAST_QUIET_MS = 8000;
-/** When the last switch is longer ago than this, the pause after a switch starts small again. Milliseconds. */
-const LASTED_MS = 60_000;
 /** How often is asked while clients only follow, which gives no other sign. Milliseconds. */
 const ROUTINE_MS = 3000;
 
 export class Choice implements SurveyOwner {
   readonly #owner: ChoiceOwner;
-  readonly #order: EndpointOrder;
+  readonly #order = new EndpointOrder();
   readonly #silence: Silence;
   readonly #retries = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
-  readonly #unserved = new Backoff(FIRST_QUIET_MS, LAST_UNSERVED_MS);
-  readonly #quiet = new Backoff(FIRST_QUIET_MS, LAST_QUIET_MS);
+  /** While it lasts no survey starts, except while no endpoint is in use. */
+  readonly #quiet = new Quiet();
   #survey: Survey | undefined;
-  #accusers: Accuser[] = [];
+  readonly #accusers = new Accusers();
   #retry: NodeJS.Timeout | undefined;
   #routine: NodeJS.Timeout | undefined;
-  /** No survey starts before this moment, except while no endpoint is in use. */
-  #quietUntil = 0;
   /** The id of the cluster that clients are served from. */
   #cluster: string | undefined;
   /** The one in use belongs to another cluster: a better one is looked for. */
   #foreign = false;
   #first = true;
-  #switchedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
-  constructor(endpoints: readonly Endpoint[], owner: ChoiceOwner) {
+  constructor(owner: ChoiceOwner) {
     this.#owner = owner;
-    this.#order = new EndpointOrder(endpoints);
     this.#silence = new Silence(
       () => Math.min(...owner.routes.map(({ unanswered }) => unanswered.since)),
       () => this.#reconsider(HEAD_START_MS, owner.routes.filter(waits)),
@@ -87,6 +74,27 @@ export class Choice implements SurveyOwner {
   start(): void {
     this.#routine = setInterval(() => this.#look(), ROUTINE_MS).unref();
     this.#choose();
+  }
+
+  /** How many endpoints there are. */
+  get size(): number {
+    return this.#order.size;
+  }
+
+  /**
+   * These are the endpoints from now on. One in use that is gone is left as soon as another one serves; if none does, it
+   * is better than nothing.
+   */
+  follow(endpoints: readonly Endpoint[]): void {
+    const [route] = this.#owner.routes;
+    const added = this.#order.follow(endpoints, route?.endpoint);
+    if (this.#survey !== undefined) this.#redirect(this.#survey, route);
+    else if (this.#unwanted(route)) this.#reconsider(0, this.#owner.routes);
+    else if (added && this.#retry !== undefined) {
+      clearTimeout(this.#retry);
+      this.#retry = undefined;
+      this.#choose();
+    }
   }
 
   /** All endpoints but one, the most promising first. */
@@ -109,11 +117,11 @@ export class Choice implements SurveyOwner {
    * @param route where it was refused
    */
   accuse(route: Route, accuser?: Accuser): void {
-    if (this.#survey === undefined && performance.now() < this.#quietUntil) {
+    if (this.#survey === undefined && this.#quiet.lasts) {
       accuser?.onJudged(false);
       return;
     }
-    if (accuser !== undefined) this.#accusers.push(accuser);
+    if (accuser !== undefined) this.#accusers.add(accuser);
     this.#reconsider(0, [route]);
   }
 
@@ -145,7 +153,7 @@ export class Choice implements SurveyOwner {
     clearInterval(this.#routine);
     this.#silence.end();
     this.#survey?.cancel();
-    this.#judged(false);
+    this.#accusers.onJudged(false);
   }
 
   dial(endpoint: Endpoint, owner: ConnectionOwner): Dial {
@@ -166,11 +174,16 @@ export class Choice implements SurveyOwner {
       this.#owner.onNoneConnected();
       this.#retryLater();
     }
-    this.#judged(verdict.kind === 'use' || (verdict.kind === 'stay' && verdict.serves));
+    this.#accusers.onJudged(verdict.kind === 'use' || (verdict.kind === 'stay' && verdict.serves));
   }
 
   /** Looks for an endpoint while none is in use. */
   #choose(failed?: Endpoint): void {
+    if (this.#order.size === 0) {
+      this.#owner.onNoneConnected('no endpoint is known');
+      this.#retryLater();
+      return;
+    }
     const alone = this.#order.size === 1;
     this.#survey = new Survey(
       {
@@ -192,9 +205,33 @@ export class Choice implements SurveyOwner {
     }, this.#retries.next());
   }
 
+  /** A survey goes on with the endpoints that there are now. */
+  #redirect(survey: Survey, route: Route | undefined): void {
+    const alone = this.#order.size === 1;
+    if (survey.unasked && !alone) {
+      survey.cancel();
+      this.#choose();
+      return;
+    }
+    if (this.#unwanted(route)) survey.onUnwanted();
+    // Its end may have come of that.
+    this.#survey?.follow(this.#order.all(route?.endpoint));
+  }
+
+  /** Whether a better one is looked for, whatever this one says. */
+  #unwanted(route: Route | undefined): boolean {
+    return route !== undefined && (this.#foreign || this.#isRemoved(route));
+  }
+
+  #isRemoved({ endpoint }: Route): boolean {
+    return this.#order.size > 0 && !this.#order.has(endpoint);
+  }
+
   #look(): void {
-    const following = this.#owner.routes.filter(follows);
-    if (this.#foreign || following.length > 0) this.#reconsider(this.#foreign ? 0 : SILENT_MS, following);
+    const { routes } = this.#owner;
+    const following = routes.filter(follows);
+    const unwanted = this.#unwanted(routes[0]);
+    if (unwanted || following.length > 0) this.#reconsider(unwanted ? 0 : SILENT_MS, following);
   }
 
   /**
@@ -209,14 +246,14 @@ export class Choice implements SurveyOwner {
     const { routes } = this.#owner;
     const open = [...longUnheard(doubted), ...routes].find(({ connection }) => connection.canOpenStream);
     const inUse = open ?? routes[0];
-    if (inUse === undefined || this.#closed || performance.now() < this.#quietUntil) {
-      this.#judged(false);
+    if (inUse === undefined || this.#closed || (this.#quiet.lasts && !this.#isRemoved(inUse))) {
+      this.#accusers.onJudged(false);
       return;
     }
     this.#survey = new Survey(
       {
         inUse,
-        foreign: this.#foreign,
+        unwanted: this.#unwanted(inUse),
         endpoints: this.#order.all(inUse.endpoint),
         cluster: this.#cluster,
         headStart,
@@ -230,52 +267,27 @@ export class Choice implements SurveyOwner {
 
   /** The one in use stays. */
   #stay(serves: boolean): void {
-    this.#keepQuiet(serves ? TRUST_MS : this.#unserved.next());
+    this.#silence.forgive();
+    this.#quiet.onStayed(serves);
     if (!serves) return;
-    this.#unserved.reset();
     for (const { unanswered } of this.#owner.routes) unanswered.forgive();
   }
 
   #use(candidate: Candidate, proven: boolean, cluster: string | undefined): void {
     const [left] = this.#owner.routes;
-    const now = performance.now();
-    if (left !== undefined) {
-      if (now - this.#switchedAt > LASTED_MS) this.#quiet.reset();
-      this.#switchedAt = now;
+    const reason = left !== undefined && this.#isRemoved(left) ? 'removed' : 'unserving';
+    if (left !== undefined) this.#silence.forgive();
+    if (left !== undefined && reason === 'unserving') {
       this.#order.onFailed(left.endpoint);
-      this.#keepQuiet(this.#quiet.next());
+      this.#quiet.onSwitched();
     }
     if (proven) {
       this.#order.onServed(candidate.endpoint);
-      this.#unserved.reset();
+      this.#quiet.onServes();
     }
     this.#cluster = cluster;
     this.#foreign = candidate.cluster !== undefined && candidate.cluster !== cluster;
     this.#first = false;
-    this.#owner.onChosen(candidate);
+    this.#owner.onChosen(candidate, reason);
   }
-
-  #keepQuiet(ms: number): void {
-    this.#silence.forgive();
-    this.#quietUntil = performance.now() + ms;
-  }
-
-  #judged(again: boolean): void {
-    const accusers = this.#accusers;
-    this.#accusers = [];
-    for (const accuser of accusers) accuser.onJudged(again);
-  }
-}
-
-/** The connections, the one first on which no answer has come for longest. */
-function longUnheard(routes: readonly Route[]): Route[] {
-  return [...routes].sort((a, b) => a.unanswered.takenIn - b.unanswered.takenIn);
-}
-
-function waits({ unanswered }: Route): boolean {
-  return unanswered.since < Number.POSITIVE_INFINITY;
-}
-
-function follows({ lasting }: Route): boolean {
-  return lasting.size > 0;
 }

@@ -33,11 +33,14 @@ export class Cluster implements Upstream {
   readonly #environment: CallEnvironment;
 
   constructor(options: ClusterOptions) {
-    this.#pool = new Pool(options);
+    const pool = new Pool(options);
+    this.#pool = pool;
     this.#environment = {
-      pool: this.#pool,
+      pool,
       observer: options.observer,
-      maxAttempts: options.source.endpoints.length + EXTRA_ATTEMPTS,
+      get maxAttempts() {
+        return pool.size + EXTRA_ATTEMPTS;
+      },
       receive: { maxBytes: options.maxReceiveBytes, tooLarge: tooLargeFromEtcd },
     };
   }

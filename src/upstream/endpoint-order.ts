@@ -1,6 +1,6 @@
 /** In which order endpoints are tried: at random, but those that have failed of late come last, for longer each time. */
 
-import type { Endpoint } from '../net/endpoint.ts';
+import { type Endpoint, identityOf } from '../net/endpoint.ts';
 import { Backoff } from '../rpc/backoff.ts';
 
 /** How long an endpoint that has failed is passed over while there are others. Milliseconds. */
@@ -14,11 +14,28 @@ interface Rest {
 }
 
 export class EndpointOrder {
-  readonly #endpoints: readonly Endpoint[];
+  #endpoints: readonly Endpoint[] = [];
   readonly #rests = new Map<Endpoint, Rest>();
 
-  constructor(endpoints: readonly Endpoint[]) {
-    this.#endpoints = endpoints;
+  /**
+   * Takes the list as it is now. One that stays goes on as the object that it was, with its rest; who is gone is forgotten.
+   * @param inUse the one in use, which may have been gone and come back
+   * @returns whether one is new
+   */
+  follow(list: readonly Endpoint[], inUse: Endpoint | undefined): boolean {
+    const before = [...this.#endpoints, ...(inUse === undefined ? [] : [inUse])];
+    const known = new Map(before.map((endpoint) => [identityOf(endpoint), endpoint]));
+    const now = new Map(list.map((endpoint) => [identityOf(endpoint), endpoint]));
+    for (const id of now.keys()) now.set(id, known.get(id) ?? (now.get(id) as Endpoint));
+    const had = new Set(this.#endpoints);
+    this.#endpoints = [...now.values()];
+    for (const endpoint of this.#rests.keys()) if (!this.has(endpoint)) this.#rests.delete(endpoint);
+    return this.#endpoints.some((endpoint) => !had.has(endpoint));
+  }
+
+  /** Whether it is in the list. */
+  has(endpoint: Endpoint): boolean {
+    return this.#endpoints.includes(endpoint);
   }
 
   /** How many there are. */
@@ -28,6 +45,7 @@ export class EndpointOrder {
 
   /** It was left, lost, or could not be used. */
   onFailed(endpoint: Endpoint): void {
+    if (!this.has(endpoint)) return;
     const rest = this.#rests.get(endpoint) ?? {
       backoff: new Backoff(FIRST_REST_MS, LONGEST_REST_MS),
       until: 0,

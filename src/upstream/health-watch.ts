@@ -22,8 +22,11 @@ export class HealthWatch implements StreamListener, MessageSink {
     this.#notServing = notServing;
   }
 
-  /** Listens as long as the connection lives. Where etcd has no place for one more stream, or no such service, nothing is heard. */
-  static open({ connection, endpoint }: Route, notServing: () => void): void {
+  /** Listens as long as the connection lives, once. Where etcd has no place for one more stream, or no such service, nothing is heard. */
+  static open(route: Route, notServing: () => void): void {
+    if (route.healthWatched) return;
+    route.healthWatched = true;
+    const { connection, endpoint } = route;
     const watch = new HealthWatch(notServing);
     requestAside(connection, requestBlock(endpoint, HEALTH_WATCH), watch)?.sendData(HEALTH_REQUEST, true);
   }

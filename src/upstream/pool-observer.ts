@@ -1,6 +1,7 @@
 /** Who hears of connections to etcd. */
 import type { Endpoint } from '../net/endpoint.ts';
-import type { Verdict } from './survey.ts';
+import type { SwitchReason } from './choice.ts';
+import type { Verdict } from './survey-plan.ts';
 import type { Traffic } from './traffic.ts';
 
 /** Is told of changes worth a log line or a count. */
@@ -9,8 +10,8 @@ export interface PoolObserver {
   onLost(endpoint: Endpoint, cause: string): void;
   /** A connection that was left for another one has closed. */
   onClosed(): void;
-  /** Another connection is used from now on, because this one does not serve. */
-  onSwitched(from: Endpoint, to: Endpoint): void;
+  /** Another connection is used from now on. */
+  onSwitched(from: Endpoint, to: Endpoint, reason: SwitchReason): void;
   /** Endpoints were asked whether they serve; the kind of the verdict. */
   onAsked(verdict: Verdict['kind']): void;
   onDialFailed(cause: string): void;

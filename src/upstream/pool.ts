@@ -5,20 +5,23 @@
 import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { RpcError } from '../rpc/status.ts';
+import type { Accuser } from './accusers.ts';
 import type { Candidate } from './candidate.ts';
-import { type Accuser, Choice, type ChoiceOwner } from './choice.ts';
+import { Choice, type ChoiceOwner, type SwitchReason } from './choice.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
 import type { EndpointSource } from './endpoint-source.ts';
 import { Growth, type GrowthOwner } from './growth.ts';
 import { HealthWatch } from './health-watch.ts';
 import { InUse } from './in-use.ts';
 import { LeftRoutes } from './left-routes.ts';
+import { Outage } from './outage.ts';
 import type { PoolObserver } from './pool-observer.ts';
 import { Route } from './route.ts';
+import { isBusy } from './routes.ts';
 import { Second, type SecondOwner } from './second.ts';
-import type { Verdict } from './survey.ts';
+import type { Verdict } from './survey-plan.ts';
 import { TRAFFIC, type Traffic } from './traffic.ts';
-import { noConnection, type Waiter, WaitingCalls } from './waiting-calls.ts';
+import { noConnection, noStream, type Waiter, WaitingCalls } from './waiting-calls.ts';
 
 /** Where endpoints come from, and how many connections and waiting calls there may be. */
 export interface PoolOptions extends DialOptions {
@@ -35,9 +38,6 @@ export interface PoolOptions extends DialOptions {
 /** A connection that lived shorter than this counts as a failed attempt. Milliseconds. */
 const SETTLED_MS = 1000;
 
-/** Why a call waits in vain although etcd is there. */
-const NO_STREAM_LEFT = 'etcd allows no more streams on its connections (--max-concurrent-streams)';
-
 export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   readonly #options: PoolOptions;
   readonly #choice: Choice;
@@ -46,20 +46,27 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   readonly #growth = new Growth(this);
   readonly #second: Second;
   readonly #dials = new Set<Dial>();
+  readonly #outage: Outage;
   #inUse = new InUse();
-  #downSince = performance.now();
-  #cause = 'not connected yet';
   #closed = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#choice = new Choice(options.source.endpoints, this);
+    this.#choice = new Choice(this);
+    this.#outage = new Outage(options.dialTimeout);
     this.#second = new Second(this, options.dialTimeout / 2);
   }
 
   /** Starts connecting. etcd need not be up. */
   start(): void {
+    this.#options.source.start(() => this.#follow());
+    this.#follow();
     this.#choice.start();
+  }
+
+  /** How many endpoints there are. */
+  get size(): number {
+    return this.#choice.size;
   }
 
   /** The connections in use, all to one endpoint. */
@@ -109,6 +116,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   /** Closes every connection and fails what waits. */
   close(): void {
     this.#closed = true;
+    this.#options.source.close();
     this.#choice.close();
     this.#openNoMore();
     // Before the connections are closed: what that breaks off looks for another one.
@@ -123,7 +131,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   }
 
   onDialFailed(cause: string): void {
-    if (this.routes.length === 0) this.#cause = cause;
+    if (this.routes.length === 0) this.#outage.cause = cause;
     this.#options.observer.onDialFailed(cause);
   }
 
@@ -139,14 +147,15 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     this.#options.observer.onAsked(verdict);
   }
 
-  onNoneConnected(): void {
-    if (this.#outage() >= this.#options.dialTimeout) this.#waiting.failAll(this.#cause);
+  onNoneConnected(cause?: string): void {
+    if (cause !== undefined) this.#outage.cause = cause;
+    if (this.#outage.isLong) this.#waiting.failAll(this.#outage.cause);
   }
 
-  onChosen({ endpoint, connection, dial }: Candidate): void {
+  onChosen({ endpoint, connection, dial }: Candidate, reason: SwitchReason): void {
     const left = this.routes;
     const [from] = left;
-    if (from !== undefined) this.#options.observer.onSwitched(from.endpoint, endpoint);
+    if (from !== undefined) this.#options.observer.onSwitched(from.endpoint, endpoint, reason);
     this.#openNoMore();
     this.#inUse = new InUse();
     this.#inUse.add(this.#connected(dial, connection as Http2Connection, endpoint));
@@ -183,21 +192,25 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     if (this.#closed) return 'the proxy is shutting down';
     if (this.#waiting.size >= this.#options.maxWaiting) {
       this.#options.observer.onWaitingFull();
-      return `too many calls are waiting for a connection to etcd (${this.#cause})`;
+      return `too many calls are waiting for a connection to etcd (${this.#outage.cause})`;
     }
-    const hopeless = this.#choice.resting && this.#outage() >= this.#options.dialTimeout;
-    return hopeless ? this.#cause : undefined;
+    return this.#choice.resting && this.#outage.isLong ? this.#outage.cause : undefined;
   }
 
   /** The error for a call that has waited too long. */
   #lack({ traffic }: Waiter): RpcError {
-    if (this.routes.length === 0) return noConnection(this.#cause);
+    if (this.routes.length === 0) return noConnection(this.#outage.cause);
     this.#options.observer.onNoStream(traffic);
-    return noConnection(NO_STREAM_LEFT, 'no-stream');
+    return noStream();
   }
 
-  #outage(): number {
-    return performance.now() - this.#downSince;
+  #follow(): void {
+    this.#choice.follow(this.#options.source.endpoints);
+    for (const route of this.routes) this.#watchHealth(route);
+  }
+
+  #watchHealth(route: Route): void {
+    if (this.size > 1) HealthWatch.open(route, () => this.accuse(route));
   }
 
   #connected(dial: Dial, connection: Http2Connection, endpoint: Endpoint): Route {
@@ -214,7 +227,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
       // A quiet connection may be dead, and nobody wants to learn that by a call that has no answer.
       pingsIdle: () => this.routes.includes(route) && this.routes.some(isBusy),
     });
-    if (this.#options.source.endpoints.length > 1) HealthWatch.open(route, () => this.accuse(route));
+    this.#watchHealth(route);
     this.#options.observer.onConnected(endpoint);
     return route;
   }
@@ -237,11 +250,9 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   }
 
   #serve(traffic: Traffic): void {
-    for (
-      let waiter = this.#waiting.first(traffic);
-      waiter !== undefined;
-      waiter = this.#waiting.first(traffic)
-    ) {
+    for (;;) {
+      const waiter = this.#waiting.first(traffic);
+      if (waiter === undefined) return;
       const route = this.route(waiter);
       if (route === undefined) {
         if (this.routes.length > 0) this.#grow(traffic);
@@ -261,7 +272,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
       return;
     }
     const settled = performance.now() - route.connectedAt >= SETTLED_MS;
-    this.#cause = `${endpoint.name}: ${cause}`;
+    this.#outage.cause = `${endpoint.name}: ${cause}`;
     this.#options.observer.onLost(endpoint, cause);
     this.#remove(route, settled);
   }
@@ -281,12 +292,8 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
       this.#serveWaiting();
       return;
     }
-    this.#downSince = performance.now();
+    this.#outage.begin();
     this.#openNoMore();
     this.#choice.onLost(route.endpoint, settled);
   }
-}
-
-function isBusy({ connection }: Route): boolean {
-  return connection.openStreams > 0;
 }

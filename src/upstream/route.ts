@@ -11,6 +11,8 @@ export class Route {
   readonly unanswered = new Unanswered();
   /** Calls that have no answer due and would hear nothing more if the endpoint were left. */
   readonly lasting = new Set<Leaver>();
+  /** Whether etcd was asked to tell here when it does not serve. */
+  healthWatched = false;
   /** In milliseconds of `performance.now()`. */
   readonly connectedAt = performance.now();
   readonly #heed: () => void;

@@ -8,8 +8,8 @@ import type { Call, ClientStream, ClientStreamListener, PartSink } from '../rpc/
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Pace } from '../rpc/method.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
+import type { Accuser } from './accusers.ts';
 import type { CallEnvironment } from './call-environment.ts';
-import type { Accuser } from './choice.ts';
 import { type Kept, KeptMessages, OwnersMessages } from './kept-messages.ts';
 import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';

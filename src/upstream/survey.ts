@@ -9,43 +9,8 @@ import type { ConnectionOwner, Dial } from './connection.ts';
 import { Patience } from './patience.ts';
 import { Question, type QuestionAnswer } from './question.ts';
 import type { Route } from './route.ts';
-
-/** What came of it. */
-export type Verdict =
-  /**
-   * This one is to be used. `proven`: it serves; otherwise nobody does, and this one is at least there. `cluster` is the id
-   * of the cluster that is meant from now on.
-   */
-  | {
-      readonly kind: 'use';
-      readonly candidate: Candidate;
-      readonly proven: boolean;
-      readonly cluster: string | undefined;
-    }
-  /** The one in use stays: it serves, or nobody does. */
-  | { readonly kind: 'stay'; readonly serves: boolean }
-  /** There is none in use, and none can be connected. */
-  | { readonly kind: 'none'; readonly cause: string };
-
-/** How the question is put. */
-export interface SurveyPlan {
-  /** The one in use. */
-  readonly inUse?: Route | undefined;
-  /** It is a member of another cluster, taken for want of a better one: its answer does not count. */
-  readonly foreign?: boolean;
-  /** Whom to ask besides, the most promising first. */
-  readonly endpoints: readonly Endpoint[];
-  /** The id of the cluster that clients have been served from; members of another one are for the last resort. */
-  readonly cluster: string | undefined;
-  /** Milliseconds by which the endpoint in use is asked before the others. */
-  readonly headStart: number;
-  /** Milliseconds between asking one of the others and the next; a failure or a refusal asks the next at once. */
-  readonly stagger: number;
-  /** The first endpoint that connects is used without a question: there is only one. */
-  readonly unasked: boolean;
-  /** The cluster is not known yet: the one that most endpoints belong to is meant. */
-  readonly vote: boolean;
-}
+import type { SurveyPlan, Verdict } from './survey-plan.ts';
+import { hasMajority, isForeign, mostVoted, votes } from './votes.ts';
 
 /** What a survey needs and whom it tells. */
 export interface SurveyOwner {
@@ -69,8 +34,9 @@ const VOTE_MS = 300;
 export class Survey {
   readonly #plan: SurveyPlan;
   readonly #owner: SurveyOwner;
-  readonly #unasked: Endpoint[];
-  readonly #candidates: Candidate[] = [];
+  #endpoints: readonly Endpoint[];
+  #unasked: Endpoint[];
+  #candidates: Candidate[] = [];
   #question: Question | undefined;
   /** Asks in place of the connection in use where that has no room for one more stream. */
   #standIn: Candidate | undefined;
@@ -87,10 +53,11 @@ export class Survey {
   constructor(plan: SurveyPlan, owner: SurveyOwner) {
     this.#plan = plan;
     this.#owner = owner;
+    this.#endpoints = plan.endpoints;
     this.#unasked = [...plan.endpoints];
-    this.#inUse = plan.inUse === undefined ? 'gone' : plan.foreign ? 'refuses' : 'asked';
+    this.#inUse = plan.inUse === undefined ? 'gone' : plan.unwanted ? 'refuses' : 'asked';
     if (plan.inUse !== undefined) {
-      if (!plan.foreign) this.#askInUse(plan.inUse);
+      if (!plan.unwanted) this.#askInUse(plan.inUse);
       this.#startLimit();
     }
     if (plan.headStart > 0) this.#askLater(plan.headStart);
@@ -105,6 +72,32 @@ export class Survey {
     this.#question = undefined;
     if (this.#candidates.length === 0) this.#askNext();
     this.#weigh();
+  }
+
+  /** There are other endpoints now: the new ones are asked too, and those that are gone no more. May end the survey. */
+  follow(endpoints: readonly Endpoint[]): void {
+    const now = new Set(endpoints);
+    const gone = this.#candidates.filter(({ endpoint }) => !now.has(endpoint));
+    this.#candidates = this.#candidates.filter(({ endpoint }) => now.has(endpoint));
+    for (const candidate of gone) candidate.close();
+    const asked = new Set(this.#candidates.map(({ endpoint }) => endpoint));
+    this.#endpoints = endpoints;
+    this.#unasked = endpoints.filter((endpoint) => !asked.has(endpoint));
+    if (this.#stagger === undefined) this.#askNext();
+    this.#weigh();
+  }
+
+  /** The endpoint in use is not in the list any more: its answer does not count. */
+  onUnwanted(): void {
+    if (this.#inUse !== 'asked') return;
+    this.#question?.cancel();
+    this.#question = undefined;
+    this.#inUseRefuses();
+  }
+
+  /** Whether the first endpoint that connects is used. */
+  get unasked(): boolean {
+    return this.#plan.unasked;
   }
 
   /** Whether this is the connection on which the endpoint in use is asked. */
@@ -145,7 +138,10 @@ export class Survey {
 
   #askLater(ms: number): void {
     this.#stagger?.end();
-    this.#stagger = new Patience(ms, () => this.#askNext());
+    this.#stagger = new Patience(ms, () => {
+      this.#stagger = undefined;
+      this.#askNext();
+    });
   }
 
   /** Asks the next endpoint, and plans for the one after it; all at once where there is nothing to wait for. */
@@ -165,7 +161,8 @@ export class Survey {
   }
 
   #step(candidate: Candidate): void {
-    if (this.#over) return;
+    // A candidate that is closed may report itself as failed.
+    if (this.#over || !this.#candidates.includes(candidate)) return;
     const { cluster } = this.#plan;
     if (candidate.state === 'failed') {
       this.#cause = candidate.cause;
@@ -209,7 +206,7 @@ export class Survey {
     if (connected !== undefined) this.#use(connected, false);
     else if (serving.length > 0) {
       if (this.#inUse === 'asked') this.#grace ??= new Patience(GRACE_MS, () => this.#useServing());
-      else if (!vote || settled || hasMajority(serving, this.#plan.endpoints.length)) this.#useServing();
+      else if (!vote || settled || hasMajority(serving, this.#endpoints.length)) this.#useServing();
       else this.#grace ??= new Patience(VOTE_MS, () => this.#useServing());
     } else if (settled && this.#inUse !== 'asked') this.#giveUp();
   }
@@ -229,8 +226,8 @@ export class Survey {
    * then the cluster was built anew.
    */
   #clusterWith(candidate: Candidate): string | undefined {
-    const { cluster, endpoints } = this.#plan;
-    const most = votes(this.#candidates, candidate) * 2 > endpoints.length;
+    const { cluster } = this.#plan;
+    const most = votes(this.#candidates, candidate) * 2 > this.#endpoints.length;
     return isForeign(candidate, cluster) && !most ? cluster : (candidate.cluster ?? cluster);
   }
 
@@ -264,24 +261,6 @@ export class Survey {
       else candidate.close();
     }
   }
-}
-
-function isForeign({ cluster }: Candidate, known: string | undefined): boolean {
-  return cluster !== undefined && known !== undefined && cluster !== known;
-}
-
-/** The first of the candidates whose cluster most of them belong to. */
-function mostVoted(candidates: readonly Candidate[]): Candidate | undefined {
-  const [best] = [...candidates].sort((a, b) => votes(candidates, b) - votes(candidates, a));
-  return best;
-}
-
-function hasMajority(candidates: readonly Candidate[], of: number): boolean {
-  return candidates.some((candidate) => votes(candidates, candidate) * 2 > of);
-}
-
-function votes(candidates: readonly Candidate[], { cluster }: Candidate): number {
-  return candidates.filter((other) => other.cluster === cluster).length;
 }
 
 function isSettled({ state }: Candidate): boolean {

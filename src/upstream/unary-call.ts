@@ -8,8 +8,8 @@ import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import { Code, RpcError } from '../rpc/status.ts';
+import type { Accuser } from './accusers.ts';
 import type { CallEnvironment } from './call-environment.ts';
-import type { Accuser } from './choice.ts';
 import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';
 import { type Traffic, trafficOf } from './traffic.ts';

@@ -85,3 +85,11 @@ export class WaitingCalls {
 export function noConnection(why: string, cause?: LocalCause): RpcError {
   return new RpcError(Code.UNAVAILABLE, `no connection to etcd: ${why}`, undefined, cause);
 }
+
+/** What a call fails with although etcd is there. */
+export function noStream(): RpcError {
+  return noConnection(
+    'etcd allows no more streams on its connections (--max-concurrent-streams)',
+    'no-stream',
+  );
+}

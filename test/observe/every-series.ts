@@ -98,7 +98,10 @@ const upstream: Part = (registry) => {
     [() => metrics.onLost(etcd, 'reset'), { etcd_proxy_upstream_connections_lost_total: 1, ...open(-1) }],
     [() => metrics.onConnected(etcd), { etcd_proxy_upstream_connects_total: 1, ...open(1) }],
     [() => metrics.onClosed(), open(-1)],
-    [() => metrics.onSwitched(etcd, etcd), { etcd_proxy_upstream_switches_total: 1 }],
+    [
+      () => metrics.onSwitched(etcd, etcd, 'removed'),
+      { 'etcd_proxy_upstream_switches_total{reason="removed"}': 1 },
+    ],
     [() => metrics.onAsked('stay'), { 'etcd_proxy_upstream_surveys_total{verdict="stay"}': 1 }],
     [() => metrics.onDialFailed('refused'), { etcd_proxy_upstream_dial_failures_total: 1 }],
     [() => metrics.onWaitingFull(), { etcd_proxy_upstream_waiting_rejected_total: 1 }],

@@ -15,6 +15,7 @@ import type { Call, ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+import type { SwitchReason } from '../../src/upstream/choice.ts';
 import { Cluster, type ClusterOptions } from '../../src/upstream/cluster.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 
@@ -186,7 +187,7 @@ export class ScriptedEtcd implements AsyncDisposable {
 
 /** What the observer of a cluster heard. */
 export interface Heard {
-  switches: number;
+  readonly switches: SwitchReason[];
   asked: string[];
   connected: string[];
   dialFailures: string[];
@@ -197,7 +198,7 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
   options: ClusterOptions;
   heard: Heard;
 } {
-  const heard: Heard = { switches: 0, asked: [], connected: [], dialFailures: [] };
+  const heard: Heard = { switches: [], asked: [], connected: [], dialFailures: [] };
   const options: ClusterOptions = {
     source: new FixedEndpoints(members.map(({ address }) => parseEndpoint(address))),
     dialTimeout: 2000,
@@ -217,7 +218,7 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
       onConnected: ({ name }) => heard.connected.push(name),
       onLost: ignore,
       onClosed: ignore,
-      onSwitched: () => heard.switches++,
+      onSwitched: (_from, _to, reason) => heard.switches.push(reason),
       onAsked: (verdict) => heard.asked.push(verdict),
       onDialFailed: (cause) => heard.dialFailures.push(cause),
       onWaitingFull: ignore,
