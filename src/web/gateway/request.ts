@@ -1,8 +1,7 @@
-/** What comes with a request of etcd's gateway: metadata, a deadline, and messages in JSON. */
+/** What comes with a request of etcd's gateway: a deadline, and messages in JSON. */
 import type { IncomingMessage } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DescMethod } from '@bufbuild/protobuf';
-import { type HeaderFields, type Metadata, requestMetadata } from '../../rpc/metadata.ts';
 import { Code, RpcError, tooLargeForEtcd } from '../../rpc/status.ts';
 import { parseTimeout } from '../../rpc/timeout.ts';
 import { MAX_TIMER_MS } from '../../rpc/timer.ts';
@@ -15,9 +14,6 @@ import { JSON_EXPANSION, LARGE_BYTES } from '../options.ts';
 import type { WebRequest } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
 
-/** What metadata begins with among header fields. */
-const PREFIX = 'grpc-metadata-';
-
 /** As Go reads numbers: with a sign, and of any length. */
 const TIMEOUT = /^([+-]?)(\d+)([HMSmun])$/;
 
@@ -29,18 +25,6 @@ const EACH_BYTES = 512;
 
 /** Reads large requests for all of them. */
 const decoder = new MessageDecoder();
-
-/** The metadata among the header fields of a request: as etcd takes it, `Authorization` and what has the prefix. */
-export function gatewayMetadata(rawHeaders: HeaderFields): Metadata {
-  const kept: string[] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] as string).toLowerCase();
-    const value = rawHeaders[i + 1] as string;
-    if (name === 'authorization') kept.push(name, value);
-    else if (name.startsWith(PREFIX) && name !== PREFIX) kept.push(name.slice(PREFIX.length), value);
-  }
-  return requestMetadata(kept);
-}
 
 /** The client's time, in milliseconds; undefined: any. An error: it says none. */
 export function timeoutOf({ headers }: IncomingMessage): number | undefined | RpcError {

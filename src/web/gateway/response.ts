@@ -5,10 +5,11 @@ import type { FastifyReply } from 'fastify';
 import type { Metadata } from '../../rpc/metadata.ts';
 import type { Status } from '../../rpc/status.ts';
 import type { WebCall } from '../call.ts';
+import { httpStatus, unaryError } from '../http-error.ts';
 import { jsonPieces } from '../json-pieces.ts';
 import { ETCD_FORM, etcdJson } from '../json-text.ts';
 import { LARGE_BYTES } from '../options.ts';
-import { httpStatus, streamError, unaryError } from './error.ts';
+import { streamError } from './error.ts';
 
 const JSON_TYPE = 'application/json';
 

@@ -2,12 +2,12 @@
  * START HERE. etcd's own JSON: the paths of its gateway, `/v3/kv/range` and so on, as its clients know them.
  *
  *   paths.ts     which method is behind which path
- *   request.ts   metadata, deadline, and messages from JSON           ../json-message.ts
+ *   request.ts   deadline, and messages from JSON                     ../json-message.ts, ../prefixed-metadata.ts
  *   serve.ts     messages to the services, and what they answer       told-revision.ts
  *   response.ts  replies as JSON                                      ../json-text.ts
  *   version.ts   `GET /version`
  *   websocket.ts the same over WebSocket                              frames.ts
- *   error.ts     a status in the words of the gateway
+ *   error.ts     the end of a stream that failed                      ../http-error.ts
  */
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
@@ -17,11 +17,12 @@ import { bodyOf, clientGone } from '../body.ts';
 import { WebCall } from '../call.ts';
 import type { WebLimits, WebServerOptions } from '../options.ts';
 import { outletOf } from '../outlet.ts';
+import { prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
 import { mayGoOn } from '../slow-bodies.ts';
 import { methodAt } from './paths.ts';
-import { GatewayReader, gatewayMetadata, timeoutOf } from './request.ts';
+import { GatewayReader, timeoutOf } from './request.ts';
 import { sendError, sendLines, sendReply } from './response.ts';
 import { type GatewayCall, type Serving, serveStream, serveUnary } from './serve.ts';
 import { addVersion } from './version.ts';
@@ -64,7 +65,7 @@ async function serve(
   const streams = method.methodKind !== 'unary';
   const timeout = timeoutOf(raw);
   if (timeout instanceof RpcError) return sendError(reply, timeout, streams);
-  const metadata = gatewayMetadata(raw.rawHeaders);
+  const metadata = prefixedMetadata(raw.rawHeaders);
   const called = options.services.method(pathOf(method));
   const call = new WebCall(called, clientOf(raw.socket), metadata, outletOf(raw.socket), options.observer);
   let gone: AbortSignal | undefined;

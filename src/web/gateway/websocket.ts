@@ -11,14 +11,16 @@ import { Code, RpcError } from '../../rpc/status.ts';
 import { clientGone } from '../body.ts';
 import type { BrowserGuard } from '../browser-guard.ts';
 import { WebCall } from '../call.ts';
+import { httpStatus, unaryError } from '../http-error.ts';
 import type { Upgrades } from '../http1.ts';
 import { outletOf } from '../outlet.ts';
+import { prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory, WebRequest } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
-import { httpStatus, streamError, unaryError } from './error.ts';
+import { streamError } from './error.ts';
 import { Frames } from './frames.ts';
 import { methodAt } from './paths.ts';
-import { GatewayReader, gatewayMetadata, timeoutOf } from './request.ts';
+import { GatewayReader, timeoutOf } from './request.ts';
 import { textOf } from './response.ts';
 import { type GatewayCall, type Serving, serveStream, serveUnary } from './serve.ts';
 
@@ -104,7 +106,7 @@ export class WebSockets implements Upgrades {
     const { serving } = this.#options;
     const { options } = serving;
     const { socket: connection } = request;
-    const metadata = gatewayMetadata([...tokenOf(request), ...request.rawHeaders]);
+    const metadata = prefixedMetadata([...tokenOf(request), ...request.rawHeaders]);
     const called = options.services.method(pathOf(method));
     const call = new WebCall(called, clientOf(connection), metadata, outletOf(connection), options.observer);
     const gone = new AbortController();
