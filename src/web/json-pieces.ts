@@ -38,8 +38,16 @@ export async function* jsonPieces(
   message: Uint8Array,
   form = PROTOBUF_FORM,
 ): AsyncGenerator<Uint8Array> {
+  yield* inPieces(parts(schema, message, form));
+}
+
+/**
+ * Text in pieces that are worth sending, as UTF-8; others have their turn between them.
+ * @param parts made when they are asked for; an empty one lets others have their turn
+ */
+export async function* inPieces(parts: Iterable<string>): AsyncGenerator<Uint8Array> {
   let text = '';
-  for (const part of parts(schema, message, form)) {
+  for (const part of parts) {
     text += part;
     if (part !== TURN && text.length < PIECE_LENGTH) continue;
     if (text !== '') yield Buffer.from(text);
@@ -145,7 +153,8 @@ function* partsOf(
   }
 }
 
-function* base64(bytes: Uint8Array): Generator<string> {
+/** Bytes as a string of JSON, base64. */
+export function* base64(bytes: Uint8Array): Generator<string> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   yield '"';
   for (let at = 0; at < buffer.length; at += BASE64_BYTES)

@@ -41,6 +41,8 @@ export interface WebLimits {
   readonly maxHeaderBytes: number;
   /** Bytes of a server stream that may wait for a slow client before its service is told to pause. */
   readonly maxUnreadBytes: number;
+  /** How long a stream of events may be silent before a comment is sent. */
+  readonly heartbeatMs: number;
   /** Smaller responses are never compressed, whatever the client accepts. */
   readonly compressMinBytes: number;
 }
@@ -52,6 +54,7 @@ export const DEFAULT_LIMITS: WebLimits = {
   keepAliveTimeout: 75_000,
   maxHeaderBytes: 1024 * 1024,
   maxUnreadBytes: 256 * 1024,
+  heartbeatMs: 15_000,
   compressMinBytes: 32 * 1024,
 };
 

@@ -27,6 +27,7 @@ const PARTS: readonly (() => Promise<unknown>)[] = [
   () => import('./decode-program.ts'),
   () => import('./gateway/routes.ts'),
   () => import('./gateway/websocket.ts'),
+  () => import('./kv/routes.ts'),
   () => import('./connect/routes.ts'),
   () => import('fastify'),
   () => import('@fastify/cors'),

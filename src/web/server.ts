@@ -12,6 +12,9 @@ import { addConnectRoutes } from './connect/routes.ts';
 import { addGatewayRoutes } from './gateway/routes.ts';
 import { WebSockets } from './gateway/websocket.ts';
 import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
+import { KEY_HEADERS, KEY_METHODS } from './kv/cors.ts';
+import { addKeyRoutes } from './kv/routes.ts';
+import { routeOf } from './kv/target.ts';
 import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
 import { hasLongType, isGrpc, refuseBrowser, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
@@ -35,7 +38,7 @@ export class WebServer {
     const guard = new BrowserGuard(options);
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { memory } = this;
-    const { maxUnreadBytes } = limits;
+    const { maxUnreadBytes, heartbeatMs } = limits;
     const webSockets =
       options.pagesOnly === true
         ? undefined
@@ -45,6 +48,7 @@ export class WebServer {
       logger: false,
       exposeHeadRoutes: false,
       clientErrorHandler: refuseUnreadable,
+      rewriteUrl: ({ url = '' }) => routeOf(url) ?? url,
       schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
       serverFactory: (handler) => createHttp1Server(handler, limits, memory, webSockets),
     });
@@ -56,6 +60,7 @@ export class WebServer {
     if (options.pagesOnly === true) return;
     addConnectRoutes(this.app, options, limits, this.memory, guard);
     addGatewayRoutes(this.app, options, limits, this.memory);
+    addKeyRoutes(this.app, { options, memory, maxUnreadBytes, heartbeatMs }, guard);
   }
 
   /**
@@ -139,8 +144,8 @@ function addGround(app: FastifyInstance, options: WebServerOptions, guard: Brows
 function addCors(app: FastifyInstance, origins: readonly string[]): void {
   app.register(fastifyCors, {
     origin: origins.includes('*') ? '*' : [...origins],
-    methods: [...CONNECT_METHODS],
-    exposedHeaders: [...CONNECT_HEADERS, '*'],
+    methods: [...new Set([...CONNECT_METHODS, ...KEY_METHODS])],
+    exposedHeaders: [...CONNECT_HEADERS, ...KEY_HEADERS, '*'],
     maxAge: 7200,
   });
 }

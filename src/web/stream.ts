@@ -130,6 +130,18 @@ export class WebStream implements ServerStream {
     }
   }
 
+  /** Whether {@link next} has something to give, be it the end, within so many milliseconds. */
+  async arrives(ms: number): Promise<boolean> {
+    if (this.#unread.length > 0 || this.#status !== undefined) return true;
+    return await new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
+  }
+
   #take(): Uint8Array | undefined {
     const message = this.#unread.shift();
     if (message) this.#unreadBytes -= message.length;
