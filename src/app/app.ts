@@ -48,6 +48,7 @@ import { buildClients, buildLogin } from './login.ts';
 import { buildNamespaces, listeningOf } from './namespaces.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
+import { withMode } from './v2.ts';
 
 export class App {
   readonly #config: Config;
@@ -157,8 +158,10 @@ export class App {
 
     // Clients that are users of etcd by their certificates.
     this.#clients = buildClients({ records, services: full, upstream: this.#cluster, tls: this.#tls });
-    const services =
-      this.#clients === undefined ? doors.services : new SigningServices(doors.services, this.#clients);
+    const services = withMode(
+      config,
+      this.#clients === undefined ? doors.services : new SigningServices(doors.services, this.#clients),
+    );
 
     // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when gRPC is served.
     const maxRequestBytes = config['max-send-bytes'];

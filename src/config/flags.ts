@@ -7,6 +7,7 @@ import { flag, number, type Row } from './flag.ts';
 import { ANY, GO_KEEPALIVE, MESSAGE, SOME } from './limits.ts';
 import { READ_FLAGS } from './read-flags.ts';
 import { TLS_FLAGS } from './tls-flags.ts';
+import { V2_FLAGS } from './v2-flags.ts';
 
 const SERVING = {
   'listen-addr': flag('address', '127.0.0.1:23790', 'address to serve on: host:port, or unix:///path'),
@@ -149,6 +150,7 @@ const TABLE = {
   Upstream: UPSTREAM,
   Reads: READ_FLAGS,
   Watches: WATCHES,
+  'The v2 proxy': V2_FLAGS,
   TLS: TLS_FLAGS,
   Cluster: CLUSTER,
   Observability: OBSERVABILITY,

@@ -20,6 +20,8 @@ export interface Values {
   addresses: readonly Endpoint[];
   namespaces: readonly NamespaceListener[];
   isolation: Isolation;
+  /** Undefined where none is given, which is as `readwrite`. */
+  mode: ProxyMode | undefined;
   /** Undefined where none is given. */
   version: TlsVersion | undefined;
 }
@@ -35,6 +37,8 @@ export interface NamespaceListener {
 }
 /** What a namespace keeps its clients from: keys of elsewhere, or all that there is elsewhere. */
 export type Isolation = 'keys' | 'strict';
+/** What clients may do. */
+export type ProxyMode = 'readwrite' | 'readonly';
 /** The levels of the log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -96,9 +100,7 @@ function parseBoolean(text: string): boolean {
 
 /** `on` and `off`, which read better than truth values where a feature is meant. */
 function parseSwitch(text: string): boolean {
-  if (text === 'on') return true;
-  if (text === 'off') return false;
-  throw new ValueError('want on or off');
+  return oneOf(['on', 'off'])(text) === 'on';
 }
 
 function parseList(text: string): readonly string[] {
@@ -108,9 +110,13 @@ function parseList(text: string): readonly string[] {
     .filter((item) => item !== '');
 }
 
-function parseLevel(text: string): LogLevel {
-  if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text;
-  throw new ValueError('want debug, info, warn or error');
+/** Reads one of some words. */
+function oneOf<Word extends string>(words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((each) => each === text);
+    if (word !== undefined) return word;
+    throw new ValueError(`want ${words.slice(0, -1).join(', ')} or ${words.at(-1)}`);
+  };
 }
 
 function parseAddress(text: string): Endpoint {
@@ -141,9 +147,10 @@ function parseNamespaces(text: string): readonly NamespaceListener[] {
     .map(parseNamespace);
 }
 
-function parseIsolation(text: string): Isolation {
-  if (text === 'keys' || text === 'strict') return text;
-  throw new ValueError('want keys or strict');
+/** The v2 proxy's words, of which `on` is another name. */
+function parseMode(text: string): ProxyMode | undefined {
+  if (text === '' || text === 'on') return text === '' ? undefined : 'readwrite';
+  return oneOf<ProxyMode>(['readwrite', 'readonly'])(text);
 }
 
 /** The names that etcd gives to versions of TLS. */
@@ -171,11 +178,12 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   bytes: parseInteger,
   duration: parseDuration,
   list: parseList,
-  level: parseLevel,
+  level: oneOf<LogLevel>(['debug', 'info', 'warn', 'error']),
   address: parseAddress,
   endpoints: parseEndpoints,
   addresses: parseAddresses,
   namespaces: parseNamespaces,
-  isolation: parseIsolation,
+  isolation: oneOf<Isolation>(['keys', 'strict']),
+  mode: parseMode,
   version: parseVersion,
 };

@@ -3,7 +3,7 @@
  * cluster is refused, and leases of elsewhere are not there. It knows what is allowed; whatever else there is, be it of an
  * etcd to come, is not.
  */
-import { onlyLooksAtAlarms } from '../etcd/alarm-request.ts';
+import { onlyLooks } from '../etcd/action.ts';
 import { Auth, Election, KV, Lease, Lock, Maintenance, Watch } from '../etcd/methods.ts';
 import { unknownMethodText } from '../etcd/words.ts';
 import type { ServerStream, Services, StreamHandler, UnaryHandler } from '../rpc/contract.ts';
@@ -90,7 +90,7 @@ export class IsolatedServices implements Services {
 
   #onlyLooksAtAlarms(request: Uint8Array): boolean {
     try {
-      return onlyLooksAtAlarms(request);
+      return onlyLooks(request);
     } catch (error) {
       throw this.#stats.refused(error);
     }

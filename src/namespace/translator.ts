@@ -3,12 +3,12 @@
  * that many get is translated once.
  */
 import type { KeyFields } from '../etcd/key-fields.ts';
+import { Turns } from '../rpc/turns.ts';
 import { KeyRewriting } from './key-rewriting.ts';
 import type { LeasesWithin } from './leases-within.ts';
 import type { Prefix } from './prefix.ts';
 import { SharedReplies, type Translated } from './shared-replies.ts';
 import type { NamespaceStats } from './stats.ts';
-import { Turns } from './turns.ts';
 
 /** Fields that are looked at before others have their turn; about a millisecond. */
 const FIELDS_PER_TURN = 4096;
@@ -21,7 +21,7 @@ export class Translator {
   readonly #leases: LeasesWithin | undefined;
   readonly #shared: SharedReplies;
   readonly #stats: NamespaceStats;
-  readonly #turns = new Turns(FIELDS_PER_TURN);
+  readonly #turns = new Turns<Uint8Array>(FIELDS_PER_TURN);
   /** For one message after the other. */
   #rewriting: KeyRewriting;
 

@@ -5,7 +5,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { type TxnRequest, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { LeaseLeasesResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
-import { onlyLooksAtAlarms } from '../../src/etcd/alarm-request.ts';
+import { onlyLooks } from '../../src/etcd/action.ts';
 import { type KeyFields, REQUEST_FIELDS } from '../../src/etcd/key-fields.ts';
 import { LeaseTag, leaseIn, selectLeases, withLease } from '../../src/etcd/lease-places.ts';
 import { KV } from '../../src/etcd/methods.ts';
@@ -142,7 +142,7 @@ test('a request is looked at in one go up to a bound of fields', (context) => {
   const next = context.mock.method(StrictFields.prototype, 'next');
   const refused = (error: unknown) => error === TOO_MANY_FIELDS;
   const of = (fields: number) => Buffer.alloc(2 * fields, Buffer.of(0x08, 1));
-  for (const look of [onlyLooksAtAlarms, (request: Uint8Array) => leaseIn(request, LeaseTag.ofLease)]) {
+  for (const look of [onlyLooks, (request: Uint8Array) => leaseIn(request, LeaseTag.ofLease)]) {
     look(of(MAX_FIELDS));
     next.mock.resetCalls();
     assert.throws(() => look(of(4 * MAX_FIELDS)), refused);

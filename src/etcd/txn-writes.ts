@@ -1,0 +1,67 @@
+/**
+ * Whether a transaction writes, told from its bytes and without recursion. What might be a write is one: a field that is
+ * not known here may be an operation of an etcd to come, and of several operations in one place, of which etcd takes the
+ * last, none is passed over.
+ */
+import { Code, RpcError } from '../rpc/status.ts';
+import { StrictFields } from './strict-fields.ts';
+
+/** Tags of the fields of `TxnRequest` and `RequestOp`. */
+const Tag = {
+  compare: 0x0a,
+  success: 0x12,
+  failure: 0x1a,
+  requestRange: 0x0a,
+  requestTxn: 0x22,
+} as const;
+
+/** How deep transactions may lie within each other and their operations; the decoders of etcd go no further either. */
+export const MAX_TXN_DEPTH = 10_000;
+
+const TOO_DEEP = new RpcError(
+  Code.RESOURCE_EXHAUSTED,
+  `etcd-connect-proxy: transactions lie within each other deeper than ${MAX_TXN_DEPTH}`,
+);
+
+/** A message that is being looked at. */
+interface Level {
+  readonly fields: StrictFields;
+  /** A `TxnRequest`; else a `RequestOp` of one. */
+  readonly isTxn: boolean;
+}
+
+/** Looks through one `TxnRequest`. */
+export class TxnWrites {
+  /** From the request itself down to where it has come. */
+  readonly #levels: Level[];
+
+  constructor(request: Uint8Array) {
+    this.#levels = [{ fields: new StrictFields(request), isTxn: true }];
+  }
+
+  /**
+   * Goes on.
+   * @param visits fields that are looked at, at most
+   * @returns whether it writes; undefined: that is not known yet
+   * @throws RpcError for bytes that are no message, and where too much lies within each other
+   */
+  advance(visits: number): boolean | undefined {
+    for (let left = visits; left > 0; left--) {
+      const level = this.#levels.at(-1);
+      if (level === undefined) return false;
+      const { fields, isTxn } = level;
+      if (!fields.next()) this.#levels.pop();
+      else if (
+        isTxn ? fields.tag === Tag.success || fields.tag === Tag.failure : fields.tag === Tag.requestTxn
+      )
+        this.#enter({ fields: fields.inner(), isTxn: !isTxn });
+      else if (fields.tag !== (isTxn ? Tag.compare : Tag.requestRange)) return true;
+    }
+    return undefined;
+  }
+
+  #enter(level: Level): void {
+    if (this.#levels.length === MAX_TXN_DEPTH) throw TOO_DEEP;
+    this.#levels.push(level);
+  }
+}
