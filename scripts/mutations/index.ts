@@ -53,6 +53,7 @@ export const PARTS: Readonly<
     tests: [
       ...below(
         'lease',
+        'moving',
         'parts',
         'streams',
         'sharing',
@@ -61,6 +62,7 @@ export const PARTS: Readonly<
         'leader',
         'follower',
         'refused',
+        'users',
         'clientv3',
       ),
       'observe/every-series',

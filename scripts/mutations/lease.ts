@@ -4,6 +4,10 @@ import { type Mutation, mutation } from './mutation.ts';
 const CARRIER = 'lease/carrier.ts';
 const CARRIERS = 'lease/carriers.ts';
 const CLIENT = 'lease/client-stream.ts';
+const SERVICE = 'lease/service.ts';
+const CREDENTIALS = 'lease/credentials.ts';
+const CHECKS = 'lease/token-checks.ts';
+const LINE = 'lease/client-line.ts';
 const BYTES = 'etcd/lease-keep-alive.ts';
 const PROMPTNESS = 'lease/promptness.ts';
 const LEASES = 'lease/leases.ts';
@@ -80,8 +84,8 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation(
     'all-identities-are-one',
     LEASES,
-    'this.#carriers.get(identity.id)',
-    'this.#carriers.values().next().value',
+    'return this.#carriers.get(identity.id) ??',
+    'return this.#carriers.values().next().value ??',
   ),
   mutation(
     'streams-that-nobody-uses-stay',
@@ -94,7 +98,7 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation(
     'answers-in-any-order',
     CLIENT,
-    'if (heartbeat === this.#first) {',
+    'if (heartbeat === this.#line.first) {',
     'if (heartbeat !== undefined) {',
   ),
   mutation(
@@ -106,10 +110,15 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation(
     'half-close-ends-at-once',
     CLIENT,
-    'if (this.#halfClosed && this.#first === undefined)',
+    'if (this.#halfClosed && this.#line.size === 0)',
     'if (this.#halfClosed)',
   ),
-  mutation('no-leader-is-demanded', CLIENT, 'demandsLeader(call.metadata) ? leader : undefined', 'undefined'),
+  mutation(
+    'no-leader-is-demanded',
+    CLIENT,
+    'demandsLeader(call.metadata) ? parts.leader : undefined',
+    'undefined',
+  ),
   mutation(
     'who-does-not-read-is-read',
     CLIENT,
@@ -118,14 +127,14 @@ export const HEARTBEATS: readonly Mutation[] = [
   ),
   mutation(
     'who-was-refused-shares',
-    CLIENT,
+    SERVICE,
     'leases.refusedOf(identity)?.hasClient(call.client)',
     'leases.refusedOf(identity)?.hasClient({ ...call.client })',
   ),
   mutation(
     'what-was-refused-is-shared',
     CLIENT,
-    'this.#carriers.refused?.hasLease(reader)',
+    'this.#carriers?.refused?.hasLease(reader)',
     'message.length > 99',
   ),
   mutation(
@@ -134,7 +143,7 @@ export const HEARTBEATS: readonly Mutation[] = [
     'this.#client.listener.onMessage(keepAliveRequest(each));',
     '',
   ),
-  mutation('memory-is-not-given-back', CLIENT, 'this.#client.hold(-HEARTBEAT_BYTES * this.#unanswered);', ''),
+  mutation('memory-is-not-given-back', CLIENT, 'this.#client.hold(-HEARTBEAT_BYTES * size);', ''),
   mutation('one-connection-fills-the-line', SHARE, 'this.#taken < MAX_OF_CONNECTION && ', ''),
   mutation('an-outage-is-told-batch-by-batch', CARRIER, 'refusal.forAll ?', 'refusal.own ?'),
   mutation('an-outage-is-told-in-turns', CLIENT, 'if (refusal.forAll) this', 'if (refusal.own) this'),
@@ -148,5 +157,44 @@ export const HEARTBEATS: readonly Mutation[] = [
     'if (sharer.sendNext()) this.#waiting.add(sharer);',
     'while (sharer.sendNext()) this.#taken++;',
   ),
+  mutation(
+    'tokens-of-one-user-do-not-share',
+    LEASES,
+    'return this.#ofUsers.get(id)?.isSpent === true ? undefined : id;',
+    'return undefined;',
+  ),
+  mutation(
+    'whoever-has-shown-a-token-shares-unasked',
+    LEASES,
+    'this.#checks.isGood(identity)) done',
+    'this.#users) done',
+  ),
+  mutation('a-token-is-asked-about-once', CHECKS, 'this.#looks - at < GOOD_LOOKS ||', ''),
+  mutation(
+    'who-is-another-user-now-shares',
+    LEASES,
+    'this.#ofUsers.get(UserCredentials.idOf(user))?.drop(token);',
+    '',
+  ),
+  mutation(
+    'a-refused-token-ends-all',
+    CARRIER,
+    'this.#owner.renews && wantsToken(status)',
+    'status.code < 0',
+  ),
+  mutation(
+    'what-was-refused-with-a-token-stays',
+    CREDENTIALS,
+    'of members ?? []) member.move();',
+    'of members ?? []) void member;',
+  ),
+  mutation(
+    'tokens-are-tried-without-end',
+    CREDENTIALS,
+    '++this.#refusals >= MOST_REFUSALS',
+    'this.#refusals < 0',
+  ),
+  mutation('who-moves-beats-no-more', CLIENT, 'this.#waiting = this.#line.renew(this);', ''),
+  mutation('who-moves-loses-the-order', LINE, 'now.next = each.next;', ''),
   mutation('what-waited-for-its-turn-is-not-looked-at', SHARE, 'if (!sharer.maySend()) continue;', ''),
 ];

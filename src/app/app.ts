@@ -142,7 +142,7 @@ export class App {
     this.#mirrors = reads.mirrors;
 
     // Heartbeats: those of many clients travel together.
-    this.#leases = new Leases(reads.upstream);
+    this.#leases = new Leases(reads.upstream, this.#watches.shared.users);
     exposeLeases(registry, this.#leases.stats);
 
     // Services: what the proxy does with each method, whichever door it came through.

@@ -2,8 +2,8 @@
 import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
 import { KV, Lease, Watch } from '../etcd/methods.ts';
-import { leaseService } from '../lease/client-stream.ts';
 import type { Leases } from '../lease/leases.ts';
+import { leaseService } from '../lease/service.ts';
 import { forwardUnary } from '../rpc/forward.ts';
 import { authService } from '../services/auth.ts';
 import { browserService } from '../services/browser.ts';

@@ -23,6 +23,9 @@ export interface UserToken {
   readonly metadata: Metadata;
 }
 
+/** Hears that a token is nobody's any more, for whatever reason. */
+export type ForgottenListener = (token: string, user: string) => void;
+
 /** What is known of one user. */
 interface Known {
   /** In the order in which they were handed out. */
@@ -39,6 +42,7 @@ export class TokenUsers {
   /** In the order in which they were of use. */
   readonly #tokens = new Map<string, UserToken>();
   readonly #users = new Map<string, Known>();
+  #listener: ForgottenListener = () => {};
 
   constructor(maxBytes = MAX_BYTES) {
     this.#maxBytes = maxBytes;
@@ -49,10 +53,17 @@ export class TokenUsers {
     return this.#tokens.size;
   }
 
+  /** Has one listener hear of each token that is forgotten. */
+  onForgotten(listener: ForgottenListener): void {
+    this.#listener = listener;
+  }
+
   /** etcd has handed out a token. */
   learn(user: string, token: string): void {
     if (token === '' || user === '') return;
-    this.forget(token);
+    // etcd may hand out the same one again: a JWT says the same within a second.
+    if (this.#tokens.get(token)?.user === user) this.#remove(token);
+    else this.forget(token);
     const bytes = bytesOf(user, token);
     if (bytes > this.#maxBytes) {
       this.forgotten++;
@@ -88,27 +99,36 @@ export class TokenUsers {
 
   /** etcd does not take a token. */
   forget(token: string): void {
+    const user = this.#remove(token);
+    if (user !== undefined) this.#listener(token, user);
+  }
+
+  /** A user is another one from now on, or has another password: who showed the tokens of before may be somebody else. */
+  forgetUser(user: string): void {
+    const tokens = [...(this.#users.get(user)?.tokens.keys() ?? [])];
+    this.#users.delete(user);
+    for (const token of tokens) {
+      this.#tokens.delete(token);
+      this.bytes -= bytesOf(user, token);
+    }
+    for (const token of tokens) this.#listener(token, user);
+  }
+
+  /** @returns whose it was */
+  #remove(token: string): string | undefined {
     const entry = this.#tokens.get(token);
-    if (entry === undefined) return;
+    if (entry === undefined) return undefined;
     const { user } = entry;
     this.#tokens.delete(token);
     this.bytes -= bytesOf(user, token);
     const known = this.#users.get(user);
-    if (known === undefined) return;
+    if (known === undefined) return user;
     known.tokens.delete(token);
     known.newest = known.newest.filter((other) => other !== entry);
     if (known.tokens.size === 0) this.#users.delete(user);
     else if (known.newest.length === 0)
       known.newest = [...known.tokens.values()].slice(-MOST_TOKENS).reverse();
-  }
-
-  /** A user is another one from now on, or has another password: who showed the tokens of before may be somebody else. */
-  forgetUser(user: string): void {
-    for (const token of this.#users.get(user)?.tokens.keys() ?? []) {
-      this.#tokens.delete(token);
-      this.bytes -= bytesOf(user, token);
-    }
-    this.#users.delete(user);
+    return user;
   }
 }
 

@@ -3,6 +3,7 @@
  *
  *   take() ─▶ waiting, where another one for the same lease may join ─▶ sent, at most WINDOW ─▶ answered
  */
+import type { Identity } from '../clients/identity.ts';
 import { keepAliveRequest, type LeaseId, LeaseReader } from '../etcd/lease-keep-alive.ts';
 import { isOutage } from '../etcd/statuses.ts';
 import { refusalIn, saysNotPrimary, saysPermissionDenied, wantsToken } from '../etcd/words.ts';
@@ -19,11 +20,17 @@ const WINDOW = 64;
 /** Who has carriers. */
 export interface CarrierOwner {
   readonly stats: LeaseStats;
-  open(listener: ClientStreamListener): ClientStream;
+  /** Whose token streams show now. */
+  readonly shown: Identity;
+  /** Whether they may show another one where etcd does not take it. */
+  readonly renews: boolean;
+  open(listener: ClientStreamListener, shown: Identity): ClientStream;
   /** Finds other carriers for heartbeats. */
   placeAll(line: HeartbeatLine): void;
   /** A lease was refused. */
   onRefused(lease: LeaseId): void;
+  /** etcd does not take the token that a stream has shown. */
+  onTokenRefused(shown: Identity): void;
   /** What answers a carrier is not etcd as it is known: nothing may be shared on the way to it. The carrier closes. */
   onStrange(carrier: Carrier): void;
   /** Nothing is left of one that was to end. */
@@ -43,6 +50,8 @@ export class Carrier implements ClientStreamListener, Keeper {
   /** Those that wait, by the hash of their lease; of leases with the same one only the first. */
   readonly #byLease = new Map<number, Heartbeat>();
   #stream: ClientStream | undefined;
+  /** Whose token it shows. */
+  #shown: Identity | undefined;
   /** The stream has begun on a connection. */
   #begun = false;
   /** The stream takes no more. */
@@ -137,6 +146,7 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#onGone();
     // Nothing else that etcd says is about one heartbeat: it is about the user, the member, or the way to it.
     if (saysPermissionDenied(status)) this.#failFirst({ status, trailers, own: true, forAll: false });
+    else if (this.#owner.renews && wantsToken(status)) this.#showAnother();
     else this.#failAll({ status, trailers, own: false, forAll: isForAll(status) });
     this.#advance();
   }
@@ -158,12 +168,23 @@ export class Carrier implements ClientStreamListener, Keeper {
   /** etcd has refused the first one that has no answer; the others go out again. */
   #failFirst(refusal: Refusal): void {
     const first = this.#sent.shift();
-    this.done += this.#sent.drop();
-    this.#owner.stats.resent += this.#sent.size;
-    this.#waiting.prepend(this.#sent);
+    this.#putBack();
     if (first === undefined) return;
     this.#owner.onRefused(first);
     this.#refuse(first, refusal);
+  }
+
+  /** Clients that have shown the refused token leave; what is of others goes out again with one of theirs. */
+  #showAnother(): void {
+    this.#putBack();
+    this.#owner.onTokenRefused(this.#shown as Identity);
+  }
+
+  /** What was sent waits again, before all others. */
+  #putBack(): void {
+    this.done += this.#sent.drop();
+    this.#owner.stats.resent += this.#sent.size;
+    this.#waiting.prepend(this.#sent);
   }
 
   get #hasRoom(): boolean {
@@ -198,7 +219,8 @@ export class Carrier implements ClientStreamListener, Keeper {
 
   #open(): ClientStream {
     this.#owner.stats.streams++;
-    return this.#owner.open(this);
+    this.#shown = this.#owner.shown;
+    return this.#owner.open(this, this.#shown);
   }
 
   #refuse(heartbeat: Heartbeat, refusal: Refusal): void {

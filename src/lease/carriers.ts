@@ -1,5 +1,5 @@
 /**
- * The carriers of one identity: one while answers are prompt, more while heartbeats wait for each other. The lease says
+ * The carriers of one token, or of one user: one while answers are prompt, more while heartbeats wait for each other. The lease says
  * which of them a heartbeat is on.
  */
 import type { Identity } from '../clients/identity.ts';
@@ -9,19 +9,20 @@ import { type Client, ITSELF } from '../rpc/client.ts';
 import type { ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Carrier, type CarrierOwner } from './carrier.ts';
+import type { Credentials, Member } from './credentials.ts';
 import type { Heartbeat, HeartbeatLine } from './heartbeat.ts';
 import type { Refused, RefusedOnes } from './refused.ts';
 import { Share } from './share.ts';
 import type { LeaseStats } from './stats.ts';
 import type { Ticker, Ticking } from './ticker.ts';
 
-/** Streams to etcd of one identity. */
+/** Streams to etcd of one token, or user. */
 export const MAX_CARRIERS = 32;
 
 /** So long all answers have to be prompt before half of the streams are given up, in milliseconds. */
 const PROMPT_MS = 60_000;
 
-/** What the carriers of all identities share. */
+/** What all carriers share. */
 export interface SharedCarriers {
   readonly upstream: Upstream;
   readonly stats: LeaseStats;
@@ -34,7 +35,7 @@ export interface SharedCarriers {
 }
 
 export class Carriers implements CarrierOwner, Ticking {
-  readonly identity: Identity;
+  readonly credentials: Credentials;
   readonly stats: LeaseStats;
   /** What answers is not etcd as it is known. */
   isStrange = false;
@@ -51,12 +52,25 @@ export class Carriers implements CarrierOwner, Ticking {
   /** When answers were late, or a stream was given up, in milliseconds of `performance.now()`. */
   #lateAt = 0;
 
-  constructor(shared: SharedCarriers, identity: Identity) {
+  constructor(shared: SharedCarriers, credentials: Credentials) {
     this.#shared = shared;
-    this.identity = identity;
+    this.credentials = credentials;
     this.stats = shared.stats;
-    this.refused = shared.refused.of(identity.id);
+    this.refused = shared.refused.of(credentials.id);
     this.#carriers = [new Carrier(this)];
+  }
+
+  /** Stands for them in tables. */
+  get id(): string {
+    return this.credentials.id;
+  }
+
+  get shown(): Identity {
+    return this.credentials.shown;
+  }
+
+  get renews(): boolean {
+    return this.credentials.renews;
   }
 
   /** What a connection may have on them. */
@@ -72,12 +86,14 @@ export class Carriers implements CarrierOwner, Ticking {
   }
 
   /** A client's stream begins. */
-  enter(): void {
+  enter(member: Member): void {
+    this.credentials.enter(member);
     if (this.#clients++ === 0) this.#shared.onUsed(this);
   }
 
   /** It is over. */
-  leave(): void {
+  leave(member: Member): void {
+    this.credentials.leave(member);
     if (--this.#clients === 0) this.#shared.onUnused(this);
   }
 
@@ -96,15 +112,19 @@ export class Carriers implements CarrierOwner, Ticking {
     for (let each = line.shift(); each !== undefined; each = line.shift()) if (each.isWanted) this.send(each);
   }
 
-  /** A stream to etcd as this identity: whoever shares it has to be the same to etcd. */
-  open(listener: ClientStreamListener): ClientStream {
-    const call = new OwnCall(Lease.LeaseKeepAlive, this.identity.metadata, Number.POSITIVE_INFINITY);
+  /** A stream to etcd: whoever shares it has to be the same to etcd. */
+  open(listener: ClientStreamListener, { metadata }: Identity): ClientStream {
+    const call = new OwnCall(Lease.LeaseKeepAlive, metadata, Number.POSITIVE_INFINITY);
     return this.#shared.upstream.stream(call, listener);
   }
 
   onRefused(lease: LeaseId): void {
     this.stats.refused++;
-    this.refused = this.#shared.refused.add(this.identity.id, lease);
+    this.refused = this.#shared.refused.add(this.id, lease);
+  }
+
+  onTokenRefused(shown: Identity): void {
+    this.credentials.onRefused(shown);
   }
 
   onStrange(carrier: Carrier): void {

@@ -98,10 +98,15 @@ class KeptLease implements ClientCallListener {
 
   #beat(): void {
     const now = performance.now();
-    if (now > this.#until)
-      this.#all.lose(this.#id, `no answer since ${Math.round(now - this.#until + this.#ttlMs)} ms`);
+    // This process may have stood still itself: then there are answers that it has not read yet.
+    if (now > this.#until) setImmediate(() => this.#look(now));
     this.#asked = now;
     this.#call.send(this.#request, false);
+  }
+
+  #look(now: number): void {
+    if (now > this.#until)
+      this.#all.lose(this.#id, `no answer since ${Math.round(now - this.#until + this.#ttlMs)} ms`);
   }
 
   onHeaders(): void {}

@@ -13,7 +13,7 @@ import { TICK_MS } from '../../src/lease/ticker.ts';
 import { ITSELF } from '../../src/rpc/client.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { Code, OK, RpcError } from '../../src/rpc/status.ts';
-import { Hearer, replyTo, scene } from './scripted.ts';
+import { Hearer, MEMBER, replyTo, scene } from './scripted.ts';
 
 const requestOf = (ID: bigint) =>
   toBinary(LeaseKeepAliveRequestSchema, create(LeaseKeepAliveRequestSchema, { ID }));
@@ -290,7 +290,7 @@ describe('carriers', () => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { etcd, all, carriers, send } = scene();
     for (let i = 0; i < 70; i++) send(i).owner = undefined;
-    carriers.leave();
+    carriers.leave(MEMBER);
     t.mock.timers.tick(6000);
     assert.equal(etcd.streams[0]?.halfClosed, false, 'it has not been answered');
     etcd.streams[0]?.answer(64);

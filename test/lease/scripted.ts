@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { LeaseKeepAliveResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
-import { clientIdentityOf } from '../../src/clients/identity.ts';
+import { clientIdentityOf, NOBODY } from '../../src/clients/identity.ts';
 import { LeaseReader } from '../../src/etcd/lease-keep-alive.ts';
+import type { Member } from '../../src/lease/credentials.ts';
 import { Heartbeat, type HeartbeatOwner, type Refusal } from '../../src/lease/heartbeat.ts';
 import { Leases } from '../../src/lease/leases.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../../src/rpc/contract.ts';
@@ -90,12 +91,15 @@ export class Hearer implements HeartbeatOwner {
   }
 }
 
+/** A client's stream that never moves. */
+export const MEMBER: Member = { identity: NOBODY, move: () => {} };
+
 /** Carriers of clients without a token. */
 export function scene() {
   const etcd = new ScriptedEtcd();
   const all = new Leases(etcd);
   const carriers = all.of(clientIdentityOf(NO_METADATA));
-  carriers.enter();
+  carriers.enter(MEMBER);
   const hearer = new Hearer();
   const send = (low: number, owner: HeartbeatOwner = hearer) => {
     const heartbeat = new Heartbeat({ low, high: 0 }, owner);

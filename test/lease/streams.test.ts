@@ -3,56 +3,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NOBODY } from '../../src/clients/identity.ts';
 import { Lease } from '../../src/etcd/methods.ts';
-import { leaseService } from '../../src/lease/client-stream.ts';
 import { Leases } from '../../src/lease/leases.ts';
+import { leaseService } from '../../src/lease/service.ts';
 import { MAX_OF_CONNECTION } from '../../src/lease/share.ts';
 import { type Client, ITSELF } from '../../src/rpc/client.ts';
-import type { ServerStream, ServerStreamListener } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { Code, RpcError, type Status } from '../../src/rpc/status.ts';
-import { beat } from './beats.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
+import { Caller } from './caller.ts';
 import { ScriptedEtcd } from './scripted.ts';
-
-/** A client's stream. */
-class Caller implements ServerStream {
-  listener!: ServerStreamListener;
-  replies = 0;
-  status: Status | undefined;
-  paused = false;
-  held = 0;
-
-  beat(...ids: readonly bigint[]): void {
-    for (const id of ids) this.listener.onMessage(beat(id));
-  }
-
-  sendHeaders(): void {}
-
-  send(): boolean {
-    this.replies++;
-    return true;
-  }
-
-  sendJoined(): never {
-    throw new Error('answers are whole');
-  }
-
-  end(status: Status): void {
-    this.status = status;
-  }
-
-  hold(bytes: number): void {
-    this.held += bytes;
-  }
-
-  pause(): void {
-    this.paused = true;
-  }
-
-  resume(): void {
-    this.paused = false;
-  }
-}
 
 function scene() {
   const etcd = new ScriptedEtcd();
