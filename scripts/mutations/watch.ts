@@ -26,6 +26,24 @@ export const WATCH: readonly Mutation[] = [
     'if (this.#fromNow && this.#revision > applied + 1e9) {',
   ),
   mutation(
+    'begins-before-etcd-has-the-watch',
+    `${HUB}/feed.ts`,
+    'if (!this.#beginsNow) return false;',
+    'if (this.range !== undefined) return false;',
+  ),
+  mutation(
+    'begins-one-too-late',
+    `${HUB}/feed.ts`,
+    'this.history.floor = revision + 1;\n    return true;',
+    'this.history.floor = revision + 1;\n    this.applied++;\n    return true;',
+  ),
+  mutation(
+    'who-waits-for-a-feed-is-not-told-of-its-end',
+    `${HUB}/beginnings.ts`,
+    "else if (this.#feed.state === 'resuming') this.#fail();",
+    '',
+  ),
+  mutation(
     'applied-events-again',
     `${HUB}/batch-draft.ts`,
     '.revision <= applied) from++;',

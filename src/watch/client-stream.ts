@@ -93,7 +93,7 @@ class WatchStream
   }
 
   onMessage(message: Uint8Array): void {
-    this.#guard(() => this.#take(message));
+    if (!this.#over) this.#guard(() => this.#take(message));
   }
 
   /** A fault in what is done for the client ends its stream. */

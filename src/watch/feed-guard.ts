@@ -46,6 +46,10 @@ export class FeedGuard implements FeedStreamOwner {
     this.#tell(() => this.#feed.onHeader(header));
   }
 
+  beginAt(revision: number): boolean {
+    return this.#feed.beginAt(revision);
+  }
+
   onBegan(moved: boolean): void {
     this.#tellAfterAll(() => this.#feed.onBegan(moved));
   }

@@ -7,8 +7,10 @@
 import { type Header, NO_HEADER } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { Code } from '../rpc/status.ts';
+import { type Beginning, Beginnings, type BeginningsOwner } from './beginnings.ts';
 import { CatchUps } from './catch-ups.ts';
-import { Feed, type FeedOptions, type FeedOwner } from './feed.ts';
+import { Feed } from './feed.ts';
+import type { FeedOptions, FeedOwner } from './feed-owner.ts';
 import { FeedTable } from './feed-table.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
@@ -30,7 +32,7 @@ export interface Wanted {
   readonly next: number;
 }
 
-export class FeedPlacement implements FeedOwner {
+export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
   readonly #shared: SharedFeeds;
   readonly #etcd: IdentityUpstream;
   readonly #onClosed: () => void;
@@ -39,6 +41,7 @@ export class FeedPlacement implements FeedOwner {
   /** Those that may take new users. */
   readonly #table = new FeedTable();
   readonly #catchUps: CatchUps;
+  readonly #beginnings = new Beginnings(this);
 
   /** @param onClosed is called whenever a feed is gone */
   constructor(shared: SharedFeeds, etcd: IdentityUpstream, onClosed: () => void) {
@@ -68,6 +71,22 @@ export class FeedPlacement implements FeedOwner {
     for (const feed of this.#table.covering(range, prevKv))
       if (feed.state === 'live' && feed.serves(next) && feed.knows(header)) return true;
     return false;
+  }
+
+  /**
+   * A watch of what comes next will be wanted, and nobody has been told that it is there: has a feed begin for it.
+   * @returns what to wait for; `undefined` where a feed of the present covers the range
+   */
+  begin(range: KeyRange, prevKv: boolean): Beginning | undefined {
+    return this.#containing(range, prevKv) === undefined ? this.#beginnings.of(range, prevKv) : undefined;
+  }
+
+  startNow(range: KeyRange, prevKv: boolean): Feed {
+    return this.#start({ range, prevKv, start: 'now', target: undefined, past: false });
+  }
+
+  onBegun(feed: Feed): void {
+    this.#table.add(feed);
   }
 
   /**
@@ -192,15 +211,16 @@ export class FeedPlacement implements FeedOwner {
     return undefined;
   }
 
-  #start(options: FeedOptions): Feed {
+  #start(options: FeedOptions<Feed>): Feed {
     const { stats } = this.#shared;
-    const start = Math.min(options.start, Number.MAX_SAFE_INTEGER);
+    const start = options.start === 'now' ? 'now' : Math.min(options.start, Number.MAX_SAFE_INTEGER);
     const feed = new Feed(this.#shared, this.#etcd, this, { ...options, start });
     this.#feeds.add(feed);
     stats.feeds++;
     this.#catchUps.onStarted(feed);
-    // Releases of etcd differ in what they make of a revision below the first, so such a feed is never shared.
-    if (options.start >= 1) this.#table.add(feed);
+    // Releases of etcd differ in what they make of a revision below the first, so such a feed is never shared. What one that
+    // begins now can serve is known when it has begun.
+    if (start !== 'now' && start >= 1) this.#table.add(feed);
     return feed;
   }
 

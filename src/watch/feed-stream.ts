@@ -32,6 +32,11 @@ export interface FeedStreamOwner {
   /** etcd says this of itself. */
   onHeader(header: Header): void;
   /**
+   * etcd has the watch of what comes next, and is at this revision.
+   * @returns whether the owner begins there: nobody wants anything of what lies before
+   */
+  beginAt(revision: number): boolean;
+  /**
    * The watch exists, and nothing is missing between what is applied and what it brings.
    * @param moved it was given up while nobody read, and is on another member now
    */
@@ -194,7 +199,7 @@ export class FeedStream implements RideOwner, TurnTaker {
 
   #created(): void {
     const { applied } = this;
-    if (this.#fromNow && this.#revision > applied) {
+    if (this.#fromNow && this.#revision > applied && !this.#owner.beginAt(this.#revision)) {
       // The store had moved on before the watch was there: what lies between has to be watched from the past.
       this.#fromNow = false;
       this.#watch?.cancel();

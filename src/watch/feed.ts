@@ -12,6 +12,7 @@ import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { Cursors, type CursorsOwner } from './cursors.ts';
 import { FeedGuard, type GuardedFeed } from './feed-guard.ts';
+import type { FeedOptions, FeedOwner } from './feed-owner.ts';
 import { FeedStream, type FeedStreamState } from './feed-stream.ts';
 import { Flow, type FlowFeed } from './flow.ts';
 import { History } from './history.ts';
@@ -26,34 +27,6 @@ import { type FeedSubscriber, type SubscribedFeed, Subscribers, type Subscriptio
 import type { TargetFeed } from './target-feed.ts';
 import { FAULTY, type Terminal } from './terminal.ts';
 import type { Watcher } from './watcher.ts';
-
-/** What a feed watches. */
-export interface FeedOptions {
-  readonly range: KeyRange;
-  readonly prevKv: boolean;
-  /** The first revision whose events are wanted. */
-  readonly start: number;
-  /** Whether it is started for events of the past. */
-  readonly past: boolean;
-  /** The feed that this one's watchers move to as soon as they have caught up with its history. */
-  readonly target: Feed | undefined;
-}
-
-/** Decides which feed serves whom. */
-export interface FeedOwner {
-  /** The feed has its first user, or its first again. */
-  onUsed(feed: Feed): void;
-  /** The feed's last user has gone. */
-  onUnused(feed: Feed): void;
-  /** The feed takes no new users from now on. */
-  onRetired(feed: Feed): void;
-  /** The feed has forgotten what the watcher needs next. */
-  onOutrun(feed: Feed, watcher: Watcher): void;
-  /** Finds a feed for a watcher that is on none. @param header what etcd has said of itself lately */
-  place(watcher: Watcher, header: Header): void;
-  /** Ends the feed: {@link Feed.stop}, and nothing else of it is left. */
-  close(feed: Feed): void;
-}
 
 export class Feed
   implements
@@ -77,16 +50,25 @@ export class Feed
   applied: number;
   terminal: Terminal | undefined;
   #target: Feed | undefined;
+  /** It begins wherever etcd is when it has the watch, which it has not said yet. */
+  #beginsNow: boolean;
   readonly #shared: SharedFeeds;
-  readonly #owner: FeedOwner;
+  readonly #owner: FeedOwner<Feed>;
   readonly #store = new KnownStore();
   readonly #stream: FeedStream;
   readonly intake: Intake;
   readonly #guard: FeedGuard;
   readonly flow: Flow;
 
-  constructor(shared: SharedFeeds, etcd: IdentityUpstream, owner: FeedOwner, options: FeedOptions) {
-    const { range, prevKv, start, past, target } = options;
+  constructor(
+    shared: SharedFeeds,
+    etcd: IdentityUpstream,
+    owner: FeedOwner<Feed>,
+    options: FeedOptions<Feed>,
+  ) {
+    const { range, prevKv, past, target } = options;
+    const start = options.start === 'now' ? 1 : options.start;
+    this.#beginsNow = options.start === 'now';
     this.range = range;
     this.prevKv = prevKv;
     this.past = past;
@@ -162,6 +144,14 @@ export class Feed
     if (this.state !== 'gathering' || !this.past || next < 1 || next >= this.history.floor) return;
     this.history.floor = next;
     this.applied = next - 1;
+  }
+
+  beginAt(revision: number): boolean {
+    if (!this.#beginsNow) return false;
+    this.#beginsNow = false;
+    this.applied = revision;
+    this.history.floor = revision + 1;
+    return true;
   }
 
   /** Takes a watcher that it can serve, and sends it what it has missed. */

@@ -15,7 +15,7 @@
  *
  *   IdentityFeeds       the feeds of one identity, or of a circle: what clients' streams and subscribers call
  *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range;
- *                         CatchUps: those that lead to a feed
+ *                         CatchUps: those that lead to a feed; Beginnings: those that clients wait for before they are told
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
  *                         may watch; Versions, what progress responses of a member are worth
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything

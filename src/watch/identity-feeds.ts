@@ -4,6 +4,7 @@ import type { Identity } from '../clients/identity.ts';
 import type { Asker } from '../clients/probe.ts';
 import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
+import type { Beginning } from './beginnings.ts';
 import type { Feed } from './feed.ts';
 import { FeedPlacement, type Wanted } from './feed-placement.ts';
 import { IdentityUpstream } from './identity-upstream.ts';
@@ -65,6 +66,11 @@ export class IdentityFeeds {
   /** See {@link FeedPlacement.carries}. */
   carries(wanted: Wanted, header: Header): boolean {
     return this.#placement.carries(wanted, header);
+  }
+
+  /** See {@link FeedPlacement.begin}. */
+  begin(range: KeyRange, prevKv: boolean): Beginning | undefined {
+    return this.#placement.begin(range, prevKv);
   }
 
   /** See {@link FeedPlacement.place}. */

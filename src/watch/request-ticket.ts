@@ -8,6 +8,7 @@ import { type Header, NO_HEADER } from '../etcd/header.ts';
 import type { WatchRequest } from '../etcd/watch-request.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
+import type { Beginning, BeginningWaiter } from './beginnings.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import type { Allowed, Circles } from './sharing/circles.ts';
 import type { TurnTaker } from './turns.ts';
@@ -34,7 +35,7 @@ export interface TicketOwner {
   onFault(error: unknown): void;
 }
 
-export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
+export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWaiter {
   readonly request: WatchRequest;
   /** The size of the request. */
   readonly bytes: number;
@@ -49,6 +50,10 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
   #refusal = '';
   /** What comes of a watch that etcd itself has granted, if the client may read the range. */
   #granted: Answer | undefined;
+  /** The feed that begins for a watch of what comes next. */
+  #beginning: Beginning | undefined;
+  /** What etcd has said, while that is waited for. */
+  #allowed: Allowed | undefined;
   /** There is room for its keys, and for those of the watch that it becomes. */
   #hasRoom = false;
 
@@ -80,10 +85,17 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
           // At the compacted revision itself the value before its event is gone, and a history may still have it.
           this.askedStart = options.prevKv ? start - 1 : start;
         circles.prepare(feeds);
+        // Whom etcd demands no token from has no other feeds than these.
+        if (!feeds.identity.hasToken) this.#begin(feeds);
         feeds.etcd.probe(range, this);
       }
     } else if (request.kind === 'cancel') feeds.etcd.probeAny(this);
     else this.ready = true;
+  }
+
+  /** The watch that comes of it is there. */
+  finish(): void {
+    this.#beginning?.leave(this);
   }
 
   /** No watch comes of it. */
@@ -91,6 +103,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     const { request } = this;
     const { relayTurns, longKeys } = this.#owner.feeds.shared;
     this.#over = true;
+    this.finish();
     this.#watch?.cancel();
     relayTurns.leave(this);
     if (this.#hasRoom && request.kind === 'create') longKeys.release(request.range);
@@ -136,8 +149,36 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker {
     } else {
       const { circles, feeds } = this.#owner;
       const at = performance.now();
-      circles.learn(feeds, request, result, (own) => this.#settle({ ...result, at, own }));
+      circles.learn(feeds, request, result, (own) => this.#allow({ ...result, at, own }));
     }
+  }
+
+  /** Has a feed begin for a watch of what comes next, where none is there. */
+  #begin(feeds: IdentityFeeds): void {
+    if (this.request.kind !== 'create' || this.request.start !== 0) return;
+    this.#beginning = feeds.begin(this.request.range, this.request.options.prevKv);
+    this.#beginning?.join(this);
+  }
+
+  /** etcd lets the client watch; the watch begins where its feed does. */
+  #allow(allowed: Allowed): void {
+    if (this.#over) return;
+    const { feeds, circles } = this.#owner;
+    this.#allowed = allowed;
+    if (feeds.identity.hasToken) this.#begin(circles.serving(feeds, allowed.own));
+    if (this.#beginning?.isOver !== false) this.onBegun();
+  }
+
+  onBegun(): void {
+    if (this.#allowed === undefined) return;
+    const { header: probed } = this.#allowed;
+    const begun = this.#beginning?.header ?? probed;
+    const isLater = begun.cluster === probed.cluster && begun.revision > probed.revision;
+    this.#settle({ kind: 'ok', ...this.#allowed, header: isLater ? begun : probed });
+  }
+
+  onFault(error: unknown): void {
+    this.#owner.onFault(error);
   }
 
   /** Has etcd refuse the watch itself, when it is its turn. */

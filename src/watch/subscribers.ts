@@ -13,7 +13,7 @@ import { RangeMap } from './range-map.ts';
 import { STEP_VISITS, type Steps } from './slices.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Hears from a feed. It must not subscribe or unsubscribe while it is called, {@link onEnd} apart. */
+/** Hears from a feed. It must not subscribe while it is called, nor unsubscribe, {@link onMoved} and {@link onEnd} apart. */
 export interface FeedSubscriber {
   /**
    * A batch with events in the range, before any watcher gets it and before the feed's applied revision moves. It may

@@ -67,7 +67,8 @@ export class TicketLine implements TicketOwner {
       if (ticket === undefined || !ticket.ready) break;
       this.#line.shift();
       this.#client.hold(-ticket.bytes);
-      if (!this.#owner.answer(ticket)) ticket.cancel();
+      if (this.#owner.answer(ticket)) ticket.finish();
+      else ticket.cancel();
     }
     if (this.#paused && this.#line.length < MAX_WAITING / 2) {
       this.#paused = false;

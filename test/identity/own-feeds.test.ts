@@ -48,7 +48,9 @@ class Place implements Disposable {
   async watching(token: string, options: Create = {}): Promise<ScriptedClient> {
     const client = this.hub.client(token === '' ? [] : ['token', token]);
     client.watch({ key: b('k'), ...options });
-    await until('the reply to a create', () => client.responses.length > 0);
+    const asked = (): boolean =>
+      this.hub.upstream.watches.some((watch) => !watch.answered && !watch.cancelled && watch.key === 'k');
+    await until('the reply to a create', () => client.responses.length > 0 || asked());
     return client;
   }
 

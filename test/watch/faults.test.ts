@@ -10,6 +10,7 @@ import { IdentityProbes } from '../../src/clients/identity-probes.ts';
 import { Code, type Status } from '../../src/rpc/status.ts';
 import { Audience } from '../../src/watch/audience.ts';
 import { Batch } from '../../src/watch/batch.ts';
+import { Beginning, Beginnings } from '../../src/watch/beginnings.ts';
 import { Behind } from '../../src/watch/behind.ts';
 import { CatchUps } from '../../src/watch/catch-ups.ts';
 import { ClientOutput } from '../../src/watch/client-output.ts';
@@ -71,6 +72,8 @@ const PARTS: readonly Part[] = [
   ...[
     Audience,
     Batch,
+    Beginning,
+    Beginnings,
     Behind,
     CatchUps,
     Cursors,

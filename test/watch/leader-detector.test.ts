@@ -28,6 +28,7 @@ class Place implements Disposable {
 
   constructor() {
     const { upstream } = this.script;
+    upstream.creates = true;
     const unary = upstream.unary.bind(upstream);
     const stream = upstream.stream.bind(upstream);
     upstream.unary = (request, call) => {

@@ -227,6 +227,7 @@ describe('a stream that fails again and again', () => {
 
 describe('what waits', () => {
   test('is 32 requests of a stream; then the client is not read until half of them are answered', async () => {
+    at.upstream.creates = true;
     const client = at.client();
     for (let i = 0; i < 32; i++) client.watch({ key: b(`w${i}`) });
     assert.equal(client.paused, false);
@@ -321,8 +322,9 @@ describe('feeds', () => {
 
   test('that are closed after --watch-linger are new ones afterwards, before that the same', async () => {
     start({ linger: 300 });
-    (await at.watching('t')).leave();
+    const client = await at.watching('t');
     const first = await at.created('t');
+    client.leave();
     const again = await at.watching('t');
     const revision = at.tell(first, 't');
     assert.deepEqual(again.revisions, [revision]);
@@ -336,6 +338,7 @@ describe('feeds', () => {
   const digits = (i: number): string => String(i).padStart(3, '0');
 
   test('are found by a range that one of them contains, however many others there are', async () => {
+    at.upstream.creates = true;
     for (let i = 0; i < 300; i++) await at.watching(`r${digits(i)}/`, { rangeEnd: b(`r${digits(i)}0`) });
     await until('the feeds', () => at.upstream.watches.length === 300);
     for (const i of [0, 150, 299]) await at.watching(`r${digits(i)}/x`);
@@ -344,15 +347,13 @@ describe('feeds', () => {
   });
 
   test('are looked at up to 256 of those that contain a range; behind them a watcher gets its own', async () => {
+    at.upstream.creates = true;
     // Each begins before those that are there, so that none of them contains it.
     for (let i = 256; i >= 0; i--) await at.watching(`n${digits(i)}`, { rangeEnd: b('o') });
     await at.watching('n300', { rangeEnd: b('o'), prevKv: true });
     await at.watching('n4');
-    await until('the feeds', () => {
-      const { watches, revision } = at.upstream;
-      for (const watch of watches) if (!watch.answered) watch.say(revision, { created: true });
-      return watches.length === 258;
-    });
+    await until('the feeds', () => at.upstream.watches.length === 258);
+    at.upstream.creates = false;
     const client = await at.watching('n4', { prevKv: true });
     const stream = await at.created('n4');
     const revision = at.tell(stream, 'n4');

@@ -28,6 +28,54 @@ async function answerLater(stream: ScriptedWatch, passedOver: number): Promise<v
   answer(stream);
 }
 
+describe('a watch that no feed serves yet', () => {
+  test('begins where etcd is when it has the watch, so that no watch of the past has to bring what lies between', async () => {
+    const client = await at.watching('a');
+    const stream = await at.opened('a');
+    assert.equal(client.responses.length, 0);
+    at.upstream.revision = 5; // of other keys
+    stream.say(5, { created: true });
+    await until('the reply', () => client.responses.length === 1);
+    assert.equal(Number(client.responses[0]?.header?.revision), 5);
+    at.upstream.revision = 7;
+    client.progress();
+    await answerLater(stream, 0);
+    assert.deepEqual(client.answers, [7]);
+    const event = at.tell(stream, 'a');
+    assert.deepEqual([client.revisions, at.upstream.watches.length], [[event], 1]);
+  });
+
+  test('begins no earlier than what its client was told by etcd, where that is later', async () => {
+    at.upstream.revision = 8;
+    const client = await at.watching('a');
+    const stream = await at.created('a', 0);
+    assert.equal(Number(client.responses[0]?.header?.revision), 8);
+    stream.say(9, {
+      events: [{ kv: { key: b('a'), modRevision: 8n } }, { kv: { key: b('a'), modRevision: 9n } }],
+    });
+    assert.deepEqual(client.revisions, [8, 9].slice(1));
+  });
+
+  test('is one for all who want the range, and none when they have gone', async () => {
+    const clients = [await at.watching('a'), await at.watching('a')];
+    const stream = await at.opened('a');
+    for (const client of clients) client.leave();
+    assert.deepEqual([at.upstream.watches.length, stream.cancelled, at.hub.stats.feeds], [1, true, 0]);
+  });
+
+  test('is told all the same where its stream is lost before, and misses nothing', async () => {
+    const client = await at.watching('a');
+    (await at.opened('a')).end(new RpcError(Code.UNAVAILABLE, 'the connection broke'));
+    await until('the reply', () => client.responses.length === 1);
+    at.upstream.revision = 4;
+    await at.created('a');
+    const backlog = await at.created('a', 2);
+    assert.equal(backlog.start, 2);
+    backlog.say(4, { events: [{ kv: { key: b('a'), modRevision: 3n } }] });
+    assert.deepEqual(client.revisions, [3]);
+  });
+});
+
 describe('a request for progress', () => {
   test('is answered with the revision that etcd has then, in one round, however many were passed over before', async () => {
     const client = await at.watching('a');

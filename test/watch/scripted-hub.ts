@@ -1,4 +1,5 @@
 /** A hub between an etcd and clients that do what a test says. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import type { StreamHandler } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
@@ -35,11 +36,18 @@ export class ScriptedHub implements Disposable {
     return new ScriptedClient(this.service, fields.length === 0 ? NO_METADATA : new Metadata(fields));
   }
 
-  /** A client with a watch, which has been told that it exists. */
+  /**
+   * A client with a watch, which has been told that it exists, or will be when etcd has the watch that is wanted of it. One of
+   * what comes next needs that where no other watch on etcd serves it.
+   */
   async watching(key: string, options: Create = {}): Promise<ScriptedClient> {
     const client = this.client();
     client.watch({ key: b(key), ...options });
-    await until('the reply to a create', () => client.responses.length > 0);
+    const asked = (): boolean =>
+      this.upstream.watches.some((watch) => !watch.answered && !watch.cancelled && watch.key === key);
+    await until('the reply to a create', () => client.responses.length > 0 || asked());
+    // What else is asked about it has been answered.
+    for (let i = 0; i < 3; i++) await turn();
     return client;
   }
 

@@ -68,6 +68,7 @@ export class ScriptedStream implements ClientStream {
       const watch = new ScriptedWatch(this, requestUnion.value);
       this.watches.push(watch);
       this.#upstream.watches.push(watch);
+      if (this.#upstream.creates) queueMicrotask(() => watch.say(this.#upstream.revision, { created: true }));
     } else if (requestUnion.case === 'progressRequest') this.questions++;
     else if (requestUnion.case === 'cancelRequest') {
       const { watchId } = requestUnion.value;
@@ -146,6 +147,8 @@ export class ScriptedUpstream implements Upstream {
   readonly statusFailures: Status[] = [];
   /** etcd's release, as Status tells it. */
   version = '3.7.3';
+  /** Whether each watch is created as soon as it is asked for; otherwise the test says so. */
+  creates = false;
   /** How often Status was called. */
   statusCalls = 0;
 

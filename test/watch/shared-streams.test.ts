@@ -90,8 +90,11 @@ describe('the numbers of watches', () => {
     const [[, other]] = await watched('x', 'y');
     const [refused, kept] = [await at.watching('a'), await at.watching('b')];
     const [a, second] = [await at.opened('a'), await at.opened('b')];
-    a.say(1, { created: true, canceled: true, watchId: -1n, cancelReason: 'no' });
+    const refusal = { created: true, canceled: true, watchId: -1n, cancelReason: 'no' };
+    a.say(1, refusal);
     second.say(1, { created: true });
+    // The client is told of its watch then, and of its end with the next refusal.
+    (await at.opened('a')).say(1, refusal);
     second.say(2, { events: events('b', [2]) });
     assert.deepEqual([refused.ending?.code, kept.ending, kept.revisions], [Code.UNAVAILABLE, undefined, [2]]);
     assert.equal(other?.ending, undefined);
@@ -295,7 +298,7 @@ describe('where streams are not shared', () => {
 
   test('is known before the first watch is asked for', async () => {
     for (let i = 0; i < 3; i++) at.upstream.statusFailures.push(new RpcError(Code.UNAVAILABLE, 'away'));
-    await at.watching('a');
+    at.client().watch({ key: b('a') });
     await until('another try', () => at.upstream.statusCalls === 2);
     assert.equal(at.upstream.streams.length, 0);
     await at.created('a');

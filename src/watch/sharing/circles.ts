@@ -130,6 +130,11 @@ export class Circles {
     }
   }
 
+  /** The feeds that serve a client's watch. @param feeds its client's own */
+  serving(feeds: IdentityFeeds, own: boolean | undefined): IdentityFeeds {
+    return (own === undefined ? undefined : this.#choose(feeds.identity, own)) ?? feeds;
+  }
+
   /** Puts a watcher on a feed. @param feeds its client's own. @param fromPast whether it asks for a revision */
   place(
     watcher: Watcher,
