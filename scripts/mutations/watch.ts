@@ -22,8 +22,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'what-was-missed-is-not-looked-for',
     `${HUB}/feed-stream.ts`,
-    'if (this.#fromNow && this.#revision > applied) {',
-    'if (this.#fromNow && this.#revision > applied + 1e9) {',
+    'if (this.#fromNow && this.#revision > applied && ',
+    'if (this.#fromNow && this.#revision > applied + 1e9 && ',
   ),
   mutation(
     'begins-before-etcd-has-the-watch',
