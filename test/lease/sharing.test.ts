@@ -51,7 +51,14 @@ test('no heartbeat is sent that no client has sent, and each that one has sent i
       'grpc_server_msg_received_total{grpc_method="LeaseKeepAlive",grpc_service="etcdserverpb.Lease",grpc_type="bidi_stream"}',
     );
   const calls = Array.from({ length: 20 }, () => new BeatCall(client));
+  // An etcd that is held still answers none, so what cannot be sent without an answer waits together.
+  etcd.first.pause();
   for (const call of calls) for (let i = 0; i < 10; i++) call.send(id);
+  await until(
+    'all have come',
+    async () => (await metric(proxy.url, 'etcd_proxy_lease_client_streams')) === calls.length,
+  );
+  etcd.first.resume();
   for (const call of calls)
     for (let i = 0; i < 10; i++) assert.deepEqual([(await call.must()).TTL], [60n], `answer ${i}`);
   const joined = await metric(proxy.url, 'etcd_proxy_lease_heartbeats_joined_total');
