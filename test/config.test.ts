@@ -315,6 +315,13 @@ describe('what is refused is named', () => {
     assert.match(refusal(['start', '--endpoints']), /--endpoints needs a value/);
   });
 
+  test('a cache that would be stale, with the one that is not', () => {
+    const message = refusal(['start', '--experimental-leasing-prefix=leases/']);
+    assert.match(message, /^--experimental-leasing-prefix .*--cache-prefix=PREFIX/);
+    assert.doesNotMatch(message, /\n/);
+    assert.doesNotThrow(() => configOf(['--experimental-leasing-prefix=']));
+  });
+
   test('bad values, by flag or by variable', () => {
     assert.match(refusal(['start', '--max-send-bytes=many']), /"many" for --max-send-bytes/);
     assert.match(refusal(['start', '--dial-timeout=5']), /--dial-timeout/);
@@ -463,7 +470,7 @@ describe('numbers that make no sense', () => {
       'grpc-keepalive-min-time',
       'watch-history-bytes',
     ],
-    ...['self-signed-cert-validity', 'resolver-ttl'],
+    ...['self-signed-cert-validity', 'resolver-ttl', 'endpoints-shuffle-interval'],
   ];
   /** Those for which it stands for the default. */
   const ZERO_IS_DEFAULT = ['dial-keepalive-timeout', 'grpc-keepalive-interval', 'grpc-keepalive-timeout'];

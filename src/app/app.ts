@@ -99,6 +99,7 @@ export class App {
         permitWithoutStream: config['permit-without-stream'],
       },
       pings: pingIntervals(config, log),
+      choice: { pick: config['endpoint-pick'], shuffleInterval: config['endpoints-shuffle-interval'] },
       observer: new UpstreamRecords(registry, programLog),
     });
 
@@ -171,6 +172,7 @@ export class App {
     const grpc = new GrpcServer({
       services,
       receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
+      refusesOwn: true,
       observer: doors.calls,
     });
     const etcdHealth = new EtcdHealth(this.#etcdPages, () => healthCheck.check());

@@ -3,7 +3,9 @@
  * differently for them, so calls that differ in nothing else share: the shared call carries those of the first client.
  */
 
-/** Of W3C's trace context, OpenCensus and Zipkin; of requests; of etcd's clients, which etcd counts in a metric. */
+import { VIA } from '../rpc/via.ts';
+
+/** Of W3C's trace context, OpenCensus and Zipkin; of requests; of etcd's clients, which etcd counts in a metric; of proxies. */
 const LABELS: ReadonlySet<string> = new Set([
   'traceparent',
   'tracestate',
@@ -14,6 +16,7 @@ const LABELS: ReadonlySet<string> = new Set([
   'correlation-id',
   'x-correlation-id',
   'client-api-version',
+  VIA,
 ]);
 
 /** Zipkin's older form: a field for each part. */

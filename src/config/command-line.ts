@@ -26,9 +26,18 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   const { config, sources } = readSettings(parseFlags(rest.slice(1)), environment);
   refuseUnreadable(config, sources);
   checkTls(config);
+  refuseLeasing(config);
   const userFile = userFileOf(config);
   if (userFile !== undefined) readUserFile(userFile);
   return { name: 'start', config, sources };
+}
+
+/** The incumbent's cache of that name gives outdated answers as soon as anybody writes without it. */
+function refuseLeasing(config: Config): void {
+  if (config['experimental-leasing-prefix'] === '') return;
+  throw new UsageError(
+    '--experimental-leasing-prefix is not served, since one writer without it makes reads stale; --cache-prefix=PREFIX keeps keys in memory safely',
+  );
 }
 
 function parseFlags(args: readonly string[]): Map<string, string> {

@@ -73,6 +73,17 @@ const UPSTREAM = {
     'false',
     'ping etcd also while no call is open; a stream of health checks is then held open',
   ),
+  'endpoint-pick': flag(
+    'pick',
+    'random',
+    'which of the endpoints that serve is used: random, or nearest (the one that answers soonest)',
+  ),
+  'endpoints-shuffle-interval': number(
+    'duration',
+    '0s',
+    ANY,
+    'choose anew among the endpoints about this often, so that many proxies spread themselves; 0s: never',
+  ),
   'endpoints-auto-sync-interval': number(
     'duration',
     '0s',
@@ -139,7 +150,7 @@ const EXPERIMENTAL = {
     'false',
     'serializable reads fail where no endpoint is as recent as what was told before; otherwise the older answer is given',
   ),
-  'experimental-leasing-prefix': flag('string', '', 'leasing metadata prefix', 'ignored'),
+  'experimental-leasing-prefix': flag('string', '', 'refused: --cache-prefix is the safe replacement'),
   'experimental-enable-grpc-logging': flag('boolean', 'false', 'log every call', 'ignored'),
 };
 

@@ -22,6 +22,7 @@ export interface Values {
   isolation: Isolation;
   /** Undefined where none is given, which is as `readwrite`. */
   mode: ProxyMode | undefined;
+  pick: Pick;
   /** Undefined where none is given. */
   version: TlsVersion | undefined;
 }
@@ -39,6 +40,8 @@ export interface NamespaceListener {
 export type Isolation = 'keys' | 'strict';
 /** What clients may do. */
 export type ProxyMode = 'readwrite' | 'readonly';
+/** Which of several endpoints is used. */
+export type Pick = 'random' | 'nearest';
 /** The levels of the log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -185,5 +188,6 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   namespaces: parseNamespaces,
   isolation: oneOf<Isolation>(['keys', 'strict']),
   mode: parseMode,
+  pick: oneOf<Pick>(['random', 'nearest']),
   version: parseVersion,
 };

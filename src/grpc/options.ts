@@ -8,6 +8,8 @@ import type { ReplyLines } from './reply-lines.ts';
 export interface GrpcServerOptions {
   readonly services: Services;
   readonly receive: ReceiveLimits;
+  /** Calls that have come through this process before are refused. */
+  readonly refusesOwn?: boolean;
   /** Where large replies wait for their clients. */
   readonly replies: ReplyLines;
   readonly observer: CallObserver;

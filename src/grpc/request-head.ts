@@ -5,6 +5,7 @@
 import { encodeHeaders } from '../http2/index.ts';
 import { type HeaderFields, type Metadata, requestMetadata } from '../rpc/metadata.ts';
 import { parseTimeout } from '../rpc/timeout.ts';
+import { wasHere } from '../rpc/via.ts';
 import { RESPONSE_BLOCK, RESPONSE_FIELDS, responseFields } from './fields.ts';
 import { type Refusal, refusalOf } from './refusals.ts';
 
@@ -20,6 +21,8 @@ export interface RequestHead {
   readonly responseFields: HeaderFields;
   /** {@link responseFields}, encoded. */
   readonly responseBlock: Uint8Array;
+  /** It has come through this process before. */
+  readonly wasHere: boolean;
   /** What is wrong with the headers, if anything. */
   readonly refusal: Refusal | undefined;
 }
@@ -58,6 +61,7 @@ function parseHead(fields: HeaderFields): RequestHead {
     encoding,
     responseFields: answer,
     responseBlock: answer === RESPONSE_FIELDS ? RESPONSE_BLOCK : encodeHeaders(answer),
+    wasHere: wasHere(fields),
     refusal: refusalOf(named, encoding),
   };
 }

@@ -5,6 +5,7 @@
 import type { HeaderList, Http2Stream } from '../http2/index.ts';
 import { fieldValue } from '../rpc/metadata.ts';
 import type { RpcError } from '../rpc/status.ts';
+import { leadsBack } from '../rpc/via.ts';
 import type { GrpcServerOptions } from './options.ts';
 import { ReplyLines } from './reply-lines.ts';
 import { meansGrpc, requestHead } from './request-head.ts';
@@ -38,7 +39,11 @@ export class GrpcServer {
       refuse(stream, head, head.refusal);
       return true;
     }
-    const { services } = this.#options;
+    const { services, refusesOwn = false } = this.#options;
+    if (head.wasHere && refusesOwn) {
+      refuse(stream, head, { error: leadsBack(), httpStatus: '200', encoding: false });
+      return true;
+    }
     const method = services.method(head.path);
     const unary = services.unary(head.path);
     if (unary) {

@@ -7,7 +7,7 @@ import type { Endpoint } from '../net/endpoint.ts';
 import type { Method } from '../rpc/method.ts';
 import { CODE_NAMES } from '../rpc/status.ts';
 import type { UpstreamObserver } from '../upstream/call-environment.ts';
-import type { SwitchReason } from '../upstream/choice.ts';
+import type { SwitchReason } from '../upstream/choice-owner.ts';
 import type { PoolObserver } from '../upstream/pool-observer.ts';
 import type { Logger, ProgramLog } from './log.ts';
 import { Throttles } from './throttle.ts';
@@ -18,6 +18,7 @@ const BUCKETS = Array.from({ length: 15 }, (_, i) => 0.0005 * 2 ** i);
 /** What is said of switches that nothing went wrong for. */
 const SWITCHED: Readonly<Record<Exclude<SwitchReason, 'unserving'>, string>> = {
   removed: 'the endpoint in use is not in the list any more, another one serves',
+  redrawn: 'the choice among endpoints was made anew',
 };
 
 /** Counts and logs what the cluster client reports. */
@@ -30,6 +31,7 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
   readonly #retries: Counter;
   readonly #connects: Counter;
   readonly #dialFailures: Counter;
+  readonly #circles: Counter;
   readonly #losses: Counter;
   readonly #switches: Counter<'reason'>;
   readonly #asked: Counter<'verdict'>;
@@ -61,6 +63,7 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     this.#retries = counter('retries', 'Calls sent to etcd again after a connection failed.');
     this.#connects = counter('connects', 'Connections to etcd that were established.');
     this.#dialFailures = counter('dial_failures', 'Attempts to connect to etcd that failed.');
+    this.#circles = counter('circles', 'Times an endpoint was found to lead back to this proxy.');
     this.#losses = counter('connections_lost', 'Connections to etcd that ended.');
     this.#switches = new Counter({
       name: 'etcd_proxy_upstream_switches_total',
@@ -142,8 +145,15 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     this.#asked.inc({ verdict });
   }
 
-  onDialFailed(cause: string): void {
+  onDialFailed(cause: string, leadsBack: boolean): void {
     this.#dialFailures.inc();
+    if (leadsBack) {
+      this.#circles.inc();
+      this.#throttles.line(cause, (suppressed) =>
+        this.#log.error({ cause, suppressed }, 'an endpoint that leads back to this proxy is not used'),
+      );
+      return;
+    }
     this.#throttles.line('dial failed', (suppressed) =>
       this.#log.warn({ cause, suppressed }, 'could not connect to etcd'),
     );

@@ -10,8 +10,8 @@ export interface CandidateOwner {
   /** Begins to connect. */
   dial(endpoint: Endpoint, owner: ConnectionOwner): Dial;
   onStep(candidate: Candidate): void;
-  /** Whether the question is put at all. */
-  readonly asks: boolean;
+  /** How often the question is put, one after the other; once by default. */
+  readonly questions?: number;
 }
 
 /** How far it has come: `connected` waits for the answer to the question. */
@@ -30,14 +30,20 @@ export class Candidate implements ConnectionOwner {
   state: CandidateState = 'dialing';
   /** Set once connected. */
   connection: Http2Connection | undefined;
+  /** The shortest time that an answer has taken, in milliseconds. */
+  roundTripMs: number = Number.POSITIVE_INFINITY;
   /** The id of its cluster, where it has said so. */
   cluster: string | undefined;
   /** How good it would be if none served; the least is the best. */
   standing: number = SILENT;
   /** Why it failed or refused. */
   cause = '';
+  /** It failed because this proxy itself is there, or is what it turns to. */
+  leadsBack = false;
   readonly #owner: CandidateOwner;
   #question: Question | undefined;
+  #askedAt = 0;
+  #answers = 0;
 
   constructor(endpoint: Endpoint, owner: CandidateOwner) {
     this.endpoint = endpoint;
@@ -66,8 +72,7 @@ export class Candidate implements ConnectionOwner {
   onConnected(connection: Http2Connection): void {
     this.connection = connection;
     this.state = 'connected';
-    if (this.#owner.asks && connection.canOpenStream)
-      this.#question = new Question({ connection, endpoint: this.endpoint }, (reply) => this.#replied(reply));
+    this.#ask(connection);
     this.#owner.onStep(this);
   }
 
@@ -104,10 +109,28 @@ export class Candidate implements ConnectionOwner {
     return false;
   }
 
+  #ask(connection: Http2Connection): void {
+    if (!connection.canOpenStream) return;
+    this.#askedAt = performance.now();
+    this.#question = new Question({ connection, endpoint: this.endpoint }, (reply) => this.#replied(reply));
+  }
+
   #replied(reply: QuestionAnswer): void {
     this.#question = undefined;
     if (this.state !== 'connected') return;
+    if (reply.kind === 'leadsBack') {
+      this.leadsBack = true;
+      this.connection = undefined;
+      this.onFailed(causeOfCircle(this.endpoint));
+      this.dial.close();
+      return;
+    }
     if (reply.kind === 'serves') {
+      this.roundTripMs = Math.min(this.roundTripMs, performance.now() - this.#askedAt);
+      if (++this.#answers < (this.#owner.questions ?? 1) && this.connection !== undefined) {
+        this.#ask(this.connection);
+        return;
+      }
       this.state = 'serves';
       this.cluster = reply.cluster;
     } else {
@@ -117,4 +140,9 @@ export class Candidate implements ConnectionOwner {
     }
     this.#owner.onStep(this);
   }
+}
+
+/** What is said of an endpoint that leads back to this proxy. */
+export function causeOfCircle({ name }: Endpoint): string {
+  return `${name} leads back to this proxy`;
 }

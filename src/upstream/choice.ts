@@ -2,39 +2,22 @@
  * Decides which endpoint is used, by whether it serves. Asks when nobody is in use, on evidence (calls stay unanswered, or
  * are refused for a reason that may be the member's), and now and then where clients only follow.
  */
-import { setTimeout as schedule } from 'node:timers';
 import type { Endpoint } from '../net/endpoint.ts';
-import { Backoff } from '../rpc/backoff.ts';
 import { type Accuser, Accusers } from './accusers.ts';
 import type { Candidate } from './candidate.ts';
+import type { ChoiceOptions, ChoiceOwner } from './choice-owner.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
 import { EndpointOrder } from './endpoint-order.ts';
+import type { EndpointPick } from './endpoint-pick.ts';
 import { Quiet } from './quiet.ts';
+import { Redraw, type RedrawOwner } from './redraw.ts';
+import { Retry } from './retry.ts';
 import type { Route } from './route.ts';
 import { follows, longUnheard, waits } from './routes.ts';
 import { SILENT_MS, Silence } from './silence.ts';
 import { Survey, type SurveyOwner } from './survey.ts';
 import type { Verdict } from './survey-plan.ts';
 
-/** Why another endpoint is used: the one before does not serve, or it is not in the list any more. */
-export type SwitchReason = 'unserving' | 'removed';
-
-/** What a choice is about, and who carries it out. */
-export interface ChoiceOwner {
-  /** The connections in use, all to one endpoint; empty while there is none. */
-  readonly routes: readonly Route[];
-  dial(endpoint: Endpoint, owner: ConnectionOwner): Dial;
-  /** From now on this one is used. @param reason why not the one before, if there is one in use */
-  onChosen(candidate: Candidate, reason: SwitchReason): void;
-  /** None is in use, and none could be connected; the next round follows after a while. @param cause where no dial has told */
-  onNoneConnected(cause?: string): void;
-  onDialFailed(cause: string): void;
-  onAsked(verdict: Verdict['kind']): void;
-}
-
-/** Delays between rounds in which nobody could be connected. Milliseconds. */
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 1500;
 /** Milliseconds between trying one endpoint and the next; a failure starts the next at once. */
 const STAGGER_MS = 250;
 /** All endpoints are asked within this time, however many there are: a survey takes longer. Milliseconds. */
@@ -44,16 +27,17 @@ const HEAD_START_MS = 100;
 /** How often is asked while clients only follow, which gives no other sign. Milliseconds. */
 const ROUTINE_MS = 3000;
 
-export class Choice implements SurveyOwner {
+export class Choice implements SurveyOwner, RedrawOwner {
   readonly #owner: ChoiceOwner;
-  readonly #order = new EndpointOrder();
+  readonly #pick: EndpointPick;
+  readonly #order: EndpointOrder;
   readonly #silence: Silence;
-  readonly #retries = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
+  readonly #retry = new Retry();
+  readonly #redraw: Redraw;
   /** While it lasts no survey starts, except while no endpoint is in use. */
   readonly #quiet = new Quiet();
   #survey: Survey | undefined;
   readonly #accusers = new Accusers();
-  #retry: NodeJS.Timeout | undefined;
   #routine: NodeJS.Timeout | undefined;
   /** The id of the cluster that clients are served from. */
   #cluster: string | undefined;
@@ -62,8 +46,11 @@ export class Choice implements SurveyOwner {
   #first = true;
   #closed = false;
 
-  constructor(owner: ChoiceOwner) {
+  constructor(owner: ChoiceOwner, { pick = 'random', shuffleInterval = 0 }: ChoiceOptions = {}) {
     this.#owner = owner;
+    this.#pick = pick;
+    this.#order = new EndpointOrder(pick);
+    this.#redraw = new Redraw(this, this.#order, pick, shuffleInterval);
     this.#silence = new Silence(
       () => Math.min(...owner.routes.map(({ unanswered }) => unanswered.since)),
       () => this.#reconsider(HEAD_START_MS, owner.routes.filter(waits)),
@@ -73,6 +60,7 @@ export class Choice implements SurveyOwner {
   /** Begins to look for one. */
   start(): void {
     this.#routine = setInterval(() => this.#look(), ROUTINE_MS).unref();
+    this.#redraw.start();
     this.#choose();
   }
 
@@ -90,9 +78,8 @@ export class Choice implements SurveyOwner {
     const added = this.#order.follow(endpoints, route?.endpoint);
     if (this.#survey !== undefined) this.#redirect(this.#survey, route);
     else if (this.#unwanted(route)) this.#reconsider(0, this.#owner.routes);
-    else if (added && this.#retry !== undefined) {
-      clearTimeout(this.#retry);
-      this.#retry = undefined;
+    else if (added && this.#retry.pending) {
+      this.#retry.cancel();
       this.#choose();
     }
   }
@@ -104,7 +91,7 @@ export class Choice implements SurveyOwner {
 
   /** Whether the latest round failed and the next one has not begun. */
   get resting(): boolean {
-    return this.#retry !== undefined;
+    return this.#retry.pending;
   }
 
   /** A call was sent to the endpoint in use whose answer is due soon. */
@@ -131,10 +118,10 @@ export class Choice implements SurveyOwner {
    */
   onLost(endpoint: Endpoint, settled: boolean): void {
     this.#order.onFailed(endpoint);
-    if (settled) this.#retries.reset();
+    if (settled) this.#retry.reset();
     if (this.#survey !== undefined) this.#survey.onLostInUse();
     else if (settled) this.#choose(endpoint);
-    else this.#retryLater(endpoint);
+    else this.#retry.later(() => this.#choose(endpoint));
   }
 
   /** One of the connections to the endpoint in use is lost. The others may be dead as well, and quiet. */
@@ -149,7 +136,8 @@ export class Choice implements SurveyOwner {
   /** Ends all of it. */
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#retry);
+    this.#retry.cancel();
+    this.#redraw.close();
     clearInterval(this.#routine);
     this.#silence.end();
     this.#survey?.cancel();
@@ -160,9 +148,25 @@ export class Choice implements SurveyOwner {
     return this.#owner.dial(endpoint, owner);
   }
 
-  onDialFailed(endpoint: Endpoint, cause: string): void {
+  onDialFailed(endpoint: Endpoint, cause: string, leadsBack: boolean): void {
     this.#order.onFailed(endpoint);
-    this.#owner.onDialFailed(cause);
+    this.#owner.onDialFailed(cause, leadsBack);
+  }
+
+  onMeasured(endpoint: Endpoint, ms: number): void {
+    this.#order.onMeasured(endpoint, ms);
+  }
+
+  get settledOn(): Endpoint | undefined {
+    return this.#survey === undefined ? this.#owner.routes[0]?.endpoint : undefined;
+  }
+
+  get cluster(): string | undefined {
+    return this.#cluster;
+  }
+
+  onRedrawn(candidate: Candidate): void {
+    this.#use(candidate, true, this.#cluster ?? candidate.cluster, 'redrawn');
   }
 
   onVerdict(verdict: Verdict): void {
@@ -170,9 +174,10 @@ export class Choice implements SurveyOwner {
     this.#owner.onAsked(verdict.kind);
     if (verdict.kind === 'use') this.#use(verdict.candidate, verdict.proven, verdict.cluster);
     else if (verdict.kind === 'stay') this.#stay(verdict.serves);
+    else if (this.#owner.routes.length > 0) this.#owner.abandon();
     else {
       this.#owner.onNoneConnected();
-      this.#retryLater();
+      this.#retry.later(() => this.#choose());
     }
     this.#accusers.onJudged(verdict.kind === 'use' || (verdict.kind === 'stay' && verdict.serves));
   }
@@ -181,7 +186,7 @@ export class Choice implements SurveyOwner {
   #choose(failed?: Endpoint): void {
     if (this.#order.size === 0) {
       this.#owner.onNoneConnected('no endpoint is known');
-      this.#retryLater();
+      this.#retry.later(() => this.#choose());
       return;
     }
     const alone = this.#order.size === 1;
@@ -189,26 +194,20 @@ export class Choice implements SurveyOwner {
       {
         endpoints: this.#order.all(failed),
         cluster: this.#cluster,
+        pick: this.#pick,
         headStart: 0,
         stagger: this.#first ? 0 : STAGGER_MS,
-        unasked: alone,
+        alone,
         vote: this.#first && !alone,
       },
       this,
     );
   }
 
-  #retryLater(failed?: Endpoint): void {
-    this.#retry = schedule(() => {
-      this.#retry = undefined;
-      this.#choose(failed);
-    }, this.#retries.next());
-  }
-
   /** A survey goes on with the endpoints that there are now. */
   #redirect(survey: Survey, route: Route | undefined): void {
     const alone = this.#order.size === 1;
-    if (survey.unasked && !alone) {
+    if (survey.alone && !alone) {
       survey.cancel();
       this.#choose();
       return;
@@ -256,9 +255,10 @@ export class Choice implements SurveyOwner {
         unwanted: this.#unwanted(inUse),
         endpoints: this.#order.all(inUse.endpoint),
         cluster: this.#cluster,
+        pick: this.#pick,
         headStart,
         stagger: headStart === 0 ? 0 : Math.min(STAGGER_MS, SPREAD_MS / this.#order.size),
-        unasked: false,
+        alone: false,
         vote: false,
       },
       this,
@@ -273,9 +273,9 @@ export class Choice implements SurveyOwner {
     for (const { unanswered } of this.#owner.routes) unanswered.forgive();
   }
 
-  #use(candidate: Candidate, proven: boolean, cluster: string | undefined): void {
+  #use(candidate: Candidate, proven: boolean, cluster: string | undefined, redrawn?: 'redrawn'): void {
     const [left] = this.#owner.routes;
-    const reason = left !== undefined && this.#isRemoved(left) ? 'removed' : 'unserving';
+    const reason = redrawn ?? (left !== undefined && this.#isRemoved(left) ? 'removed' : 'unserving');
     if (left !== undefined) this.#silence.forgive();
     if (left !== undefined && reason === 'unserving') {
       this.#order.onFailed(left.endpoint);

@@ -5,6 +5,7 @@ import type { Endpoint } from '../net/endpoint.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import { tooLargeFromEtcd } from '../rpc/status.ts';
 import type { CallEnvironment, UpstreamObserver } from './call-environment.ts';
+import type { ChoiceOptions } from './choice-owner.ts';
 import type { DialOptions } from './connection.ts';
 import { askElsewhere } from './elsewhere.ts';
 import type { EndpointSource } from './endpoint-source.ts';
@@ -22,6 +23,8 @@ export interface ClusterOptions extends DialOptions {
   readonly maxReceiveBytes: number;
   /** Connections to the endpoint in use that calls of one kind may fill where etcd limits streams. */
   readonly maxConnections: number;
+  /** How endpoints that serve are chosen among. */
+  readonly choice?: ChoiceOptions;
   readonly observer: UpstreamObserver & PoolObserver;
 }
 

@@ -1,11 +1,18 @@
-/** In which order endpoints are tried: at random, but those that have failed of late come last, for longer each time. */
+/**
+ * In which order endpoints are tried: at random or the nearest first, but those that have failed of late come last, for
+ * longer each time.
+ */
 
 import { type Endpoint, identityOf } from '../net/endpoint.ts';
 import { Backoff } from '../rpc/backoff.ts';
+import type { EndpointPick } from './endpoint-pick.ts';
 
 /** How long an endpoint that has failed is passed over while there are others. Milliseconds. */
 const FIRST_REST_MS = 1000;
 const LONGEST_REST_MS = 60_000;
+
+/** Comes after all that have answered. Milliseconds. */
+const UNMEASURED_MS = 1e9;
 
 interface Rest {
   readonly backoff: Backoff;
@@ -16,6 +23,13 @@ interface Rest {
 export class EndpointOrder {
   #endpoints: readonly Endpoint[] = [];
   readonly #rests = new Map<Endpoint, Rest>();
+  /** In milliseconds, where they count. */
+  readonly #roundTrips = new WeakMap<Endpoint, number>();
+  readonly #pick: EndpointPick;
+
+  constructor(pick: EndpointPick = 'random') {
+    this.#pick = pick;
+  }
 
   /**
    * Takes the list as it is now. One that stays goes on as the object that it was, with its rest; who is gone is forgotten.
@@ -59,6 +73,17 @@ export class EndpointOrder {
     this.#rests.delete(endpoint);
   }
 
+  /** It has answered the question in so many milliseconds. */
+  onMeasured(endpoint: Endpoint, ms: number): void {
+    if (this.#pick === 'nearest') this.#roundTrips.set(endpoint, ms);
+  }
+
+  /** Those that have not failed of late. */
+  fit(): Endpoint[] {
+    const now = performance.now();
+    return this.#endpoints.filter((endpoint) => (this.#rests.get(endpoint)?.until ?? 0) <= now);
+  }
+
   /**
    * All endpoints, the most promising first.
    * @param last comes last in any case
@@ -67,7 +92,10 @@ export class EndpointOrder {
     const now = performance.now();
     const rest = (endpoint: Endpoint): number =>
       endpoint === last ? Number.POSITIVE_INFINITY : Math.max(now, this.#rests.get(endpoint)?.until ?? 0);
-    return shuffled(this.#endpoints).sort((a, b) => (rest(a) === rest(b) ? 0 : rest(a) - rest(b)));
+    const far = (endpoint: Endpoint): number => this.#roundTrips.get(endpoint) ?? UNMEASURED_MS;
+    return shuffled(this.#endpoints).sort((a, b) =>
+      rest(a) === rest(b) ? far(a) - far(b) : rest(a) - rest(b),
+    );
   }
 }
 

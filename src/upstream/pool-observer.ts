@@ -1,6 +1,6 @@
 /** Who hears of connections to etcd. */
 import type { Endpoint } from '../net/endpoint.ts';
-import type { SwitchReason } from './choice.ts';
+import type { SwitchReason } from './choice-owner.ts';
 import type { Verdict } from './survey-plan.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -14,7 +14,8 @@ export interface PoolObserver {
   onSwitched(from: Endpoint, to: Endpoint, reason: SwitchReason): void;
   /** Endpoints were asked whether they serve; the kind of the verdict. */
   onAsked(verdict: Verdict['kind']): void;
-  onDialFailed(cause: string): void;
+  /** @param leadsBack whether it was connected, and leads back to this proxy */
+  onDialFailed(cause: string, leadsBack: boolean): void;
   /** A call was turned away because `maxWaiting` calls were waiting. */
   onWaitingFull(): void;
   /** A call has waited in vain for one of the streams that its kind may take. */

@@ -7,7 +7,8 @@ import type { Endpoint } from '../net/endpoint.ts';
 import type { RpcError } from '../rpc/status.ts';
 import type { Accuser } from './accusers.ts';
 import type { Candidate } from './candidate.ts';
-import { Choice, type ChoiceOwner, type SwitchReason } from './choice.ts';
+import { Choice } from './choice.ts';
+import type { ChoiceOptions, ChoiceOwner, SwitchReason } from './choice-owner.ts';
 import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
 import type { EndpointSource } from './endpoint-source.ts';
 import { Growth, type GrowthOwner } from './growth.ts';
@@ -32,6 +33,8 @@ export interface PoolOptions extends DialOptions {
   readonly maxWaiting: number;
   /** Connections to the endpoint in use that calls of one kind may fill where etcd limits streams. */
   readonly maxConnections: number;
+  /** How endpoints that serve are chosen among. */
+  readonly choice?: ChoiceOptions;
   readonly observer: PoolObserver;
 }
 
@@ -52,7 +55,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#choice = new Choice(this);
+    this.#choice = new Choice(this, options.choice);
     this.#outage = new Outage(options.dialTimeout);
     this.#second = new Second(this, options.dialTimeout / 2);
   }
@@ -130,9 +133,13 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     return new Dial(endpoint, this.#options, owner);
   }
 
-  onDialFailed(cause: string): void {
-    if (this.routes.length === 0) this.#outage.cause = cause;
-    this.#options.observer.onDialFailed(cause);
+  onDialFailed(cause: string, leadsBack = false): void {
+    if (this.routes.length === 0 || leadsBack) this.#outage.cause = cause;
+    this.#options.observer.onDialFailed(cause, leadsBack);
+  }
+
+  abandon(): void {
+    for (const route of this.routes) this.#spent(route);
   }
 
   onLimit(limit: string): void {
@@ -246,20 +253,9 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   }
 
   #serveWaiting(): void {
-    for (const traffic of TRAFFIC) this.#serve(traffic);
-  }
-
-  #serve(traffic: Traffic): void {
-    for (;;) {
-      const waiter = this.#waiting.first(traffic);
-      if (waiter === undefined) return;
-      const route = this.route(waiter);
-      if (route === undefined) {
-        if (this.routes.length > 0) this.#grow(traffic);
-        return;
-      }
-      this.withdraw(waiter);
-      waiter.onRoute(route);
+    for (const traffic of TRAFFIC) {
+      const left = this.#waiting.serve(traffic, (waiter) => this.route(waiter));
+      if (left && this.routes.length > 0) this.#grow(traffic);
     }
   }
 

@@ -13,6 +13,7 @@ import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client
 import type { ReceiveLimits } from '../grpc/envelope.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code } from '../rpc/status.ts';
+import { saysLeadsBack } from '../rpc/via.ts';
 import { requestBlock } from './request-block.ts';
 import type { Route } from './route.ts';
 
@@ -20,7 +21,9 @@ import type { Route } from './route.ts';
 export type QuestionAnswer =
   /** `cluster` is the id of its cluster as it stands in the header, in hex; unknown while auth is on. */
   | { readonly kind: 'serves'; readonly cluster: string | undefined }
-  | { readonly kind: 'refuses'; readonly standing: number; readonly reason: string };
+  | { readonly kind: 'refuses'; readonly standing: number; readonly reason: string }
+  /** The question has come back to this proxy. */
+  | { readonly kind: 'leadsBack' };
 
 const DEMANDS_LEADER = withOwnVersion(['hasleader', 'true']);
 
@@ -70,7 +73,8 @@ export class Question implements ClientCallListener {
   onEnding({ answered, status }: Ending): void {
     const { code, message } = status;
     const serves = answered && (code === Code.OK || isRefusedForCredentials(status));
-    if (serves) this.#onAnswer({ kind: 'serves', cluster: this.#cluster });
+    if (answered && saysLeadsBack(status)) this.#onAnswer({ kind: 'leadsBack' });
+    else if (serves) this.#onAnswer({ kind: 'serves', cluster: this.#cluster });
     else {
       const standing = (answered ? refusalIn(status)?.standing : undefined) ?? Standing.UNFIT;
       this.#onAnswer({ kind: 'refuses', standing, reason: message || `code ${code}` });

@@ -9,6 +9,7 @@ import type { Call } from '../rpc/contract.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { formatTimeout } from '../rpc/timeout.ts';
+import { INSTANCE, VIA } from '../rpc/via.ts';
 import { VERSION } from '../version.ts';
 
 /** Fields whose values are secrets: no hop may put them into a compression table (RFC 7541 section 7.1.3). */
@@ -66,5 +67,7 @@ function prefixFields(endpoint: Endpoint, method: Method): string[] {
     'application/grpc',
     'user-agent',
     `etcd-connect-proxy/${VERSION}`,
+    VIA,
+    INSTANCE,
   ];
 }

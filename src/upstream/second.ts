@@ -47,7 +47,6 @@ export class Second {
     this.#candidate = new Candidate(endpoint, {
       dial: (target, owner) => this.#owner.dial(target, owner),
       onStep: (candidate) => this.#step(candidate),
-      asks: true,
     });
     this.#timer = setTimeout(() => this.#giveUp(), this.#limitMs);
   }

@@ -1,6 +1,7 @@
 /** How a survey is made, and what may come of it. */
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Candidate } from './candidate.ts';
+import type { EndpointPick } from './endpoint-pick.ts';
 import type { Route } from './route.ts';
 
 /** What came of it. */
@@ -17,8 +18,8 @@ export type Verdict =
     }
   /** The one in use stays: it serves, or nobody does. */
   | { readonly kind: 'stay'; readonly serves: boolean }
-  /** There is none in use, and none can be connected. */
-  | { readonly kind: 'none'; readonly cause: string };
+  /** None can be connected, and there is none in use, or it leads back to this proxy. */
+  | { readonly kind: 'none' };
 
 /** How the question is put. */
 export interface SurveyPlan {
@@ -34,8 +35,10 @@ export interface SurveyPlan {
   readonly headStart: number;
   /** Milliseconds between asking one of the others and the next; a failure or a refusal asks the next at once. */
   readonly stagger: number;
-  /** The first endpoint that connects is used without a question: there is only one. */
-  readonly unasked: boolean;
+  /** There is only one: it is used whatever it answers, unless it leads back to this proxy. */
+  readonly alone: boolean;
+  /** Which of several that serve is used. */
+  readonly pick: EndpointPick;
   /** The cluster is not known yet: the one that most endpoints belong to is meant. */
   readonly vote: boolean;
 }

@@ -4,8 +4,9 @@
  */
 
 import type { Endpoint } from '../net/endpoint.ts';
-import { Candidate, type CandidateState } from './candidate.ts';
+import { Candidate, type CandidateState, causeOfCircle } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
+import { nearestOf, QUESTIONS } from './endpoint-pick.ts';
 import { Patience } from './patience.ts';
 import { Question, type QuestionAnswer } from './question.ts';
 import type { Route } from './route.ts';
@@ -15,8 +16,10 @@ import { hasMajority, isForeign, mostVoted, votes } from './votes.ts';
 /** What a survey needs and whom it tells. */
 export interface SurveyOwner {
   dial(endpoint: Endpoint, owner: ConnectionOwner): Dial;
-  /** An endpoint could not be connected. */
-  onDialFailed(endpoint: Endpoint, cause: string): void;
+  /** An endpoint could not be connected, or leads back to this proxy. */
+  onDialFailed(endpoint: Endpoint, cause: string, leadsBack: boolean): void;
+  /** An endpoint serves, and has answered in so many milliseconds. */
+  onMeasured(endpoint: Endpoint, ms: number): void;
   /** The end; candidates that are not to be used are closed already. */
   onVerdict(verdict: Verdict): void;
 }
@@ -28,6 +31,8 @@ const GRACE_MS = 500;
  * the endpoint in use.
  */
 const LIMIT_MS = 1000;
+/** How long the only endpoint there is may take to answer before it is used all the same. Milliseconds. */
+const ALONE_MS = 250;
 /** How long other endpoints may still answer after the first answer, while the cluster is not known. Milliseconds. */
 const VOTE_MS = 300;
 
@@ -42,7 +47,6 @@ export class Survey {
   #standIn: Candidate | undefined;
   /** Whether the one in use can still answer. */
   #inUse: 'asked' | 'refuses' | 'gone';
-  #cause = '';
   #stagger: Patience | undefined;
   #grace: Patience | undefined;
   #limit: Patience | undefined;
@@ -95,14 +99,19 @@ export class Survey {
     this.#inUseRefuses();
   }
 
-  /** Whether the first endpoint that connects is used. */
-  get unasked(): boolean {
-    return this.#plan.unasked;
+  /** Whether the endpoint that is asked is used whatever it answers. */
+  get alone(): boolean {
+    return this.#plan.alone;
   }
 
   /** Whether this is the connection on which the endpoint in use is asked. */
   asksOn(route: Route): boolean {
     return this.#plan.inUse === route;
+  }
+
+  /** Whether all are waited for, to take the nearest: in the beginning, when nothing is urgent yet. */
+  get #compares(): boolean {
+    return this.#plan.pick === 'nearest' && this.#plan.vote;
   }
 
   /** The others are asked now. */
@@ -126,7 +135,6 @@ export class Survey {
       this.#standIn = new Candidate(route.endpoint, {
         dial: (target, owner) => this.#owner.dial(target, owner),
         onStep: ({ state }) => this.#stoodIn(state),
-        asks: true,
       });
   }
 
@@ -154,7 +162,7 @@ export class Survey {
       new Candidate(endpoint, {
         dial: (target, owner) => this.#owner.dial(target, owner),
         onStep: (candidate) => this.#step(candidate),
-        asks: !this.#plan.unasked,
+        questions: this.#compares ? QUESTIONS : 1,
       }),
     );
     if (stagger === 0) this.#askNext();
@@ -165,10 +173,12 @@ export class Survey {
     if (this.#over || !this.#candidates.includes(candidate)) return;
     const { cluster } = this.#plan;
     if (candidate.state === 'failed') {
-      this.#cause = candidate.cause;
-      this.#owner.onDialFailed(candidate.endpoint, candidate.cause);
+      this.#owner.onDialFailed(candidate.endpoint, candidate.cause, candidate.leadsBack);
     } else if (candidate.state === 'connected') this.#startLimit();
-    else if (candidate.state === 'serves' && isForeign(candidate, cluster)) candidate.disown();
+    else if (candidate.state === 'serves') {
+      this.#owner.onMeasured(candidate.endpoint, candidate.roundTripMs);
+      if (isForeign(candidate, cluster)) candidate.disown();
+    }
     if (candidate.state === 'failed' || candidate.state === 'refuses') this.#askNext();
     this.#weigh();
   }
@@ -178,7 +188,14 @@ export class Survey {
     if (reply.kind === 'serves') {
       this.#plan.inUse?.unanswered.onTakenIn(this.#begunAt);
       this.#end({ kind: 'stay', serves: true });
-    } else this.#inUseRefuses();
+    } else if (reply.kind === 'leadsBack') this.#inUseLeadsBack();
+    else this.#inUseRefuses();
+  }
+
+  #inUseLeadsBack(): void {
+    const { endpoint } = this.#plan.inUse as Route;
+    this.#owner.onDialFailed(endpoint, causeOfCircle(endpoint), true);
+    this.onLostInUse();
   }
 
   #inUseRefuses(): void {
@@ -188,7 +205,8 @@ export class Survey {
   }
 
   #startLimit(): void {
-    this.#limit ??= new Patience(LIMIT_MS + this.#plan.headStart, () => this.#limitOver());
+    const ms = this.#plan.alone ? ALONE_MS : LIMIT_MS + this.#plan.headStart;
+    this.#limit ??= new Patience(ms, () => this.#limitOver());
   }
 
   /** The limit is over. If an endpoint serves already, the end of the grace gives the verdict instead. */
@@ -199,21 +217,23 @@ export class Survey {
   /** Is there a verdict? */
   #weigh(): void {
     if (this.#over) return;
-    const { unasked, vote } = this.#plan;
-    const connected = unasked ? this.#candidates.find((candidate) => candidate.connection) : undefined;
+    const { alone, vote } = this.#plan;
+    const [only] = this.#candidates;
     const serving = this.#candidates.filter(({ state }) => state === 'serves');
     const settled = this.#unasked.length === 0 && this.#candidates.every(isSettled);
-    if (connected !== undefined) this.#use(connected, false);
+    if (alone && only !== undefined && hasAnswered(only)) this.#use(only, false);
     else if (serving.length > 0) {
       if (this.#inUse === 'asked') this.#grace ??= new Patience(GRACE_MS, () => this.#useServing());
-      else if (!vote || settled || hasMajority(serving, this.#endpoints.length)) this.#useServing();
+      else if (settled || (!this.#compares && (!vote || hasMajority(serving, this.#endpoints.length))))
+        this.#useServing();
       else this.#grace ??= new Patience(VOTE_MS, () => this.#useServing());
     } else if (settled && this.#inUse !== 'asked') this.#giveUp();
   }
 
   #useServing(): void {
     this.#grace = undefined; // the candidate may fail during the grace; another one may then start a new one
-    this.#use(mostVoted(this.#candidates.filter(({ state }) => state === 'serves')), true);
+    const serving = mostVoted(this.#candidates.filter(({ state }) => state === 'serves'));
+    this.#use(this.#plan.pick === 'nearest' ? nearestOf(serving) : serving[0], true);
   }
 
   #use(candidate: Candidate | undefined, proven: boolean): void {
@@ -241,7 +261,7 @@ export class Survey {
       .sort((a, b) => a.standing - b.standing);
     if (best !== undefined) this.#use(best, false);
     else if (this.#candidates.every(({ state }) => state === 'failed') && this.#unasked.length === 0)
-      this.#end({ kind: 'none', cause: this.#cause });
+      this.#end({ kind: 'none' });
     else this.#limit = undefined; // started anew when one is connected
   }
 
@@ -263,6 +283,10 @@ export class Survey {
   }
 }
 
-function isSettled({ state }: Candidate): boolean {
-  return state === 'serves' || state === 'refuses' || state === 'failed';
+function isSettled(candidate: Candidate): boolean {
+  return candidate.state === 'failed' || hasAnswered(candidate);
+}
+
+function hasAnswered({ state }: Candidate): boolean {
+  return state === 'serves' || state === 'refuses';
 }

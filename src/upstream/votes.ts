@@ -6,10 +6,10 @@ export function isForeign({ cluster }: Candidate, known: string | undefined): bo
   return cluster !== undefined && known !== undefined && cluster !== known;
 }
 
-/** The first of the candidates whose cluster most of them belong to. */
-export function mostVoted(candidates: readonly Candidate[]): Candidate | undefined {
+/** The candidates of the cluster that most of them belong to, in their order. */
+export function mostVoted(candidates: readonly Candidate[]): readonly Candidate[] {
   const [best] = [...candidates].sort((a, b) => votes(candidates, b) - votes(candidates, a));
-  return best;
+  return candidates.filter(({ cluster }) => cluster === best?.cluster);
 }
 
 /** Whether one cluster has more than half of all endpoints. */

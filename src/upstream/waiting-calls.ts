@@ -63,10 +63,19 @@ export class WaitingCalls {
     line.delete(waiter);
   }
 
-  /** The one of this kind that has waited for longest. */
-  first(traffic: Traffic): Waiter | undefined {
-    const [waiter] = this.#lines[traffic].keys();
-    return waiter;
+  /**
+   * Those of a kind go on, the first one first, for as long as there is a connection for the next one.
+   * @returns whether one is left for which there is none
+   */
+  serve(traffic: Traffic, routeFor: (waiter: Waiter) => Route | undefined): boolean {
+    for (;;) {
+      const [waiter] = this.#lines[traffic].keys();
+      if (waiter === undefined) return false;
+      const route = routeFor(waiter);
+      if (route === undefined) return true;
+      this.withdraw(waiter);
+      waiter.onRoute(route);
+    }
   }
 
   /** Fails all of them. @param cause why there is no connection */

@@ -103,7 +103,11 @@ const upstream: Part = (registry) => {
       { 'etcd_proxy_upstream_switches_total{reason="removed"}': 1 },
     ],
     [() => metrics.onAsked('stay'), { 'etcd_proxy_upstream_surveys_total{verdict="stay"}': 1 }],
-    [() => metrics.onDialFailed('refused'), { etcd_proxy_upstream_dial_failures_total: 1 }],
+    [() => metrics.onDialFailed('refused', false), { etcd_proxy_upstream_dial_failures_total: 1 }],
+    [
+      () => metrics.onDialFailed('leads back', true),
+      { etcd_proxy_upstream_dial_failures_total: 1, etcd_proxy_upstream_circles_total: 1 },
+    ],
     [() => metrics.onWaitingFull(), { etcd_proxy_upstream_waiting_rejected_total: 1 }],
     [() => metrics.onNoStream('locks'), { 'etcd_proxy_upstream_no_stream_total{traffic="locks"}': 1 }],
     [() => metrics.onLimit('x'), { 'etcd_proxy_upstream_http2_limits_total{limit="x"}': 1 }],

@@ -21,7 +21,7 @@ test('endpoints that come and go fast do not fill the log', async () => {
     for (const endpoint of [a, b]) {
       metrics.onConnected(endpoint);
       metrics.onLost(endpoint, 'reset');
-      metrics.onDialFailed('refused');
+      metrics.onDialFailed('refused', false);
     }
   };
   for (let n = 0; n < 100; n++) round();

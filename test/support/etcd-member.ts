@@ -46,7 +46,7 @@ export class EtcdMember {
   readonly unixSocket: string | undefined;
   /** The folder of its data. */
   readonly folder: string;
-  private readonly place: MemberPlace;
+  readonly place: MemberPlace;
   private readonly etcd: string;
   private readonly args: readonly string[];
   private process: RunningProcess | undefined;

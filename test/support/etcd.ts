@@ -84,22 +84,33 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   /** Adds a learner to the cluster and launches it. */
-  async addLearner(): Promise<EtcdMember> {
-    const place = await makePlace(this.folder, `m${this.places.length}`, this.links);
-    const add = ['member', 'add', place.name, '--learner', `--peer-urls=${peerUrl(place)}`];
+  addLearner(): Promise<EtcdMember> {
+    return this.add(this.members, ['--learner']);
+  }
+
+  /** Adds a member that votes to the cluster, which has these by now, and launches it. */
+  addMember(present: readonly EtcdMember[]): Promise<EtcdMember> {
+    return this.add(present, []);
+  }
+
+  private async add(present: readonly EtcdMember[], flags: readonly string[]): Promise<EtcdMember> {
+    const name = `m${this.places.length + this.added.length}`;
+    const place = await makePlace(this.folder, name, this.links);
+    const add = ['member', 'add', place.name, ...flags, `--peer-urls=${peerUrl(place)}`];
+    const endpoints = present.map(({ address }) => address);
     for (const deadline = Date.now() + 20_000; ; await sleep(500)) {
-      const { code, stderr } = await this.etcdctl(add);
+      const { code, stderr } = await etcdctl(this.install, endpoints, add);
       if (code === 0) break;
       // etcd lets nobody in before its members have known each other for a few seconds
       if (!stderr.includes('unhealthy cluster') || Date.now() > deadline)
-        throw new Error(`no learner: ${stderr}`);
+        throw new Error(`no new member: ${stderr}`);
     }
     const args = [...(this.settings.args ?? []), '--initial-cluster-state=existing'];
-    const all = [...this.places, place];
-    const learner = new EtcdMember(this.install, { ...this.settings, args }, place, all);
-    this.added.push(learner);
-    await learner.launch();
-    return learner;
+    const all = [...present.map((member) => member.place), place];
+    const member = new EtcdMember(this.install, { ...this.settings, args }, place, all);
+    this.added.push(member);
+    await member.launch();
+    return member;
   }
 
   /** Waits until every member serves. */
@@ -112,7 +123,10 @@ export class EtcdCluster implements AsyncDisposable {
     await Promise.all([...this.members, ...this.added].map((member) => member.kill()));
     await this.links?.[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
-    for (const { clientPort, peerPort, metricsPort } of this.places)
+    for (const { clientPort, peerPort, metricsPort } of [
+      ...this.places,
+      ...this.added.map(({ place }) => place),
+    ])
       for (const port of [clientPort, peerPort, metricsPort]) returnPort(port);
   }
 

@@ -60,9 +60,14 @@ export async function cutOff(cluster: EtcdCluster, index: number): Promise<void>
 }
 
 /** Removes a member from its cluster, as an operator would through another member; gives when that was asked. */
-export async function removeMember(cluster: EtcdCluster, index: number): Promise<number> {
-  const { id } = await statusOf(cluster.member(index));
-  const other = cluster.member(index === 0 ? 1 : 0);
+export function removeMember(cluster: EtcdCluster, index: number): Promise<number> {
+  return removeFrom([cluster.member(index === 0 ? 1 : 0)], cluster.member(index));
+}
+
+/** Removes a member from the cluster of the others. @returns when it was asked for, by `performance.now()` */
+export async function removeFrom(others: readonly EtcdMember[], member: EtcdMember): Promise<number> {
+  const { id } = await statusOf(member);
+  const [other] = others as [EtcdMember];
   const client = createClient(Cluster, createGrpcTransport({ baseUrl: `http://${other.address}` }));
   for (const deadline = Date.now() + 20_000; ; await sleep(500)) {
     const asked = performance.now();

@@ -15,7 +15,7 @@ import type { Call, ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import type { SwitchReason } from '../../src/upstream/choice.ts';
+import type { SwitchReason } from '../../src/upstream/choice-owner.ts';
 import { Cluster, type ClusterOptions } from '../../src/upstream/cluster.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 
