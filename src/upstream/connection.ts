@@ -15,6 +15,7 @@ import {
 } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import { describeTlsError } from '../tls/handshake-failure.ts';
+import { lookupOf } from './addresses.ts';
 import { PingCompany } from './ping-company.ts';
 import type { PingIntervals } from './ping-intervals.ts';
 
@@ -162,7 +163,9 @@ export class Dial implements ConnectionListener {
 /** What gRPC servers say when they want fewer pings. */
 const TOO_MANY_PINGS = Buffer.from('too_many_pings');
 
-function open({ secure, target, serverName }: Endpoint, { tls }: DialOptions): Socket {
+function open(endpoint: Endpoint, { tls }: DialOptions): Socket {
+  const { secure, serverName } = endpoint;
+  const target = { ...endpoint.target, lookup: lookupOf(endpoint) };
   if (secure) return tls.connect(target, serverName);
   return connect({ ...target, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
 }
