@@ -73,6 +73,8 @@ export class WebCall implements Call {
 
   /** The client waits no longer. */
   abandon(): void {
+    // As of every call that was answered.
+    if (this.#phase === 'over') return;
     this.#end(RpcError.cancelled());
   }
 
@@ -95,11 +97,14 @@ export class WebCall implements Call {
    * @throws RpcError (rejects)
    */
   async ask(services: Services, request: () => Uint8Array): Promise<Uint8Array> {
-    const cancelled = Promise.withResolvers<never>();
-    this.run(cancelled.reject);
+    const reply = Promise.withResolvers<Uint8Array>();
+    this.run(reply.reject);
     const handler = services.unary(this.method.path);
     if (!handler) throw new RpcError(Code.UNIMPLEMENTED, `unknown method ${this.method.name}`);
-    return await Promise.race([cancelled.promise, handler(request(), this)]);
+    const answer = handler(request(), this);
+    if (answer instanceof Uint8Array) return answer;
+    answer.then(reply.resolve, reply.reject);
+    return await reply.promise;
   }
 
   /** One message of the answer is on its way. */

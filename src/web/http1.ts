@@ -40,12 +40,13 @@ function atLeast(version: string, major: number, minor: number): boolean {
   return ofMajor > major || (ofMajor === major && ofMinor >= minor);
 }
 
-/** Makes the server. */
+/** Makes the server. @param onAnswered is called when a request was answered, or will not be */
 export function createHttp1Server(
   handler: RequestListener,
   limits: WebLimits,
   memory: RequestMemory,
   upgrades: Upgrades | undefined,
+  onAnswered: () => void,
 ): Server {
   const choosing: Partial<ChoosingServerOptions> =
     upgrades === undefined ? {} : { shouldUpgradeCallback: (request) => upgrades.wants(request) };
@@ -60,8 +61,13 @@ export function createHttp1Server(
       ...choosing,
     },
     (request, response) => {
-      memory.begin(request, response);
+      const held = memory.begin(request);
       slowBodies.begin(request);
+      response.once('close', () => {
+        held?.end();
+        slowBodies.onAnswered(request);
+        onAnswered();
+      });
       handler(request, response);
     },
   );

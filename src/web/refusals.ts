@@ -1,6 +1,7 @@
 /**
  * Answers to requests that no RPC and no page takes, in a form that the asking client understands.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { BrowserRefusal } from './browser-guard.ts';
 
@@ -14,8 +15,18 @@ const CONNECT = /^application\/(?:json|proto|connect\+(?:json|proto))(?:;|$)/i;
  */
 const MAX_CONTENT_TYPE = 128;
 
+/** What is looked at in a request. */
+interface Headed {
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** Whether the hooks before all routes have anything to say of a request: see `addGround`. */
+export function needsHooks(request: Headed): boolean {
+  return request.headers.origin !== undefined || hasLongType(request) || isGrpc(request);
+}
+
 /** Whether a request's type of content is longer than any that is served. */
-export function hasLongType(request: FastifyRequest): boolean {
+export function hasLongType(request: Headed): boolean {
   return contentType(request).length > MAX_CONTENT_TYPE;
 }
 
@@ -30,7 +41,7 @@ export function refuseBrowser(reply: FastifyReply, { status, message }: BrowserR
 }
 
 /** Whether a request speaks gRPC itself, which needs HTTP/2. */
-export function isGrpc(request: FastifyRequest): boolean {
+export function isGrpc(request: Headed): boolean {
   return GRPC.test(contentType(request));
 }
 
@@ -69,6 +80,6 @@ function grpcWebUnimplemented(request: FastifyRequest, reply: FastifyReply, mess
     .send();
 }
 
-function contentType(request: FastifyRequest): string {
-  return request.headers['content-type'] ?? '';
+function contentType({ headers }: Headed): string {
+  return headers['content-type'] ?? '';
 }

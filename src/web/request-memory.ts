@@ -3,7 +3,7 @@
  * complete, and bodies. A request that makes its connection hold too much is read no further until there is room,
  * and refused when it belongs to the connections that hold most.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Http2Stream } from '../http2/index.ts';
@@ -251,27 +251,24 @@ export class RequestMemory {
     socket.once('close', () => this.#sockets.delete(purse));
   }
 
-  /** The head of a request is complete. */
-  begin(message: IncomingMessage, response: ServerResponse): void {
-    this.#begin(message, response);
-  }
-
-  /** A request makes its connection another one's, which lasts as long as what is held for it. */
-  upgraded(message: IncomingMessage, connection: Duplex): WebRequest | undefined {
-    this.#begin(message, connection);
-    return this.of(message);
-  }
-
-  #begin(message: IncomingMessage, end: ServerResponse | Duplex): void {
+  /** The head of a request is complete. Whoever says so tells its {@link WebRequest.end}. */
+  begin(message: IncomingMessage): WebRequest | undefined {
     const purse = this.#purses.get(message.socket);
-    if (purse === undefined) return;
+    if (purse === undefined) return undefined;
     const request = new WebRequest(purse);
     if (purse instanceof SocketPurse) {
       purse.begin(request, message);
       request.head(sizeOf(message.rawHeaders));
     } else if (purse instanceof StreamPurse) purse.request = request;
     this.#requests.set(message, request);
-    end.once('close', () => request.end());
+    return request;
+  }
+
+  /** A request makes its connection another one's, which lasts as long as what is held for it. */
+  upgraded(message: IncomingMessage, connection: Duplex): WebRequest | undefined {
+    const request = this.begin(message);
+    connection.once('close', () => request?.end());
+    return request;
   }
 
   /** The request that a message is. */
@@ -294,5 +291,7 @@ export class RequestMemory {
 }
 
 function sizeOf(fields: readonly string[]): number {
-  return fields.reduce((sum, text) => sum + text.length, 0);
+  let sum = 0;
+  for (const text of fields) sum += text.length;
+  return sum;
 }

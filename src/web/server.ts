@@ -2,14 +2,16 @@
  * The web door: one Fastify instance for gRPC-Web and Connect, health and metrics. HTTP/1.1 connections come to
  * it through `http`, HTTP/2 streams that are not gRPC through the bridge.
  */
-import type { Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import fastifyCors from '@fastify/cors';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { RpcError } from '../rpc/status.ts';
 import { BrowserGuard } from './browser-guard.ts';
 import { CONNECT_HEADERS, CONNECT_METHODS } from './connect/cors.ts';
 import { addConnectRoutes } from './connect/routes.ts';
-import { addGatewayRoutes } from './gateway/routes.ts';
+import { GatewayRequests } from './gateway/requests.ts';
+import { addGatewayRoutes, servePastHooks } from './gateway/routes.ts';
+import { addVersion } from './gateway/version.ts';
 import { WebSockets } from './gateway/websocket.ts';
 import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { KEY_HEADERS, KEY_METHODS } from './kv/cors.ts';
@@ -31,6 +33,7 @@ export class WebServer {
   readonly memory: RequestMemory;
   readonly #connections: Connections;
   readonly #webSockets: WebSockets | undefined;
+  readonly #gateway: GatewayRequests | undefined;
   #draining = false;
 
   constructor(options: WebServerOptions) {
@@ -44,22 +47,26 @@ export class WebServer {
         ? undefined
         : new WebSockets({ serving: { options, maxUnreadBytes }, guard, memory });
     this.#webSockets = webSockets;
+    const gateway = options.pagesOnly === true ? undefined : new GatewayRequests(options, limits, memory);
+    this.#gateway = gateway;
     this.app = Fastify({
       logger: false,
       exposeHeadRoutes: false,
       clientErrorHandler: refuseUnreadable,
       rewriteUrl: ({ url = '' }) => routeOf(url) ?? url,
       schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
-      serverFactory: (handler) => createHttp1Server(handler, limits, memory, webSockets),
+      serverFactory: (handler) =>
+        createHttp1Server(this.#pastHooks(handler), limits, memory, webSockets, () => this.#onAnswered()),
     });
     this.http = this.app.server;
     this.#connections = new Connections(this.http);
     addGround(this.app, options, guard);
     this.#addDraining();
     addPages(this.app, options);
-    if (options.pagesOnly === true) return;
+    if (gateway === undefined) return;
     addConnectRoutes(this.app, options, limits, this.memory, guard);
-    addGatewayRoutes(this.app, options, limits, this.memory);
+    addVersion(this.app, options);
+    addGatewayRoutes(this.app, gateway);
     addKeyRoutes(this.app, { options, memory, maxUnreadBytes, heartbeatMs }, guard);
   }
 
@@ -86,10 +93,18 @@ export class WebServer {
       if (this.#draining) reply.header('connection', 'close');
       done();
     });
-    this.app.addHook('onResponse', (_request, _reply, done) => {
-      if (this.#draining) this.#connections.closeIdle();
-      done();
-    });
+  }
+
+  /** Requests that the hooks have nothing to say of need not go through them. */
+  #pastHooks(hooks: RequestListener): RequestListener {
+    return (request: IncomingMessage, response: ServerResponse) => {
+      const gateway = this.#draining ? undefined : this.#gateway;
+      if (gateway === undefined || !servePastHooks(gateway, request, response)) hooks(request, response);
+    };
+  }
+
+  #onAnswered(): void {
+    if (this.#draining) this.#connections.closeIdle();
   }
 }
 

@@ -34,14 +34,18 @@ export class SlowBodies {
   begin(request: IncomingMessage): void {
     if (request.complete) return;
     this.#open.set(request, performance.now());
-    request.once('close', () => this.#open.delete(request));
     this.#timer ??= setInterval(() => this.#look(), Math.min(LOOK_MS, this.#mostMs)).unref();
+  }
+
+  /** It was answered: if not all of it was there, the rest has to arrive in time nevertheless. */
+  onAnswered(request: IncomingMessage): void {
+    if (request.complete) this.#open.delete(request);
   }
 
   #look(): void {
     const latest = performance.now() - this.#mostMs;
     for (const [request, began] of this.#open) {
-      if (request.complete || endless.has(request)) this.#open.delete(request);
+      if (request.complete || request.destroyed || endless.has(request)) this.#open.delete(request);
       else if (began > latest) break;
       else {
         this.#open.delete(request);

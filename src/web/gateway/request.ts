@@ -50,6 +50,14 @@ export class GatewayReader {
     this.#signal = signal;
   }
 
+  /** The only message of a client whose small body is there. @throws RpcError */
+  whole(body: Uint8Array): Uint8Array {
+    this.#check(body.length, this.#maxBytes * JSON_EXPANSION);
+    const message = this.#readSmall(body);
+    this.#check(message.length, this.#maxBytes);
+    return message;
+  }
+
   /** The only message of a client: the first JSON value of a body. @throws RpcError (rejects) */
   async first(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
     const bytes = new GrownBytes();

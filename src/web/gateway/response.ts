@@ -1,8 +1,8 @@
 /** Replies of etcd as its gateway writes them. */
-import { Readable } from 'node:stream';
+import type { ServerResponse } from 'node:http';
+import { pipeline, Readable } from 'node:stream';
 import type { DescMessage } from '@bufbuild/protobuf';
-import type { FastifyReply } from 'fastify';
-import type { Metadata } from '../../rpc/metadata.ts';
+import { type Metadata, NO_METADATA } from '../../rpc/metadata.ts';
 import type { Status } from '../../rpc/status.ts';
 import type { WebCall } from '../call.ts';
 import { httpStatus, unaryError } from '../http-error.ts';
@@ -13,34 +13,50 @@ import { streamError } from './error.ts';
 
 const JSON_TYPE = 'application/json';
 
-/** Answers a unary call. @throws RpcError when the reply is no message, unless that is found out on the way */
-export function sendReply(
-  reply: FastifyReply,
+/** Answers a unary call. @throws RpcError (rejects) when the reply is no message, unless that is found out on the way */
+export async function sendReply(
+  response: ServerResponse,
   call: WebCall,
   schema: DescMessage,
   message: Uint8Array,
-): FastifyReply {
-  const body =
-    message.length < LARGE_BYTES
-      ? Buffer.from(textOf(call, schema, message))
-      : Readable.from(piecesOf(call, schema, message), { objectMode: false });
-  return begin(reply, 200, call.responseHeaders).send(body);
+): Promise<void> {
+  if (message.length < LARGE_BYTES) sendSmall(response, call, schema, message);
+  else {
+    const pieces = piecesOf(call, schema, message);
+    // Before the head, since the whole answer is another one when there is none.
+    const first = await pieces.next();
+    sendLines(response, call, resumed(first, pieces));
+  }
 }
 
-/** Answers with lines that are made as the client takes them. */
-export function sendLines(
-  reply: FastifyReply,
+/** Answers with a small message, with one write. @throws RpcError when it is none */
+export function sendSmall(
+  response: ServerResponse,
   call: WebCall,
-  lines: AsyncIterable<Uint8Array>,
-): FastifyReply {
-  return begin(reply, 200, call.responseHeaders).send(Readable.from(lines, { objectMode: false }));
+  schema: DescMessage,
+  message: Uint8Array,
+): void {
+  sendText(response, 200, replyFields(call), textOf(call, schema, message));
+}
+
+/** Answers with bytes that are made as the client takes them. */
+export function sendLines(response: ServerResponse, call: WebCall, lines: AsyncIterable<Uint8Array>): void {
+  response.writeHead(200, replyFields(call));
+  // What ends it early is told by the response, which closes.
+  pipeline(Readable.from(lines, { objectMode: false }), response, () => {});
 }
 
 /** Answers with the status of a call that failed before anything was sent. */
-export function sendError(reply: FastifyReply, status: Status, streams: boolean): FastifyReply {
-  if (httpStatus(status) === 401) reply.header('www-authenticate', headerValue(status.message));
-  const body = streams ? streamError(status) : unaryError(status);
-  return begin(reply, httpStatus(status)).send(Buffer.from(body));
+export function sendError(
+  response: ServerResponse,
+  status: Status,
+  streams: boolean,
+  fields: readonly string[] = [],
+): void {
+  const http = httpStatus(status);
+  const head = ['content-type', JSON_TYPE, ...fields];
+  if (http === 401) head.push('www-authenticate', headerValue(status.message));
+  sendText(response, http, head, streams ? streamError(status) : unaryError(status));
 }
 
 /** A message of a stream: one line, made in pieces where it is large. @throws RpcError when it is no message */
@@ -75,14 +91,25 @@ async function* piecesOf(
   }
 }
 
-function begin(reply: FastifyReply, status: number, metadata?: Metadata): FastifyReply {
-  reply.code(status).header('content-type', JSON_TYPE);
-  if (metadata === undefined) return reply;
-  reply.header('grpc-metadata-content-type', 'application/grpc');
-  const { fields } = metadata;
-  for (let i = 0; i < fields.length; i += 2)
-    reply.header(`grpc-metadata-${fields[i]}`, fields[i + 1] as string);
-  return reply;
+async function* resumed<T>(first: IteratorResult<T>, rest: AsyncGenerator<T>): AsyncGenerator<T> {
+  if (first.done === true) return;
+  yield first.value;
+  yield* rest;
+}
+
+/** Head and text together, which Node.js writes as one where the body is text. */
+function sendText(response: ServerResponse, status: number, fields: string[], text: string): void {
+  fields.push('content-length', String(Buffer.byteLength(text)));
+  response.writeHead(status, fields).end(text);
+}
+
+/** The fields of a reply: etcd's metadata has a prefix. */
+function replyFields({ responseHeaders }: WebCall): string[] {
+  const head = ['content-type', JSON_TYPE, 'grpc-metadata-content-type', 'application/grpc'];
+  if (responseHeaders === NO_METADATA) return head;
+  const { fields }: Metadata = responseHeaders;
+  for (let i = 0; i < fields.length; i += 2) head.push(`grpc-metadata-${fields[i]}`, fields[i + 1] as string);
+  return head;
 }
 
 /** What a header field cannot hold is left out. */

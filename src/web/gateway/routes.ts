@@ -2,124 +2,64 @@
  * START HERE. etcd's own JSON: the paths of its gateway, `/v3/kv/range` and so on, as its clients know them.
  *
  *   paths.ts     which method is behind which path
+ *   requests.ts  a request from its head to its answer
  *   request.ts   deadline, and messages from JSON                     ../json-message.ts, ../prefixed-metadata.ts
  *   serve.ts     messages to the services, and what they answer       told-revision.ts
  *   response.ts  replies as JSON                                      ../json-text.ts
  *   version.ts   `GET /version`
  *   websocket.ts the same over WebSocket                              frames.ts
  *   error.ts     the end of a stream that failed                      ../http-error.ts
+ *
+ * Fastify finds the paths, after its hooks have seen a request. Where none of them has anything to say of one, and that is
+ * so for all that no browser sends, a small call would cost more by them than by its JSON: it is served past them.
  */
-import type { DescMethod } from '@bufbuild/protobuf';
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
-import { clientOf } from '../../rpc/client.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Code, RpcError } from '../../rpc/status.ts';
-import { bodyOf, clientGone } from '../body.ts';
-import { WebCall } from '../call.ts';
-import type { WebLimits, WebServerOptions } from '../options.ts';
-import { outletOf } from '../outlet.ts';
-import { prefixedMetadata } from '../prefixed-metadata.ts';
-import type { RequestMemory } from '../request-memory.ts';
-import { pathOf } from '../schemas.ts';
-import { mayGoOn } from '../slow-bodies.ts';
+import { needsHooks } from '../refusals.ts';
 import { methodAt } from './paths.ts';
-import { GatewayReader, timeoutOf } from './request.ts';
-import { sendError, sendLines, sendReply } from './response.ts';
-import { type GatewayCall, type Serving, serveStream, serveUnary } from './serve.ts';
-import { addVersion } from './version.ts';
+import type { GatewayRequests } from './requests.ts';
+import { sendError } from './response.ts';
 
 const NOT_FOUND = new RpcError(Code.NOT_FOUND, 'Not Found');
 const NOT_ALLOWED = new RpcError(Code.UNIMPLEMENTED, 'Method Not Allowed');
 
 /** Adds them, as one route and a table behind it. */
-export function addGatewayRoutes(
-  app: FastifyInstance,
-  options: WebServerOptions,
-  { maxUnreadBytes }: WebLimits,
-  memory: RequestMemory,
-): void {
-  const serving = { options, maxUnreadBytes };
+export function addGatewayRoutes(app: FastifyInstance, requests: GatewayRequests): void {
   app.addHook('onRequest', (request, _reply, done) => {
     // The gateway looks at no type of content, and Fastify would.
     if (methodAt(request.raw.url ?? '') !== undefined) delete request.raw.headers['content-type'];
     done();
   });
-  addVersion(app, options);
-  const handler: RouteHandlerMethod = (request, reply) => {
-    const method = methodAt(request.raw.url ?? '');
-    if (method === undefined) return sendError(reply, NOT_FOUND, false);
-    if (request.method !== 'POST') return sendError(reply.header('allow', 'POST'), NOT_ALLOWED, false);
-    return serve(method, serving, memory, request, reply);
-  };
   // Services have names such as `v3lockpb.Lock`, which are not below these.
-  for (const path of ['/v3', '/v3beta', '/v3alpha']) app.all(path, handler).all(`${path}/*`, handler);
+  for (const path of ['/v3', '/v3beta', '/v3alpha'])
+    for (const below of [path, `${path}/*`])
+      app.all(below, ({ raw }, reply) => {
+        const response = released(reply);
+        const method = methodAt(raw.url ?? '');
+        if (method === undefined) sendError(response, NOT_FOUND, false);
+        else if (raw.method !== 'POST') sendError(response, NOT_ALLOWED, false, ['allow', 'POST']);
+        else requests.serve(method, raw, response);
+      });
 }
 
-async function serve(
-  method: DescMethod,
-  serving: Serving,
-  memory: RequestMemory,
-  { raw }: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const { options } = serving;
-  const streams = method.methodKind !== 'unary';
-  const timeout = timeoutOf(raw);
-  if (timeout instanceof RpcError) return sendError(reply, timeout, streams);
-  const metadata = prefixedMetadata(raw.rawHeaders);
-  const called = options.services.method(pathOf(method));
-  const call = new WebCall(called, clientOf(raw.socket), metadata, outletOf(raw.socket), options.observer);
-  let gone: AbortSignal | undefined;
-  const reader = new GatewayReader(method, options.maxRequestBytes, () => {
-    gone ??= goneSignal(reply);
-    return gone;
-  });
-  if (method.methodKind === 'bidi_streaming') mayGoOn(raw);
-  const held = memory.of(raw);
-  const body = bodyOf(raw, held, call);
-  // What is left of a request is read, or its client waits for ever to send it.
-  const drop = (): void => void (raw.complete || raw.resume());
-  const gatewayCall = {
-    method,
-    call,
-    first: () => reader.first(body),
-    all: () => reader.all(body, held),
-    drop,
-  };
-  let timer: NodeJS.Timeout | undefined;
-  reply.raw.once('close', () => {
-    clearTimeout(timer);
-    call.abandon();
-    call.close();
-  });
-  try {
-    call.begin(timeout);
-    if (timeout !== undefined) timer = setTimeout(() => call.expire(), timeout);
-    if (streams) return sendLines(reply, call, await serveStream(gatewayCall, serving));
-    return await answer(reply, gatewayCall, serving);
-  } catch (thrown) {
-    drop();
-    return sendError(reply, call.fail(thrown), streams);
-  }
+/** Serves a request past the hooks. False: it has to take the way through them. */
+export function servePastHooks(
+  requests: GatewayRequests,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  if (request.method !== 'POST' || needsHooks(request)) return false;
+  const method = methodAt(request.url ?? '');
+  if (method === undefined) return false;
+  requests.serve(method, request, response);
+  return true;
 }
 
-async function answer(
-  reply: FastifyReply,
-  gatewayCall: GatewayCall,
-  serving: Serving,
-): Promise<FastifyReply> {
-  const { method, call } = gatewayCall;
-  const sent = sendReply(reply, call, method.output, await serveUnary(gatewayCall, serving));
-  call.onSent();
-  call.finish(Code.OK);
-  return sent;
-}
-
-/** Is aborted when the client goes before it has the whole answer. */
-function goneSignal({ raw }: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  if (raw.destroyed) gone.abort(clientGone());
-  raw.once('close', () => {
-    if (!raw.writableFinished) gone.abort(clientGone());
-  });
-  return gone.signal;
+/** The response as Node.js has it, with the fields that hooks have set. */
+function released(reply: FastifyReply): ServerResponse {
+  reply.hijack();
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (value !== undefined) reply.raw.setHeader(name, value);
+  return reply.raw;
 }

@@ -1,0 +1,105 @@
+/** Requests of etcd's gateway, each from its head to its answer. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { DescMethod } from '@bufbuild/protobuf';
+import { clientOf } from '../../rpc/client.ts';
+import { Code, RpcError } from '../../rpc/status.ts';
+import { bodyOf, clientGone } from '../body.ts';
+import { WebCall } from '../call.ts';
+import type { WebLimits, WebServerOptions } from '../options.ts';
+import { outletOf } from '../outlet.ts';
+import { prefixedMetadata } from '../prefixed-metadata.ts';
+import type { RequestMemory } from '../request-memory.ts';
+import { pathOf } from '../schemas.ts';
+import { mayGoOn } from '../slow-bodies.ts';
+import { isSmall, smallBody } from '../small-body.ts';
+import { GatewayReader, timeoutOf } from './request.ts';
+import { sendError, sendLines, sendReply } from './response.ts';
+import { type GatewayCall, type Serving, serveStream, serveUnary } from './serve.ts';
+
+/** Serves them. */
+export class GatewayRequests {
+  readonly #serving: Serving;
+  readonly #memory: RequestMemory;
+
+  constructor(options: WebServerOptions, { maxUnreadBytes }: WebLimits, memory: RequestMemory) {
+    this.#serving = { options, maxUnreadBytes };
+    this.#memory = memory;
+  }
+
+  /** Serves one. Nothing is thrown: whatever goes wrong is its answer. */
+  serve(method: DescMethod, raw: IncomingMessage, response: ServerResponse): void {
+    const { options } = this.#serving;
+    const timeout = timeoutOf(raw);
+    if (timeout instanceof RpcError) {
+      sendError(response, timeout, method.methodKind !== 'unary');
+      return;
+    }
+    const call = new WebCall(
+      options.services.method(pathOf(method)),
+      clientOf(raw.socket),
+      prefixedMetadata(raw.rawHeaders),
+      outletOf(raw.socket),
+      options.observer,
+    );
+    let timer: NodeJS.Timeout | undefined;
+    response.once('close', () => {
+      clearTimeout(timer);
+      call.abandon();
+      call.close();
+    });
+    call.begin(timeout);
+    if (timeout !== undefined) timer = setTimeout(() => call.expire(), timeout);
+    void this.#answer(this.#callOf(method, raw, response, call), response);
+  }
+
+  #callOf(method: DescMethod, raw: IncomingMessage, response: ServerResponse, call: WebCall): GatewayCall {
+    const held = this.#memory.of(raw);
+    const { maxRequestBytes } = this.#serving.options;
+    const reader = new GatewayReader(method, maxRequestBytes, goneSignal(response));
+    if (method.methodKind === 'bidi_streaming') mayGoOn(raw);
+    return {
+      method,
+      call,
+      first: async () =>
+        isSmall(raw)
+          ? reader.whole(await smallBody(raw, held, call))
+          : await reader.first(bodyOf(raw, held, call)),
+      all: () => reader.all(bodyOf(raw, held, call), held),
+      // What is left of a request is read, or its client waits for ever to send it.
+      drop: () => void (raw.complete || raw.resume()),
+    };
+  }
+
+  async #answer(gatewayCall: GatewayCall, response: ServerResponse): Promise<void> {
+    const { method, call } = gatewayCall;
+    const streams = method.methodKind !== 'unary';
+    try {
+      if (streams) sendLines(response, call, await serveStream(gatewayCall, this.#serving));
+      else {
+        await sendReply(response, call, method.output, await serveUnary(gatewayCall, this.#serving));
+        call.onSent();
+        call.finish(Code.OK);
+      }
+    } catch (thrown) {
+      gatewayCall.drop();
+      sendError(response, call.fail(thrown), streams);
+    }
+  }
+}
+
+/** Gives a signal that is aborted when the client goes before it has the whole answer; made when it is asked for. */
+function goneSignal(response: ServerResponse): () => AbortSignal {
+  let signal: AbortSignal | undefined;
+  const make = (): AbortSignal => {
+    const gone = new AbortController();
+    if (response.destroyed) gone.abort(clientGone());
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort(clientGone());
+    });
+    return gone.signal;
+  };
+  return () => {
+    signal ??= make();
+    return signal;
+  };
+}
