@@ -11,8 +11,7 @@ import type { Login } from '../clients/login.ts';
 import type { MappedClients } from '../clients/mapped-clients.ts';
 import type { Config } from '../config/config.ts';
 import { ownHosts } from '../config/hosts.ts';
-import { clientTls, clientUsersFile, endpoints, serverTls } from '../config/tls.ts';
-import { FixedEndpoints } from '../endpoints/fixed-endpoints.ts';
+import { clientTls, clientUsersFile, serverTls } from '../config/tls.ts';
 import { KV } from '../etcd/methods.ts';
 import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { GrpcServer } from '../grpc/server.ts';
@@ -21,6 +20,7 @@ import { Http2Connections } from '../listen/http2-connections.ts';
 import { Listeners } from '../listen/listeners.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
 import { CallRecords } from '../observe/calls.ts';
+import { EndpointRecords } from '../observe/endpoint-metrics.ts';
 import { IsolatedPages } from '../observe/isolated-pages.ts';
 import { exposeLeases } from '../observe/lease-metrics.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
@@ -43,6 +43,7 @@ import { PingIntervals } from '../upstream/ping-intervals.ts';
 import { WatchHub } from '../watch/hub.ts';
 import { LateWebDoor } from '../web/late-door.ts';
 import type { WebServerOptions } from '../web/options.ts';
+import { Endpoints, mayBeSecure } from './endpoints.ts';
 import { http2Settings } from './http2-settings.ts';
 import { buildClients, buildLogin } from './login.ts';
 import { buildNamespaces, listeningOf } from './namespaces.ts';
@@ -53,6 +54,7 @@ import { withMode } from './v2.ts';
 export class App {
   readonly #config: Config;
   readonly #log: Logger;
+  readonly #endpoints: Endpoints;
   readonly #cluster: Cluster;
   readonly #etcdPages: EndpointPages;
   readonly #login: Login;
@@ -76,19 +78,25 @@ export class App {
 
     // TLS: either side may speak it.
     const tlsRecords = new TlsRecords(registry, log);
-    const etcd = endpoints(config);
-    const secureEtcd = etcd.some(({ secure }) => secure);
     this.#tls = new BothSides(
       serverTls(config),
       clientTls(config),
-      secureEtcd,
+      mayBeSecure(config),
       clientUsersFile(config),
       tlsRecords,
     );
 
-    // Upstream: the one place that knows connections to etcd.
+    // Endpoints: written down, or looked for; and upstream, the one place that knows connections to them.
+    this.#endpoints = new Endpoints({
+      config,
+      records: new EndpointRecords(registry, programLog),
+      reloads: tlsRecords,
+      tls: this.#tls.client,
+      cluster: () => this.#cluster,
+      login: () => this.#login,
+    });
     this.#cluster = new Cluster({
-      source: new FixedEndpoints(etcd),
+      source: this.#endpoints.source,
       tls: this.#tls.client,
       dialTimeout: config['dial-timeout'],
       maxWaiting: config['max-waiting-calls'],
@@ -220,6 +228,7 @@ export class App {
    */
   async start(): Promise<void> {
     await this.#tls.start();
+    await this.#endpoints.start();
     const [main, ...others] = listeningOf(this.#config);
     const address = await this.#listeners.listen(main.address, main.namespace);
     for (const { address, namespace } of others) {
@@ -276,6 +285,7 @@ export class App {
     this.#leases.close();
     this.#etcdPages.close();
     this.#cluster.close();
+    this.#endpoints.close();
   }
 }
 

@@ -1,5 +1,6 @@
 /** The command line as a whole: which command, which flags, and what does not go together. */
 import { type Config, readSettings, type Settings, type Sources } from './config.ts';
+import { checkDiscovery } from './discovery.ts';
 import { findFlag } from './flags.ts';
 import { checkTls } from './tls.ts';
 import { UsageError } from './usage-error.ts';
@@ -27,6 +28,7 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   refuseUnreadable(config, sources);
   checkTls(config);
   refuseLeasing(config);
+  checkDiscovery(config);
   const userFile = userFileOf(config);
   if (userFile !== undefined) readUserFile(userFile);
   return { name: 'start', config, sources };

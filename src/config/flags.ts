@@ -3,6 +3,7 @@
  * from it. Names and defaults of `etcd grpc-proxy start` are kept, so that its scripts and manifests work unchanged.
  */
 import { CLIENT_FLAGS } from './client-flags.ts';
+import { ENDPOINT_FLAGS } from './endpoint-flags.ts';
 import { flag, number, type Row } from './flag.ts';
 import { ANY, GO_KEEPALIVE, MESSAGE, SOME } from './limits.ts';
 import { READ_FLAGS } from './read-flags.ts';
@@ -41,15 +42,14 @@ const SERVING = {
     'keys',
     'what clients within a namespace are kept from: keys (those of elsewhere, as etcd does) or strict (also leases of elsewhere and all that concerns the whole cluster)',
   ),
-  'data-dir': flag('string', 'default.proxy', 'folder for generated certificates'),
+  'data-dir': flag(
+    'string',
+    'default.proxy',
+    'folder for generated certificates, and for the last good list of members that were asked at their peer ports',
+  ),
 };
 
 const UPSTREAM = {
-  endpoints: flag(
-    'endpoints',
-    '127.0.0.1:2379',
-    'etcd endpoints (comma separated): host:port, http://host:port, https://host:port, unix:///path, unixs:///path',
-  ),
   'user-file': flag(
     'string',
     '',
@@ -84,16 +84,6 @@ const UPSTREAM = {
     ANY,
     'choose anew among the endpoints about this often, so that many proxies spread themselves; 0s: never',
   ),
-  'endpoints-auto-sync-interval': number(
-    'duration',
-    '0s',
-    ANY,
-    'refresh the endpoints from the member list this often; 0s: never',
-    'ignored',
-  ),
-  'discovery-srv': flag('string', '', 'DNS domain whose SRV records name the endpoints', 'ignored'),
-  'discovery-srv-name': flag('string', '', 'service name suffix for the SRV query', 'ignored'),
-  'insecure-discovery': flag('boolean', 'false', 'accept endpoints from SRV records without TLS', 'ignored'),
   'max-recv-bytes': number('bytes', '2147483647', MESSAGE, 'largest message accepted from etcd'),
   'max-etcd-connections': number(
     'integer',
@@ -158,6 +148,7 @@ const EXPERIMENTAL = {
 const TABLE = {
   Serving: SERVING,
   Clients: CLIENT_FLAGS,
+  Endpoints: ENDPOINT_FLAGS,
   Upstream: UPSTREAM,
   Reads: READ_FLAGS,
   Watches: WATCHES,

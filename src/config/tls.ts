@@ -21,6 +21,7 @@ import { UsageError } from './usage-error.ts';
 export function checkTls(config: Config): void {
   const server = serverTls(config);
   clientTls(config);
+  discoveryTls(config);
   endpoints(config);
   if (config['client-cn-map'] !== '' && server?.ca === undefined)
     throw new UsageError(
@@ -103,23 +104,41 @@ export function clientTls(config: Config): ClientTlsSettings {
 }
 
 /**
- * The endpoints of etcd, with TLS decided as etcd's tools decide it: the scheme goes first; an address without one
- * gets TLS when a flag about TLS is given.
- * @throws UsageError
+ * Decides about TLS to an endpoint as etcd's tools do: the scheme goes first; an address without one gets TLS when a flag
+ * about TLS is given. Undefined: the flags do not allow this endpoint.
  */
-export function endpoints(config: Config): readonly Endpoint[] {
+export function deciding(config: Config): (endpoint: Endpoint) => Endpoint | undefined {
   const plaintext = config['insecure-transport'];
   const { pair, ca, verify } = clientTls(config);
   const secure = !plaintext || pair !== undefined || ca !== undefined || !verify;
-  return config.endpoints.map((endpoint) => {
+  return (endpoint) => {
     if (endpoint.scheme === undefined) return { ...endpoint, secure };
-    if (!plaintext && !endpoint.secure) {
-      throw new UsageError(
-        `--insecure-transport=false asks for TLS, and --endpoints=${endpoint.name} says plaintext`,
-      );
-    }
-    return endpoint;
+    return plaintext || endpoint.secure ? endpoint : undefined;
+  };
+}
+
+/**
+ * The endpoints of etcd that were written down.
+ * @throws UsageError
+ */
+export function endpoints(config: Config): readonly Endpoint[] {
+  const decide = deciding(config);
+  return config.endpoints.map((endpoint) => {
+    const decided = decide(endpoint);
+    if (decided !== undefined) return decided;
+    throw new UsageError(
+      `--insecure-transport=false asks for TLS, and --endpoints=${endpoint.name} says plaintext`,
+    );
   });
+}
+
+/** TLS to discovery services. @throws UsageError */
+export function discoveryTls(config: Config): ClientTlsSettings {
+  return {
+    pair: keyPair(config, 'discovery-cert', 'discovery-key'),
+    ca: file(config, 'discovery-cacert'),
+    verify: true,
+  };
 }
 
 /** The file that says who clients are to etcd; undefined: there is none. */

@@ -18,6 +18,7 @@ export interface Values {
   address: Endpoint;
   endpoints: readonly Endpoint[];
   addresses: readonly Endpoint[];
+  peers: readonly Endpoint[];
   namespaces: readonly NamespaceListener[];
   isolation: Isolation;
   /** Undefined where none is given, which is as `readwrite`. */
@@ -134,6 +135,16 @@ function parseAddresses(text: string): readonly Endpoint[] {
   return parseList(text).map(parseAddress);
 }
 
+/** `NAME=peerURL` of each member; a name may come several times. */
+function parsePeers(text: string): readonly Endpoint[] {
+  return parseList(text).map((item) => {
+    const url = /^[^=]+=(https?:.+)$/i.exec(item)?.[1];
+    if (url === undefined || !/:\d+\/?$/.test(url))
+      throw new ValueError('want NAME=http://host:port, or https');
+    return parseAddress(url);
+  });
+}
+
 /** `ADDR=prefix/`, the prefix being all behind the first `=`, spaces too. */
 function parseNamespace(text: string): NamespaceListener {
   const [address = '', ...rest] = text.split('=');
@@ -170,7 +181,13 @@ function parseEndpoints(text: string): readonly Endpoint[] {
 }
 
 /** The types whose flags may be given more than once; the values add up, as in Go. */
-export const REPEATABLE: ReadonlySet<ValueType> = new Set(['list', 'endpoints', 'addresses', 'namespaces']);
+export const REPEATABLE: ReadonlySet<ValueType> = new Set([
+  'list',
+  'endpoints',
+  'addresses',
+  'peers',
+  'namespaces',
+]);
 
 /** For each type, the function that reads it. Each throws {@link ValueError}. */
 export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] } = {
@@ -185,6 +202,7 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   address: parseAddress,
   endpoints: parseEndpoints,
   addresses: parseAddresses,
+  peers: parsePeers,
   namespaces: parseNamespaces,
   isolation: oneOf<Isolation>(['keys', 'strict']),
   mode: parseMode,

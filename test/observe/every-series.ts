@@ -14,6 +14,7 @@ import { NamespaceStats } from '../../src/namespace/stats.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { exposeCache } from '../../src/observe/cache-metrics.ts';
 import { CallRecords } from '../../src/observe/calls.ts';
+import { EndpointRecords } from '../../src/observe/endpoint-metrics.ts';
 import { Faults } from '../../src/observe/faults.ts';
 import { exposeLeases } from '../../src/observe/lease-metrics.ts';
 import { createLogger } from '../../src/observe/log.ts';
@@ -74,6 +75,24 @@ const calls: Part = (registry) => {
     [() => metrics.onSent(call), { [`grpc_server_msg_sent_total{${method}}`]: 1 }],
     [() => metrics.onHandled(call, 0), { [`grpc_server_handled_total{${method},grpc_code="OK"}`]: 1 }],
     [() => metrics.onMalformedReply(call), { etcd_proxy_malformed_replies_total: 1 }],
+  ];
+};
+
+const endpoints: Part = (registry) => {
+  const metrics = new EndpointRecords(registry, quiet);
+  const some = [parseEndpoint('a:1'), parseEndpoint('b:1')];
+  const looks = (source: string, result: string) =>
+    `etcd_proxy_endpoints_refreshes_total{source="${source}",result="${result}"}`;
+  return [
+    [() => metrics.onUsed(some, true), { etcd_proxy_endpoints: 2 }],
+    [
+      () => metrics.onFound('x', some, true),
+      { 'etcd_proxy_endpoints_known{source="x"}': 2, [looks('x', 'ok')]: 1 },
+    ],
+    [() => metrics.onFailed('x', 'late'), { [looks('x', 'failed')]: 1 }],
+    [() => metrics.onWaiting('y', 1, 3), { [looks('y', 'ok')]: 1 }],
+    [() => metrics.onLeftOut('x', 3, 'many'), { 'etcd_proxy_endpoints_left_out_total{source="x"}': 3 }],
+    [() => metrics.onNotKept('full'), { etcd_proxy_endpoints_not_kept_total: 1 }],
   ];
 };
 
@@ -368,6 +387,7 @@ const withinNamespaces: Part = (registry) => {
 /** All parts that expose something. */
 export const PARTS = {
   calls,
+  endpoints,
   upstream,
   doors,
   reads,

@@ -1,0 +1,52 @@
+/** The flags by which endpoints are looked for, read together. */
+import type { Endpoint } from '../net/endpoint.ts';
+import { type Config, isDefault } from './config.ts';
+import { discoveryTls, endpoints } from './tls.ts';
+import { UsageError } from './usage-error.ts';
+
+/** @throws UsageError with one line that names the flags that do not fit together, and nothing secret */
+export function checkDiscovery(config: Config): void {
+  discoveryUrl(config);
+  if ((config['discovery-token'] === '') !== (config['discovery-endpoints'].length === 0))
+    throw new UsageError('--discovery-token and --discovery-endpoints need each other');
+  if (config['discovery-srv'] === '' && config['discovery-srv-name'] !== '')
+    throw new UsageError('--discovery-srv-name needs --discovery-srv');
+  const seeds = ['initial-cluster', 'discovery', 'discovery-token'] as const;
+  const given = seeds.filter((flag) => config[flag].length > 0);
+  if (given.length > 1)
+    throw new UsageError(`--${given[0]} and --${given[1]} name the members of the same cluster: choose one`);
+}
+
+/** The URL of a cluster at a discovery service; undefined: none is given. @throws UsageError that does not show it: it may have a password */
+export function discoveryUrl(config: Config): URL | undefined {
+  const text = config.discovery;
+  if (text === '') return undefined;
+  const url = URL.parse(text);
+  const path = url?.pathname.replace(/\/+$/, '') ?? '';
+  if (url === null || !/^https?:$/.test(url.protocol) || path === '')
+    throw new UsageError('--discovery wants a URL such as http://host:port/v2/keys/_etcd/registry/TOKEN');
+  return url;
+}
+
+/** Endpoints of the discovery service of the v3 API; those without a scheme speak TLS where a flag about that is given. */
+export function discoveryEndpoints(config: Config): readonly Endpoint[] {
+  const { pair, ca } = discoveryTls(config);
+  const secure = pair !== undefined || ca !== undefined;
+  return config['discovery-endpoints'].map((endpoint) =>
+    endpoint.scheme === undefined ? { ...endpoint, secure } : endpoint,
+  );
+}
+
+/** Whether members are looked for at their peer ports. */
+export function asksPeers(config: Config): boolean {
+  return config['initial-cluster'].length > 0 || config.discovery !== '' || config['discovery-token'] !== '';
+}
+
+/**
+ * The endpoints that were written down, which are for a cluster that is found in another way no more than a help. Their
+ * default is none: somebody else's etcd may be there.
+ * @throws UsageError
+ */
+export function fixedEndpoints(config: Config): readonly Endpoint[] {
+  return asksPeers(config) && isDefault(config, 'endpoints') ? [] : endpoints(config);
+}

@@ -1,0 +1,85 @@
+/**
+ * Endpoints from the cluster itself (`--endpoints-auto-sync-interval`): asks the etcd in use for its members, and takes the
+ * URLs that they advertise to clients. Learners and members that have not started are left out.
+ */
+import { MEMBER_LIST, membersIn } from '../etcd/member-list.ts';
+import { wantsToken } from '../etcd/words.ts';
+import type { Endpoint } from '../net/endpoint.ts';
+import { RpcError } from '../rpc/status.ts';
+import { type FoundEndpoints, LookFailure, type SourceObserver, sameEndpoints } from './found-endpoints.ts';
+import { Looking } from './looking.ts';
+import { endpointsOf } from './urls.ts';
+
+/** Whom to ask, and how often. */
+export interface SyncOptions {
+  /** Calls `MemberList` at the etcd in use, as the proxy's own user where there is one. @throws RpcError */
+  ask(request: Uint8Array): Promise<Uint8Array>;
+  /** Whether the proxy has a user to be while etcd's auth is on. */
+  readonly hasUser: boolean;
+  /** Milliseconds between two looks. */
+  readonly interval: number;
+  readonly observer: SourceObserver;
+}
+
+/** Milliseconds until a failed look is repeated, the first time. */
+const FIRST_RETRY_MS = 1000;
+
+export class SyncedMembers implements FoundEndpoints {
+  readonly name = 'endpoints-auto-sync-interval';
+  endpoints: readonly Endpoint[] = [];
+  looked = false;
+  readonly #options: SyncOptions;
+  readonly #looking: Looking;
+  #onChanged: () => void = () => {};
+
+  constructor(options: SyncOptions) {
+    this.#options = options;
+    this.#looking = new Looking({
+      name: this.name,
+      look: (signal) => this.#look(signal),
+      interval: options.interval,
+      retry: { first: Math.min(FIRST_RETRY_MS, options.interval), longest: options.interval },
+      observer: options.observer,
+    });
+  }
+
+  start(onChanged: () => void): void {
+    this.#onChanged = onChanged;
+    this.#looking.start();
+  }
+
+  close(): void {
+    this.#looking.close();
+  }
+
+  async #look(signal: AbortSignal): Promise<boolean> {
+    try {
+      const found = await this.#ask();
+      if (signal.aborted) return false;
+      const changed = !sameEndpoints(this.endpoints, found);
+      this.endpoints = found;
+      this.#options.observer.onFound(this.name, found, changed);
+      if (changed) this.#onChanged();
+      return true;
+    } finally {
+      this.looked = true;
+    }
+  }
+
+  async #ask(): Promise<readonly Endpoint[]> {
+    try {
+      const members = membersIn(await this.#options.ask(MEMBER_LIST));
+      // To follow a list of proxies could lead back here, and away from etcd.
+      if (members.some(({ hasId }) => !hasId))
+        throw new LookFailure('the list is that of a proxy: not followed');
+      const voting = members.filter(({ isLearner }) => !isLearner);
+      const found = endpointsOf(voting.flatMap(({ clientUrls }) => clientUrls));
+      if (found.length === 0) throw new LookFailure('no member has a URL for clients');
+      return found;
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      const wantsUser = wantsToken(error) && !this.#options.hasUser;
+      throw new LookFailure(wantsUser ? `${error.message}; etcd wants a user: --user-file` : error.message);
+    }
+  }
+}
