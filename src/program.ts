@@ -1,6 +1,6 @@
 /**
  * The program: reads the command line, starts the proxy, and turns signals and failures into exit codes.
- * 0: asked to stop; 1: could not run; 2: a command line or environment that does not make sense, or names
+ * 0: asked to stop; 1: could not run, or flags that `etcd grpc-proxy` refuses with this code; 2: a command line or environment that does not make sense, or names
  * files of TLS that cannot be used. SIGHUP reads those files again.
  */
 import { App } from './app/app.ts';
@@ -44,9 +44,10 @@ function print(text: string): void {
 }
 
 /** One line for the user, and the exit code of what cannot be run as it was asked for. */
-function refuse(error: Error, output: Sink): void {
-  output.write(`etcd-connect-proxy: ${error.message}\n`);
-  process.exitCode = 2;
+function refuse(error: UsageError | TlsFileError, output: Sink): void {
+  const exitCode = error instanceof UsageError ? error.exitCode : 2;
+  output.write(`${exitCode === 2 ? 'etcd-connect-proxy: ' : ''}${error.message}\n`);
+  process.exitCode = exitCode;
 }
 
 async function start({ config, sources }: Settings, signals: Signals): Promise<void> {

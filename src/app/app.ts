@@ -18,6 +18,7 @@ import { GrpcServer } from '../grpc/server.ts';
 import { Leases } from '../lease/leases.ts';
 import { Http2Connections } from '../listen/http2-connections.ts';
 import { Listeners } from '../listen/listeners.ts';
+import type { Members } from '../members/members.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
 import { CallRecords } from '../observe/calls.ts';
 import { EndpointRecords } from '../observe/endpoint-metrics.ts';
@@ -46,6 +47,7 @@ import type { WebServerOptions } from '../web/options.ts';
 import { Endpoints, mayBeSecure } from './endpoints.ts';
 import { http2Settings } from './http2-settings.ts';
 import { buildClients, buildLogin } from './login.ts';
+import { buildMembers } from './members.ts';
 import { buildNamespaces, listeningOf } from './namespaces.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
@@ -62,6 +64,7 @@ export class App {
   readonly #watches: WatchHub;
   readonly #mirrors: Mirrors;
   readonly #leases: Leases;
+  readonly #members: Members;
   readonly #web: LateWebDoor;
   readonly #http2: Http2Connections;
   /** Serves the pages on `--metrics-addr`. */
@@ -154,6 +157,17 @@ export class App {
     this.#leases = new Leases(reads.upstream, this.#watches.shared.users);
     exposeLeases(registry, this.#leases.stats);
 
+    // Registration: the proxy's own, whose heartbeats travel with those of clients, and the proxies that clients are told of.
+    this.#members = buildMembers({
+      config,
+      registry,
+      log,
+      reads,
+      hub: this.#watches,
+      login: this.#login,
+      services: () => full,
+    });
+
     // Services: what the proxy does with each method, whichever door it came through.
     const { services: full, healthCheck } = buildServices({
       config,
@@ -161,6 +175,7 @@ export class App {
       hub: this.#watches,
       login: this.#login,
       leases: this.#leases,
+      members: this.#members,
     });
     const calls = new CallRecords(registry, full.methods(), programLog);
     const doors = buildNamespaces({ config, registry, services: full, calls, proxy: proxyRecords });
@@ -241,11 +256,9 @@ export class App {
     }
     this.#cluster.start();
     this.#mirrors.start();
-    const { namespace } = this.#config;
-    this.#log.info(
-      { address, namespace: namespace === '' ? undefined : namespace },
-      'listening for gRPC proxy client requests',
-    );
+    this.#members.start(address, 'path' in main.address.target);
+    const namespace = main.namespace === '' ? undefined : main.namespace;
+    this.#log.info({ address, namespace }, 'listening for gRPC proxy client requests');
     this.#log.info({ address }, 'started gRPC proxy');
     void this.#openDoors();
   }
@@ -264,8 +277,9 @@ export class App {
     return this.#tls.reload();
   }
 
-  /** Accepts nothing new, lets calls finish for at most `ms` milliseconds, then closes everything. */
+  /** Is found no more, then accepts nothing new, lets calls finish for at most `ms` milliseconds, and closes everything. */
   async drain(ms: number): Promise<void> {
+    await this.#members.deregister();
     this.#listeners.close();
     await Promise.all([this.#http2.drain(ms), this.#web.drain(ms), this.#pages.drain(ms)]);
     this.close();
@@ -282,6 +296,7 @@ export class App {
     this.#clients?.close();
     this.#mirrors.close();
     this.#watches.close();
+    this.#members.close();
     this.#leases.close();
     this.#etcdPages.close();
     this.#cluster.close();

@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { KV, Lease, Watch } from '../etcd/methods.ts';
 import type { Leases } from '../lease/leases.ts';
 import { leaseService } from '../lease/service.ts';
+import type { Members } from '../members/members.ts';
 import { forwardUnary } from '../rpc/forward.ts';
 import { authService } from '../services/auth.ts';
 import { browserService } from '../services/browser.ts';
@@ -20,10 +21,11 @@ interface Parts {
   readonly hub: WatchHub;
   readonly login: Login;
   readonly leases: Leases;
+  readonly members: Members;
 }
 
 /** Builds the table. The health check asks through it, as clients do. */
-export function buildServices({ config, reads, hub, login, leases }: Parts) {
+export function buildServices({ config, reads, hub, login, leases, members }: Parts) {
   const { ranges, txns, rangeStreams, upstream, seen } = reads;
   const services = new ServiceTable(upstream);
   seen.onReplaced(() => hub.shared.permits.onOtherStore());
@@ -44,6 +46,8 @@ export function buildServices({ config, reads, hub, login, leases }: Parts) {
     }),
     // Heartbeats of many clients travel on few streams.
     { method: Lease.LeaseKeepAlive, stream: leaseService(leases, upstream, hub.shared.leader) },
+    // Clients are told of proxies in place of etcd's members.
+    ...members.services(),
     // For clients that cannot open bidirectional streams: served by the handlers of Watch and LeaseKeepAlive.
     ...browserService(services),
     // The health of the proxy is that of a read through it.

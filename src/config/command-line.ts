@@ -2,6 +2,7 @@
 import { type Config, readSettings, type Settings, type Sources } from './config.ts';
 import { checkDiscovery } from './discovery.ts';
 import { findFlag } from './flags.ts';
+import { checkRegistration } from './registration.ts';
 import { checkTls } from './tls.ts';
 import { UsageError } from './usage-error.ts';
 import { readUserFile, userFileOf } from './user-file.ts';
@@ -29,6 +30,7 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   checkTls(config);
   refuseLeasing(config);
   checkDiscovery(config);
+  checkRegistration(config);
   const userFile = userFileOf(config);
   if (userFile !== undefined) readUserFile(userFile);
   return { name: 'start', config, sources };

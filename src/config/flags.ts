@@ -7,6 +7,7 @@ import { ENDPOINT_FLAGS } from './endpoint-flags.ts';
 import { flag, number, type Row } from './flag.ts';
 import { ANY, GO_KEEPALIVE, MESSAGE, SOME } from './limits.ts';
 import { READ_FLAGS } from './read-flags.ts';
+import { REGISTRATION_FLAGS } from './registration-flags.ts';
 import { TLS_FLAGS } from './tls-flags.ts';
 import { V2_FLAGS } from './v2-flags.ts';
 
@@ -21,11 +22,6 @@ const SERVING = {
     'list',
     '',
     'host names beside its own by which pages in browsers reach this proxy (comma separated, * for any); addresses and localhost always do',
-  ),
-  'advertise-client-url': flag(
-    'string',
-    '127.0.0.1:23790',
-    'address under which clients reach this proxy: its host is one of the names of the proxy for browsers',
   ),
   namespace: flag(
     'string',
@@ -118,11 +114,6 @@ const WATCHES = {
   ),
 };
 
-const CLUSTER = {
-  'resolver-prefix': flag('string', '', 'key prefix under which the proxy registers itself', 'ignored'),
-  'resolver-ttl': number('integer', '0', ANY, 'seconds after which the registration expires', 'ignored'),
-};
-
 const OBSERVABILITY = {
   'metrics-addr': flag(
     'addresses',
@@ -154,7 +145,7 @@ const TABLE = {
   Watches: WATCHES,
   'The v2 proxy': V2_FLAGS,
   TLS: TLS_FLAGS,
-  Cluster: CLUSTER,
+  Registration: REGISTRATION_FLAGS,
   Observability: OBSERVABILITY,
   Experimental: EXPERIMENTAL,
 };

@@ -1,6 +1,7 @@
 /** The names by which the proxy may be called, as far as its flags say them. */
 import { type Endpoint, parseEndpoint } from '../net/endpoint.ts';
 import type { Config } from './config.ts';
+import { advertisedOf } from './registration.ts';
 
 /** Any name. */
 const ANY = '*';
@@ -15,7 +16,7 @@ export function ownHosts(config: Config): (name: string) => boolean {
     ...config['listen-namespace'].map(({ address }) => address),
     ...config['metrics-addr'],
   ].flatMap(hostOf);
-  const advertised = advertisedHost(config['advertise-client-url']);
+  const advertised = advertisedHost(advertisedOf(config) ?? '');
   const names = new Set([...config['host-whitelist'], ...listening, ...advertised].map(lowerCase));
   return (name) => names.has(name) || names.has(ANY);
 }

@@ -84,10 +84,10 @@ function parseDuration(text: string): number {
   return Math.min(total, LONGEST_MS);
 }
 
-/** Whole numbers as Go writes them: `1500`, `0x5dc`, `0b11`, `0o17` and, for the same, `017`. */
+/** Whole numbers as Go writes them: `1500`, `-1`, `0x5dc`, `0b11`, `0o17` and, for the same, `017`. */
 function parseInteger(text: string): number {
   const octal = /^\+?0[0-7]+$/.test(text);
-  if (!octal && !/^\+?(0|[1-9]\d*|0x[\da-f]+|0b[01]+|0o[0-7]+)$/i.test(text))
+  if (!octal && !/^\+?(0|[1-9]\d*|-[1-9]\d*|0x[\da-f]+|0b[01]+|0o[0-7]+)$/i.test(text))
     throw new ValueError('want a whole number');
   const digits = text.replace('+', '');
   const value = octal ? Number.parseInt(digits, 8) : Number(digits.toLowerCase());

@@ -1,7 +1,7 @@
 /** What `Cluster.MemberList` asks and answers. */
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { RpcError } from '../rpc/status.ts';
-import { MalformedMessage } from './scanner.ts';
+import { MalformedMessage, Scanner } from './scanner.ts';
 
 /** A MemberListRequest: `linearizable`, which releases before 3.5 do not know. */
 export const MEMBER_LIST: Uint8Array = Uint8Array.of(0x08, 1);
@@ -52,3 +52,27 @@ function memberIn(bytes: Uint8Array): Member {
   }
   return { hasId, clientUrls, isLearner };
 }
+
+/** A field `members` with one that has no id, as the incumbent tells of proxies. */
+export function memberField(name: string, clientUrl: string): Uint8Array {
+  const member = new BinaryWriter();
+  if (name !== '') member.uint32(tagOf(Field.name)).string(name);
+  member.uint32(tagOf(Field.clientUrls)).string(clientUrl);
+  return new BinaryWriter().uint32(tagOf(MEMBERS)).bytes(member.finish()).finish();
+}
+
+/** The reply with these fields in place of its members. All else of it stays. @throws MalformedMessage */
+export function withMembers(reply: Uint8Array, members: readonly Uint8Array[]): Uint8Array {
+  const scan = new Scanner(reply);
+  const kept: Uint8Array[] = [];
+  while (!scan.done) {
+    const start = scan.pos;
+    const tag = scan.varint();
+    scan.skip(tag & 7);
+    if (tag !== tagOf(MEMBERS)) kept.push(reply.subarray(start, scan.pos));
+  }
+  return Buffer.concat([...kept, ...members]);
+}
+
+/** The tag of a field of bytes. */
+const tagOf = (field: number): number => (field << 3) | WireType.LengthDelimited;

@@ -18,6 +18,7 @@ const PASSENGERS_PER_TURN = 500;
 export class Flight implements Call {
   readonly method: Method;
   readonly client = ITSELF;
+  readonly authority = '';
   readonly metadata: Metadata;
   /** The latest of the passengers' deadlines, known when the flight is sent. */
   deadline = Number.POSITIVE_INFINITY;

@@ -12,6 +12,8 @@ import { type Refusal, refusalOf } from './refusals.ts';
 /** The parsed headers of one request; shared between requests with identical headers. */
 export interface RequestHead {
   readonly path: string;
+  /** `:authority`, or `host`, which a client may send in its place (RFC 9113 8.3.1); empty where there is neither. */
+  readonly authority: string;
   readonly metadata: Metadata;
   /** Milliseconds from `grpc-timeout`, if there was one. */
   readonly timeout: number | undefined;
@@ -56,6 +58,7 @@ function parseHead(fields: HeaderFields): RequestHead {
   const answer = responseFields(named['content-type'] ?? '');
   return {
     path: named[':path'] ?? '',
+    authority: named[':authority'] ?? named.host ?? '',
     metadata: requestMetadata(fields),
     timeout: timeoutText === undefined ? undefined : parseTimeout(timeoutText),
     encoding,

@@ -70,6 +70,10 @@ export abstract class ServerCall implements Call, StreamListener, MessageSink {
     return clientOf(this.stream.connection);
   }
 
+  get authority(): string {
+    return this.#head.authority;
+  }
+
   get outlet(): ReplyLine {
     return this.options.replies.of(this.stream.connection);
   }

@@ -10,16 +10,22 @@ type Place = Pick<Client, 'listener' | 'namespace'>;
 
 /** The client of a connection. */
 export function clientOn(socket: Socket, { listener, namespace }: Place): Client {
-  const { remoteAddress = '', remoteFamily, remotePort } = socket;
-  const host = remoteFamily === 'IPv6' ? `[${remoteAddress}]` : remoteAddress;
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
   const certificate = 'encrypted' in socket ? (socket as TLSSocket).getPeerX509Certificate() : undefined;
   return {
-    address: remoteAddress === '' ? '' : `${host}:${remotePort}`,
+    address: hostPort(remoteAddress, remotePort),
     listener,
+    local: hostPort(localAddress, localPort),
     namespace,
     certificate: certificate && subjectOf(certificate),
     commonName: certificate && onlyNameOf(certificate),
   };
+}
+
+/** Empty where there is no address. */
+function hostPort(address = '', port = 0): string {
+  if (address === '') return '';
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** One line, where a subject has one for each of its parts. */

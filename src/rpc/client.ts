@@ -9,6 +9,8 @@ export interface Client {
   readonly address: string;
   /** Where it came in: the address or path that the proxy listens on. */
   readonly listener: string;
+  /** The address of the proxy that it connected to, as `host:port`; empty on a Unix socket. */
+  readonly local: string;
   /** The namespace of what listens there; empty: it serves every key. */
   readonly namespace: string;
   /** The subject of the certificate that it has shown, where clients have to show one. */
@@ -21,6 +23,7 @@ export interface Client {
 export const ITSELF: Client = {
   address: '',
   listener: '',
+  local: '',
   namespace: '',
   certificate: undefined,
   commonName: undefined,

@@ -32,6 +32,8 @@ export interface Call {
   readonly method: Method;
   /** Where it comes from. */
   readonly client: Client;
+  /** What it was sent to, as the client says: `:authority`, or `Host` in HTTP/1.1; empty where it says nothing. */
+  readonly authority: string;
   /** What the client sent and etcd shall see. */
   readonly metadata: Metadata;
   /** When the client gives up, in milliseconds of `performance.now()`; `Infinity` without a deadline. */

@@ -11,6 +11,7 @@ import { OPEN } from './outlet.ts';
 export class OwnCall implements Call, Cancellable {
   readonly method: Method;
   readonly client: Client;
+  readonly authority = '';
   readonly metadata: Metadata;
   readonly deadline: number;
   cancelled = false;

@@ -48,6 +48,10 @@ export class SignedCall implements Call {
     return this.#call.cancelled;
   }
 
+  get authority(): string {
+    return this.#call.authority;
+  }
+
   get outlet(): Call['outlet'] {
     return this.#call.outlet;
   }

@@ -15,11 +15,13 @@ import type { Method } from '../rpc/method.ts';
 import type { CallObserver } from '../rpc/observer.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import type { WebOutlet } from './outlet.ts';
+import type { Sender } from './sender.ts';
 
 /** A call of the web door. */
 export class WebCall implements Call {
   readonly method: Method;
   readonly client: Client;
+  readonly authority: string;
   readonly metadata: Metadata;
   deadline = Number.POSITIVE_INFINITY;
   cancelled = false;
@@ -38,9 +40,15 @@ export class WebCall implements Call {
   #phase: 'new' | 'reading' | 'running' | 'over' = 'new';
   #onCancel: (error: RpcError) => void = () => {};
 
-  constructor(method: Method, client: Client, metadata: Metadata, outlet: WebOutlet, observer: CallObserver) {
+  constructor(
+    method: Method,
+    { client, authority, outlet }: Sender,
+    metadata: Metadata,
+    observer: CallObserver,
+  ) {
     this.method = method;
     this.client = client;
+    this.authority = authority;
     this.metadata = metadata;
     this.outlet = outlet;
     this.#observer = observer;

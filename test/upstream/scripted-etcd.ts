@@ -109,6 +109,7 @@ export class ScriptedEtcd implements AsyncDisposable {
       noteClient(socket, {
         address,
         listener: '',
+        local: '',
         namespace: '',
         certificate: undefined,
         commonName: undefined,

@@ -20,7 +20,15 @@ const WATCH = '/etcdconnect.v1.Browser/Watch';
 
 function callTo(path: string): { call: WebCall; observer: Recorder } {
   const observer = new Recorder();
-  return { call: new WebCall(methodAt(path), ITSELF, NO_METADATA, new WebOutlet(), observer), observer };
+  return {
+    call: new WebCall(
+      methodAt(path),
+      { client: ITSELF, authority: '', outlet: new WebOutlet() },
+      NO_METADATA,
+      observer,
+    ),
+    observer,
+  };
 }
 
 function serving(unary: UnaryHandler | undefined, stream?: StreamHandler): Services {

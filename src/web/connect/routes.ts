@@ -10,15 +10,14 @@ import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bu
 import { type ConnectRouter, createConnectRouter } from '@connectrpc/connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { clientOf } from '../../rpc/client.ts';
 import type { BrowserGuard } from '../browser-guard.ts';
 import { WebCall } from '../call.ts';
 import { clientMetadata } from '../client-headers.ts';
 import { JSON_EXPANSION, type WebLimits, type WebServerOptions } from '../options.ts';
-import { outletOf } from '../outlet.ts';
 import { refuseBidi, refuseBrowser, refuseUnknown } from '../refusals.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { METHOD_SCHEMAS, pathOf } from '../schemas.ts';
+import { senderOf } from '../sender.ts';
 import { answer, ConnectCall, callOf, type UniversalHandler } from './gate.ts';
 import { universalRequest } from './request.ts';
 import { sendResponse } from './response.ts';
@@ -106,7 +105,7 @@ async function serve(
   const { raw } = request;
   const method = options.services.method(handler.requestPath);
   const metadata = clientMetadata(raw.rawHeaders);
-  const call = new WebCall(method, clientOf(raw.socket), metadata, outletOf(raw.socket), options.observer);
+  const call = new WebCall(method, senderOf(raw), metadata, options.observer);
   reply.raw.once('close', () => call.close());
   const connectCall = new ConnectCall(call);
   const reading = { maxBytes: mostUnpacked(options), held: memory.of(raw) };

@@ -1,15 +1,14 @@
 /** Requests of etcd's gateway, each from its head to its answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DescMethod } from '@bufbuild/protobuf';
-import { clientOf } from '../../rpc/client.ts';
 import { Code, RpcError } from '../../rpc/status.ts';
 import { bodyOf, clientGone } from '../body.ts';
 import { WebCall } from '../call.ts';
 import type { WebLimits, WebServerOptions } from '../options.ts';
-import { outletOf } from '../outlet.ts';
 import { prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
+import { senderOf } from '../sender.ts';
 import { mayGoOn } from '../slow-bodies.ts';
 import { isSmall, smallBody } from '../small-body.ts';
 import { GatewayReader, timeoutOf } from './request.ts';
@@ -36,9 +35,8 @@ export class GatewayRequests {
     }
     const call = new WebCall(
       options.services.method(pathOf(method)),
-      clientOf(raw.socket),
+      senderOf(raw),
       prefixedMetadata(raw.rawHeaders),
-      outletOf(raw.socket),
       options.observer,
     );
     let timer: NodeJS.Timeout | undefined;

@@ -6,17 +6,16 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { clientOf } from '../../rpc/client.ts';
 import { Code, RpcError } from '../../rpc/status.ts';
 import { clientGone } from '../body.ts';
 import type { BrowserGuard } from '../browser-guard.ts';
 import { WebCall } from '../call.ts';
 import { httpStatus, unaryError } from '../http-error.ts';
 import type { Upgrades } from '../http1.ts';
-import { outletOf } from '../outlet.ts';
 import { prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory, WebRequest } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
+import { senderOf } from '../sender.ts';
 import { streamError } from './error.ts';
 import { Frames } from './frames.ts';
 import { methodAt } from './paths.ts';
@@ -105,10 +104,9 @@ export class WebSockets implements Upgrades {
   ): Promise<void> {
     const { serving } = this.#options;
     const { options } = serving;
-    const { socket: connection } = request;
     const metadata = prefixedMetadata([...tokenOf(request), ...request.rawHeaders]);
     const called = options.services.method(pathOf(method));
-    const call = new WebCall(called, clientOf(connection), metadata, outletOf(connection), options.observer);
+    const call = new WebCall(called, senderOf(request), metadata, options.observer);
     const gone = new AbortController();
     const timer = timeout === undefined ? undefined : setTimeout(() => call.expire(), timeout);
     socket.on('close', () => {

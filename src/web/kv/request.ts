@@ -12,7 +12,6 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Client, clientOf } from '../../rpc/client.ts';
 import type { Metadata } from '../../rpc/metadata.ts';
 import { OwnCall } from '../../rpc/own-call.ts';
 import { Code, RpcError, tooLargeForEtcd } from '../../rpc/status.ts';
@@ -20,10 +19,10 @@ import { bodyOf } from '../body.ts';
 import { WebCall } from '../call.ts';
 import { GrownBytes } from '../grown-bytes.ts';
 import type { WebServerOptions } from '../options.ts';
-import { outletOf } from '../outlet.ts';
 import { prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
+import { type Sender, senderOf } from '../sender.ts';
 import { type Apart, takeApart } from './elements.ts';
 import { readTarget, type Target } from './target.ts';
 
@@ -49,7 +48,7 @@ export class KeyRequest {
   readonly reply: FastifyReply;
   readonly raw: IncomingMessage;
   readonly target: Target;
-  readonly #client: Client;
+  readonly #sender: Sender;
   readonly #metadata: Metadata;
   readonly #calls = new Set<WebCall>();
   #gone = false;
@@ -60,7 +59,7 @@ export class KeyRequest {
     this.reply = reply;
     this.raw = raw;
     this.target = readTarget(originalUrl);
-    this.#client = clientOf(raw.socket);
+    this.#sender = senderOf(raw);
     this.#metadata = prefixedMetadata(raw.rawHeaders);
     this.#gone = reply.raw.destroyed;
     reply.raw.once('close', () => this.#close());
@@ -113,7 +112,7 @@ export class KeyRequest {
       services.method(path),
       this.#metadata,
       performance.now() + ASIDE_MS,
-      this.#client,
+      this.#sender.client,
     );
     const answer = services.unary(path)?.(encode(method.input, request), call);
     if (answer === undefined) throw new RpcError(Code.UNIMPLEMENTED, `unknown method ${method.name}`);
@@ -149,8 +148,7 @@ export class KeyRequest {
 
   #begin(path: string): WebCall {
     const { services, observer } = this.serving.options;
-    const outlet = outletOf(this.raw.socket);
-    const call = new WebCall(services.method(path), this.#client, this.#metadata, outlet, observer);
+    const call = new WebCall(services.method(path), this.#sender, this.#metadata, observer);
     call.begin(undefined);
     if (this.#gone) call.abandon();
     else this.#calls.add(call);

@@ -1,0 +1,78 @@
+/**
+ * Under which address clients reach this proxy: what its user says (`--advertise-client-url`), else the one that it listens on,
+ * which on all addresses of a machine (`0.0.0.0`, `::`) is the one that the client dialled.
+ */
+import type { Client } from '../rpc/client.ts';
+
+/** What is known of whoever asks. */
+export interface Asker {
+  readonly client: Pick<Client, 'listener' | 'local'>;
+  /** See `Call.authority`. */
+  readonly authority: string;
+}
+
+/** All addresses of a machine, and its own one of the same family, on which somebody listens as well. */
+const LOOPBACK: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '[::]': '[::1]' };
+
+const HOST_AND_PORT = /^(.*):(\d+)$/s;
+
+/** A host, which the longest name in DNS is long at most (RFC 1035 2.3.4), or an address in brackets; and a port. */
+const DIALLED = /^(?:[\w.-]{1,255}|\[[\da-f:.]{2,45}\]):[1-9]\d{0,4}$/i;
+
+/** IPv4 as IPv6 writes it, for a client that came by IPv4 to a listener for both. */
+const MAPPED = /^\[::ffff:(\d+\.\d+\.\d+\.\d+)\]/i;
+
+export class OwnAddress {
+  readonly #advertised: string | undefined;
+  #main = '';
+  #path = false;
+
+  /** @param advertised what the user says; `undefined`: nothing */
+  constructor(advertised: string | undefined) {
+    this.#advertised = advertised;
+  }
+
+  /** The main listener is there now. @param address as `host:port`, or a path @param isPath whether it is one */
+  onListening(address: string, isPath: boolean): void {
+    this.#main = address;
+    this.#path = isPath;
+  }
+
+  /** Whether somebody came by the main listener, the one that the user's address and the registration are about. */
+  isByMain({ client }: Asker): boolean {
+    return client.listener === this.#main;
+  }
+
+  /** Whether no single address is known to be good for all who come by the main listener. */
+  get depends(): boolean {
+    return this.#advertised === undefined && !this.#path && loopbackFor(this.#main) !== undefined;
+  }
+
+  /** The one under which the proxy is registered. On all addresses of a machine it is good on that machine only. */
+  get registered(): string {
+    if (this.#advertised !== undefined) return this.#advertised;
+    if (this.#path) return urlOf(this.#main);
+    return loopbackFor(this.#main) ?? this.#main;
+  }
+
+  /** The one for whoever asks. */
+  toldTo(asker: Asker): string {
+    const { client, authority } = asker;
+    if (this.#advertised !== undefined && this.isByMain(asker)) return this.#advertised;
+    const { listener, local } = client;
+    if (local === '') return urlOf(listener);
+    if (loopbackFor(listener) === undefined) return listener;
+    return DIALLED.test(authority) ? authority : local.replace(MAPPED, '$1');
+  }
+}
+
+/** `undefined`: it is one address. */
+function loopbackFor(address: string): string | undefined {
+  const [, host = '', port = ''] = HOST_AND_PORT.exec(address) ?? [];
+  const loopback = LOOPBACK[host];
+  return loopback && `${loopback}:${port}`;
+}
+
+function urlOf(path: string): string {
+  return `unix://${path}`;
+}
