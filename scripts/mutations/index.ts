@@ -45,7 +45,16 @@ export const PARTS: Readonly<
     mutations: SHARING,
     tests: [
       'cache/shared',
-      ...below('identity', 'permit', 'stores', 'token-users', 'leave', 'shared-answers', 'shared-watches'),
+      ...below(
+        'identity',
+        'permit',
+        'permits',
+        'stores',
+        'token-users',
+        'leave',
+        'shared-answers',
+        'shared-watches',
+      ),
     ],
   },
   lease: {
