@@ -195,6 +195,12 @@ export const HEARTBEATS: readonly Mutation[] = [
     'this.#refusals < 0',
   ),
   mutation('who-moves-beats-no-more', CLIENT, 'this.#waiting = this.#line.renew(this);', ''),
+  mutation(
+    'every-second-stream-is-idle',
+    'lease/heartbeat.ts',
+    'Math.floor(((this.hash >>> 0) * count) / 2 ** 32)',
+    '(this.hash >>> 0) % count',
+  ),
   mutation('who-moves-loses-the-order', LINE, 'now.next = each.next;', ''),
   mutation('what-waited-for-its-turn-is-not-looked-at', SHARE, 'if (!sharer.maySend()) continue;', ''),
 ];

@@ -104,7 +104,7 @@ export class Carriers implements CarrierOwner, Ticking {
       this.#shared.ticker.add(this);
     }
     const { length } = this.#carriers;
-    const at = length === 1 ? 0 : (heartbeat.hash >>> 0) % length;
+    const at = length === 1 ? 0 : heartbeat.placeAmong(length);
     (this.#carriers[at] as Carrier).take(heartbeat, request);
   }
 

@@ -58,6 +58,14 @@ export class Heartbeat implements LeaseId {
     return Math.imul(this.low ^ Math.imul(this.high, 0x85ebca6b), 0x9e3779b1) | 0;
   }
 
+  /**
+   * Which of so many places its lease has. By the upper bits of the hash: the lower ones are the same where those of the leases
+   * are, and etcd grants every second number.
+   */
+  placeAmong(count: number): number {
+    return Math.floor(((this.hash >>> 0) * count) / 2 ** 32);
+  }
+
   /** Another one gets the answer to this one too, with all that share it. */
   join(heartbeat: Heartbeat): void {
     (this.lastJoined ?? this).joined = heartbeat;

@@ -7,6 +7,7 @@ import { LeaseKeepAliveRequestSchema } from '#gen/etcdserverpb/lease_pb.js';
 import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { keepAliveRequest, LeaseReader } from '../../src/etcd/lease-keep-alive.ts';
 import { MAX_CARRIERS } from '../../src/lease/carriers.ts';
+import { Heartbeat } from '../../src/lease/heartbeat.ts';
 import { Promptness } from '../../src/lease/promptness.ts';
 import { Refused } from '../../src/lease/refused.ts';
 import { TICK_MS } from '../../src/lease/ticker.ts';
@@ -63,6 +64,25 @@ describe('a lease as bytes', () => {
     assert.ok(reader.readRequest(Uint8Array.of(0x08, 0x81, 0x00)), 'a long way to write 1');
     assert.deepEqual([reader.low, reader.high], [1, 0]);
   });
+});
+
+test('leases are spread over all streams, whatever distance their numbers have', () => {
+  const owner = new Hearer();
+  for (const count of [2, 4, 32])
+    for (const step of [1, 2, 3, 32, 1024])
+      for (const [low, high] of [
+        [0x2a5d, 0x6b3f9112],
+        [-77, 3],
+      ] as const) {
+        const leases = Array.from({ length: 5000 }, (_, i) => ({ low: (low + i * step) | 0, high }));
+        const places = Array<number>(count).fill(0);
+        for (const lease of leases) {
+          const at = new Heartbeat(lease, owner).placeAmong(count);
+          places[at] = (places[at] as number) + 1;
+        }
+        const [least, most] = [Math.min(...places), Math.max(...places)];
+        assert.ok(least > 0.5 * (5000 / count) && most < 1.5 * (5000 / count), `${count} ${step}: ${places}`);
+      }
 });
 
 describe('answers are late', () => {
