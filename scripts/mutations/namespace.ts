@@ -26,9 +26,9 @@ export const WITHIN: readonly Mutation[] = [
   ),
   mutation(
     'large-messages-in-one-turn',
-    'namespace/translator.ts',
-    'const FIELDS_PER_TURN = 4096;',
-    'const FIELDS_PER_TURN = 1e9;',
+    'rpc/turns.ts',
+    'export const FIELDS_PER_TURN = 4096;',
+    'export const FIELDS_PER_TURN = 1e9;',
   ),
   mutation(
     'each-is-rewritten-again',

@@ -14,37 +14,47 @@ export interface PermittedRange {
 
 const NOTHING = new Uint8Array(0);
 
-/**
- * A reply in which the permissions have other ranges.
- * @param change what a range becomes; `undefined`: the permission is left out
- * @throws MalformedMessage
- */
-export function withRanges(
-  reply: Uint8Array,
-  change: (range: PermittedRange) => PermittedRange | undefined,
-): Uint8Array {
-  const scan = new Scanner(reply);
-  const writer = new BinaryWriter();
-  while (!scan.done) {
-    const start = scan.pos;
-    const tag = scan.varint();
-    if (tag === Tag.perm) {
-      const end = scan.delimited();
-      const changed = permission(scan.bytes.subarray(scan.pos, end), change);
-      if (changed !== undefined) writer.uint32(Tag.perm).bytes(changed);
-      scan.pos = end;
-    } else {
-      scan.skip(tag & 7);
-      writer.raw(scan.bytes.subarray(start, scan.pos));
-    }
+/** What a range becomes; `undefined`: the permission is left out. */
+export type RangeChange = (range: PermittedRange) => PermittedRange | undefined;
+
+/** A reply in which the permissions have other ranges, made in parts: a role may have very many. */
+export class ChangedPermissions {
+  readonly #scan: Scanner;
+  readonly #change: RangeChange;
+  readonly #writer = new BinaryWriter();
+
+  /** @param reply a `RoleGetResponse` */
+  constructor(reply: Uint8Array, change: RangeChange) {
+    this.#scan = new Scanner(reply);
+    this.#change = change;
   }
-  return writer.finish();
+
+  /**
+   * Looks at so many permissions.
+   * @returns the reply; `undefined`: there are more
+   * @throws MalformedMessage
+   */
+  advance(count: number): Uint8Array | undefined {
+    const scan = this.#scan;
+    const writer = this.#writer;
+    for (let left = count; left > 0 && !scan.done; left--) {
+      const start = scan.pos;
+      const tag = scan.varint();
+      if (tag === Tag.perm) {
+        const end = scan.delimited();
+        const changed = permission(scan.bytes.subarray(scan.pos, end), this.#change);
+        if (changed !== undefined) writer.uint32(Tag.perm).bytes(changed);
+        scan.pos = end;
+      } else {
+        scan.skip(tag & 7);
+        writer.raw(scan.bytes.subarray(start, scan.pos));
+      }
+    }
+    return scan.done ? writer.finish() : undefined;
+  }
 }
 
-function permission(
-  message: Uint8Array,
-  change: (range: PermittedRange) => PermittedRange | undefined,
-): Uint8Array | undefined {
+function permission(message: Uint8Array, change: RangeChange): Uint8Array | undefined {
   const scan = new Scanner(message);
   const rest = new BinaryWriter();
   let key: Uint8Array = NOTHING;

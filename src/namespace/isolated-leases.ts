@@ -2,15 +2,18 @@
  * Leases within an isolated namespace. Whatever names a lease of elsewhere reaches etcd with an id that no lease has, so
  * that etcd itself answers what it answers where a lease is not there, after all that it looks at before.
  */
-import { LeaseTag, leaseIn, selectLeases, withLease } from '../etcd/lease-places.ts';
+import { LeaseTag, leaseIn, withLease } from '../etcd/lease-places.ts';
+import { LeaseSelection } from '../etcd/lease-selection.ts';
 import { Election, Lease, Lock } from '../etcd/methods.ts';
 import { saysLeaseExists } from '../etcd/words.ts';
 import type { Call, UnaryHandler } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError } from '../rpc/status.ts';
+import { Turns } from '../rpc/turns.ts';
 import { Browser } from '../services/browser.ts';
 import type { IsolationStats } from './isolation-stats.ts';
 import type { LeaseIds } from './lease-ids.ts';
+import { withReplies } from './unary.ts';
 
 /** With so many leases that every choice of eight is taken, a namespace is full. */
 const MOST_CHOICES = 8;
@@ -28,6 +31,7 @@ export class IsolatedLeases {
   readonly #ids: LeaseIds;
   readonly #stats: IsolationStats;
   readonly #grant: UnaryHandler;
+  readonly #turns = new Turns<Uint8Array>();
 
   /** @param grant grants leases, without isolation */
   constructor(ids: LeaseIds, stats: IsolationStats, grant: UnaryHandler) {
@@ -42,7 +46,9 @@ export class IsolatedLeases {
       case Lease.LeaseGrant.path:
         return (request, call) => this.#granted(request, call);
       case Lease.LeaseLeases.path:
-        return async (request, call) => selectLeases(await inner(request, call), (id) => this.#ids.owns(id));
+        return withReplies(inner, (reply) =>
+          this.#turns.run(new LeaseSelection(reply, (id) => this.#ids.owns(id))),
+        );
       case Lease.LeaseTimeToLive.path:
       case Browser.LeaseKeepAliveOnce.path:
         return (request, call) => this.#answered(inner, request, call);

@@ -7,7 +7,7 @@
  */
 import { REPLY_FIELDS, REQUEST_FIELDS } from '../etcd/key-fields.ts';
 import { Auth, ETCD_METHODS } from '../etcd/methods.ts';
-import { withRanges } from '../etcd/role-permissions.ts';
+import { ChangedPermissions } from '../etcd/role-permissions.ts';
 import { unknownMethodText } from '../etcd/words.ts';
 import type { Services, StreamHandler, UnaryHandler } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
@@ -67,14 +67,15 @@ export class NamespacedServices implements Services {
     const { path } = method;
     const translation = { request: REQUEST_FIELDS.get(method), reply: REPLY_FIELDS.get(method), translator };
     const unary = this.#below.unary(path);
-    if (method === Auth.RoleGet && unary !== undefined)
-      this.#unary.set(path, roleGet(unary, translator.prefix));
+    if (method === Auth.RoleGet && unary !== undefined) this.#unary.set(path, roleGet(unary, translator));
     else if (unary !== undefined) this.#unary.set(path, namespacedUnary(unary, translation));
     else this.#streams.set(path, namespacedStream(this.#below.stream(path), translation));
   }
 }
 
 /** A role is shown with what it allows within. */
-function roleGet(below: UnaryHandler, prefix: Prefix): UnaryHandler {
-  return withReplies(below, (reply) => withRanges(reply, (range) => rangeWithin(range, prefix)));
+function roleGet(below: UnaryHandler, { prefix, turns }: Translator): UnaryHandler {
+  return withReplies(below, (reply) =>
+    turns.run(new ChangedPermissions(reply, (range) => rangeWithin(range, prefix))),
+  );
 }

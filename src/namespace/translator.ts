@@ -3,25 +3,22 @@
  * that many get is translated once.
  */
 import type { KeyFields } from '../etcd/key-fields.ts';
-import { Turns } from '../rpc/turns.ts';
+import { FIELDS_PER_TURN, Turns } from '../rpc/turns.ts';
 import { KeyRewriting } from './key-rewriting.ts';
 import type { LeasesWithin } from './leases-within.ts';
 import type { Prefix } from './prefix.ts';
 import { SharedReplies, type Translated } from './shared-replies.ts';
 import type { NamespaceStats } from './stats.ts';
 
-/** Fields that are looked at before others have their turn; about a millisecond. */
-const FIELDS_PER_TURN = 4096;
-
 /** Smaller messages are translated before it is found out whether they were. Bytes. */
 export const SHARED_FROM = 4096;
 
 export class Translator {
   readonly prefix: Prefix;
+  readonly turns = new Turns<Uint8Array>();
   readonly #leases: LeasesWithin | undefined;
   readonly #shared: SharedReplies;
   readonly #stats: NamespaceStats;
-  readonly #turns = new Turns<Uint8Array>(FIELDS_PER_TURN);
   /** For one message after the other. */
   #rewriting: KeyRewriting;
 
@@ -60,6 +57,6 @@ export class Translator {
     if (done !== undefined) return done;
     this.#rewriting = new KeyRewriting(this.prefix, this.#leases);
     this.#stats.inTurns++;
-    return this.#turns.finish(rewriting);
+    return this.turns.finish(rewriting);
   }
 }

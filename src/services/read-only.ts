@@ -10,7 +10,7 @@ import type { Call, Services, StreamHandler, UnaryHandler } from '../rpc/contrac
 import type { Method } from '../rpc/method.ts';
 import { NOBODY } from '../rpc/nobody.ts';
 import { Code, RpcError } from '../rpc/status.ts';
-import { Turns } from '../rpc/turns.ts';
+import { FIELDS_PER_TURN, Turns } from '../rpc/turns.ts';
 import { Browser } from './browser.ts';
 import { Health } from './health.ts';
 
@@ -31,15 +31,12 @@ const READS: ReadonlySet<string> = new Set(
 /** Of these the request says whether they look. */
 const LOOKS: ReadonlySet<string> = new Set([Maintenance.Alarm.path, Maintenance.Downgrade.path]);
 
-/** Fields of transactions that are looked at before others have their turn; well below a millisecond. */
-const FIELDS_PER_TURN = 4096;
-
 /** The services of a proxy that only reads. */
 export class ReadOnlyServices implements Services {
   readonly #services: Services;
   /** Of the methods that are known and were called, by path. */
   readonly #unary = new Map<string, UnaryHandler>();
-  readonly #turns = new Turns<boolean>(FIELDS_PER_TURN);
+  readonly #turns = new Turns<boolean>();
 
   /** @param services all of them */
   constructor(services: Services) {

@@ -7,7 +7,8 @@ import { type TxnRequest, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { LeaseLeasesResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
 import { onlyLooks } from '../../src/etcd/action.ts';
 import { type KeyFields, REQUEST_FIELDS } from '../../src/etcd/key-fields.ts';
-import { LeaseTag, leaseIn, selectLeases, withLease } from '../../src/etcd/lease-places.ts';
+import { LeaseTag, leaseIn, withLease } from '../../src/etcd/lease-places.ts';
+import { LeaseSelection } from '../../src/etcd/lease-selection.ts';
 import { KV } from '../../src/etcd/methods.ts';
 import { MAX_FIELDS, StrictFields, TOO_MANY_FIELDS } from '../../src/etcd/strict-fields.ts';
 import { IsolationStats } from '../../src/namespace/isolation-stats.ts';
@@ -155,21 +156,25 @@ test('a message names another lease, and is what it was but for that', () => {
   assert.deepEqual([...withLease(message, LeaseTag.ofLease, 300n)], [0x10, 1, 0x08, 0xac, 0x02]);
 });
 
-test('a list of leases has those that are wanted', () => {
+test('a list of leases has those that are wanted, in however many turns it is made', () => {
   const leases = Array.from({ length: 1000 }, (_, i) => ({ ID: BigInt(i) - 500n }));
   const reply = toBinary(
     LeaseLeasesResponseSchema,
     create(LeaseLeasesResponseSchema, { header: { revision: 5n }, leases }),
   );
-  const selected = fromBinary(
-    LeaseLeasesResponseSchema,
-    selectLeases(reply, (id) => id % 3n === 0n),
-  );
-  assert.deepEqual(
-    selected.leases.map(({ ID }) => ID),
-    leases.map(({ ID }) => ID).filter((id) => id % 3n === 0n),
-  );
-  assert.equal(selected.header?.revision, 5n);
+  for (const each of [1, 7, 1000, 5000]) {
+    const selection = new LeaseSelection(reply, (id) => id % 3n === 0n);
+    let turns = 1;
+    let bytes = selection.advance(each);
+    for (; bytes === undefined; turns++) bytes = selection.advance(each);
+    assert.equal(turns, Math.floor((leases.length + 1) / each) + 1);
+    const selected = fromBinary(LeaseLeasesResponseSchema, bytes);
+    assert.deepEqual(
+      selected.leases.map(({ ID }) => ID),
+      leases.map(({ ID }) => ID).filter((id) => id % 3n === 0n),
+    );
+    assert.equal(selected.header?.revision, 5n);
+  }
 });
 
 test('ids of leases say whose they are', () => {
