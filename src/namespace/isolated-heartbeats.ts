@@ -2,7 +2,8 @@
 import { LeaseTag, leaseIn, withLease } from '../etcd/lease-places.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { NOBODY } from '../rpc/nobody.ts';
-import { RpcError, type Status } from '../rpc/status.ts';
+import { PassingStream } from '../rpc/passing-stream.ts';
+import { RpcError } from '../rpc/status.ts';
 import type { LeaseIds } from './lease-ids.ts';
 
 /** What an id takes in memory until it is answered. */
@@ -12,17 +13,16 @@ const BYTES = 16;
 export type Hide = (request: Uint8Array) => Uint8Array;
 
 /** The client as the handler of the stream sees it, and the handler as the client does. */
-export class IsolatedHeartbeats implements ServerStream, ServerStreamListener {
+export class IsolatedHeartbeats extends PassingStream implements ServerStreamListener {
   /** Of the handler. */
   listener: ServerStreamListener = NOBODY;
-  readonly #client: ServerStream;
   readonly #ids: LeaseIds;
   readonly #hide: Hide;
   /** The ids that went to etcd as the one that no lease has, and are not answered, oldest first. etcd answers them in this order. */
   readonly #asked: bigint[] = [];
 
   constructor(client: ServerStream, ids: LeaseIds, hide: Hide) {
-    this.#client = client;
+    super(client);
     this.#ids = ids;
     this.#hide = hide;
   }
@@ -54,40 +54,16 @@ export class IsolatedHeartbeats implements ServerStream, ServerStreamListener {
     this.listener.onCancel();
   }
 
-  sendHeaders(): void {
-    this.#client.sendHeaders();
-  }
-
   send(message: Uint8Array): boolean {
     if (this.#asked.length === 0 || leaseIn(message, LeaseTag.reply) !== this.#ids.absent)
-      return this.#client.send(message);
+      return this.client.send(message);
     const asked = this.#asked.shift() as bigint;
-    this.#client.hold(-BYTES);
-    return this.#client.send(withLease(message, LeaseTag.reply, asked));
-  }
-
-  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
-    return this.send(Buffer.concat([head, tail]));
-  }
-
-  end(status: Status): void {
-    this.#client.end(status);
-  }
-
-  hold(bytes: number): void {
-    this.#client.hold(bytes);
-  }
-
-  pause(): void {
-    this.#client.pause();
-  }
-
-  resume(): void {
-    this.#client.resume();
+    this.client.hold(-BYTES);
+    return this.client.send(withLease(message, LeaseTag.reply, asked));
   }
 
   #ask(lease: bigint): void {
     this.#asked.push(lease);
-    this.#client.hold(BYTES);
+    this.client.hold(BYTES);
   }
 }

@@ -5,6 +5,7 @@
 import type { KeyFields } from '../etcd/key-fields.ts';
 import type { ServerStream, ServerStreamListener, StreamHandler } from '../rpc/contract.ts';
 import { NOBODY } from '../rpc/nobody.ts';
+import { PassingStream } from '../rpc/passing-stream.ts';
 import { RpcError, type Status } from '../rpc/status.ts';
 import { Line } from './line.ts';
 import type { Translated } from './shared-replies.ts';
@@ -26,9 +27,8 @@ export function namespacedStream(
 
 const NOTHING = new Uint8Array(0);
 
-class NamespacedStream implements ServerStream, ServerStreamListener {
+class NamespacedStream extends PassingStream implements ServerStreamListener {
   listener: ServerStreamListener = NOBODY;
-  readonly #client: ServerStream;
   readonly #request: KeyFields;
   readonly #reply: KeyFields;
   readonly #translator: Translator;
@@ -42,7 +42,7 @@ class NamespacedStream implements ServerStream, ServerStreamListener {
   #over = false;
 
   constructor(client: ServerStream, request: KeyFields, reply: KeyFields, translator: Translator) {
-    this.#client = client;
+    super(client);
     this.#request = request;
     this.#reply = reply;
     this.#translator = translator;
@@ -80,46 +80,38 @@ class NamespacedStream implements ServerStream, ServerStreamListener {
     this.listener.onCancel();
   }
 
-  sendHeaders(): void {
-    this.#client.sendHeaders();
-  }
-
   send(message: Uint8Array): boolean {
     return this.#send(NOTHING, message, message.length >= SHARED_FROM);
   }
 
   /** What is joined has keys in its tail alone, which others may get as well. */
-  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+  override sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
     return this.#send(head, tail, true);
   }
 
-  end(status: Status): void {
+  override end(status: Status): void {
     if (this.#replies?.busy) {
       this.#replies.add(() => this.end(status));
       return;
     }
     this.#over = true;
-    this.#client.end(status);
+    this.client.end(status);
   }
 
-  hold(bytes: number): void {
-    this.#client.hold(bytes);
-  }
-
-  pause(): void {
+  override pause(): void {
     this.#paused = true;
-    this.#client.pause();
+    this.client.pause();
   }
 
-  resume(): void {
+  override resume(): void {
     this.#paused = false;
-    if (!this.#requests?.busy) this.#client.resume();
+    if (!this.#requests?.busy) this.client.resume();
   }
 
   #awaitRequest(translated: Promise<Uint8Array>): void {
-    this.#client.pause();
+    this.client.pause();
     this.#requests ??= new Line(() => {
-      if (!this.#paused) this.#client.resume();
+      if (!this.#paused) this.client.resume();
     });
     this.#requests.wait(
       translated,
@@ -157,7 +149,7 @@ class NamespacedStream implements ServerStream, ServerStreamListener {
 
   #give(head: Uint8Array, tail: Uint8Array): boolean {
     if (this.#over) return true;
-    this.#hasRoom = head.length === 0 ? this.#client.send(tail) : this.#client.sendJoined(head, tail);
+    this.#hasRoom = head.length === 0 ? this.client.send(tail) : this.client.sendJoined(head, tail);
     return this.#hasRoom;
   }
 
@@ -165,7 +157,7 @@ class NamespacedStream implements ServerStream, ServerStreamListener {
     if (this.#over) return;
     this.#over = true;
     this.listener.onCancel();
-    this.#client.end(RpcError.from(error));
+    this.client.end(RpcError.from(error));
     // A fault of the program; whoever looks after those hears of it.
     if (!(error instanceof RpcError)) throw error;
   }

@@ -9,6 +9,7 @@ import type { Call, ServerStream, ServerStreamListener, Services } from '../rpc/
 import type { Method } from '../rpc/method.ts';
 import { NOBODY } from '../rpc/nobody.ts';
 import { OwnCall } from '../rpc/own-call.ts';
+import { PassingStream } from '../rpc/passing-stream.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
 import type { OwnMethod } from './table.ts';
 
@@ -51,45 +52,16 @@ function relay(call: Call, method: Method): OwnCall {
 }
 
 /** The client of `Browser.Watch` as the Watch handler sees it. The stream ends with its only watch. */
-class OneWatch implements ServerStream {
+class OneWatch extends PassingStream {
   listener: ServerStreamListener = NOBODY;
-  readonly #client: ServerStream;
-
-  constructor(client: ServerStream) {
-    this.#client = client;
-  }
-
-  sendHeaders(): void {
-    this.#client.sendHeaders();
-  }
 
   send(message: Uint8Array): boolean {
-    const room = this.#client.send(message);
+    const room = this.client.send(message);
     if (isCanceled(message)) {
       this.listener.onCancel();
       this.end(OK);
     }
     return room;
-  }
-
-  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
-    return this.send(Buffer.concat([head, tail]));
-  }
-
-  end(status: Status): void {
-    this.#client.end(status);
-  }
-
-  hold(bytes: number): void {
-    this.#client.hold(bytes);
-  }
-
-  pause(): void {
-    this.#client.pause();
-  }
-
-  resume(): void {
-    this.#client.resume();
   }
 }
 

@@ -8,6 +8,7 @@ import { wantsToken } from '../etcd/words.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
+import { PassingStream } from '../rpc/passing-stream.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import { Browser } from './browser.ts';
 import { HeldReplies } from './held-replies.ts';
@@ -22,8 +23,7 @@ const SIGNED_IN_AGAIN = new RpcError(
 /** Whose replies refuse something although the stream goes on. */
 const REFUSING: ReadonlySet<Method> = new Set([Watch.Watch, Browser.Watch]);
 
-export class SignedStream implements ServerStream {
-  readonly #client: ServerStream;
+export class SignedStream extends PassingStream {
   readonly #call: Call;
   readonly #user: ClientUser;
   #signed: Metadata;
@@ -33,7 +33,7 @@ export class SignedStream implements ServerStream {
   #paused = false;
 
   constructor(client: ServerStream, call: Call, user: ClientUser) {
-    this.#client = client;
+    super(client);
     this.#call = call;
     this.#user = user;
     this.#signed = call.metadata;
@@ -41,9 +41,9 @@ export class SignedStream implements ServerStream {
 
   /** Gives the stream to its handler as soon as the token is good, or cannot be. */
   begin(handler: StreamHandler): void {
-    const waiting = new Waiting(this.#client);
-    this.#client.listener = waiting;
-    this.#client.pause();
+    const waiting = new Waiting(this.client);
+    this.client.listener = waiting;
+    this.client.pause();
     void this.#user.confirm().then(() => {
       if (!waiting.cancelled) this.#give(handler, waiting);
     });
@@ -55,55 +55,47 @@ export class SignedStream implements ServerStream {
       handler(this, new SignedCall(this.#call, this.#signed));
       waiting.replay();
     } catch (error) {
-      this.#client.end(RpcError.from(error));
+      this.client.end(RpcError.from(error));
       throw error;
     }
-    if (!this.#paused) this.#client.resume();
+    if (!this.#paused) this.client.resume();
   }
 
   get listener(): ServerStreamListener {
-    return this.#client.listener;
+    return this.client.listener;
   }
 
   set listener(listener: ServerStreamListener) {
-    this.#client.listener = listener;
-  }
-
-  sendHeaders(): void {
-    this.#client.sendHeaders();
+    this.client.listener = listener;
   }
 
   send(message: Uint8Array): boolean {
     if (this.#held !== undefined) return this.#held.add(message);
-    if (!REFUSING.has(this.#call.method) || !isRefusedCreate(message)) return this.#client.send(message);
-    const held = new HeldReplies(this.#client);
+    if (!REFUSING.has(this.#call.method) || !isRefusedCreate(message)) return this.client.send(message);
+    const held = new HeldReplies(this.client);
     this.#held = held;
     void this.#judge(held);
     return held.add(message);
   }
 
-  sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
-    return this.#held === undefined ? this.#client.sendJoined(head, tail) : this.#held.add(head, tail);
+  override sendJoined(head: Uint8Array, tail: Uint8Array): boolean {
+    return this.#held === undefined ? this.client.sendJoined(head, tail) : this.#held.add(head, tail);
   }
 
-  end(status: Status): void {
+  override end(status: Status): void {
     if (this.#held !== undefined) this.#held.end = status;
     else if (wantsToken(status)) void this.#endFor(status);
-    else this.#client.end(status);
+    else this.client.end(status);
   }
 
-  hold(bytes: number): void {
-    this.#client.hold(bytes);
-  }
-
-  pause(): void {
+  override pause(): void {
     this.#paused = true;
-    this.#client.pause();
+    this.client.pause();
   }
 
-  resume(): void {
+  override resume(): void {
     this.#paused = false;
-    this.#client.resume();
+    this.client.resume();
   }
 
   /**
@@ -118,7 +110,7 @@ export class SignedStream implements ServerStream {
       if (known && this.#user.sign(this.#call.metadata) === this.#signed) this.#release(held);
       else this.#breakOff(held);
     } catch (error) {
-      this.#client.end(RpcError.from(error));
+      this.client.end(RpcError.from(error));
       throw error;
     }
   }
@@ -126,26 +118,26 @@ export class SignedStream implements ServerStream {
   /** The refusal is etcd's word on the user: the client is told, and then what came meanwhile. */
   #release(held: HeldReplies): void {
     const [refusal, ...others] = held.take();
-    let room = refusal === undefined || this.#client.send(refusal.head);
+    let room = refusal === undefined || this.client.send(refusal.head);
     // The next refusal among them is looked at by itself.
     for (const { head, tail } of others) {
       const hasRoom = tail === undefined ? this.send(head) : this.sendJoined(head, tail);
       room &&= hasRoom;
     }
     if (held.end !== undefined) this.end(held.end);
-    else if (room) this.#client.listener.onDrain();
+    else if (room) this.client.listener.onDrain();
   }
 
   async #endFor(refusal: Status): Promise<void> {
     // Where that cannot be known now, it can be when the client comes back.
     const another = await hasAnother(this.#user, this.#signed).catch(() => true);
-    this.#client.end(another ? SIGNED_IN_AGAIN : refusal);
+    this.client.end(another ? SIGNED_IN_AGAIN : refusal);
   }
 
   /** The client hears nothing of the refusal. */
   #breakOff({ end }: HeldReplies): void {
-    if (end === undefined) this.#client.listener.onCancel();
-    this.#client.end(SIGNED_IN_AGAIN);
+    if (end === undefined) this.client.listener.onCancel();
+    this.client.end(SIGNED_IN_AGAIN);
   }
 }
 
