@@ -11,6 +11,8 @@ export interface FeedOptions<Feed> {
   readonly start: number | 'now';
   /** Whether it is started for events of the past. */
   readonly past: boolean;
+  /** The cluster that has told its first watcher where it starts; empty: not known, or nobody was told. */
+  readonly cluster: string;
   /** The feed that this one's watchers move to as soon as they have caught up with its history. */
   readonly target: Feed | undefined;
 }

@@ -82,7 +82,7 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
   }
 
   startNow(range: KeyRange, prevKv: boolean): Feed {
-    return this.#start({ range, prevKv, start: 'now', target: undefined, past: false });
+    return this.#start({ range, prevKv, start: 'now', target: undefined, past: false, cluster: '' });
   }
 
   onBegun(feed: Feed): void {
@@ -103,7 +103,8 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
       // No watch starts beyond the revision that etcd is known to have: the feed would count everything before its start
       // as known.
       const now = header === NO_HEADER ? next : header.revision + 1;
-      feed = this.#start({ range, prevKv, start: Math.min(now, next), target, past: next < now });
+      const start = Math.min(now, next);
+      feed = this.#start({ range, prevKv, start, target, past: next < now, cluster: header.cluster });
     }
     try {
       feed.attach(watcher);
@@ -132,7 +133,7 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
       if (feed.state === 'live') break;
     }
     if (feed === undefined && start)
-      feed = this.#start({ range, prevKv, start: next, target: undefined, past: false });
+      feed = this.#start({ range, prevKv, start: next, target: undefined, past: false, cluster: '' });
     return feed?.subscribe(range, next, subscriber);
   }
 

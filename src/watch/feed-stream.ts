@@ -52,6 +52,8 @@ export interface FeedStreamOwner {
 
 /** A stream that lived for so long, in milliseconds, was a good one: its end is the first of a row. */
 const LIVED_MS = 3000;
+/** A watch that was suspected may share a stream again after so many milliseconds on one of its own, once that is lost. */
+const PROBATION_MS = 30_000;
 /** After so many streams that failed soon for no known reason, clients are told. */
 const MAX_FAILURES = 6;
 
@@ -151,10 +153,12 @@ export class FeedStream implements RideOwner, TurnTaker {
     this.#watch = undefined;
     this.#shared.catchUpTurns.leave(this);
     if (this.state === 'ended') return;
-    if (performance.now() - this.#openedAt >= LIVED_MS) {
+    const lived = performance.now() - this.#openedAt;
+    if (lived >= LIVED_MS) {
       this.#delay.reset();
       this.#failures = 0;
     }
+    if (this.company === ALONE && isOutage(status) && lived >= PROBATION_MS) this.company = FULL;
     this.#fragment = !this.#fragment && isTooLarge(status);
     if (this.#fragment) this.#shared.stats.limits.fragments++;
     else if (isRefusal(status) && this.#etcd.renews) {

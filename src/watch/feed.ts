@@ -25,7 +25,7 @@ import { ProgressQuestions, type QuestionedFeed } from './progress-questions.ts'
 import type { SharedFeeds } from './shared-feeds.ts';
 import { type FeedSubscriber, type SubscribedFeed, Subscribers, type Subscription } from './subscribers.ts';
 import type { TargetFeed } from './target-feed.ts';
-import { FAULTY, type Terminal } from './terminal.ts';
+import { FAULTY, OTHER_CLUSTER, type Terminal } from './terminal.ts';
 import type { Watcher } from './watcher.ts';
 
 export class Feed
@@ -54,7 +54,7 @@ export class Feed
   #beginsNow: boolean;
   readonly #shared: SharedFeeds;
   readonly #owner: FeedOwner<Feed>;
-  readonly #store = new KnownStore();
+  readonly #store: KnownStore;
   readonly #stream: FeedStream;
   readonly intake: Intake;
   readonly #guard: FeedGuard;
@@ -70,6 +70,7 @@ export class Feed
     const start = options.start === 'now' ? 1 : options.start;
     this.#beginsNow = options.start === 'now';
     this.range = range;
+    this.#store = new KnownStore(options.cluster);
     this.prevKv = prevKv;
     this.past = past;
     this.applied = start - 1;
@@ -228,6 +229,10 @@ export class Feed
   }
 
   onHeader(header: Header): void {
+    if (this.#store.isForeign(header)) {
+      this.#end({ kind: 'status', status: OTHER_CLUSTER });
+      return;
+    }
     if (!this.#store.onHeader(header, this.applied)) return;
     this.#shared.permits.onOtherStore();
     this.subscribers.end({ kind: 'replaced', header });
@@ -276,10 +281,13 @@ export class Feed
 
   onFault(error: unknown): void {
     this.#shared.onFault(error);
-    if (this.state === 'ended') return;
+    if (this.state !== 'ended') this.#end(FAULTY);
+  }
+
+  #end(terminal: Terminal): void {
     this.#guard.close();
     this.#stream.close();
-    this.onOver(FAULTY);
+    this.onOver(terminal);
   }
 
   #onUserGone(): void {

@@ -5,6 +5,8 @@
 import { type Header, NO_HEADER } from '../etcd/header.ts';
 
 export class KnownStore {
+  /** The cluster that the feed was started for; empty: any. */
+  readonly #cluster: string;
   /** etcd's latest header on the feed. */
   header: Header = NO_HEADER;
   /** Up to here the feed's knowledge may be of a past that was undone: a stream began on a member at a lower revision. */
@@ -14,6 +16,15 @@ export class KnownStore {
    * the stream's member has shown that it is as far as the feed.
    */
   syncPoint = Number.POSITIVE_INFINITY;
+
+  constructor(cluster: string) {
+    this.#cluster = cluster;
+  }
+
+  /** Whether the first header of all is of another cluster than the feed was started for. */
+  isForeign({ cluster }: Header): boolean {
+    return this.header === NO_HEADER && this.#cluster !== '' && cluster !== this.#cluster;
+  }
 
   /** etcd says this of itself on the stream. @returns whether it is another cluster than before */
   onHeader(header: Header, applied: number): boolean {

@@ -11,6 +11,7 @@ import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { Beginning, BeginningWaiter } from './beginnings.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import type { Allowed, Circles } from './sharing/circles.ts';
+import { OTHER_CLUSTER } from './terminal.ts';
 import type { TurnTaker } from './turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
@@ -18,7 +19,7 @@ import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 export type Answer =
   | ({ readonly kind: 'ok' } & Allowed)
   | { readonly kind: 'refused'; readonly header: Header; readonly reason: string }
-  | { readonly kind: 'failed'; readonly header: Header; readonly error: RpcError };
+  | { readonly kind: 'failed'; readonly header: Header; readonly error: Status };
 
 const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, maybeCompacted: false, at: 0, own: undefined };
 
@@ -173,8 +174,12 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWa
     if (this.#allowed === undefined) return;
     const { header: probed } = this.#allowed;
     const begun = this.#beginning?.header ?? probed;
-    const isLater = begun.cluster === probed.cluster && begun.revision > probed.revision;
-    this.#settle({ kind: 'ok', ...this.#allowed, header: isLater ? begun : probed });
+    if (begun !== NO_HEADER && begun.cluster !== probed.cluster)
+      this.#settle({ kind: 'failed', header: NO_HEADER, error: OTHER_CLUSTER });
+    else {
+      const header = begun.revision > probed.revision ? begun : probed;
+      this.#settle({ kind: 'ok', ...this.#allowed, header });
+    }
   }
 
   onFault(error: unknown): void {

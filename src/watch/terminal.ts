@@ -14,7 +14,13 @@ export const FAULT: Status = new RpcError(
   'etcd-connect-proxy: a fault while serving watches',
 );
 
-/** So does each client that is on a feed which met one. */
+/** What a client hears whose watch would be on another cluster than the one that answered its create request. */
+export const OTHER_CLUSTER: Status = new RpcError(
+  Code.UNAVAILABLE,
+  'etcd-connect-proxy: two connections to one address of etcd lead to different clusters',
+);
+
+/** So does each client that is on a feed which met a fault. */
 export const FAULTY: Terminal = { kind: 'status', status: FAULT };
 
 /**

@@ -15,6 +15,12 @@ const MAX_TRIES = 8;
 /** Asks any member for its status; rejects when that fails. */
 export type AskStatus = () => Promise<Uint8Array>;
 
+/** What a member's Status says. */
+interface Known {
+  readonly member: string;
+  readonly safe: boolean;
+}
+
 export class Versions {
   readonly #ask: AskStatus;
   readonly #safe = new Map<string, boolean>();
@@ -66,46 +72,46 @@ export class Versions {
   }
 
   async #learnAny(isWanted: () => boolean, epoch: number): Promise<Status | undefined> {
-    const delay = new RetryDelay();
-    for (let tries = 1; tries === 1 || isWanted(); tries++) {
-      try {
-        const status = await this.#ask();
-        if (epoch === this.#epoch) this.#safe.set(headerOf(status).member, progressIsSafe(versionIn(status)));
-        return undefined;
-      } catch (error) {
-        const failure = RpcError.from(error);
-        if (failure.cause === 'no-stream') return failure;
-        // While there is no etcd there is nothing to watch either; one that hangs for long is not known.
-        const mayPass = failure.code === Code.UNAVAILABLE || (isOutage(failure) && tries < MAX_TRIES);
-        if (!mayPass) {
-          this.#safe.set(ANY, false);
-          return undefined;
-        }
-      }
-      await new Promise((resolve) => setTimeout(resolve, delay.next()));
-    }
+    // While there is no etcd there is nothing to watch either; one that hangs for long is not known.
+    const mayPass = (failure: RpcError, tries: number): boolean =>
+      failure.code === Code.UNAVAILABLE || (isOutage(failure) && tries < MAX_TRIES);
+    let passes = false;
+    const answer = await this.#answer((failure, tries) => {
+      passes = mayPass(failure, tries);
+      return passes && failure.cause !== 'no-stream' && isWanted();
+    });
+    if (answer instanceof RpcError) {
+      if (answer.cause === 'no-stream') return answer;
+      if (!passes) this.#safe.set(ANY, false);
+    } else if (epoch === this.#epoch) this.#safe.set(answer.member, answer.safe);
     return undefined;
   }
 
   async #learn(asked: string, epoch: number): Promise<void> {
-    let member = asked;
-    let safe = false;
+    const answer = await this.#answer(
+      (failure, tries) => isOutage(failure) && tries < MAX_TRIES && epoch === this.#epoch,
+    );
+    if (epoch !== this.#epoch) return;
+    this.#asking = undefined;
+    // Another member may have answered. Status may be refused to this client's token: then nothing is known, which counts
+    // as not safe.
+    if (!this.#safe.has(asked)) this.#safe.set(asked, false);
+    const { member, safe } = answer instanceof RpcError ? { member: asked, safe: false } : answer;
+    this.#safe.set(member, safe);
+  }
+
+  /** Asks until there is an answer, or a failure after which it may not be asked again. */
+  async #answer(mayAskAgain: (failure: RpcError, tries: number) => boolean): Promise<Known | RpcError> {
     const delay = new RetryDelay();
-    for (let tries = 1; epoch === this.#epoch; tries++) {
+    for (let tries = 1; ; tries++) {
       try {
         const status = await this.#ask();
-        member = headerOf(status).member;
-        safe = progressIsSafe(versionIn(status));
-        break;
+        return { member: headerOf(status).member, safe: progressIsSafe(versionIn(status)) };
       } catch (error) {
-        // Status may be refused to this client's token: then nothing is known, which counts as not safe.
-        if (tries === MAX_TRIES || !isOutage(RpcError.from(error))) break;
+        const failure = RpcError.from(error);
+        if (!mayAskAgain(failure, tries)) return failure;
       }
       await new Promise((resolve) => setTimeout(resolve, delay.next()));
     }
-    if (epoch !== this.#epoch) return;
-    this.#asking = undefined;
-    if (!this.#safe.has(asked)) this.#safe.set(asked, false);
-    this.#safe.set(member, safe);
   }
 }

@@ -114,7 +114,7 @@ describe('the position of a watcher', () => {
 
 describe('the store that a feed knows', () => {
   test('is another one when its cluster is', () => {
-    const store = new KnownStore();
+    const store = new KnownStore('');
     assert.equal(store.onHeader(headerAt(5), 5), false);
     assert.ok(store.isStoreOf(headerAt(3), 5, true));
     assert.equal(store.isStoreOf(headerAt(9, 'other'), 5, true), false);
@@ -122,7 +122,7 @@ describe('the store that a feed knows', () => {
   });
 
   test('may have lost what is beyond a member that a stream begins on', () => {
-    const store = new KnownStore();
+    const store = new KnownStore('');
     store.onHeader(headerAt(8), 8);
     assert.equal(store.onBegan(8), false);
     assert.deepEqual([store.undoneUpTo, store.syncPoint], [0, 8]);
@@ -134,7 +134,7 @@ describe('the store that a feed knows', () => {
   });
 
   test('without a stream is known only as far as it says itself', () => {
-    const store = new KnownStore();
+    const store = new KnownStore('');
     store.onHeader(headerAt(8), 8);
     assert.deepEqual(
       [7, 8].map((revision) => store.isStoreOf(headerAt(revision), 8, false)),

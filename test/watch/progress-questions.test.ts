@@ -97,7 +97,7 @@ describe('a request for progress', () => {
     const stream = await at.created('a');
     at.upstream.revision = 9;
     client.progress();
-    await until('a question', () => questions(stream) === 1);
+    await until('a question', () => questions(stream) > 0);
     stream.say(7, { watchId: -1n });
     assert.deepEqual(client.answers, []);
     await answerLater(stream, 0);

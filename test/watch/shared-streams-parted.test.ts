@@ -61,7 +61,6 @@ test('a watch that parts from one that has much to catch up with is not ended by
   busy.say(100, { events: events('z', [50]) });
   await until('two streams', () => at.upstream.streams.length === 2);
   const moved = at.upstream.watches.at(-1) as ScriptedWatch;
-  console.log('moved', moved.key, moved.start);
   // Compacted at 60: to etcd the watch of q has had everything up to 100 long since.
   moved.say(100, { created: true });
   moved.say(0, { canceled: true, compactRevision: 60n });
@@ -86,6 +85,36 @@ test('a refused move to another stream of the past is not tried again and again'
       if (!w.answered && !w.cancelled)
         w.say(100, { created: true, canceled: true, watchId: -1n, cancelReason: 'expired' });
   }
-  console.log('streams', at.upstream.streams.length - before);
   assert.ok(at.upstream.streams.length - before <= 1);
+});
+
+test('a watch is not on another cluster than the one that answered its request', async () => {
+  at.upstream.revision = 5;
+  const clients = [await at.watching('now'), await at.watching('past', { startRevision: 3n })];
+  at.upstream.cluster = 2n;
+  for (const key of ['now', 'past']) await at.created(key);
+  for (const { ending } of clients)
+    assert.deepEqual(
+      [ending?.code, ending?.message.includes('different clusters')],
+      [Code.UNAVAILABLE, true],
+    );
+  assert.deepEqual([at.hub.stats.watchers, at.hub.stats.feeds], [0, 0]);
+});
+
+test('a watch that was suspected shares a stream again when its own was good for long and is lost', async (context) => {
+  let later = 0;
+  const now = performance.now.bind(performance);
+  context.mock.method(performance, 'now', () => now() + later);
+  const client = await at.watching('a');
+  (await at.created('a')).end(new RpcError(Code.INTERNAL, 'etcd has a fault'));
+  await at.watching('b');
+  const shared = await at.created('b');
+  for (const ms of [1000, 31_000]) {
+    const alone = await at.created('a');
+    assert.notEqual(alone.stream, shared.stream);
+    later += ms;
+    alone.end(new RpcError(Code.UNAVAILABLE, 'the connection broke'));
+  }
+  assert.equal((await at.created('a')).stream, shared.stream);
+  assert.equal(client.ending, undefined);
 });

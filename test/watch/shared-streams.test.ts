@@ -162,7 +162,8 @@ describe('an answer about a stream', () => {
     for (const client of clients) client.progress();
     await answer(first, 7);
     await until('answers', () => clients.every(({ answers }) => answers.length === 1));
-    assert.ok(first.stream.questions <= 3, `${first.stream.questions} questions`);
+    // On a busy machine the answer takes so long that one question becomes a few.
+    assert.ok(first.stream.questions < keys.length / 4, `${first.stream.questions} questions`);
     for (const watch of watches.slice(0, 10)) watch.say(8, {});
     await answer(first, 8);
     assert.deepEqual(new Set(keys.map((key) => feed(key).applied)), new Set([8]));
