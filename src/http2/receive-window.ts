@@ -34,10 +34,14 @@ export class ReceiveWindow {
     this.giveBack(output);
   }
 
-  /** Octets are kept for a paused stream; true when that makes more than may be kept. */
-  hold(octets: number): boolean {
-    this.held += octets;
+  /** Whether more is kept than may be: until less is, nothing is given back. */
+  get holdsTooMuch(): boolean {
     return this.held > this.maxHeld;
+  }
+
+  /** Octets are kept for a paused stream. */
+  hold(octets: number): void {
+    this.held += octets;
   }
 
   /** Octets kept for a paused stream were delivered or dropped. */
@@ -54,7 +58,7 @@ export class ReceiveWindow {
   }
 
   private giveBack(output: Output): void {
-    if (this.owed * 2 < this.size || this.held > this.maxHeld || this.shut) return;
+    if (this.owed * 2 < this.size || this.holdsTooMuch || this.shut) return;
     output.number(FrameType.WINDOW_UPDATE, 0, this.owed);
     this.window += this.owed;
     this.owed = 0;

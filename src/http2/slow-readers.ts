@@ -13,19 +13,20 @@ interface Paused {
 interface PausedStreams {
   readonly table: { values(): Iterable<Paused> };
   readonly reports: { reached(limit: LimitName): void };
+  readonly receiver: { readonly holdsTooMuch: boolean };
 }
 
 /**
- * The stream that has been paused for longest goes: readers of different streams have nothing to do with each other, and
- * a shut window would stop them all.
+ * While more is kept than may be, the stream that has been paused for longest goes, however little is kept of it: readers of
+ * different streams have nothing to do with each other, and a shut window would stop them all.
  */
-export function dropSlowest({ table, reports }: PausedStreams): void {
-  let slowest: Paused | undefined;
-  for (const stream of table.values()) {
-    if (slowest === undefined || stream.input.waitingSince < slowest.input.waitingSince) slowest = stream;
+export function dropSlowest({ table, reports, receiver }: PausedStreams): void {
+  if (!receiver.holdsTooMuch) return;
+  const paused = [...table.values()].filter(({ input }) => input.waitingSince < Number.POSITIVE_INFINITY);
+  for (const stream of paused.sort((a, b) => a.input.waitingSince - b.input.waitingSince)) {
+    reports.reached('maxHeldBytes');
+    stream.tooSlow = true;
+    stream.reset(ErrorCode.ENHANCE_YOUR_CALM);
+    if (!receiver.holdsTooMuch) return;
   }
-  if (slowest === undefined) return;
-  reports.reached('maxHeldBytes');
-  slowest.tooSlow = true;
-  slowest.reset(ErrorCode.ENHANCE_YOUR_CALM);
 }

@@ -121,7 +121,8 @@ export class StreamInput {
     if (this.mustHold()) {
       const { connection } = this.stream;
       this.hold().data(chunk);
-      if (connection.receiver.hold(chunk.length) && !connection.isServer) dropSlowest(connection);
+      connection.receiver.hold(chunk.length);
+      if (!connection.isServer) dropSlowest(connection);
     } else {
       callData(this.stream, chunk);
       this.giveBack(chunk.length);

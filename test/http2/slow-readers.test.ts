@@ -82,3 +82,29 @@ test('the stream that was paused for longest goes, and the window stays open for
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(stopped[2]?.bytes, 16 * KIB);
 });
+
+test('as many go as it takes: one of which little is kept does not leave the window shut', async () => {
+  await using play = await scene({
+    maxHeldBytes: HELD,
+    connectionWindowSize: 128 * KIB,
+    initialWindowSize: 512 * KIB,
+  });
+  const { connection, peer } = play;
+  const small = connection.request(POST, new Stopped(), true);
+  const large = connection.request(POST, new Stopped(), true);
+  const reader = new Exchange();
+  const reading = connection.request(POST, reader, true);
+  await peer.nextOf('HEADERS', reading.id);
+  for (const stream of [small, large, reading]) peer.send(frame('HEADERS', END_HEADERS, stream.id, OK));
+  peer.send(frame('DATA', 0, small.id, Buffer.alloc(10)));
+  assert.ok(await peer.settled());
+  for (let sent = 0; sent <= HELD; sent += 14 * KIB)
+    peer.send(frame('DATA', 0, large.id, Buffer.alloc(14 * KIB)));
+  assert.ok(await peer.settled());
+  assert.deepEqual([small.closed, large.closed, connection.receiver.held], [true, true, 0]);
+  for (let sent = 0; sent < 512; sent += 16) {
+    peer.send(frame('DATA', 0, reading.id, Buffer.alloc(16 * KIB)));
+    assert.ok(await peer.settled());
+  }
+  assert.equal(reader.bytes, 512 * KIB);
+});
