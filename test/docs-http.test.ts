@@ -9,7 +9,17 @@ import { startProxy } from './support/proxy.ts';
 
 /** What each of them gets, in their order. */
 const EXPECTED: readonly RegExp[] = [
-  /^\{"header":\{.*"revision":"2".*\}\}$/,
+  /^$/,
+  /^hello$/,
+  /^\{"key":"greeting","value":"hello","create_revision":"2","mod_revision":"2","version":"1"\}$/,
+  /^\[\n\{"key":"greeting","create_revision":"2",.*\}\n\]$/,
+  /^$/,
+  /^\{"deleted":"1"\}$/,
+  /^\{"deleted":"1"\}$/,
+  /^$/,
+  /^\{"error":.*"code":9,/,
+  /^event: snapshot\ndata: \{"key":"counter","value":"first",.*\}\n\nevent: synced\nid: \d+\ndata: \{"revision":"\d+"\}$/,
+  /^\{"header":\{.*"revision":"\d+".*\}\}$/,
   /"kvs":\[\{"key":"Z3JlZXRpbmc=".*"value":"aGVsbG8="\}\],"count":"1"\}$/,
   /"count":"1"/,
   /"succeeded":true/,

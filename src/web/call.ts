@@ -127,10 +127,12 @@ export class WebCall implements Call {
     this.outlet.hold(bytes);
   }
 
-  /** The client has the reply, or is gone. */
+  /** The client has the reply, or is gone. Nothing when that was so before. */
   close(): void {
     this.#closed = true;
-    this.outlet.release(this.#held);
+    const held = this.#held;
+    this.#held = 0;
+    this.outlet.release(held);
   }
 
   /** The service is done with the call. */

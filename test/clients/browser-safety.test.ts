@@ -1,6 +1,6 @@
 /**
  * A real browser with a page of somebody else's: of another origin, and of a name that leads to the proxy. Neither gets
- * anything done that its user did not ask for, by etcd's JSON, Connect, forms or WebSocket. A page of the proxy's own origin does.
+ * anything done that its user did not ask for, by etcd's JSON, Connect, forms, WebSocket or keys as resources. A page of the proxy's own origin does.
  */
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
@@ -43,6 +43,25 @@ const TRIES = `(async (base) => {
     frame.onload = () => resolve('sent');
     form.submit();
   });
+  const events = () => new Promise((resolve) => {
+    const source = new EventSource(base + '/watch/a?snapshot');
+    source.onerror = () => { source.close(); resolve('refused'); };
+    source.addEventListener('synced', () => { source.close(); resolve('told'); });
+  });
+  const script = () => new Promise((resolve) => {
+    const element = document.createElement('script');
+    element.src = base + '/kv/script';
+    element.onerror = () => resolve('refused');
+    element.onload = () => resolve(window.ran ?? 'loaded');
+    document.body.append(element);
+  });
+  const image = () => new Promise((resolve) => {
+    const element = document.createElement('img');
+    element.src = base + '/kv/image';
+    element.onerror = () => resolve('refused');
+    element.onload = () => resolve('seen');
+    document.body.append(element);
+  });
   const get = '/etcdserverpb.KV/Range?connect=v1&encoding=json&message=' + encodeURIComponent('{"key":"YQ=="}');
   return {
     simple: await ask('/v3/kv/put', { mode: 'no-cors', headers: { 'content-type': 'text/plain' } }),
@@ -51,6 +70,12 @@ const TRIES = `(async (base) => {
     get: await ask(get, { method: 'GET', body: undefined }),
     form: await form(),
     socket: await socket(),
+    put: await ask('/kv/a', { method: 'PUT' }),
+    value: await ask('/kv/script', { method: 'GET', body: undefined }),
+    blind: await ask('/kv/script', { method: 'GET', body: undefined, mode: 'no-cors' }),
+    events: await events(),
+    script: await script(),
+    image: await image(),
   };
 })`;
 
@@ -69,6 +94,11 @@ describe('pages of others', { skip: noChromium() }, () => {
       startProxy({ endpoints: etcd.endpoints }),
       startChromium([`--host-resolver-rules=MAP ${EVIL} 127.0.0.1`]),
     ]);
+    for (const [key, value] of [
+      ['script', 'window.ran = "run"'],
+      ['image', Buffer.from('R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==', 'base64')],
+    ] as const)
+      await fetch(`${proxy.url}/kv/${key}`, { method: 'PUT', body: value });
   });
   after(async () => {
     await browser?.close();
@@ -96,6 +126,12 @@ describe('pages of others', { skip: noChromium() }, () => {
       get: 'refused',
       form: 'sent',
       socket: 'refused',
+      put: 'refused',
+      value: 'refused',
+      blind: 'refused',
+      events: 'refused',
+      script: 'refused',
+      image: 'refused',
     });
     assert.equal(await written(), undefined);
   });
@@ -109,6 +145,12 @@ describe('pages of others', { skip: noChromium() }, () => {
       get: 421,
       form: 'sent',
       socket: 'refused',
+      put: 421,
+      value: 421,
+      blind: 421,
+      events: 'refused',
+      script: 'refused',
+      image: 'refused',
     });
     assert.equal(await written(), undefined);
   });
@@ -121,6 +163,13 @@ describe('pages of others', { skip: noChromium() }, () => {
       get: 200,
       form: 'sent',
       socket: 'answered',
+      put: 204,
+      value: 200,
+      blind: 200,
+      events: 'told',
+      // What is no script is not run, whoever asks.
+      script: 'refused',
+      image: 'refused',
     });
     assert.equal(await written(), '1');
   });

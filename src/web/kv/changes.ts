@@ -66,10 +66,13 @@ export class Changes {
     }
   }
 
-  /** Tells all of it, as events. @param first what is told before */
-  async *told(first: Iterable<string>): AsyncGenerator<Uint8Array> {
+  /**
+   * Tells all of it, as events.
+   * @param first what is told before, and taken out of its place then: a snapshot may be large, and a watch goes on for days
+   */
+  async *told(first: { text?: Iterable<string> | undefined }): AsyncGenerator<Uint8Array> {
     try {
-      yield* inPieces(first);
+      yield* inPieces(taken(first));
       for (;;) {
         if (!(await this.#stream.arrives(this.#heartbeatMs))) yield Buffer.from(HEARTBEAT);
         else {
@@ -94,6 +97,11 @@ export class Changes {
     const revision = rest.header?.revision ?? 0n;
     return revision > 0n ? [seenText(revision)] : [];
   }
+}
+
+function* taken(first: { text?: Iterable<string> | undefined }): Generator<string> {
+  yield* first.text ?? [];
+  first.text = undefined;
 }
 
 /** The next response. @throws RpcError (rejects) when there is none */

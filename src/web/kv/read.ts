@@ -93,10 +93,12 @@ function tellMore(
   reply.header('x-etcd-more', 'true');
   const last = elements.at(-1);
   if (last === undefined) return;
+  const { key } = fromBinary(KeyValueSchema, last);
+  if (key.length + target.key.length > MAX_LINK) return;
   const revision = query.number('revision') ?? rest.header?.revision;
-  const parameters = ['prefix', `limit=${query.number('limit')}`, `revision=${revision}`];
+  const parameters = ['prefix', `limit=${query.number('limit') ?? ''}`, `revision=${revision ?? ''}`];
   for (const name of ['keys', 'serializable']) if (query.flag(name)) parameters.push(name);
-  parameters.push(`after=${encoded(fromBinary(KeyValueSchema, last).key)}`);
+  parameters.push(`after=${encoded(key)}`);
   const link = `<${pathOfKey(target.key)}?${parameters.join('&')}>; rel="next"`;
   if (link.length <= MAX_LINK) reply.header('link', link);
 }

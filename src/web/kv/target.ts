@@ -20,8 +20,7 @@ export interface Target {
 /** Clients that take the proxy for one of theirs send the whole address (RFC 9112 section 3.2.2). */
 const TARGET = /^(?:https?:\/\/[^/?]*)?(\/(kv|watch)(?:\/([^?]*))?)(?:\?(.*))?$/s;
 
-const BROKEN = /%(?![0-9a-f]{2})/i;
-const ENCODED = /%(..)/g;
+const PERCENT = 0x25;
 
 /** The path that stands for a target in a table of routes, which shall not read keys; undefined: it is no target of these. */
 export function routeOf(url: string): string | undefined {
@@ -38,12 +37,22 @@ export function readTarget(url: string): Target {
 
 /** The bytes that percent-encoded text stands for. @throws RpcError */
 export function decoded(text: string): Uint8Array {
-  if (BROKEN.test(text))
-    throw new RpcError(Code.INVALID_ARGUMENT, 'a % must be followed by two hexadecimal digits');
-  const latin1 = text.replaceAll(ENCODED, (_, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 16)),
-  );
-  return Buffer.from(latin1, 'latin1');
+  const bytes = Buffer.from(text, 'latin1');
+  let length = bytes.indexOf(PERCENT);
+  if (length < 0) return bytes;
+  for (let at = length; at < bytes.length; at++) {
+    const byte = bytes[at] as number;
+    bytes[length++] = byte === PERCENT ? 16 * digit(bytes[++at]) + digit(bytes[++at]) : byte;
+  }
+  return bytes.subarray(0, length);
+}
+
+/** @throws RpcError when it is no hexadecimal digit */
+function digit(char = 0): number {
+  if (char >= 0x30 && char <= 0x39) return char - 0x30;
+  const small = char | 0x20;
+  if (small >= 0x61 && small <= 0x66) return small - 0x61 + 10;
+  throw new RpcError(Code.INVALID_ARGUMENT, 'a % must be followed by two hexadecimal digits');
 }
 
 /** Within a path clients resolve them, be they encoded or not, but not between slashes that are. */

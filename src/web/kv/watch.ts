@@ -5,7 +5,7 @@ import { Changes } from './changes.ts';
 import { seenText, snapshotText } from './events.ts';
 import { oneKey, prefixKeys } from './keys.ts';
 import { badRequest, positive, Query } from './query.ts';
-import { type KeyRequest, readText } from './request.ts';
+import { type KeyRequest, type Long, readText } from './request.ts';
 import { sendPieces } from './response.ts';
 
 const PARAMETERS = ['prefix', 'snapshot', 'revision', 'lastEventId'];
@@ -27,17 +27,23 @@ export async function watch(request: KeyRequest): Promise<FastifyReply> {
     return tell(reply, changes, [seenText(changes.seen)]);
   }
   const kvs = RangeResponseSchema.field.kvs;
-  const { call, rest, elements } = await request.askLong(KV.method.range, { ...keys, revision }, kvs);
-  const at = revision > 0n ? revision : (rest.header?.revision ?? 0n);
+  const long = await request.askLong(KV.method.range, { ...keys, revision }, kvs);
+  const at = revision > 0n ? revision : (long.rest.header?.revision ?? 0n);
   // Before a word of it is sent: its reader may take so long that what follows would be compacted.
   const changes = await Changes.begin(request, { ...keys, start: at + 1n, snapshot });
-  return tell(reply, changes, readText(call, RangeResponseSchema, snapshotText(elements, at)));
+  return tell(reply, changes, snapshotOf(long, at));
+}
+
+/** Lets go of its room when it is told: the client stays for what follows. */
+function* snapshotOf({ call, elements }: Long<typeof RangeResponseSchema>, at: bigint): Generator<string> {
+  yield* readText(call, RangeResponseSchema, snapshotText(elements, at));
+  call.close();
 }
 
 function tell(reply: FastifyReply, changes: Changes, first: Iterable<string>): FastifyReply {
   // Nothing on the way may keep it, or wait for more of it.
   reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
-  return sendPieces(reply, 'text/event-stream', changes.told(first));
+  return sendPieces(reply, 'text/event-stream', changes.told({ text: first }));
 }
 
 /** The id of the last event that a client has which comes back. @throws RpcError when it is none of ours */
