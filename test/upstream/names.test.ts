@@ -74,10 +74,14 @@ describe('a name with several addresses', () => {
     const before = name.lookups;
     name.addresses = [HOSTS[2] as string];
     for (const member of members.slice(0, 2)) await member[Symbol.asyncDispose]();
-    await until('the last one has the call', async () => {
-      await ask(cluster, KV.Range);
-      return (members[2]?.count(KV.Range.path) ?? 0) > 0;
-    }, LIMIT_MS);
+    await until(
+      'the last one has the call',
+      async () => {
+        await ask(cluster, KV.Range);
+        return (members[2]?.count(KV.Range.path) ?? 0) > 0;
+      },
+      LIMIT_MS,
+    );
     assert.ok(before > 0 && name.lookups >= before);
     for (const member of members.slice(0, 2)) await member.listen();
   });
