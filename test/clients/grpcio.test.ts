@@ -1,32 +1,23 @@
 /** gRPC's C core, by way of Python's grpcio, as a client of the proxy. Needs Python and its package index. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { startEtcd } from '../support/etcd.ts';
 import { runProcess } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
+import { pythonWith } from '../support/python.ts';
 
-const VENV = '.cache/grpcio';
 const VERSION = '1.80.0';
 
-/** Makes a Python environment with grpcio once; says why where that cannot be done. */
-async function missing(): Promise<string | undefined> {
-  if (existsSync(`${VENV}/ready`)) return undefined;
-  const script = `python3 -m venv ${VENV} && ${VENV}/bin/pip install -q 'grpcio<=${VERSION}' && touch ${VENV}/ready`;
-  const { code, stderr } = await runProcess('sh', ['-c', script], { limitMs: 300_000 });
-  return code === 0 ? undefined : `no grpcio here: ${stderr.trim().split('\n').at(-1)}`;
-}
-
 test('grpcio works through the proxy', async (t) => {
-  const reason = await missing();
-  if (reason !== undefined) {
-    t.skip(reason);
+  const python = await pythonWith('grpcio', [`grpcio<=${VERSION}`]);
+  if ('missing' in python) {
+    t.skip(python.missing);
     return;
   }
   await using etcd = await startEtcd();
   await using proxy = await startProxy({ endpoints: etcd.endpoints });
   const { code, stdout, stderr } = await runProcess(
-    `${VENV}/bin/python`,
+    python.program,
     ['test/tools/grpcio/peer.py', proxy.address],
     { limitMs: 60_000 },
   );
