@@ -61,7 +61,7 @@ export class Endpoints {
       found: [...this.#srvRecords(), ...this.#peers()],
       synced: this.#synced(),
       decide: deciding(config),
-      isConnected: () => parts.cluster().current !== undefined,
+      inUse: () => parts.cluster().current,
       observer: records,
     });
   }
@@ -120,6 +120,7 @@ export class Endpoints {
       source: new FixedEndpoints(discoveryEndpoints(config)),
       tls,
       dialTimeout: config['dial-timeout'],
+      choice: { pick: 'random', shuffleInterval: 0 },
       maxWaiting: MAX_DISCOVERY_CALLS,
       maxConnections: 1,
       maxReceiveBytes: MAX_DISCOVERY_BYTES,

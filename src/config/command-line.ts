@@ -28,6 +28,7 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   const { config, sources } = readSettings(parseFlags(rest.slice(1)), environment);
   refuseUnreadable(config, sources);
   checkTls(config);
+  checkDiscovery(config);
   refuseLeasing(config);
   checkDiscovery(config);
   checkRegistration(config);

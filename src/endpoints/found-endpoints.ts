@@ -1,5 +1,5 @@
 /** What sources that look for endpoints have in common. */
-import type { Endpoint } from '../net/endpoint.ts';
+import { type Endpoint, identityOf } from '../net/endpoint.ts';
 import type { EndpointSource } from '../upstream/endpoint-source.ts';
 
 /** A source that looks for endpoints, and keeps the last good list. */
@@ -40,11 +40,8 @@ export function causeOf(error: unknown): string {
 
 /** Whether two lists have the same endpoints, in whatever order. */
 export function sameEndpoints(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
-  const keys = new Set(some.map(keyOf));
-  return keys.size === new Set(others.map(keyOf)).size && others.every((other) => keys.has(keyOf(other)));
-}
-
-/** What makes an endpoint the same as another one: where it is, and whether TLS is spoken there. */
-export function keyOf({ secure, target }: Endpoint): string {
-  return `${secure} ${'path' in target ? target.path : `${target.port} ${target.host.toLowerCase()}`}`;
+  const keys = new Set(some.map(identityOf));
+  return (
+    keys.size === new Set(others.map(identityOf)).size && others.every((other) => keys.has(identityOf(other)))
+  );
 }

@@ -9,9 +9,9 @@
  *
  * Each source keeps its last good list, and looks again by `Looking`. `docs/cluster.md` says what holds for users.
  */
-import type { Endpoint } from '../net/endpoint.ts';
+import { type Endpoint, identityOf } from '../net/endpoint.ts';
 import type { EndpointSource } from '../upstream/endpoint-source.ts';
-import { type FoundEndpoints, keyOf, type SourceObserver } from './found-endpoints.ts';
+import type { FoundEndpoints, SourceObserver } from './found-endpoints.ts';
 
 /** The sources, as far as flags ask for them. */
 export interface KnownOptions {
@@ -22,8 +22,8 @@ export interface KnownOptions {
   readonly synced: FoundEndpoints | undefined;
   /** An endpoint with TLS decided by flags; undefined: they do not allow it. */
   decide(endpoint: Endpoint): Endpoint | undefined;
-  /** Whether an endpoint is in use. */
-  isConnected(): boolean;
+  /** The endpoint in use, if there is one. One that is in no list any more is used until another one answers. */
+  inUse(): Endpoint | undefined;
   readonly observer: SourceObserver;
 }
 
@@ -64,14 +64,10 @@ export class KnownEndpoints implements EndpointSource {
     this.#options.observer.onUsed(this.#endpoints, false);
     if (this.#sources.length === 0) return;
     for (const source of this.#sources) source.start(() => this.#refresh());
+    this.#refresh();
     this.#watch = setInterval(() => this.#widen(), WATCH_MS).unref();
-    // What a source knew at once is a change as well, but none to be told of within this call.
-    queueMicrotask(() => {
-      if (this.#watch === undefined) return;
-      this.#onChanged = onChanged;
-      this.#refresh();
-      onChanged();
-    });
+    // Not before, since nothing is told within this call: what a source knew at once is there when it returns.
+    this.#onChanged = onChanged;
   }
 
   close(): void {
@@ -110,11 +106,17 @@ export class KnownEndpoints implements EndpointSource {
   #widen(): void {
     if (this.#widened || this.#endpoints.length === 0) return;
     const now = performance.now();
-    if (this.#options.isConnected()) this.#unansweredSince = Number.POSITIVE_INFINITY;
+    if (this.#isAnswered()) this.#unansweredSince = Number.POSITIVE_INFINITY;
     else this.#unansweredSince = Math.min(now, this.#unansweredSince);
     if (now - this.#unansweredSince < UNANSWERED_MS) return;
     this.#widened = true;
     this.#use(this.#all(this.#choose()));
+  }
+
+  #isAnswered(): boolean {
+    const inUse = this.#options.inUse();
+    if (inUse === undefined) return false;
+    return this.#endpoints.some((endpoint) => identityOf(endpoint) === identityOf(inUse));
   }
 
   #all(chosen: readonly Endpoint[]): readonly Endpoint[] {
@@ -133,7 +135,7 @@ export class KnownEndpoints implements EndpointSource {
   /** Each once, within the bound; one that was there before stays the same object. */
   #usable(endpoints: readonly Endpoint[]): readonly Endpoint[] {
     const { decide, observer } = this.#options;
-    const before = new Map((this.#endpoints ?? []).map((endpoint) => [keyOf(endpoint), endpoint]));
+    const before = new Map((this.#endpoints ?? []).map((endpoint) => [identityOf(endpoint), endpoint]));
     const usable = new Map<string, Endpoint>();
     let refused = 0;
     let tooMany = 0;
@@ -143,7 +145,7 @@ export class KnownEndpoints implements EndpointSource {
         refused++;
         continue;
       }
-      const key = keyOf(decided);
+      const key = identityOf(decided);
       if (usable.has(key)) continue;
       if (usable.size === MAX_ENDPOINTS) tooMany++;
       else usable.set(key, before.get(key) ?? decided);
@@ -155,5 +157,5 @@ export class KnownEndpoints implements EndpointSource {
 }
 
 function keysOf(endpoints: readonly Endpoint[]): ReadonlySet<string> {
-  return new Set(endpoints.map(keyOf));
+  return new Set(endpoints.map(identityOf));
 }

@@ -38,7 +38,7 @@ function join(options: Partial<KnownOptions> = {}) {
     found: [],
     synced: undefined,
     decide: (endpoint) => endpoint,
-    isConnected: () => true,
+    inUse: () => undefined,
     observer,
     ...options,
   });
@@ -95,7 +95,7 @@ describe('endpoints of several sources', () => {
     await joined.start();
     one.knows('http://h:1', 'b:1');
     const [first] = joined.known.endpoints;
-    one.knows('c:1', 'http://H:1/');
+    one.knows('c:1', 'h:1');
     assert.equal(joined.known.endpoints[1], first);
     one.knows('https://h:1');
     assert.notEqual(joined.known.endpoints[0], first, 'with TLS it is another one');
@@ -116,16 +116,15 @@ describe('endpoints of several sources', () => {
   });
 
   test('when nobody answers, all that is known is tried, until the list is another one', async () => {
-    let connected = true;
+    const left = parseEndpoint('a:1');
     const synced = new Moved();
-    using joined = join({ fixed: list('a:1'), synced, isConnected: () => connected });
+    // The one that was left goes on serving meanwhile.
+    using joined = join({ fixed: list('a:1'), synced, inUse: () => left });
     await joined.start();
     synced.knows('http://m0:1');
     assert.deepEqual(joined.names, ['http://m0:1']);
-    connected = false;
     await until('all are tried', () => joined.names.length === 2);
     assert.equal(joined.observer.used.at(-1), '*a:1 http://m0:1');
-    connected = true;
     synced.knows('http://m0:1');
     assert.deepEqual(joined.names, ['a:1', 'http://m0:1']);
     synced.knows('http://m1:1');

@@ -7,7 +7,7 @@ import { type Exit, type RunningProcess, startProcess } from './process.ts';
 
 /** Which etcd the proxy stands in front of and how it is started. */
 export interface ProxyOptions {
-  /** The endpoints, as `--endpoints` takes them. */
+  /** The endpoints, as `--endpoints` takes them; empty: the flag is not given. */
   readonly endpoints: readonly string[];
   /** More flags of `start`, such as `--max-send-bytes=1000`; they come after the ones set here and so win. */
   readonly flags?: readonly string[];
@@ -65,7 +65,7 @@ function addressIn(line: string): string {
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const args = [
     'start',
-    `--endpoints=${options.endpoints.join(',')}`,
+    ...(options.endpoints.length > 0 ? [`--endpoints=${options.endpoints.join(',')}`] : []),
     '--listen-addr=127.0.0.1:0',
     ...(options.flags ?? []),
   ];
