@@ -471,6 +471,7 @@ describe('numbers that make no sense', () => {
       'watch-history-bytes',
     ],
     ...['self-signed-cert-validity', 'resolver-ttl', 'endpoints-shuffle-interval'],
+    ...['proxy-failure-wait', 'proxy-dial-timeout', 'proxy-write-timeout', 'proxy-read-timeout'],
   ];
   /** Those for which it stands for the default. */
   const ZERO_IS_DEFAULT = ['dial-keepalive-timeout', 'grpc-keepalive-interval', 'grpc-keepalive-timeout'];

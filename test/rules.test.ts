@@ -48,6 +48,7 @@ const ARROWS: Readonly<
       'tls',
       'upstream',
       'watch',
+      'web',
     ],
   },
   config: { imports: ['net', 'tls'], types: ['clients'] },

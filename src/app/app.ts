@@ -51,7 +51,7 @@ import { buildMembers } from './members.ts';
 import { buildNamespaces, listeningOf } from './namespaces.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
-import { withMode } from './v2.ts';
+import { buildV2, withMode } from './v2.ts';
 
 export class App {
   readonly #config: Config;
@@ -211,6 +211,7 @@ export class App {
       health: { check: (query) => etcdHealth.check(query), checkProxy: () => healthCheck.checkProxy() },
       metrics: config['namespace-isolation'] === 'strict' ? new IsolatedPages(pages) : pages,
       version: new EtcdVersion(this.#etcdPages, full),
+      v2: buildV2({ config, registry, cluster: this.#cluster, tls: this.#tls.client }),
       observer: doors.calls,
     };
     this.#web = new LateWebDoor(web);

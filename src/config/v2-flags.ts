@@ -1,11 +1,45 @@
 /** The flags of etcd's v2 proxy, as its command lines have them: a part of the one table of flags. */
-import { flag } from './flag.ts';
+import { flag, number } from './flag.ts';
+import type { Limits } from './limits.ts';
+
+/** Milliseconds, as a plain number; zero: no bound. Half of what a timer of Node.js takes is enough for anybody. */
+const MILLISECONDS: Limits = { least: 0, most: 2 ** 30 };
 
 /** In the order of the help. */
 export const V2_FLAGS = {
   proxy: flag(
     'mode',
     '',
-    'readwrite (also: on) or readonly (whatever may write is refused with UNIMPLEMENTED, in HTTP status 501); not given: readwrite',
+    'readwrite (also: on), readonly (whatever may write is refused with UNIMPLEMENTED, or status 501) or off (nothing of /v2); not given: readwrite',
+  ),
+  'proxy-failure-wait': number(
+    'integer',
+    '5000',
+    MILLISECONDS,
+    'milliseconds for which an endpoint that failed gets no requests for /v2',
+  ),
+  'proxy-refresh-interval': number(
+    'integer',
+    '30000',
+    { ...MILLISECONDS, least: 1 },
+    'milliseconds after which the endpoints for /v2 are taken anew, in a new order',
+  ),
+  'proxy-dial-timeout': number(
+    'integer',
+    '1000',
+    MILLISECONDS,
+    'milliseconds for a connection for /v2; 0: no bound',
+  ),
+  'proxy-write-timeout': number(
+    'integer',
+    '5000',
+    MILLISECONDS,
+    'milliseconds in which an endpoint has to take what is sent for /v2; 0: no bound',
+  ),
+  'proxy-read-timeout': number(
+    'integer',
+    '0',
+    MILLISECONDS,
+    'milliseconds that an endpoint may be silent to a request for /v2, also to those that wait for events; 0: no bound',
   ),
 };

@@ -39,8 +39,8 @@ export interface NamespaceListener {
 }
 /** What a namespace keeps its clients from: keys of elsewhere, or all that there is elsewhere. */
 export type Isolation = 'keys' | 'strict';
-/** What clients may do. */
-export type ProxyMode = 'readwrite' | 'readonly';
+/** What clients may do; `off`: nothing of etcd's v2 API. */
+export type ProxyMode = 'readwrite' | 'readonly' | 'off';
 /** Which of several endpoints is used. */
 export type Pick = 'random' | 'nearest';
 /** The levels of the log. */
@@ -164,7 +164,7 @@ function parseNamespaces(text: string): readonly NamespaceListener[] {
 /** The v2 proxy's words, of which `on` is another name. */
 function parseMode(text: string): ProxyMode | undefined {
   if (text === '' || text === 'on') return text === '' ? undefined : 'readwrite';
-  return oneOf<ProxyMode>(['readwrite', 'readonly'])(text);
+  return oneOf<ProxyMode>(['readwrite', 'readonly', 'off'])(text);
 }
 
 /** The names that etcd gives to versions of TLS. */

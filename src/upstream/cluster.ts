@@ -58,6 +58,12 @@ export class Cluster implements Upstream {
     return this.#pool.current;
   }
 
+  /** All endpoints, the one in use first, the others by promise. */
+  get all(): readonly Endpoint[] {
+    const { current, others } = this.#pool;
+    return current === undefined ? others : [current, ...others];
+  }
+
   unary(request: Uint8Array, call: Call): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       new UnaryUpstreamCall(this.#environment, request, call, resolve, reject).start();

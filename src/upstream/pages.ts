@@ -3,10 +3,11 @@
  * every etcd has that server on its client port (`--listen-client-http-urls` moves it elsewhere).
  */
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { EtcdPage, EtcdPages, NoPage, PageBounds } from '../rpc/pages.ts';
 import type { TlsDialer } from './connection.ts';
+import { dialHttp1 } from './dial-http1.ts';
 
 /** Is told how each fetch went. */
 export interface PageObserver {
@@ -84,8 +85,7 @@ class PageConnections extends Agent {
   }
 
   override createConnection(): Socket {
-    const { secure, target, serverName } = this.endpoint;
-    return secure ? this.#tls.connect(target, serverName, 'http/1.1') : connect({ ...target, noDelay: true });
+    return dialHttp1(this.endpoint, this.#tls);
   }
 }
 

@@ -7,6 +7,7 @@ import type { Services } from '../rpc/contract.ts';
 import type { Ledger } from '../rpc/ledger.ts';
 import type { CallObserver } from '../rpc/observer.ts';
 import type { EtcdPage, HealthReport, MetricsPage } from '../rpc/pages.ts';
+import type { V2Options } from './v2/options.ts';
 
 /** The checks behind `/health` and `/proxy/health`. */
 export interface HealthChecks {
@@ -81,6 +82,8 @@ export interface WebServerOptions {
   readonly health: HealthChecks;
   readonly metrics: MetricsSource;
   readonly version: VersionSource;
+  /** How etcd's v2 API is served; without it, not at all. */
+  readonly v2?: V2Options | undefined;
   readonly observer: CallObserver;
   /** Serve health and metrics, and no RPC. */
   readonly pagesOnly?: boolean;

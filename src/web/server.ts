@@ -21,6 +21,7 @@ import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
 import { hasLongType, isGrpc, refuseBrowser, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
 import { RequestMemory } from './request-memory.ts';
+import { V2 } from './v2/routes.ts';
 
 export type { WebServerOptions } from './options.ts';
 
@@ -34,6 +35,7 @@ export class WebServer {
   readonly #connections: Connections;
   readonly #webSockets: WebSockets | undefined;
   readonly #gateway: GatewayRequests | undefined;
+  readonly #v2: V2 | undefined;
   #draining = false;
 
   constructor(options: WebServerOptions) {
@@ -49,6 +51,8 @@ export class WebServer {
     this.#webSockets = webSockets;
     const gateway = options.pagesOnly === true ? undefined : new GatewayRequests(options, limits, memory);
     this.#gateway = gateway;
+    const { observer, v2 } = options;
+    if (v2 !== undefined && options.pagesOnly !== true) this.#v2 = new V2(v2, { memory, guard, observer });
     this.app = Fastify({
       logger: false,
       exposeHeadRoutes: false,
@@ -68,6 +72,7 @@ export class WebServer {
     addVersion(this.app, options);
     addGatewayRoutes(this.app, gateway);
     addKeyRoutes(this.app, { options, memory, maxUnreadBytes, heartbeatMs }, guard);
+    this.#v2?.addTo(this.app);
   }
 
   /**
@@ -77,6 +82,7 @@ export class WebServer {
   async drain(ms: number): Promise<void> {
     this.#draining = true;
     this.#webSockets?.close();
+    this.#v2?.endWaits();
     this.#connections.closeIdle();
     await this.#connections.closed(ms);
     this.close();
@@ -85,6 +91,7 @@ export class WebServer {
   /** Closes every connection at once. */
   close(): void {
     this.#connections.close();
+    this.#v2?.close();
     this.memory.close();
   }
 

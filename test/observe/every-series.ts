@@ -29,6 +29,7 @@ import { exposeRequestMemory } from '../../src/observe/request-metrics.ts';
 import { Sink } from '../../src/observe/sink.ts';
 import { TlsRecords } from '../../src/observe/tls.ts';
 import { UpstreamRecords } from '../../src/observe/upstream.ts';
+import { V2Metrics } from '../../src/observe/v2-metrics.ts';
 import { exposeWatches } from '../../src/observe/watch-metrics.ts';
 import { ITSELF } from '../../src/rpc/client.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
@@ -169,6 +170,24 @@ const doors: Part = (registry) => {
       () => tls.onLoaded('client', expires),
       { 'etcd_proxy_tls_certificate_expiry_timestamp_seconds{side="client"}': 4e9 },
     ],
+  ];
+};
+
+const v2: Part = (registry) => {
+  const metrics = new V2Metrics(registry);
+  const duration = 'etcd_proxy_handling_duration_seconds';
+  const handled = {
+    'etcd_proxy_handled_total{method="GET",code="200"}': 1,
+    [`${duration}_bucket{le="2.048",method="GET"}`]: 1,
+    [`${duration}_bucket{le="+Inf",method="GET"}`]: 1,
+    [`${duration}_sum{method="GET"}`]: 2,
+    [`${duration}_count{method="GET"}`]: 1,
+  };
+  const dropped = 'etcd_proxy_dropped_total{method="GET",proxying_error="zero_endpoints"}';
+  return [
+    [() => metrics.onRequest('GET'), { 'etcd_proxy_requests_total{method="GET"}': 1 }],
+    [() => metrics.onHandled('GET', 200, 2), handled],
+    [() => metrics.onDropped('GET', 'zero_endpoints'), { [dropped]: 1 }],
   ];
 };
 
@@ -391,6 +410,7 @@ export const PARTS = {
   upstream,
   doors,
   reads,
+  v2,
   watches,
   leases,
   namespaces,

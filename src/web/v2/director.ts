@@ -1,0 +1,56 @@
+/**
+ * Which members a request may be sent to, and in which order, as the director of etcd's v2 proxy: the first one gets all
+ * requests until it fails or the order changes; one that failed rests; at each refresh all is forgotten.
+ */
+import type { Member, V2Options } from './options.ts';
+
+export class Director {
+  readonly #options: V2Options;
+  readonly #onRefreshed: (members: readonly Member[]) => void;
+  /** Urls, in the order since the last refresh. */
+  #order: readonly string[] = [];
+  #refreshAt = Number.NEGATIVE_INFINITY;
+  /** Until when those that failed rest. */
+  readonly #resting = new Map<string, number>();
+
+  /** @param onRefreshed hears which members there are from then on */
+  constructor(options: V2Options, onRefreshed: (members: readonly Member[]) => void) {
+    this.#options = options;
+    this.#onRefreshed = onRefreshed;
+  }
+
+  /** The members that may be tried now, the first one first. */
+  available(now = performance.now()): Member[] {
+    const members = this.#options.members();
+    const byUrl = new Map(members.map((member) => [member.url, member]));
+    const isOther = byUrl.size !== this.#order.length || this.#order.some((url) => !byUrl.has(url));
+    if (now >= this.#refreshAt || isOther) this.#refresh(members, now);
+    const order = this.#options.shuffled ? this.#order : byUrl.keys();
+    return [...order].flatMap((url) => {
+      const member = byUrl.get(url);
+      return member === undefined || (this.#resting.get(url) ?? now) > now ? [] : [member];
+    });
+  }
+
+  /** A member could not be reached, or did not answer. */
+  onFailed({ url }: Member, now = performance.now()): void {
+    this.#resting.set(url, now + this.#options.times.failureWait);
+  }
+
+  #refresh(members: readonly Member[], now: number): void {
+    this.#order = shuffled([...new Set(members.map(({ url }) => url))]);
+    this.#resting.clear();
+    this.#refreshAt = now + this.#options.times.refreshInterval;
+    this.#onRefreshed(members);
+  }
+}
+
+/** In an order of chance (Fisher and Yates). */
+function shuffled<T>(items: readonly T[]): T[] {
+  const order = [...items];
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [order[i], order[j]] = [order[j] as T, order[i] as T];
+  }
+  return order;
+}
