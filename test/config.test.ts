@@ -10,6 +10,7 @@ import { flag, number } from '../src/config/flag.ts';
 import { FLAGS } from '../src/config/flags.ts';
 import { ownHosts } from '../src/config/hosts.ts';
 import { ANY } from '../src/config/limits.ts';
+import { advertisedOf, registrationOf } from '../src/config/registration.ts';
 import { endpoints, ineffectiveTls, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
 import { UsageError } from '../src/config/usage-error.ts';
@@ -81,6 +82,28 @@ describe('namespaces of listeners', () => {
   });
 });
 
+describe('registration', () => {
+  const refused = (...args: string[]): string => refusal(['start', ...args]);
+
+  test('needs a prefix, a time to live and an address, or none of the first two', () => {
+    assert.equal(refused('--resolver-prefix=p'), 'invalid resolver-ttl 0');
+    assert.equal(refused('--resolver-prefix=p', '--resolver-ttl=-7'), 'invalid resolver-ttl -7');
+    assert.equal(refused('--resolver-ttl=7'), 'invalid resolver-prefix ""');
+    const both = ['--resolver-prefix=p', '--resolver-ttl=7'];
+    assert.equal(refused(...both, '--advertise-client-url='), 'invalid advertise-client-url ""');
+    assert.deepEqual(registrationOf(configOf(both)), { prefix: 'p', ttl: 7 });
+    for (const none of [[], ['--resolver-ttl=-7'], ['--advertise-client-url=']])
+      assert.equal(registrationOf(configOf(none)), undefined);
+    assert.match(refused('--resolver-ttl=9000000001'), /want at most 9000000000$/);
+  });
+
+  test('is under the address that was given, also where that is the default of the incumbent', () => {
+    assert.equal(advertisedOf(configOf([])), undefined);
+    assert.equal(advertisedOf(configOf(['--advertise-client-url=127.0.0.1:23790'])), '127.0.0.1:23790');
+    assert.equal(advertisedOf(configOf(['--advertise-client-url='])), '');
+  });
+});
+
 describe('the host names of the proxy', () => {
   const own = (args: readonly string[], name: string) => ownHosts(configOf(args))(name);
 
@@ -107,6 +130,7 @@ describe('the host names of the proxy', () => {
 
   test('are none by default, and any with *', () => {
     assert.ok(!own([], 'evil.example'));
+    assert.ok(!own([], 'auto'));
     assert.ok(!own(['--listen-addr=:1', '--advertise-client-url=no address'], ''));
     assert.ok(own(['--host-whitelist=*'], 'evil.example'));
   });
@@ -476,6 +500,9 @@ describe('numbers that make no sense', () => {
   /** Those for which it stands for the default. */
   const ZERO_IS_DEFAULT = ['dial-keepalive-timeout', 'grpc-keepalive-interval', 'grpc-keepalive-timeout'];
 
+  /** What the incumbent makes of one below zero, it says itself. */
+  const SIGNED = ['resolver-ttl'];
+
   test('every flag that is a number has limits, and nothing else has', () => {
     assert.deepEqual(
       FLAGS.filter(({ limits }) => limits !== undefined),
@@ -492,7 +519,8 @@ describe('numbers that make no sense', () => {
     };
 
     test(`--${name}`, () => {
-      for (const text of ['', '-1', 'NaN', 'Infinity', '1e3', 'many', '1 ', '0x']) refused(text);
+      if (!SIGNED.includes(name)) refused('-1');
+      for (const text of ['', '-', '-0', '- 1', 'NaN', 'Infinity', '1e3', 'many', '1 ', '0x']) refused(text);
       if (type === 'duration')
         for (const text of ['-1s', '1ns', '999us', '9999999h', '1', '1d']) refused(text);
       else for (const text of ['1.5', '1s', '9007199254740992', '9'.repeat(400)]) refused(text);

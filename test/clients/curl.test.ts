@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { REAL_MEMBERS, type RunningProxy, startProxy } from '../support/proxy.ts';
 import { base64, call, curl, HTTP_VERSIONS, type HttpVersion, type Json, noCurl } from './curl/curl.ts';
 
 type Refusal = readonly [method: string, message: Json, status: number, code: string, text: string];
@@ -44,7 +44,7 @@ describe('curl', { skip: noCurl }, () => {
   let proxy: RunningProxy;
   before(async () => {
     etcd = await startEtcd();
-    proxy = await startProxy({ endpoints: etcd.endpoints });
+    proxy = await startProxy({ endpoints: etcd.endpoints, flags: [REAL_MEMBERS] });
   });
   after(async () => {
     await proxy?.stop();

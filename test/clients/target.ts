@@ -3,7 +3,7 @@
  * which proves those tests that need nothing but etcd's own protocol.
  */
 import type { EtcdCluster } from '../support/etcd.ts';
-import { startProxy } from '../support/proxy.ts';
+import { REAL_MEMBERS, startProxy } from '../support/proxy.ts';
 
 /** Whether the suites leave the proxy out. */
 export const direct: boolean = process.env.CLIENT_TESTS_DIRECT === '1';
@@ -24,5 +24,5 @@ export async function startTarget(etcd: EtcdCluster, flags: readonly string[] = 
     const { address, url } = etcd.first;
     return { address, url, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
-  return startProxy({ endpoints: etcd.endpoints, flags });
+  return startProxy({ endpoints: etcd.endpoints, flags: [REAL_MEMBERS, ...flags] });
 }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { AnySchema, anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
-import { startProxy } from '../support/proxy.ts';
+import { REAL_MEMBERS, startProxy } from '../support/proxy.ts';
 import { type CallOptions, type GrpcOutcome, RawGrpcClient } from '../support/raw-grpc.ts';
 import { differences, showDifferences } from './compare.ts';
 import { type Answer, foreign, pattern, startForeignServer } from './foreign-server.ts';
@@ -163,7 +163,7 @@ describe('foreign services', () => {
   const zipping: RawGrpcClient[] = [];
   before(async () => {
     const server = held.use(await startForeignServer());
-    const proxy = held.use(await startProxy({ endpoints: [server.address] }));
+    const proxy = held.use(await startProxy({ endpoints: [server.address], flags: [REAL_MEMBERS] }));
     for (const address of [server.address, proxy.address]) {
       clients.push(held.use(new RawGrpcClient(address)));
       zipping.push(held.use(new RawGrpcClient(address, { 'grpc.default_compression_algorithm': 2 })));

@@ -6,7 +6,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { Cluster } from '#gen/etcdserverpb/cluster_pb.js';
 import { type EtcdCluster, type EtcdOptions, startEtcd } from '../support/etcd.ts';
-import { startProxy } from '../support/proxy.ts';
+import { REAL_MEMBERS, startProxy } from '../support/proxy.ts';
 import { type OpenCall, RawGrpcClient } from '../support/raw-grpc.ts';
 import { LONG } from '../support/releases.ts';
 import { Names } from './names.ts';
@@ -26,7 +26,7 @@ export interface SideKind {
 }
 
 /** Cases wait until etcd has no watches any more. */
-const FLAGS = ['--watch-linger=500ms'];
+const FLAGS = ['--watch-linger=500ms', REAL_MEMBERS];
 
 export const direct: SideKind = { name: 'direct', through: 'direct' };
 export const grpc: SideKind = { name: 'grpc', through: 'proxy' };
@@ -95,7 +95,7 @@ export async function sideTo(kind: SideKind, etcd: EtcdCluster, endpoints = etcd
   const start = kind.startProxy ?? startProxy;
   const proxy = kind.through === 'direct' ? undefined : held.use(await start({ endpoints, flags: FLAGS }));
   const client = held.use(new RawGrpcClient(proxy?.address ?? endpoints[0] ?? ''));
-  const aside = kind.otherKeys === true ? held.use(await start({ endpoints })).address : endpoints[0];
+  const aside = kind.otherKeys === true ? held.use(await start({ endpoints, flags: [REAL_MEMBERS] })).address : endpoints[0];
   const behind = held.use(new RawGrpcClient(aside ?? ''));
   const webClient =
     kind.web === undefined || proxy === undefined

@@ -45,7 +45,12 @@ describe('a proxy', () => {
     await using etcd = await startEtcd();
     await using proxy = await startProxy({
       endpoints: etcd.endpoints,
-      flags: ['--cache-prefix=/a/', '--listen-namespace=127.0.0.1:0=a/'],
+      flags: [
+        '--cache-prefix=/a/',
+        '--listen-namespace=127.0.0.1:0=a/',
+        '--resolver-prefix=p',
+        '--resolver-ttl=60',
+      ],
     });
     const families = familiesOn(plain(await proxyMetrics(proxy.url)));
     assert.deepEqual(families.toSorted(), [...moved, ...OF_THE_APP].toSorted());

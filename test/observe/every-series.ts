@@ -7,6 +7,7 @@ import type { ReadCache } from '../../src/cache/read-cache.ts';
 import { CacheStats } from '../../src/cache/stats.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { LeaseStats } from '../../src/lease/stats.ts';
+import { MembersStats } from '../../src/members/stats.ts';
 import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import { MirrorStats } from '../../src/mirror/stats.ts';
 import { IsolationStats } from '../../src/namespace/isolation-stats.ts';
@@ -19,6 +20,7 @@ import { Faults } from '../../src/observe/faults.ts';
 import { exposeLeases } from '../../src/observe/lease-metrics.ts';
 import { createLogger } from '../../src/observe/log.ts';
 import { LoginRecords } from '../../src/observe/login.ts';
+import { exposeMembers } from '../../src/observe/members.ts';
 import { PageMetrics } from '../../src/observe/metrics-pages.ts';
 import { exposeMirrors } from '../../src/observe/mirrors.ts';
 import { exposeNamespaces } from '../../src/observe/namespace-metrics.ts';
@@ -404,6 +406,23 @@ const withinNamespaces: Part = (registry) => {
 };
 
 /** All parts that expose something. */
+const members: Part = (registry) => {
+  const stats = new MembersStats();
+  const known = { stats, known: 0 };
+  exposeMembers(registry, known);
+  const lost = 'etcd_proxy_registration_losses_total';
+  return [
+    ...grows(stats, {
+      registrations: 'etcd_proxy_registrations_total',
+      failures: 'etcd_proxy_registration_failures_total',
+      skipped: 'etcd_proxy_registry_skipped_total',
+    }),
+    ...grows(stats.losses, { lease: `${lost}{lost="lease"}`, key: `${lost}{lost="key"}` }),
+    ...grows(known, { known: 'etcd_proxy_registered_proxies' }),
+    [() => Object.assign(stats, { registered: true }), { etcd_proxy_registered: 1 }],
+  ];
+};
+
 export const PARTS = {
   calls,
   endpoints,
@@ -417,4 +436,5 @@ export const PARTS = {
   cached,
   mirrored,
   withinNamespaces,
+  members,
 } satisfies Record<string, Part>;

@@ -17,6 +17,9 @@ export interface ProxyOptions {
   readonly startLimitMs?: number;
 }
 
+/** A flag: clients that ask for the members of the cluster are told those of etcd, as without the proxy. */
+export const REAL_MEMBERS = '--advertise-client-url=';
+
 const program = join(import.meta.dirname, '..', '..', 'bin', 'etcd-connect-proxy');
 
 /** This process's variables that the proxy would take as flags, taken away. */

@@ -1,7 +1,7 @@
 // Program clientv3-probe uses etcd's own Go client the way applications do, over TLS if it is given certificates: it
 // writes, reads, watches, keeps a lease alive, takes a lock, and prints one line for each that went well. The first
 // failure ends it. With -contend it tells of sessions, locks and elections instead, with -edges it prints what ranges of
-// every kind give, and with -hold it holds a lock. With -watch it watches a prefix, and prints what happens for as long as
+// every kind give, with -names which endpoints are registered, and with -hold it holds a lock. With -watch it watches a prefix, and prints what happens for as long as
 // it lives.
 package main
 
@@ -28,6 +28,7 @@ func main() {
 	contends := flag.Bool("contend", false, "tell of sessions, locks and elections")
 	holds := flag.Duration("hold", 0, "hold a lock for so long")
 	ranges := flag.Bool("edges", false, "print what ranges of every kind give")
+	named := flag.String("names", "", "tell which endpoints are registered below this prefix")
 	space := flag.String("namespace", "", "with -edges, the client's own namespace")
 	flag.Parse()
 	config := clientv3.Config{Endpoints: strings.Split(*endpoint, ","), DialTimeout: 10 * time.Second}
@@ -49,6 +50,10 @@ func main() {
 	defer cancel()
 	if *contends {
 		contend(ctx, client)
+		return
+	}
+	if *named != "" {
+		names(ctx, client, *named)
 		return
 	}
 	if *holds > 0 {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { EtcdInstall } from '../../../scripts/etcd/etcds.ts';
 import { type EtcdCluster, startEtcd } from '../../support/etcd.ts';
-import { type RunningProxy, startProxy } from '../../support/proxy.ts';
+import { REAL_MEMBERS, type RunningProxy, startProxy } from '../../support/proxy.ts';
 
 /** One request. */
 export interface GatewayRequest {
@@ -68,7 +68,7 @@ export class Sides implements AsyncDisposable {
 
   static async start(install: EtcdInstall): Promise<Sides> {
     const etcds = await Promise.all([startEtcd({ install }), startEtcd({ install })]);
-    return new Sides(etcds, await startProxy({ endpoints: etcds[1].endpoints }));
+    return new Sides(etcds, await startProxy({ endpoints: etcds[1].endpoints, flags: [REAL_MEMBERS] }));
   }
 
   /** Sends a request to both, and compares the answers. Returns them. */
