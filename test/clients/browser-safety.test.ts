@@ -169,7 +169,7 @@ describe('pages of others', { skip: noChromium() }, () => {
       events: 'told',
       // What is no script is not run, whoever asks.
       script: 'refused',
-      image: 'refused',
+      image: 'seen',
     });
     assert.equal(await written(), '1');
   });

@@ -25,7 +25,7 @@ test('permissions and tokens', async () => {
     ['writer', 'WRITE'],
   ] as const) {
     await say(direct, 'auth/user/add', { name, password: 'secret' });
-    await say(direct, 'auth/role/add', { role: name });
+    await say(direct, 'auth/role/add', { name });
     await say(direct, 'auth/user/grant', { user: name, role: name });
     if (permission === undefined) continue;
     const perm = { key: b64('a/'), range_end: b64('a0'), permType: permission };
