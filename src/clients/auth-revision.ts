@@ -2,9 +2,10 @@
  * How far etcd's users, roles and permissions are: a number that grows with every change of them. As long as it stays, so
  * do all permissions. It is read from etcd's own page of metrics, which costs no proposal and needs no credentials.
  *
- * Auth that is switched off moves the number, auth that is switched on does not. So the number says nothing while auth is
- * off, which a read without credentials finds out: etcd refuses it while auth is on. It is made after the number was
- * read; whoever switches auth off in between moves the number.
+ * Auth that is switched off moves the number, auth that is switched on does not. So a number while auth is on is not the same
+ * as while it is off, which a read without credentials finds out: etcd refuses it while auth is on. It is made after the
+ * number was read; whoever switches auth off in between moves the number. With the same number, and auth off at both times, it
+ * was off all the time: whoever switched it on in between would have moved the number by switching it off.
  */
 import { COUNT_ANY } from '../etcd/own-requests.ts';
 import { wantsToken } from '../etcd/words.ts';
@@ -40,7 +41,8 @@ export class AuthRevision {
 
   /**
    * The number at some moment after the call, the same for all who ask at a time. Never rejects.
-   * @returns `undefined` where it cannot be known: auth is off, etcd has no such page or number there, or does not answer
+   * @returns negative while auth is off; `undefined` where it cannot be known: etcd has no such page or number there, or does
+   * not answer
    */
   current(): Promise<bigint | undefined> {
     if (this.#underWay === undefined) return this.#begin();
@@ -63,15 +65,12 @@ export class AuthRevision {
     const page = await this.#pages.get(PATH, BOUNDS);
     if (typeof page === 'string') return undefined;
     const revision = revisionOn(page.body);
-    return revision !== undefined && (await this.#authIsOn()) ? revision : undefined;
-  }
-
-  async #authIsOn(): Promise<boolean> {
+    if (revision === undefined) return undefined;
     try {
       await this.#read(COUNT_ANY);
-      return false;
+      return -revision;
     } catch (error) {
-      return wantsToken(RpcError.from(error));
+      return wantsToken(RpcError.from(error)) ? revision : undefined;
     }
   }
 }

@@ -50,8 +50,8 @@ export class FeedGuard implements FeedStreamOwner {
     return this.#feed.beginAt(revision);
   }
 
-  onBegan(moved: boolean): void {
-    this.#tellAfterAll(() => this.#feed.onBegan(moved));
+  onBegan(again: boolean): void {
+    this.#tellAfterAll(() => this.#feed.onBegan(again));
   }
 
   onBrought(response: WatchResponse): void {

@@ -38,9 +38,9 @@ export interface FeedStreamOwner {
   beginAt(revision: number): boolean;
   /**
    * The watch exists, and nothing is missing between what is applied and what it brings.
-   * @param moved it was given up while nobody read, and is on another member now
+   * @param again it was given up while nobody read; a client's own may have broken meanwhile, with the member's process
    */
-  onBegan(moved: boolean): void;
+  onBegan(again: boolean): void;
   /** Events, or progress. */
   onBrought(response: WatchResponse): void;
   /** It is lost, and will be opened again. */
@@ -73,10 +73,8 @@ export class FeedStream implements RideOwner, TurnTaker {
   #fromNow = false;
   /** etcd's latest revision on it. */
   #revision = 0;
-  /** The member that said so. */
-  #member = '';
-  /** The one that it was on when it was given up. */
-  #parkedOn: string | undefined;
+  /** It had begun when it was given up. */
+  #hadBegun = false;
   #openedAt = 0;
   /** More of the latest response is still to come. */
   #partial = false;
@@ -116,7 +114,7 @@ export class FeedStream implements RideOwner, TurnTaker {
       this.company = ALONE;
     }
     this.#drop();
-    if (this.state === 'live') this.#parkedOn = this.#member;
+    if (this.state === 'live') this.#hadBegun = true;
     if (this.state !== 'gathering') this.state = 'resuming';
   }
 
@@ -136,7 +134,6 @@ export class FeedStream implements RideOwner, TurnTaker {
     const { header } = response;
     if (header.revision !== 0) {
       this.#revision = header.revision;
-      this.#member = header.member;
       this.#owner.onHeader(header);
     }
     if (this.state === 'ended') return;
@@ -212,9 +209,9 @@ export class FeedStream implements RideOwner, TurnTaker {
     }
     this.state = 'live';
     this.#refusals = 0;
-    const moved = this.#parkedOn !== undefined && this.#parkedOn !== this.#member;
-    this.#parkedOn = undefined;
-    this.#owner.onBegan(moved);
+    const again = this.#hadBegun;
+    this.#hadBegun = false;
+    this.#owner.onBegan(again);
   }
 
   #canceled({ header, compactRevision, cancelReason }: WatchResponse): void {

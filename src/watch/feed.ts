@@ -241,8 +241,8 @@ export class Feed
   }
 
   /** A stream begins. Of an etcd that is behind the feed it is forgotten what may never have happened; watchers go on. */
-  onBegan(moved: boolean): void {
-    if (moved) this.cursors.suspend(); // as in onLost
+  onBegan(again: boolean): void {
+    if (again) this.cursors.suspend(); // as in onLost
     this.intake.onBegan(this.header.revision);
     if (this.#store.onBegan(this.applied)) {
       this.#shared.permits.onOtherStore();

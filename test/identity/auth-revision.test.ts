@@ -35,7 +35,7 @@ function revisionOf(held: DisposableStack, address: string): AuthRevision {
 describe('on etcd', async () => {
   for (const install of await availableEtcds())
     test(
-      `${install.version}: moves with every change, and is unknown while auth is off`,
+      `${install.version}: moves with every change, and is another one while auth is off`,
       TIMEOUT,
       async () => {
         using held = new DisposableStack();
@@ -47,7 +47,9 @@ describe('on etcd', async () => {
           await auth.userAdd({ name, password: 'pw' });
           await auth.userGrantRole({ user: name, role: name });
         }
-        assert.equal(await revision.current(), undefined);
+        const off = (await revision.current()) as bigint;
+        assert.ok(off < 0n, `${off} while auth is off`);
+        assert.equal(await revision.current(), off, 'nothing has changed');
         await auth.authEnable({});
         const signIn = async () => ({
           headers: { token: (await auth.authenticate({ name: 'root', password: 'pw' })).token },
@@ -75,10 +77,15 @@ describe('on etcd', async () => {
         assert.equal(await revision.current(), last, 'a token moves nothing');
         // Switched off and on again: a permission from in between must not be taken for one of now.
         await auth.authDisable({}, await signIn());
-        assert.equal(await revision.current(), undefined);
+        const offAgain = (await revision.current()) as bigint;
+        assert.ok(-offAgain > last, `${last} became ${offAgain}`);
         await auth.authEnable({});
         const after = await revision.current();
         assert.ok(after !== undefined && after > last);
+        // And on and off: one from before must not be taken for one of after that.
+        await auth.authDisable({}, await signIn());
+        const offLast = (await revision.current()) as bigint;
+        assert.ok(offLast < offAgain, `${offAgain} became ${offLast}`);
       },
     );
 
@@ -116,7 +123,7 @@ describe('on a page', () => {
 
   test('auth is off, or nobody knows whether it is on', async () => {
     const good = page('\netcd_debugging_auth_revision 7\n');
-    assert.equal(await on(good, (async () => new Uint8Array()) as unknown as typeof REFUSED), undefined);
+    assert.equal(await on(good, (async () => new Uint8Array()) as unknown as typeof REFUSED), -7n);
     const away = () => Promise.reject(new RpcError(Code.UNAVAILABLE, 'etcdserver: no leader'));
     assert.equal(await on(good, away), undefined);
   });

@@ -140,3 +140,33 @@ describe('a watch that begins on a shared feed', () => {
       permits.close();
     });
 });
+
+describe('watches that go on', () => {
+  for (const [what, revision, questions] of [
+    ['are asked about once more, and not again while nothing changes', 7n, 1],
+    ['nor while auth is off, and stays so', -7n, 1],
+    ['but each time where it cannot be known whether something has changed', undefined, 5],
+  ] as const)
+    test(what, async (t) => {
+      t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+      let asked = 0;
+      const permits = new Permits({
+        read: async () => {
+          asked++;
+          return new Uint8Array(0);
+        },
+        users: new TokenUsers(),
+        revision: { current: async () => revision },
+        intervalMs: 1000,
+        onFault: (error) => assert.ifError(error),
+      });
+      const watcher = new Watcher({} as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
+      permits.enter(watcher, clientIdentityOf(new Metadata(['token', 'x'])), performance.now());
+      for (let second = 0; second < 5; second++) {
+        t.mock.timers.tick(1000);
+        await settle();
+      }
+      assert.equal(asked, questions);
+      watcher.permit?.leave(watcher);
+    });
+});
