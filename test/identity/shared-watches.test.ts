@@ -13,7 +13,7 @@ import { type Place, startPlace, watchesOn } from './place.ts';
 
 const RANGE = { key: b('w/'), rangeEnd: b('w0') };
 const DENIED = 'rpc error: code = PermissionDenied desc = etcdserver: permission denied';
-const TIMEOUT = { timeout: 120_000 };
+const TIMEOUT = { timeout: LONG ? 600_000 : 120_000 };
 /** Clients of each user. */
 const CLIENTS = LONG ? 100 : 3;
 
