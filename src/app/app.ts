@@ -21,7 +21,6 @@ import { Listeners } from '../listen/listeners.ts';
 import type { Members } from '../members/members.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
 import { CallRecords } from '../observe/calls.ts';
-import { EndpointRecords } from '../observe/endpoint-metrics.ts';
 import { IsolatedPages } from '../observe/isolated-pages.ts';
 import { exposeLeases } from '../observe/lease-metrics.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
@@ -30,7 +29,6 @@ import { MetricsPages, PageMetrics } from '../observe/metrics-pages.ts';
 import { ProxyRecords } from '../observe/proxy.ts';
 import { exposeRequestMemory } from '../observe/request-metrics.ts';
 import { TlsRecords } from '../observe/tls.ts';
-import { UpstreamRecords } from '../observe/upstream.ts';
 import { exposeWatches } from '../observe/watch-metrics.ts';
 import { Ledger } from '../rpc/ledger.ts';
 import { tooLargeForEtcd } from '../rpc/status.ts';
@@ -38,19 +36,19 @@ import { EtcdHealth } from '../services/etcd-health.ts';
 import { EtcdVersion } from '../services/etcd-version.ts';
 import { SigningServices } from '../services/signing.ts';
 import { BothSides } from '../tls/both-sides.ts';
-import { Cluster } from '../upstream/cluster.ts';
+import type { Cluster } from '../upstream/cluster.ts';
 import { EndpointPages } from '../upstream/pages.ts';
-import { PingIntervals } from '../upstream/ping-intervals.ts';
 import { WatchHub } from '../watch/hub.ts';
 import { LateWebDoor } from '../web/late-door.ts';
 import type { WebServerOptions } from '../web/options.ts';
-import { Endpoints, mayBeSecure } from './endpoints.ts';
+import { type Endpoints, mayBeSecure } from './endpoints.ts';
 import { http2Settings } from './http2-settings.ts';
 import { buildClients, buildLogin } from './login.ts';
 import { buildMembers } from './members.ts';
 import { buildNamespaces, listeningOf } from './namespaces.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
+import { buildUpstream } from './upstream.ts';
 import { buildV2, withMode } from './v2.ts';
 
 export class App {
@@ -89,30 +87,17 @@ export class App {
       tlsRecords,
     );
 
-    // Endpoints: written down, or looked for; and upstream, the one place that knows connections to them.
-    this.#endpoints = new Endpoints({
+    // Upstream: endpoints, written down or looked for, and the one place that knows connections to them.
+    const { endpoints, cluster } = buildUpstream({
       config,
-      records: new EndpointRecords(registry, programLog),
-      reloads: tlsRecords,
+      registry,
+      programLog,
       tls: this.#tls.client,
-      cluster: () => this.#cluster,
+      reloads: tlsRecords,
       login: () => this.#login,
     });
-    this.#cluster = new Cluster({
-      source: this.#endpoints.source,
-      tls: this.#tls.client,
-      dialTimeout: config['dial-timeout'],
-      maxWaiting: config['max-waiting-calls'],
-      maxConnections: config['max-etcd-connections'],
-      maxReceiveBytes: config['max-recv-bytes'],
-      http2: {
-        keepaliveTimeoutMs: config['dial-keepalive-timeout'],
-        permitWithoutStream: config['permit-without-stream'],
-      },
-      pings: pingIntervals(config, log),
-      choice: { pick: config['endpoint-pick'], shuffleInterval: config['endpoints-shuffle-interval'] },
-      observer: new UpstreamRecords(registry, programLog),
-    });
+    this.#endpoints = endpoints;
+    this.#cluster = cluster;
 
     this.#etcdPages = new EndpointPages({
       endpoint: () => this.#cluster.current,
@@ -303,13 +288,4 @@ export class App {
     this.#cluster.close();
     this.#endpoints.close();
   }
-}
-
-function pingIntervals(config: Config, log: Logger): PingIntervals {
-  const flag = 'dial-keepalive-time';
-  const wanted = config[flag];
-  const intervals = new PingIntervals(wanted);
-  if (intervals.initial > wanted)
-    log.warn({ flag, used: `${intervals.initial / 1000}s` }, 'gRPC allows no shorter interval between pings');
-  return intervals;
 }

@@ -152,6 +152,7 @@ test('the address of the client stands behind those before it', async () => {
     noteClient(socket, {
       address: '[::ffff:10.9.8.7]:1',
       listener: '',
+      local: '',
       namespace: '',
       certificate: undefined,
       commonName: undefined,
@@ -378,6 +379,7 @@ test('within a namespace there is no /v2', async () => {
     noteClient(socket, {
       address: '',
       listener: '',
+      local: '',
       namespace: 'tenant/',
       certificate: undefined,
       commonName: undefined,
