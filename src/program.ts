@@ -60,7 +60,10 @@ async function start({ config, sources }: Settings, signals: Signals): Promise<v
   surviveFaults(log);
   let app: App | undefined;
   try {
-    app = new App(config, log);
+    app = new App(config, log, () => {
+      logger.fatal({ error: 'discovery: cluster is full' }, 'could not start');
+      process.exit(1);
+    });
     await app.start();
   } catch (error) {
     app?.close();

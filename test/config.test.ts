@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Command, parseCommandLine } from '../src/config/command-line.ts';
 import type { Config, Settings } from '../src/config/config.ts';
+import { exitsWhenFull, refreshInterval } from '../src/config/discovery.ts';
 import { flag, number } from '../src/config/flag.ts';
 import { FLAGS } from '../src/config/flags.ts';
 import { ownHosts } from '../src/config/hosts.ts';
 import { ANY } from '../src/config/limits.ts';
+import { listeningOf } from '../src/config/listening.ts';
 import { advertisedOf, registrationOf } from '../src/config/registration.ts';
 import { endpoints, ineffectiveTls, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
@@ -327,6 +329,68 @@ describe('parsing', () => {
     assert.equal(parseCommandLine(['--help'], {}).name, 'help');
     assert.equal(parseCommandLine(['start', '--help'], {}).name, 'help');
     assert.equal(parseCommandLine(['--version'], {}).name, 'version');
+  });
+});
+
+describe('command lines of the v2 proxy', () => {
+  const startOf = (...args: string[]) => {
+    const command = parseCommandLine(args, {});
+    assert.equal(command.name, 'start');
+    return command.config;
+  };
+
+  test('need no command, and one dash does', () => {
+    const config = startOf(
+      '-proxy',
+      'on',
+      '-listen-client-urls',
+      'http://127.0.0.1:8080',
+      '-initial-cluster=a=http://b:2380',
+    );
+    assert.equal(config.proxy, 'readwrite');
+    assert.deepEqual(
+      listeningOf(config).map(({ address }) => address.authority),
+      ['127.0.0.1:8080'],
+    );
+    assert.equal(startOf('--proxy=readonly').proxy, 'readonly');
+    assert.equal(startOf('-debug').proxy, undefined);
+  });
+
+  test('addresses add up, and stand beside --listen-addr where that is given', () => {
+    const urls = ['--listen-client-urls=http://a:1,http://b:2', '--listen-client-urls', 'c:3'];
+    const listening = (...args: string[]) =>
+      listeningOf(startOf(...args)).map(({ address }) => address.authority);
+    assert.deepEqual(listening(...urls), ['a:1', 'b:2', 'c:3']);
+    assert.deepEqual(listening(...urls, '--listen-addr=d:4'), ['d:4', 'a:1', 'b:2', 'c:3']);
+    assert.match(
+      refusal(['--listen-client-urls=https://a:1']),
+      /^--listen-client-urls=https:\/\/a:1 needs --cert-file/,
+    );
+  });
+
+  test('what becomes of a full cluster', () => {
+    const exits = (...args: string[]) => exitsWhenFull(startOf('--discovery=http://a:1/v2/keys/b', ...args));
+    assert.equal(exits(), false);
+    for (const flag of [
+      'discovery-fallback=exit',
+      'proxy-fallback=exit',
+      'proxy-fallback=false',
+      'proxy-fallback=off',
+    ]) {
+      assert.equal(exits(`--${flag}`), true, flag);
+      // Who says that it is to be a proxy falls back to nothing.
+      assert.equal(exits(`--${flag}`, '--proxy=on'), false, flag);
+    }
+    assert.match(refusal(['--discovery-fallback=maybe']), /want proxy or exit/);
+  });
+
+  test('members are asked again as often as its flag says', () => {
+    assert.equal(refreshInterval(startOf('--proxy-refresh-interval', '1500')), 1500);
+    assert.equal(
+      refreshInterval(startOf('--proxy-refresh-interval=1500', '--discovery-refresh-interval=7s')),
+      7000,
+    );
+    assert.equal(refreshInterval(startOf('--debug')), 30_000);
   });
 });
 

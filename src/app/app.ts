@@ -11,6 +11,7 @@ import type { Login } from '../clients/login.ts';
 import type { MappedClients } from '../clients/mapped-clients.ts';
 import type { Config } from '../config/config.ts';
 import { ownHosts } from '../config/hosts.ts';
+import { listeningOf } from '../config/listening.ts';
 import { clientTls, clientUsersFile, serverTls } from '../config/tls.ts';
 import { KV } from '../etcd/methods.ts';
 import { OWN_METADATA } from '../etcd/own-metadata.ts';
@@ -45,7 +46,7 @@ import { type Endpoints, mayBeSecure } from './endpoints.ts';
 import { http2Settings } from './http2-settings.ts';
 import { buildClients, buildLogin } from './login.ts';
 import { buildMembers } from './members.ts';
-import { buildNamespaces, listeningOf } from './namespaces.ts';
+import { buildNamespaces } from './namespaces.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
 import { buildUpstream } from './upstream.ts';
@@ -70,7 +71,8 @@ export class App {
   readonly #listeners: Listeners;
   readonly #tls: BothSides;
 
-  constructor(config: Config, programLog: ProgramLog) {
+  /** @param onFull is called when there is no place left in the cluster, where the user wants that to be the end */
+  constructor(config: Config, programLog: ProgramLog, onFull: () => void = () => {}) {
     const { logger: log } = programLog;
     this.#config = config;
     this.#log = log;
@@ -95,6 +97,7 @@ export class App {
       tls: this.#tls.client,
       reloads: tlsRecords,
       login: () => this.#login,
+      onFull,
     });
     this.#endpoints = endpoints;
     this.#cluster = cluster;
@@ -234,7 +237,8 @@ export class App {
     const address = await this.#listeners.listen(main.address, main.namespace);
     for (const { address, namespace } of others) {
       const got = await this.#listeners.listen(address, namespace);
-      this.#log.info({ address: got, namespace }, 'listening for clients of a namespace');
+      const what = namespace === '' ? 'listening for clients' : 'listening for clients of a namespace';
+      this.#log.info({ address: got, ...(namespace !== '' && { namespace }) }, what);
     }
     for (const wanted of this.#config['metrics-addr']) {
       const got = await this.#listeners.listenForPages(wanted);

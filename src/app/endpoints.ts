@@ -1,7 +1,14 @@
 /** Where endpoints come from, as configured: the sources, joined, and what they ask by. */
 import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
-import { asksPeers, discoveryEndpoints, discoveryUrl, fixedEndpoints } from '../config/discovery.ts';
+import {
+  asksPeers,
+  discoveryEndpoints,
+  discoveryUrl,
+  exitsWhenFull,
+  fixedEndpoints,
+  refreshInterval,
+} from '../config/discovery.ts';
 import { deciding, discoveryTls } from '../config/tls.ts';
 import { ClusterFile } from '../endpoints/cluster-file.ts';
 import { Discovery } from '../endpoints/discovery.ts';
@@ -32,6 +39,8 @@ interface Parts {
   /** What follows the endpoints, and is asked for more of them. */
   readonly cluster: () => Cluster;
   readonly login: () => Login;
+  /** There is no place left in the cluster at the discovery service, and the user wants to be no proxy. */
+  readonly onFull: () => void;
 }
 
 /** How long the cluster has to tell of its members. Milliseconds. */
@@ -83,7 +92,7 @@ export class Endpoints {
       domain: config['discovery-srv'],
       serviceName: config['discovery-srv-name'],
       insecure: config['insecure-discovery'],
-      interval: config['discovery-refresh-interval'],
+      interval: refreshInterval(config),
       observer: records,
     });
     return [srv];
@@ -99,18 +108,19 @@ export class Endpoints {
       config['discovery-token'],
     ].join(' ');
     const file = new ClusterFile(config['data-dir'], how, (cause) => records.onNotKept(cause));
-    const interval = config['discovery-refresh-interval'];
+    const interval = refreshInterval(config);
     return [new Peers({ seeds, file, interval, tls, observer: records })];
   }
 
   #seeds(): PeerSeeds | undefined {
     const { config, records } = this.#parts;
+    const onFull = exitsWhenFull(config) ? this.#parts.onFull : undefined;
     const url = discoveryUrl(config);
     if (config['initial-cluster'].length > 0) return new InitialCluster(config['initial-cluster']);
     if (this.#tls === undefined) return undefined;
-    if (url !== undefined) return new Discovery(new DiscoveryV2(url, this.#tls), records);
+    if (url !== undefined) return new Discovery(new DiscoveryV2(url, this.#tls), records, onFull);
     const service = this.#discoveryService(this.#tls);
-    return new Discovery(new DiscoveryV3(config['discovery-token'], service), records);
+    return new Discovery(new DiscoveryV3(config['discovery-token'], service), records, onFull);
   }
 
   /** A client of its own: the service is another cluster than the one that is served. */

@@ -1,6 +1,7 @@
 /** The namespaces of the listeners: which services their clients get, and what is counted for each. */
 import type { Registry } from '@prometheus-io/client';
 import type { Config } from '../config/config.ts';
+import { listeningOf } from '../config/listening.ts';
 import { IsolatedServices } from '../namespace/isolation.ts';
 import { IsolationStats } from '../namespace/isolation-stats.ts';
 import type { LeasesWithin } from '../namespace/leases-within.ts';
@@ -20,20 +21,6 @@ interface Parts {
   readonly services: Services;
   readonly calls: CallRecords;
   readonly proxy: ProxyRecords;
-}
-
-/** An address with the namespace of whoever comes in there; empty: none. */
-export interface Listening {
-  readonly address: Config['listen-addr'];
-  readonly namespace: string;
-}
-
-/** Where clients come in: the first address is the one of `--listen-addr`. */
-export function listeningOf(config: Config): readonly [Listening, ...Listening[]] {
-  return [
-    { address: config['listen-addr'], namespace: config.namespace },
-    ...config['listen-namespace'].map(({ address, prefix }) => ({ address, namespace: prefix })),
-  ];
 }
 
 /** What the doors need: as it is without namespaces, where there are none. */

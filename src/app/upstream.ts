@@ -19,12 +19,14 @@ interface Parts {
   readonly reloads: ReloadObserver;
   /** Asked when it is there: it signs in through what is built here. */
   readonly login: () => Login;
+  /** See `Endpoints`. */
+  readonly onFull: () => void;
 }
 
 /** Builds both. The cluster follows the endpoints, which may be found by asking it. */
-export function buildUpstream({ config, registry, programLog, tls, reloads, login }: Parts) {
+export function buildUpstream({ config, registry, programLog, tls, reloads, login, onFull }: Parts) {
   const records = new EndpointRecords(registry, programLog);
-  const endpoints = new Endpoints({ config, records, reloads, tls, cluster: () => cluster, login });
+  const endpoints = new Endpoints({ config, records, reloads, tls, cluster: () => cluster, login, onFull });
   const cluster: Cluster = new Cluster({
     source: endpoints.source,
     tls,

@@ -15,14 +15,16 @@ export type Command =
   | { readonly name: 'version' };
 
 /**
- * Reads a command line (without the program's name): `start [flags]`, `grpc-proxy start [flags]`, `--help`,
+ * Reads a command line (without the program's name): `start [flags]`, `grpc-proxy start [flags]`, `[flags]`, `--help`,
  * `--version`. Flags are written `--name=value`, `--name value`, or with one dash as Go takes them.
  * @throws UsageError with one line that names what is wrong
  */
 export function parseCommandLine(args: readonly string[], environment: NodeJS.ProcessEnv): Command {
   if (args.some((arg) => arg === '--help' || arg === '-h' || arg === 'help')) return { name: 'help' };
   if (args[0] === '--version' || args[0] === 'version') return { name: 'version' };
-  const rest = args[0] === 'grpc-proxy' ? args.slice(1) : args;
+  // etcd's v2 proxy has no commands: its command lines begin with a flag.
+  const named = args[0]?.startsWith('-') === true ? ['start', ...args] : args;
+  const rest = named[0] === 'grpc-proxy' ? named.slice(1) : named;
   if (rest[0] === undefined) throw new UsageError('missing command: start (see --help)');
   if (rest[0] !== 'start') throw new UsageError(`unknown command ${JSON.stringify(rest[0])} (see --help)`);
   const { config, sources } = readSettings(parseFlags(rest.slice(1)), environment);

@@ -37,6 +37,18 @@ export function discoveryEndpoints(config: Config): readonly Endpoint[] {
   );
 }
 
+/** How often it is looked again, in milliseconds: the flag of the v2 proxy counts where the other one is not given. */
+export function refreshInterval(config: Config): number {
+  const flag = 'discovery-refresh-interval';
+  return isDefault(config, flag) ? config['proxy-refresh-interval'] : config[flag];
+}
+
+/** Whether the process ends when the cluster at the discovery service has all its members, instead of serving it. */
+export function exitsWhenFull(config: Config): boolean {
+  const fallbacks = [config['discovery-fallback'], config['proxy-fallback']];
+  return config.proxy === undefined && fallbacks.includes('exit');
+}
+
 /** Whether members are looked for at their peer ports. */
 export function asksPeers(config: Config): boolean {
   return config['initial-cluster'].length > 0 || config.discovery !== '' || config['discovery-token'] !== '';

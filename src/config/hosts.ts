@@ -1,6 +1,7 @@
 /** The names by which the proxy may be called, as far as its flags say them. */
 import { type Endpoint, parseEndpoint } from '../net/endpoint.ts';
 import type { Config } from './config.ts';
+import { listeningOf } from './listening.ts';
 import { advertisedOf } from './registration.ts';
 
 /** Any name. */
@@ -11,11 +12,9 @@ const ANY = '*';
  * Names are in lower case.
  */
 export function ownHosts(config: Config): (name: string) => boolean {
-  const listening = [
-    config['listen-addr'],
-    ...config['listen-namespace'].map(({ address }) => address),
-    ...config['metrics-addr'],
-  ].flatMap(hostOf);
+  const listening = [...listeningOf(config).map(({ address }) => address), ...config['metrics-addr']].flatMap(
+    hostOf,
+  );
   const advertised = advertisedHost(advertisedOf(config) ?? '');
   const names = new Set([...config['host-whitelist'], ...listening, ...advertised].map(lowerCase));
   return (name) => names.has(name) || names.has(ANY);

@@ -15,6 +15,7 @@ import type {
 } from '../tls/settings.ts';
 import { type Config, type FlagOf, isDefault } from './config.ts';
 import type { FlagName } from './flags.ts';
+import { listeningOf } from './listening.ts';
 import { UsageError } from './usage-error.ts';
 
 /** @throws UsageError with one line that names the flags that do not fit together */
@@ -32,22 +33,14 @@ export function checkTls(config: Config): void {
       throw new UsageError(
         '--trusted-ca-file needs TLS to clients: --cert-file and --key-file, or --auto-tls',
       );
-    for (const { flag, address } of listeners(config)) requireTls(address, flag);
+    for (const { flag, address } of listeningOf(config)) requireTls(address, flag);
     for (const address of config['metrics-addr']) requireTls(address, '--metrics-addr');
   } else {
-    for (const { flag, address } of listeners(config)) {
+    for (const { flag, address } of listeningOf(config)) {
       if (address.scheme !== 'http') continue;
       throw new UsageError(`${flag}=${address.name} says plaintext, and --cert-file or --auto-tls says TLS`);
     }
   }
-}
-
-/** Where clients of etcd's API come in, with the flags that say so. */
-function listeners(config: Config): { readonly flag: string; readonly address: Endpoint }[] {
-  return [
-    { flag: '--listen-addr', address: config['listen-addr'] },
-    ...config['listen-namespace'].map(({ address }) => ({ flag: '--listen-namespace', address })),
-  ];
 }
 
 /** Flags that only narrow down what TLS to clients allows. */
@@ -167,7 +160,7 @@ function selfSigned(config: Config): SelfSigned | undefined {
   if (!config['auto-tls']) return undefined;
   const years = config['self-signed-cert-validity'];
   if (years === 0) throw new UsageError('--self-signed-cert-validity must be greater than 0');
-  const hosts = [...new Set(listeners(config).flatMap(({ address }) => hostsOf(address)))];
+  const hosts = [...new Set(listeningOf(config).flatMap(({ address }) => hostsOf(address)))];
   // The incumbent's place, so that its certificate is used again.
   return { folder: join(config['data-dir'], 'fixtures', 'proxy'), years, hosts };
 }

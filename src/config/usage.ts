@@ -11,6 +11,7 @@ export function helpText(): string {
     'Usage:',
     '  etcd-connect-proxy start [flags]',
     '  etcd-connect-proxy grpc-proxy start [flags]',
+    '  etcd-connect-proxy [flags]',
     '  etcd-connect-proxy --version | --help',
     '',
     'Every flag can also be set in the environment: --listen-addr is ETCD_PROXY_LISTEN_ADDR.',

@@ -12,6 +12,17 @@ export const V2_FLAGS = {
     '',
     'readwrite (also: on), readonly (whatever may write is refused with UNIMPLEMENTED, or status 501) or off (nothing of /v2); not given: readwrite',
   ),
+  'listen-client-urls': flag(
+    'addresses',
+    '',
+    'addresses to serve on (comma separated or repeated), in the place of --listen-addr or beside it: http://host:port, or https:// with --cert-file or --auto-tls',
+  ),
+  'discovery-fallback': flag(
+    'fallback',
+    'proxy',
+    'without --proxy, when --discovery names a cluster that has all its members: proxy (serve it) or exit (with code 1)',
+  ),
+  'proxy-fallback': flag('fallback', 'proxy', 'the same; false also means exit'),
   'proxy-failure-wait': number(
     'integer',
     '5000',
@@ -21,8 +32,8 @@ export const V2_FLAGS = {
   'proxy-refresh-interval': number(
     'integer',
     '30000',
-    { ...MILLISECONDS, least: 1 },
-    'milliseconds after which the endpoints for /v2 are taken anew, in a new order',
+    { ...MILLISECONDS, least: 100 },
+    'milliseconds after which the endpoints for /v2 are taken anew, in a new order, and members are asked again unless --discovery-refresh-interval is given',
   ),
   'proxy-dial-timeout': number(
     'integer',

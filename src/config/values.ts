@@ -23,6 +23,7 @@ export interface Values {
   isolation: Isolation;
   /** Undefined where none is given, which is as `readwrite`. */
   mode: ProxyMode | undefined;
+  fallback: Fallback;
   pick: Pick;
   /** Undefined where none is given. */
   version: TlsVersion | undefined;
@@ -43,6 +44,8 @@ export type Isolation = 'keys' | 'strict';
 export type ProxyMode = 'readwrite' | 'readonly' | 'off';
 /** Which of several endpoints is used. */
 export type Pick = 'random' | 'nearest';
+/** What becomes of a process for which there is no place left in the cluster that it was to be a member of. */
+export type Fallback = 'proxy' | 'exit';
 /** The levels of the log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -167,6 +170,13 @@ function parseMode(text: string): ProxyMode | undefined {
   return oneOf<ProxyMode>(['readwrite', 'readonly', 'off'])(text);
 }
 
+/** Also as the truth value whether there is one. */
+function parseFallback(text: string): Fallback {
+  if (text === 'on' || text === 'true') return 'proxy';
+  if (text === 'off' || text === 'false') return 'exit';
+  return oneOf<Fallback>(['proxy', 'exit'])(text);
+}
+
 /** The names that etcd gives to versions of TLS. */
 function parseVersion(text: string): TlsVersion | undefined {
   if (text === '') return undefined;
@@ -206,6 +216,7 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   namespaces: parseNamespaces,
   isolation: oneOf<Isolation>(['keys', 'strict']),
   mode: parseMode,
+  fallback: parseFallback,
   pick: oneOf<Pick>(['random', 'nearest']),
   version: parseVersion,
 };

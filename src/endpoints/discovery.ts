@@ -48,11 +48,14 @@ export class Discovery implements PeerSeeds {
   readonly name: string;
   readonly #service: DiscoveryService;
   readonly #observer: SourceObserver;
+  readonly #onFull: (() => void) | undefined;
   readonly #looking: Looking;
   #listener: SeedsListener | undefined;
   #waits = false;
 
-  constructor(service: DiscoveryService, observer: SourceObserver) {
+  /** @param onFull is called instead of giving the members, once they are all there */
+  constructor(service: DiscoveryService, observer: SourceObserver, onFull?: () => void) {
+    this.#onFull = onFull;
     this.name = service.name;
     this.#service = service;
     this.#observer = observer;
@@ -86,7 +89,8 @@ export class Discovery implements PeerSeeds {
     }
     if (peers === undefined) return true;
     this.#service.close();
-    this.#listener?.onPeers(peers);
+    if (this.#onFull !== undefined) this.#onFull();
+    else this.#listener?.onPeers(peers);
     return false;
   }
 
