@@ -2,6 +2,7 @@
 import { CACHED } from './cache.ts';
 import { SHARED } from './flights.ts';
 import { HEARTBEATS } from './lease.ts';
+import { MEMBERS } from './members.ts';
 import { MIRRORED } from './mirror.ts';
 import type { Mutation } from './mutation.ts';
 import { WITHIN } from './namespace.ts';
@@ -19,7 +20,7 @@ const below = (folder: string, ...names: string[]): string[] => names.map((name)
 
 /** All parts, by the name that `npm run mutate` takes. */
 export const PARTS: Readonly<
-  Record<'watch' | 'sharing' | 'lease' | 'cache' | 'mirror' | 'flights' | 'namespace', Part>
+  Record<'watch' | 'sharing' | 'lease' | 'cache' | 'mirror' | 'flights' | 'namespace' | 'members', Part>
 > = {
   watch: {
     mutations: WATCH,
@@ -113,5 +114,9 @@ export const PARTS: Readonly<
       ...below('namespace', 'roles-locks', 'doors', 'clientv3', 'differential'),
       'observe/every-series',
     ],
+  },
+  members: {
+    mutations: MEMBERS,
+    tests: below('members', 'told', 'registration', 'trouble', 'clientv3'),
   },
 };

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { headerOf } from '../etcd/header.ts';
 import { grantRequest, leasedPutRequest, leaseRequest, ttlIn } from '../etcd/lease-requests.ts';
 import { KV, Lease } from '../etcd/methods.ts';
+import { isOutage } from '../etcd/statuses.ts';
 import { saysLeaseExists } from '../etcd/words.ts';
 import type { UnaryHandler } from '../rpc/contract.ts';
 import { Code, RpcError } from '../rpc/status.ts';
@@ -34,6 +35,8 @@ export interface EntryOptions {
 export class LeasedEntry {
   /** The time that the lease has, as etcd granted it, in seconds. */
   ttl = 0;
+  /** Whether the entry may be in etcd: it was put, or an answer did not come. */
+  mayBeThere = false;
   readonly #options: EntryOptions;
   readonly #etcd: EntryEtcd;
   /** The lease that was granted, or may have been. */
@@ -50,10 +53,14 @@ export class LeasedEntry {
     const { calls, unary } = this.#etcd;
     const { key, value } = this.#options;
     const id = await this.#grant();
+    const wasThere = this.mayBeThere;
+    this.mayBeThere = true;
     try {
       return headerOf(await calls.ask(unary, KV.Put, leasedPutRequest(key, value, id), CALL_MS)).revision;
-    } catch (error) {
+    } catch (thrown) {
+      const error = RpcError.from(thrown);
       if (saysNotFound(error)) this.#lease = undefined;
+      this.mayBeThere = wasThere || isOutage(error);
       throw error;
     }
   }
@@ -68,7 +75,11 @@ export class LeasedEntry {
     return ttl > 0;
   }
 
-  /** Revokes the lease; the entry is gone with it. @param ms how long etcd may take @throws RpcError */
+  /**
+   * Revokes the lease; the entry is gone with it.
+   * @param ms how long etcd may take
+   * @throws RpcError
+   */
   async revoke(ms: number): Promise<void> {
     const { calls, unary } = this.#etcd;
     if (this.#lease === undefined) return;
@@ -77,7 +88,6 @@ export class LeasedEntry {
     } catch (error) {
       if (!saysNotFound(error)) throw error;
     }
-    this.#lease = undefined;
   }
 
   async #grant(): Promise<bigint> {
@@ -89,9 +99,13 @@ export class LeasedEntry {
     this.ttl = ttl;
     try {
       this.ttl = ttlIn(await calls.ask(unary, Lease.LeaseGrant, grantRequest(this.#lease, ttl), CALL_MS));
-    } catch (error) {
-      // Granted already: an attempt before this one has worked, although its answer did not come.
-      if (!(error instanceof RpcError) || !saysLeaseExists(error)) throw error;
+    } catch (thrown) {
+      const error = RpcError.from(thrown);
+      if (!saysLeaseExists(error)) {
+        if (!isOutage(error)) this.#lease = undefined;
+        throw error;
+      }
+      // An attempt before this one has worked, although its answer did not come.
     }
     this.#granted = true;
     return this.#lease;

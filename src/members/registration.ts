@@ -90,9 +90,9 @@ export class Registration {
     const timer = setTimeout(() => late.reject(RpcError.deadlineExceeded()), REVOKE_MS);
     try {
       await Promise.race([late.promise, this.#entry.revoke(REVOKE_MS)]);
-      this.#observer.onDeregistered(this.#options.address);
+      if (this.#entry.mayBeThere) this.#observer.onDeregistered(this.#options.address);
     } catch (thrown) {
-      this.#observer.onLeftBehind(RpcError.from(thrown));
+      if (this.#entry.mayBeThere) this.#observer.onLeftBehind(RpcError.from(thrown));
     } finally {
       clearTimeout(timer);
     }

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { hostname } from 'node:os';
 import { after, before, describe, test } from 'node:test';
+import { start as startProgram } from '../clients/program/run.ts';
 import { type EtcdCluster, etcdctl, startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { takePort } from '../support/ports.ts';
@@ -136,6 +137,47 @@ describe('several proxies', () => {
     console.log(
       `      killed, and gone after ${((performance.now() - died) / 1000).toFixed(1)} s of TTL ${TTL} s`,
     );
+  });
+
+  test("do as the incumbent's document says, by its own commands", async () => {
+    const ports = new Map<string, number>();
+    for (const port of ['2379', '23790', '23791', '23792']) ports.set(port, await takePort());
+    ports.set('2379', Number(etcd.first.address.split(':')[1]));
+    const mapped = (text: string): string =>
+      text.replace(/(?<=:)(23792|23791|23790|2379)\b/g, (port) => `${ports.get(port)}`);
+    const begin =
+      'grpc-proxy start --endpoints=localhost:2379 --listen-addr=127.0.0.1:PORT --advertise-client-url=127.0.0.1:PORT';
+    const named = `${begin} --resolver-prefix=___documented --resolver-ttl=60`;
+    await using held = new AsyncDisposableStack();
+    for (const [command, port] of [
+      [named, 23790],
+      [named, 23791],
+      [begin, 23792],
+    ] as const) {
+      const proxy = held.use(await startProgram(mapped(command.replaceAll('PORT', `${port}`)).split(' ')));
+      await proxy.waitForLine(
+        command === named ? /registered session with lease/ : /started gRPC proxy/,
+        20_000,
+      );
+    }
+    const list = async (endpoints: string): Promise<string[]> => {
+      const listing = ['member', 'list', '--write-out', 'table'];
+      const { stdout } = await etcdctl(etcd.install, mapped(endpoints), listing);
+      const rows = stdout.split('\n').filter((row) => row.includes('started'));
+      return rows
+        .map((row) =>
+          row
+            .split(/[|│]/)
+            .map((cell) => cell.trim())
+            .slice(1, -2)
+            .join(),
+        )
+        .toSorted();
+    };
+    const row = (port: number): string => `0,started,${hostname()},,127.0.0.1:${ports.get(`${port}`)}`;
+    const both = [row(23790), row(23791)].toSorted();
+    await until('both are listed', async () => (await list('http://localhost:23790')).join() === both.join());
+    assert.deepEqual(await list('http://localhost:23792'), [row(23792)]);
   });
 
   test('etcdctl asks each of the list', async () => {

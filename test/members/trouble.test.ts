@@ -147,6 +147,8 @@ describe('auth is on', async () => {
         assert.ok(told.members.some(({ clientURLs }) => clientURLs[0] === 'a:1'));
         assert.deepEqual(await proxy.stop(), { code: 0, signal: null });
         assert.ok(!(await entriesIn(etcd, 'r/', root)).some(({ key }) => key === 'r/a:1'), 'gone at once');
+        assert.equal((await nobody.stop()).code, 0);
+        assert.doesNotMatch(nobody.process.stderr, /deregister/);
         for (const each of [early, proxy, nobody]) assert.ok(!each.process.stderr.includes(PASSWORD));
       },
     );
