@@ -2,7 +2,7 @@
  * Endpoints from the cluster itself (`--endpoints-auto-sync-interval`): asks the etcd in use for its members, and takes the
  * URLs that they advertise to clients. Learners and members that have not started are left out.
  */
-import { MEMBER_LIST, membersIn } from '../etcd/member-list-response.ts';
+import { MEMBER_LIST, membersIn } from '../etcd/member-list.ts';
 import { wantsToken } from '../etcd/words.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import { RpcError } from '../rpc/status.ts';
