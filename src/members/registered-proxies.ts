@@ -49,7 +49,10 @@ export class RegisteredProxies {
       stats: new MirrorStats(),
       log: {
         onLoaded: () => {},
-        onFailed: (_range, _state, reason, retryMs) => observer.onUnreadable(reason, retryMs),
+        onFailed(_range, _state, reason, retryMs) {
+          stats.unreadable++;
+          observer.onUnreadable(reason, retryMs);
+        },
       },
     });
   }

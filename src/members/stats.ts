@@ -15,6 +15,8 @@ export class MembersStats {
   /** How often that failed. */
   failures = 0;
   readonly losses: Record<Loss, number> = { lease: 0, key: 0 };
+  /** How often the registered proxies could not be read, or had to be read anew. */
+  unreadable = 0;
   /** Values below the prefix that were no proxy's. */
   skipped = 0;
 }

@@ -13,6 +13,11 @@ export function exposeMembers(registry: Registry, members: Pick<Members, 'stats'
     ['registrations', 'Times that the proxy has registered itself.', () => stats.registrations],
     ['registration_failures', 'Times that registering, or staying registered, failed.', () => stats.failures],
     [
+      'registry_unreadable',
+      'Times that the registered proxies could not be read, and those known before were told.',
+      () => stats.unreadable,
+    ],
+    [
       'registry_skipped',
       'Values below --resolver-prefix that were left out of the list, since they are no proxies.',
       () => stats.skipped,

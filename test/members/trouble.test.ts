@@ -60,6 +60,26 @@ describe('etcd', () => {
     for (const proxy of [one, two]) await untilTold(proxy, ['a:1', 'b:1', 'c:1']);
   });
 
+  test('is lost again and again while proxies come and go: none is missed, none stays', TIMEOUT, async () => {
+    await using etcd = await startEtcd();
+    await using wire = await CutRelay.start(etcd.first.address);
+    await using proxy = await start([wire.address], 'a:1');
+    await untilTold(proxy, ['a:1']);
+    for (let i = 0; i < 12; i++) {
+      const entry = `{"Op":0,"Addr":"b${i}:1","Metadata":"{\\"name\\":\\"b\\"}"}`;
+      await etcd.etcdctl(['put', `r/b${i}:1`, entry]);
+      if (i % 3 === 0) wire.cut();
+      if (i % 2 === 0) await etcd.etcdctl(['del', `r/b${i}:1`]);
+    }
+    await untilTold(proxy, ['a:1', 'b11:1', 'b1:1', 'b3:1', 'b5:1', 'b7:1', 'b9:1'].toSorted());
+    assert.equal((await entriesIn(etcd, 'r/a:1')).length, 1, 'its own lease has lived through it');
+    assert.equal(
+      await metric(proxy.url, 'etcd_proxy_registry_unreadable_total'),
+      0,
+      'the watch went on where it was',
+    );
+  });
+
   test('comes later than the proxy, and goes away before it', TIMEOUT, async () => {
     await using etcd = await startEtcd();
     await etcd.first.stop();

@@ -415,6 +415,7 @@ const members: Part = (registry) => {
     ...grows(stats, {
       registrations: 'etcd_proxy_registrations_total',
       failures: 'etcd_proxy_registration_failures_total',
+      unreadable: 'etcd_proxy_registry_unreadable_total',
       skipped: 'etcd_proxy_registry_skipped_total',
     }),
     ...grows(stats.losses, { lease: `${lost}{lost="lease"}`, key: `${lost}{lost="key"}` }),
