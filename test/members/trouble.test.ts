@@ -117,7 +117,7 @@ describe('etcd', () => {
         },
         60_000,
       );
-      assert.ok((await metric(proxy.url, 'etcd_proxy_upstream_switches_total')) > 0);
+      assert.ok((await metric(proxy.url, 'etcd_proxy_upstream_switches_total{reason="unserving"}')) > 0);
       await untilTold(proxy, ['a:1']);
     },
   );
