@@ -65,6 +65,7 @@ export class Mirrors {
           bytes,
           historyRevisions,
           read: (request) => login.run((metadata) => hub.unary(KV.Range, metadata, request)),
+          // Nobody's until etcd demands a user: it refuses such a watch while auth is on, and the read before has signed in by then.
           feeds: () => hub.circles.own ?? hub.nobodys,
           hasUser: login.hasUser,
           onSetBack: (revision) => seen.setBack(revision),
