@@ -52,6 +52,14 @@ export class ClientCredentials implements Credentials {
 const MOST_REFUSALS = 8;
 const AT_ONCE_MS = 1000;
 
+/** Who knows users. */
+export interface UserOwner {
+  /** A token is nobody's from now on. */
+  forget(token: string): void;
+  /** So many tokens were no good that its clients are judged one by one. */
+  onSpent(): void;
+}
+
 /** A user whose tokens this proxy saw being handed out. */
 export class UserCredentials implements Credentials {
   readonly id: string;
@@ -59,7 +67,7 @@ export class UserCredentials implements Credentials {
   /** Its clients are judged one by one: too many of their tokens were no good. */
   isSpent = false;
   shown: Identity;
-  readonly #forget: (token: string) => void;
+  readonly #owner: UserOwner;
   /** Who is there, by the token that was shown. */
   readonly #members = new Map<string, Set<Member>>();
   #refusals = 0;
@@ -68,12 +76,11 @@ export class UserCredentials implements Credentials {
   /**
    * @param id that of the user, see {@link UserCredentials.idOf}
    * @param first a client of the user's, which is about to enter
-   * @param forget has a token be nobody's from now on
    */
-  constructor(id: string, first: Identity, forget: (token: string) => void) {
+  constructor(id: string, first: Identity, owner: UserOwner) {
     this.id = id;
     this.shown = first;
-    this.#forget = forget;
+    this.#owner = owner;
   }
 
   /** A JSON object, where those of clients are arrays or digests. */
@@ -111,7 +118,7 @@ export class UserCredentials implements Credentials {
   }
 
   onRefused({ token }: Identity): void {
-    this.#forget(token);
+    this.#owner.forget(token);
     this.drop(token);
     const now = performance.now();
     if (now - this.#refusedAt > AT_ONCE_MS) this.#refusals = 0;
@@ -129,6 +136,7 @@ export class UserCredentials implements Credentials {
 
   #dissolve(): void {
     this.isSpent = true;
+    this.#owner.onSpent();
     const all = [...this.#members.values()];
     this.#members.clear();
     for (const members of all) for (const member of members) member.move();

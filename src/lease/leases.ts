@@ -23,7 +23,7 @@ import type { Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Carriers, type SharedCarriers } from './carriers.ts';
-import { ClientCredentials, UserCredentials } from './credentials.ts';
+import { ClientCredentials, UserCredentials, type UserOwner } from './credentials.ts';
 import { Refused, type RefusedOnes } from './refused.ts';
 import { LeaseStats } from './stats.ts';
 import { Ticker } from './ticker.ts';
@@ -33,10 +33,10 @@ import { TokenChecks, type TokenChecksOwner } from './token-checks.ts';
 const LINGER_MS = 5000;
 const MAX_LINGERING = 100;
 
-/** How long a client waits at most to hear whether etcd takes its token, in milliseconds. */
-const CHECK_MS = 5000;
+/** How long a client waits at most to hear whether etcd takes its token, in milliseconds: a lease of five seconds lives as long. */
+const CHECK_MS = 2000;
 
-export class Leases implements SharedCarriers, TokenChecksOwner {
+export class Leases implements SharedCarriers, TokenChecksOwner, UserOwner {
   readonly upstream: Upstream;
   readonly stats = new LeaseStats();
   readonly ticker = new Ticker();
@@ -98,7 +98,15 @@ export class Leases implements SharedCarriers, TokenChecksOwner {
   }
 
   onBad({ token }: Identity): void {
+    this.forget(token);
+  }
+
+  forget(token: string): void {
     this.#users.forget(token);
+  }
+
+  onSpent(): void {
+    this.stats.limits.tokens++;
   }
 
   async read(metadata: Metadata, request: Uint8Array): Promise<Uint8Array> {
@@ -143,7 +151,7 @@ export class Leases implements SharedCarriers, TokenChecksOwner {
   }
 
   #begin(id: string, first: Identity): Carriers {
-    const credentials = new UserCredentials(id, first, (token) => this.#users.forget(token));
+    const credentials = new UserCredentials(id, first, this);
     this.#ofUsers.set(id, credentials);
     return this.#keep(new Carriers(this, credentials));
   }

@@ -4,7 +4,7 @@
 export type ApartReason = 'malformed' | 'refused' | 'strange';
 
 /** A bound that was reached. */
-export type LeaseLimit = 'connection' | 'lingering' | 'refused' | 'streams' | 'unanswered';
+export type LeaseLimit = 'connection' | 'lingering' | 'refused' | 'streams' | 'tokens' | 'unanswered';
 
 export class LeaseStats {
   /** Streams of clients that share. */
@@ -26,6 +26,7 @@ export class LeaseStats {
     lingering: 0,
     refused: 0,
     streams: 0,
+    tokens: 0,
     unanswered: 0,
   };
 }

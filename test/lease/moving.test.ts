@@ -112,6 +112,7 @@ test('where many tokens are no good one after the other, each client is judged b
     assert.deepEqual([callers[i]?.status, callers[i]?.replies], i < 15 ? [BAD, 0] : [undefined, 1], `${i}`);
   }
   assert.equal(etcd.streams.length, 28);
+  assert.equal(leases.stats.limits.tokens, 1);
   leases.close();
 });
 
