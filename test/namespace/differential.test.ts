@@ -17,6 +17,7 @@ import { watchStreamCases } from '../differential/cases/watch-stream.ts';
 import { plainSettings } from '../differential/settings.ts';
 import { direct, grpc, type SideKind, web } from '../differential/side.ts';
 import { compareSides } from '../differential/suite.ts';
+import { atLeast } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
 import { LONG, newestEtcds } from '../support/releases.ts';
 
@@ -49,13 +50,16 @@ const onStreams: readonly Case[] = [
   ...framingStreamCases,
 ];
 
+/** To names that are malformed etcd 3.4 says the code 8; a namespace refuses them as later releases do. */
+const UNKNOWN = 'unknown: methods and services';
+
 const withoutSizes = (cases: readonly Case[]): Case[] => cases.filter(({ name }) => !SIZES.includes(name));
 
 for (const install of await newestEtcds()) {
   const doors = LONG ? [grpc, web('grpc-web', '1.1'), web('connect-json', '2')] : [grpc];
   const sides = [direct, ...doors.map(within)];
   compareSides('within a namespace', install, sides, plainSettings, withoutSizes(casesInOrder));
-  const streams = withoutSizes(onStreams);
+  const streams = withoutSizes(onStreams).filter(({ name }) => name !== UNKNOWN || atLeast(install, 3, 5));
   // By gRPC and by JSON everything is asked the same way below the doors; a few cases show that all doors are within.
   compareSides(
     'doors within a namespace',
@@ -70,7 +74,7 @@ for (const install of await newestEtcds()) {
 test('no case is left out that is not there', () => {
   const names = new Set([...casesInOrder, ...onStreams].map(({ name }) => name));
   assert.deepEqual(
-    SIZES.filter((name) => !names.has(name)),
+    [...SIZES, UNKNOWN].filter((name) => !names.has(name)),
     [],
   );
 });

@@ -97,7 +97,6 @@ export const browserCases: readonly Case[] = [
     await script.until('no watches', async () => (await watchers(script)) === 0);
   }),
   over('a watch on an invalid range', () => ({ ...at('b'), rangeEnd: b('a') })),
-  over('a watch on what never was', () => ({ ...at('b'), startRevision: -1n })),
   script('browser: a watch on what is compacted', async (script) => {
     await script.run(rpc(put, at('browser/compacted')));
     const { header } = await script.ask(range, at('browser/compacted'));
@@ -107,6 +106,8 @@ export const browserCases: readonly Case[] = [
     await call.take(2);
     await untilOver(script, call);
   }),
+  // Until 3.5 etcd says nothing to it unless something was compacted.
+  over('a watch on what never was', () => ({ ...at('b'), startRevision: -1n })),
   script('browser: heartbeats', async (script) => {
     await script.run(rpc(leaseGrant, { ID: 5_001n, TTL: 3600n }));
     for (const ID of [5_001n, 404n, 0n, 5_001n]) await heartbeat(script, ID);
