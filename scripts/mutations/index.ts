@@ -90,6 +90,7 @@ export const PARTS: Readonly<
   mirror: {
     mutations: MIRRORED,
     tests: [
+      'mirror/batch-intake',
       'mvcc/store',
       'mvcc/work',
       ...below('mirror', 'prefixes', 'hot-replies', 'fall-backs', 'login', 'waiting'),

@@ -61,13 +61,13 @@ export const MIRRORED: readonly Mutation[] = [
   ),
   mutation(
     'keys-of-other-prefixes',
-    `${MIRROR}/mirror.ts`,
-    'event.revision <= store.applied || !this.range.contains(event.key)',
+    `${MIRROR}/batch-intake.ts`,
+    'event.revision <= store.applied || !range.contains(event.key)',
     'event.revision <= store.applied',
   ),
   mutation(
     'deletes-are-forgotten',
-    `${MIRROR}/mirror.ts`,
+    `${MIRROR}/batch-intake.ts`,
     'if (event.isDelete) store.delete(event.key, event.revision);',
     'if (event.isDelete) continue;',
   ),

@@ -10,20 +10,20 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'applied-by-header',
     `${HUB}/intake.ts`,
-    'feed.applied = batch.revision;\n    }\n    this.#shared.budget.enforce();\n  }',
-    'feed.applied = batch.header.revision;\n    }\n    this.#shared.budget.enforce();\n  }',
+    'feed.cursors.deliver(batch);\n    feed.applied = batch.revision;',
+    'feed.cursors.deliver(batch);\n    feed.applied = batch.header.revision;',
   ),
   mutation(
     'resume-skips-one',
     `${HUB}/feed-stream.ts`,
-    'this.#watch?.cancel();\n      this.#watchFrom(applied + 1);',
-    'this.#watch?.cancel();\n      this.#watchFrom(applied + 2);',
+    'const start = this.#fromNow ? 0 : this.applied + 1;',
+    'const start = this.#fromNow ? 0 : this.applied + 2;',
   ),
   mutation(
     'what-was-missed-is-not-looked-for',
     `${HUB}/feed-stream.ts`,
-    'if (this.#fromNow && this.#revision > applied && ',
-    'if (this.#fromNow && this.#revision > applied + 1e9 && ',
+    'const hasMoved = this.#fromNow && this.#revision > this.applied;',
+    'const hasMoved = this.#fromNow && this.#revision > this.applied + 1e9;',
   ),
   mutation(
     'begins-before-etcd-has-the-watch',

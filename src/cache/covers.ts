@@ -44,6 +44,18 @@ export interface CoversOptions {
   readonly stats: CacheStats;
 }
 
+/** A cover that is wanted. */
+export interface Wanted {
+  readonly feeds: IdentityFeeds;
+  readonly range: KeyRange;
+  /** It hears every event from this revision on. */
+  readonly from: number;
+  /** In milliseconds of `performance.now()`. */
+  readonly now: number;
+  /** Whether several clients share it. */
+  readonly isShared: boolean;
+}
+
 export class Covers {
   readonly #options: CoversOptions;
   readonly #owner: CoverOwner<Entry>;
@@ -91,17 +103,8 @@ export class Covers {
     return this.#covers.get(idOf(identity, range));
   }
 
-  /**
-   * Makes a cover that hears every event from `from` on, if the bounds allow for it.
-   * @param isShared whether several clients share it
-   */
-  make(
-    feeds: IdentityFeeds,
-    range: KeyRange,
-    from: number,
-    now: number,
-    isShared: boolean,
-  ): Cover<Entry> | undefined {
+  /** Makes a cover, if the bounds allow for it. */
+  make({ feeds, range, from, now, isShared }: Wanted): Cover<Entry> | undefined {
     const { readers, maxCovers, maxBytes, stats } = this.#options;
     const id = idOf(feeds.identity, range);
     if (now < (this.#resting.get(id) ?? 0)) return this.#none(feeds);

@@ -26,15 +26,13 @@ import {
 } from '../clients/identity.ts';
 import type { Permissions } from '../clients/permission.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
-import type { KeyRange } from '../etcd/key-range.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import { Kind, kindOf, rangeOf } from '../etcd/range-kind.ts';
 import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import type { WatchHub } from '../watch/hub.ts';
-import type { IdentityFeeds } from '../watch/identity-feeds.ts';
 import type { Cover, CoverOwner } from './cover.ts';
-import { Covers } from './covers.ts';
+import { Covers, type Wanted } from './covers.ts';
 import { Entry } from './entry.ts';
 import { EntryStore } from './entry-store.ts';
 import type { Fill } from './fill.ts';
@@ -242,7 +240,8 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     const key = scope === undefined ? ownKey : scope.prefix + latin1(request);
     const client = clientIdentityOf(call.metadata);
     const feeds = scope?.feeds() ?? this.#hub.feedsOf(client);
-    const cover = this.#coverOf(feeds, range, reply.header.revision + 1, now, scope !== undefined);
+    const from = reply.header.revision + 1;
+    const cover = this.#coverOf({ feeds, range, from, now, isShared: scope !== undefined });
     if (cover === undefined) return;
     cover.grant(askedAt, client);
     cover.usedAt = now;
@@ -260,16 +259,10 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     this.#store.add(entry);
   }
 
-  #coverOf(
-    feeds: IdentityFeeds,
-    range: KeyRange,
-    from: number,
-    now: number,
-    isShared: boolean,
-  ): Cover<Entry> | undefined {
-    const found = this.#covers.find(feeds, range);
+  #coverOf(wanted: Wanted): Cover<Entry> | undefined {
+    const found = this.#covers.find(wanted.feeds, wanted.range);
     if (found !== undefined) return found;
-    const cover = this.#covers.make(feeds, range, from, now, isShared);
+    const cover = this.#covers.make(wanted);
     if (cover !== undefined) this.#store.hold(cover.bytes);
     return cover;
   }

@@ -15,12 +15,13 @@ import type { KeyRange } from '../etcd/key-range.ts';
 import { permissionRequest, revisionRequest } from '../etcd/own-requests.ts';
 import { isRefusal } from '../etcd/statuses.ts';
 import type { Store } from '../mvcc/store.ts';
-import { readPut } from '../mvcc/version.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { Batch } from '../watch/batch.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
+import type { Steps } from '../watch/slices.ts';
 import type { FeedSubscriber, Subscription, SubscriptionEnd } from '../watch/subscribers.ts';
 import { Arrivals } from './arrivals.ts';
+import { takeBatch, takeInSlices } from './batch-intake.ts';
 import { type LoadFailure, LoadRetry } from './load-retry.ts';
 import { ReplyHeader } from './reply-header.ts';
 import { loadSnapshot, OverBound, type Snapshot } from './snapshot.ts';
@@ -131,12 +132,13 @@ export class Mirror implements FeedSubscriber {
 
   onBatch(batch: Batch): void {
     const store = this.#store;
-    if (store === undefined) return;
-    for (const event of batch.events) {
-      if (event.revision <= store.applied || !this.range.contains(event.key)) continue;
-      if (event.isDelete) store.delete(event.key, event.revision);
-      else store.put(readPut(batch.bytes, event.start, event.end));
-    }
+    if (store !== undefined) takeBatch({ store, range: this.range }, batch);
+  }
+
+  *inSlices(batch: Batch): Steps {
+    const store = this.#store;
+    if (store !== undefined)
+      yield* takeInSlices({ store, range: this.range }, batch, () => this.#store === store);
   }
 
   onMoved(): void {

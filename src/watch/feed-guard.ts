@@ -47,7 +47,11 @@ export class FeedGuard implements FeedStreamOwner {
   }
 
   beginAt(revision: number): boolean {
-    return this.#feed.beginAt(revision);
+    let begins = false;
+    this.#tell(() => {
+      begins = this.#feed.beginAt(revision);
+    });
+    return begins;
   }
 
   onBegan(again: boolean): void {

@@ -184,14 +184,15 @@ export class FeedStream implements RideOwner, TurnTaker {
   onTurn(): void {
     this.#fromNow = !(this.state === 'gathering' && this.#owner.past);
     if (this.state === 'gathering') this.state = 'starting';
-    this.#watchFrom(this.#fromNow ? 0 : this.applied + 1);
+    this.#begin();
   }
 
-  #watchFrom(start: number): void {
+  #begin(): void {
     const { range, prevKv } = this.#owner;
     this.#openedAt = performance.now();
-    const watch = { range, start, prevKv, fragment: this.#fragment };
     try {
+      const start = this.#fromNow ? 0 : this.applied + 1;
+      const watch = { range, start, prevKv, fragment: this.#fragment };
       this.#watch = this.#etcd.ride(watch, this, this.state === 'starting');
     } catch (error) {
       this.#owner.onFault(error);
@@ -199,12 +200,15 @@ export class FeedStream implements RideOwner, TurnTaker {
   }
 
   #created(): void {
-    const { applied } = this;
-    if (this.#fromNow && this.#revision > applied && !this.#owner.beginAt(this.#revision)) {
+    const hasMoved = this.#fromNow && this.#revision > this.applied;
+    const hasGap = hasMoved && !this.#owner.beginAt(this.#revision);
+    // What it was told may have ended it.
+    if (this.state === 'ended') return;
+    if (hasGap) {
       // The store had moved on before the watch was there: what lies between has to be watched from the past.
       this.#fromNow = false;
       this.#watch?.cancel();
-      this.#watchFrom(applied + 1);
+      this.#begin();
       return;
     }
     this.state = 'live';

@@ -50,12 +50,12 @@ export class Intake {
     const batches = yield* this.#gap.inSlices(response, feed.applied);
     this.#shared.stats.countReceived(response.events.length, batches);
     for (const batch of batches) {
-      feed.history.push(batch);
       if (batch.isHuge) {
+        feed.history.push(batch);
         yield* feed.subscribers.inSlices(batch);
         yield* feed.cursors.deliverInSlices(batch);
-      } else this.#tell(batch);
-      feed.applied = batch.revision;
+        feed.applied = batch.revision;
+      } else this.#onBatch(batch);
       this.#shared.budget.enforce();
       yield batch.isHuge ? 1 : batch.visits;
     }
@@ -63,20 +63,18 @@ export class Intake {
   }
 
   #onEvents(response: WatchResponse): void {
-    const feed = this.#feed;
-    const batches = this.#gap.batches(response, feed.applied);
+    const batches = this.#gap.batches(response, this.#feed.applied);
     this.#shared.stats.countReceived(response.events.length, batches);
-    for (const batch of batches) {
-      feed.history.push(batch);
-      this.#tell(batch);
-      feed.applied = batch.revision;
-    }
+    for (const batch of batches) this.#onBatch(batch);
     this.#shared.budget.enforce();
   }
 
-  #tell(batch: Batch): void {
-    this.#feed.subscribers.onBatch(batch);
-    this.#feed.cursors.deliver(batch);
+  #onBatch(batch: Batch): void {
+    const feed = this.#feed;
+    feed.history.push(batch);
+    feed.subscribers.onBatch(batch);
+    feed.cursors.deliver(batch);
+    feed.applied = batch.revision;
   }
 
   #onProgress({ header, watchId }: WatchResponse): void {

@@ -21,6 +21,8 @@ export interface FeedSubscriber {
    * @param last the revision of its last event in the range
    */
   onBatch(batch: Batch, last: number): void;
+  /** The same of a huge batch, in slices; without it, {@link onBatch} is called. The subscription may end meanwhile. */
+  inSlices?(batch: Batch): Steps;
   /**
    * The feed's applied revision, sync point or state may have changed, with a batch or without one. Only for
    * subscribers that wait for something: it costs a call for each.
@@ -139,8 +141,12 @@ export class Subscribers {
     this.#newcomers = undefined;
     for (const [subscription, last] of matched) {
       if (!this.#ranges.get(subscription.range)?.has(subscription)) continue;
-      subscription.subscriber.onBatch(batch, last);
-      yield STEP_VISITS;
+      const { subscriber } = subscription;
+      if (subscriber.inSlices !== undefined) yield* subscriber.inSlices(batch);
+      else {
+        subscriber.onBatch(batch, last);
+        yield STEP_VISITS;
+      }
     }
   }
 

@@ -101,14 +101,13 @@ const GIVING_UP =
   /^(StreamQuestions\.close|Ride\.(cancel|has)|Rides\.on(Gone|Over)|Feed\.stop|PastStreams\.forget|LiveStreams\.forget|(SharedStream|StreamGroup)\.(close|leave|size|onGone|onLeft))$/;
 const LOST = { code: Code.UNAVAILABLE, message: 'lost' } as Status;
 
-const INJECTED = new Error('a fault');
-
 /** Has the call of a number throw, of all calls to the parts. */
 class Injection {
   /** The calls so far. */
   readonly calls: string[] = [];
-  /** What threw. */
+  /** What threw, and what it threw. */
   where = '';
+  fault: Error | undefined;
   readonly #at: number;
   readonly #restore: (() => void)[] = [];
 
@@ -131,7 +130,8 @@ class Injection {
           injection.calls.push(call);
           if (injection.calls.length !== injection.#at) return Reflect.apply(original, this, args);
           injection.where = call;
-          throw INJECTED;
+          injection.fault = new Error(`a fault in call ${injection.#at}, ${call}`);
+          throw injection.fault;
         }
         const descriptor =
           found.get === undefined ? { ...found, value: changed } : { ...found, get: changed };
@@ -273,7 +273,7 @@ async function attempt(faulty: number): Promise<readonly string[]> {
       assert.deepEqual(client.revisions, revisions.slice(0, client.revisions.length), `${what}: ${name}`);
     }
   }
-  assert.deepEqual(reported, injection.where === '' ? [] : [INJECTED], what);
+  assert.deepEqual(reported, injection.fault === undefined ? [] : [injection.fault], what);
   assert.equal(at.hub.stats.faults, reported.length, what);
   for (const { client } of clients) if (client.ending === undefined) client.leave();
   at[Symbol.dispose]();

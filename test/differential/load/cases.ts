@@ -147,7 +147,13 @@ const pastOfKeys: LoadCase = {
     await crowd.events(2 * PAST_KEYS);
   },
   // Each is a watch of the past, and then of the present.
-  bounds: { ...AS_DIRECT, cpu: most(2.5, CPU), sent: most(3, BYTES), received: most(3, BYTES) },
+  bounds: {
+    ...AS_DIRECT,
+    cpu: most(2.5, CPU),
+    streams: most(0, FEW + PAST_KEYS / FEEDS_A_STREAM),
+    sent: most(3, BYTES),
+    received: most(3, BYTES),
+  },
 };
 
 const mirrored: LoadCase = {
@@ -195,8 +201,14 @@ const churn: LoadCase = {
     );
     await crowd.events(KEYS);
   },
-  // A stream with much churn is replaced, and what lives on it is moved.
-  bounds: { ...AS_DIRECT, cpu: most(2.5, CPU), streams: most(0, FEW + (2 * KEYS) / FEEDS_A_STREAM) },
+  // A stream with much churn is replaced, and what lives on it is moved. Some requests find no question under way that they
+  // could share.
+  bounds: {
+    ...AS_DIRECT,
+    cpu: most(2.5, CPU),
+    streams: most(0, FEW + (2 * KEYS) / FEEDS_A_STREAM),
+    calls: most(1, CALLS + (2 * CHURNS * KEYS) / 100),
+  },
 };
 
 const READS = LONG ? 20_000 : 1500;
