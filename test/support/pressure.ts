@@ -15,6 +15,8 @@ export const PRESSED: NodeJS.ProcessEnv = {
 export interface Pressure {
   /** The longest turn of its event loop by the CPU that it took, which does not count what else the machine does. */
   readonly turnMs: number;
+  /** The same without the collections of garbage in it, which take as long as the heap is large. */
+  readonly workMs: number;
   /** The longest time for which nothing else had its turn. */
   readonly pauseMs: number;
   /** The most that it had on its heap and in buffers, garbage included. */
