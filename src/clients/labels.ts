@@ -25,6 +25,9 @@ const LABEL_FAMILY = 'x-b3-';
 /** More of one call might be more than something on the way to etcd takes: its client alone shall be refused then. */
 const MAX_LABELS_BYTES = 2048;
 
+/** With more proxies on its way, a call might be refused by the next one: its client alone shall be. */
+const MAX_PROXIES = 4;
+
 /** What every etcd takes; it refuses a version that is not UTF-8. */
 const PLAIN = /^[\x20-\x7e]*$/;
 
@@ -37,15 +40,17 @@ export function isLabel(name: string, value: string): boolean {
   return (name.endsWith('-bin') ? BASE64 : PLAIN).test(value);
 }
 
-/** The fields that are no labels, in their order; all of them where the labels are too long together. */
+/** The fields that are no labels, in their order; all of them where the labels are too long or too many together. */
 export function withoutLabels(fields: readonly string[]): readonly string[] {
   const kept: string[] = [];
   let bytes = 0;
+  let proxies = 0;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
+    if (name === VIA) proxies++;
     if (isLabel(name, value)) bytes += name.length + value.length;
     else kept.push(name, value);
   }
-  return bytes > MAX_LABELS_BYTES ? fields : kept;
+  return bytes > MAX_LABELS_BYTES || proxies > MAX_PROXIES ? fields : kept;
 }

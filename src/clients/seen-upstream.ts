@@ -7,7 +7,7 @@
 import { KV } from '../etcd/methods.ts';
 import { COUNT_ONE } from '../etcd/own-requests.ts';
 import { isOutage } from '../etcd/statuses.ts';
-import { isRefusedForCredentials } from '../etcd/words.ts';
+import { isRefusedForCredentials, NONE_IS_NEWER } from '../etcd/words.ts';
 import type { Call, ClientStream, ClientStreamListener, Keeper, Upstream } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
@@ -148,10 +148,7 @@ export class SeenUpstream implements Upstream {
       return older;
     }
     this.behind.refused++;
-    throw new RpcError(
-      Code.UNAVAILABLE,
-      `the only answer is older than what was told before, and no endpoint has caught up: ${cause}`,
-    );
+    throw new RpcError(Code.UNAVAILABLE, `${NONE_IS_NEWER}: ${cause}`);
   }
 }
 

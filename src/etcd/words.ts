@@ -13,6 +13,10 @@ export const LEADER_CHANGED = 'etcdserver: leader changed';
 /** etcd's text for a revision that is gone. Since 3.0. */
 export const COMPACTED = 'etcdserver: mvcc: required revision has been compacted';
 
+/** What etcd's Go client says where no member has come as far as what it was told (`clientv3/ordering`). Since 3.2. */
+export const NONE_IS_NEWER =
+  'etcdclient: no cluster members have a revision higher than the previously received revision';
+
 /** etcd's answer to Authenticate while auth is off. Since 3.0. */
 export const AUTH_IS_OFF = 'etcdserver: authentication is not enabled';
 

@@ -221,7 +221,7 @@ export class Survey {
     const [only] = this.#candidates;
     const serving = this.#candidates.filter(({ state }) => state === 'serves');
     const settled = this.#unasked.length === 0 && this.#candidates.every(isSettled);
-    if (alone && only !== undefined && hasAnswered(only)) this.#use(only, false);
+    if (alone && only !== undefined && hasAnswered(only)) this.#use(only, only.state === 'serves');
     else if (serving.length > 0) {
       if (this.#inUse === 'asked') this.#grace ??= new Patience(GRACE_MS, () => this.#useServing());
       else if (settled || (!this.#compares && (!vote || hasMajority(serving, this.#endpoints.length))))

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Admin } from '../failing/admin.ts';
 import { availableEtcds, type EtcdCluster, type EtcdMember, newestEtcd, startEtcd } from '../support/etcd.ts';
-import { removeFrom, untilStatus } from '../support/members.ts';
+import { removeFrom, statusOf, untilStatus } from '../support/members.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { LONG } from '../support/releases.ts';
 import { until } from '../support/until.ts';
@@ -39,8 +39,9 @@ async function strike(
   for (const [name, fault] of Object.entries(faults)) {
     await load.servedAfter(performance.now());
     const member = memberInUse(cluster.members, proxy);
+    const { id, leader } = await statusOf(member);
     await fault(member);
-    took[name] = await load.servedAfter(performance.now());
+    took[id === leader ? `${name} of the leader` : name] = await load.servedAfter(performance.now());
     await until('another one is in use', () => inUse(proxy) !== member.address);
     if (name === 'SIGSTOP') member.resume();
     else await member.start();
@@ -54,7 +55,14 @@ async function replaceAll(cluster: EtcdCluster, load: Load): Promise<EtcdMember[
   let members = [...cluster.members];
   for (let round = 0; round < 3; round++) {
     const [oldest, ...others] = members as [EtcdMember, ...EtcdMember[]];
+    const { id } = await statusOf(oldest);
     await removeFrom(others, oldest);
+    for (const other of others)
+      await untilStatus(
+        other,
+        ({ leader }) => leader !== 0n && leader !== id,
+        'a member with another leader',
+      );
     const added = await cluster.addMember(others);
     await untilStatus(added, ({ leader }) => leader !== 0n, 'a member with a leader');
     await added.waitHealthy();

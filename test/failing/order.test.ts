@@ -42,7 +42,9 @@ for (const strict of [false, true]) {
 
     if (strict)
       await assert.rejects(read, (error) => {
-        assert.equal(ConnectError.from(error).code, Code.Unavailable);
+        const { code, rawMessage } = ConnectError.from(error);
+        assert.equal(code, Code.Unavailable);
+        assert.match(rawMessage, /no cluster members have a revision higher than the previously received/);
         return true;
       });
     else assert.equal(await read(), 'old');

@@ -17,6 +17,7 @@ const USUAL: readonly (readonly [name: string, value: string])[] = [
   ['x-b3-sampled', '1'],
   ['x-request-id', '4f6ab2f0-8a39-4d3c-a2cf-3f5a05c3c3d5'],
   ['client-api-version', '3.5'],
+  ['x-etcd-proxy-instance', 'Yp3v5xW0bS1k'],
 ];
 
 /** Values that something on the way may not take. */
@@ -51,6 +52,13 @@ const installs = await availableEtcds();
 describe('labels', () => {
   test('what real clients send', () => {
     for (const [name, value] of USUAL) assert.ok(isLabel(name, value), name);
+  });
+
+  test('proxies on the way, unless they are so many that the next one might refuse the call', () => {
+    const via = (proxies: number) =>
+      Array.from({ length: proxies }, (_, i) => ['x-etcd-proxy-instance', `${i}`]);
+    assert.deepEqual(withoutLabels(via(4).flat()), []);
+    assert.equal(withoutLabels(via(5).flat()).length, 10);
   });
 
   test('nothing else is one', () => {

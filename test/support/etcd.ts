@@ -98,11 +98,12 @@ export class EtcdCluster implements AsyncDisposable {
     const place = await makePlace(this.folder, name, this.links);
     const add = ['member', 'add', place.name, ...flags, `--peer-urls=${peerUrl(place)}`];
     const endpoints = present.map(({ address }) => address);
-    for (const deadline = Date.now() + 20_000; ; await sleep(500)) {
+    for (const deadline = Date.now() + 60_000; ; await sleep(500)) {
       const { code, stderr } = await etcdctl(this.install, endpoints, add);
-      if (code === 0) break;
-      // etcd lets nobody in before its members have known each other for a few seconds
-      if (!stderr.includes('unhealthy cluster') || Date.now() > deadline)
+      // Of a request that timed out nobody knows; the next one is told that the member is there.
+      if (code === 0 || stderr.includes('Peer URLs already exists')) break;
+      // etcd lets nobody in before its members have known each other for a few seconds, nor during an election.
+      if (!/unhealthy cluster|timed out|deadline exceeded|leader/.test(stderr) || Date.now() > deadline)
         throw new Error(`no new member: ${stderr}`);
     }
     const args = [...(this.settings.args ?? []), '--initial-cluster-state=existing'];
