@@ -263,8 +263,9 @@ export class App {
   }
 
   /** Reads certificates, keys, authorities and revocation list again, for the handshakes to come. Never rejects. */
-  reload(): Promise<void> {
-    return this.#tls.reload();
+  async reload(): Promise<void> {
+    await this.#tls.reload();
+    await this.#endpoints.reload();
   }
 
   /** Is found no more, then accepts nothing new, lets calls finish for at most `ms` milliseconds, and closes everything. */

@@ -64,7 +64,7 @@ export class Endpoints {
     const { config, records } = parts;
     this.#parts = parts;
     const asksService = config.discovery !== '' || config['discovery-token'] !== '';
-    this.#tls = asksService ? new ClientTls(discoveryTls(config), parts.reloads) : undefined;
+    this.#tls = asksService ? new ClientTls(discoveryTls(config), parts.reloads, 'discovery') : undefined;
     this.source = new KnownEndpoints({
       fixed: fixedEndpoints(config),
       found: [...this.#srvRecords(), ...this.#peers()],
@@ -78,6 +78,11 @@ export class Endpoints {
   /** Reads what TLS to a discovery service needs. @throws TlsFileError */
   async start(): Promise<void> {
     await this.#tls?.start();
+  }
+
+  /** Reads that again. Never rejects. */
+  async reload(): Promise<void> {
+    await this.#tls?.reload();
   }
 
   close(): void {

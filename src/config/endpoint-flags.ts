@@ -16,7 +16,7 @@ export const ENDPOINT_FLAGS = {
     'duration',
     '0s',
     ANY,
-    'take the endpoints from the member list of the cluster, again this often; 0s: never',
+    'take the endpoints from the member list of the cluster, again this often, at most ten times a second; 0s: never',
   ),
   'discovery-srv': flag(
     'string',

@@ -19,7 +19,7 @@ export interface SourceObserver {
   /** A cluster is not complete yet. */
   onWaiting(source: string, members: number, size: number): void;
   /** What was found is not used: it cannot be, or there is too much of it. */
-  onLeftOut(source: string, count: number, reason: string): void;
+  onLeftOut(count: number, reason: string): void;
   /** The list of endpoints to use has changed. @param widened nobody of what was found has answered: all that is known is tried */
   onUsed(endpoints: readonly Endpoint[], widened: boolean): void;
   /** The last good list is not kept, since its file cannot be written or read. */

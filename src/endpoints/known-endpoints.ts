@@ -36,7 +36,7 @@ const UNANSWERED_MS = 5000;
 const WATCH_MS = 500;
 
 export class KnownEndpoints implements EndpointSource {
-  #endpoints: readonly Endpoint[];
+  #endpoints: readonly Endpoint[] = [];
   readonly #options: KnownOptions;
   readonly #sources: readonly FoundEndpoints[];
   /** Of the latest choice, before it was widened. */
@@ -79,14 +79,14 @@ export class KnownEndpoints implements EndpointSource {
 
   /** What is to be used as long as somebody of it answers. */
   #choose(): readonly Endpoint[] {
-    const synced = this.#options.synced?.endpoints ?? [];
+    const synced = this.#allowed(this.#options.synced?.endpoints ?? []);
     return synced.length > 0 ? synced : this.#base();
   }
 
   /** What is known without the cluster's own word. */
   #base(): readonly Endpoint[] {
     const { found, fixed } = this.#options;
-    const known = found.flatMap(({ endpoints }) => endpoints);
+    const known = this.#allowed(found.flatMap(({ endpoints }) => endpoints));
     if (known.length > 0) return known;
     return found.every(({ looked }) => looked) ? fixed : [];
   }
@@ -132,27 +132,27 @@ export class KnownEndpoints implements EndpointSource {
     this.#onChanged();
   }
 
+  /** With TLS decided, those that flags do not allow left out. */
+  #allowed(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+    const allowed = endpoints.flatMap((endpoint) => this.#options.decide(endpoint) ?? []);
+    this.#leaveOut(endpoints.length - allowed.length, '--insecure-transport=false asks for TLS');
+    return allowed;
+  }
+
   /** Each once, within the bound; one that was there before stays the same object. */
   #usable(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-    const { decide, observer } = this.#options;
-    const before = new Map((this.#endpoints ?? []).map((endpoint) => [identityOf(endpoint), endpoint]));
+    const before = new Map(this.#endpoints.map((endpoint) => [identityOf(endpoint), endpoint]));
     const usable = new Map<string, Endpoint>();
-    let refused = 0;
-    let tooMany = 0;
     for (const endpoint of endpoints) {
-      const decided = decide(endpoint);
-      if (decided === undefined) {
-        refused++;
-        continue;
-      }
-      const key = identityOf(decided);
-      if (usable.has(key)) continue;
-      if (usable.size === MAX_ENDPOINTS) tooMany++;
-      else usable.set(key, before.get(key) ?? decided);
+      const key = identityOf(endpoint);
+      if (!usable.has(key)) usable.set(key, before.get(key) ?? endpoint);
     }
-    if (refused > 0) observer.onLeftOut('endpoints', refused, '--insecure-transport=false asks for TLS');
-    if (tooMany > 0) observer.onLeftOut('endpoints', tooMany, `only ${MAX_ENDPOINTS} endpoints are followed`);
-    return [...usable.values()];
+    this.#leaveOut(usable.size - MAX_ENDPOINTS, `only ${MAX_ENDPOINTS} endpoints are followed`);
+    return [...usable.values()].slice(0, MAX_ENDPOINTS);
+  }
+
+  #leaveOut(count: number, reason: string): void {
+    if (count > 0) this.#options.observer.onLeftOut(count, reason);
   }
 }
 

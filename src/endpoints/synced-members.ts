@@ -16,13 +16,15 @@ export interface SyncOptions {
   ask(request: Uint8Array): Promise<Uint8Array>;
   /** Whether the proxy has a user to be while etcd's auth is on. */
   readonly hasUser: boolean;
-  /** Milliseconds between two looks. */
+  /** Milliseconds between two looks; a tenth of a second at least. */
   readonly interval: number;
   readonly observer: SourceObserver;
 }
 
 /** Milliseconds until a failed look is repeated, the first time. */
 const FIRST_RETRY_MS = 1000;
+/** More often would be a burden for etcd. Milliseconds. */
+const SHORTEST_MS = 100;
 
 export class SyncedMembers implements FoundEndpoints {
   readonly name = 'endpoints-auto-sync-interval';
@@ -33,12 +35,13 @@ export class SyncedMembers implements FoundEndpoints {
   #onChanged: () => void = () => {};
 
   constructor(options: SyncOptions) {
+    const interval = Math.max(SHORTEST_MS, options.interval);
     this.#options = options;
     this.#looking = new Looking({
       name: this.name,
       look: (signal) => this.#look(signal),
-      interval: options.interval,
-      retry: { first: Math.min(FIRST_RETRY_MS, options.interval), longest: options.interval },
+      interval,
+      retry: { first: Math.min(FIRST_RETRY_MS, interval), longest: interval },
       observer: options.observer,
     });
   }

@@ -8,6 +8,9 @@ import { QUIET_MS, Throttles } from './throttle.ts';
 /** Endpoints that a line of the log names; of more it tells the number. */
 const MAX_NAMED = 20;
 
+/** One line in this many milliseconds tells that a source has found another list. */
+const CHANGES_MS = 1000;
+
 /** Counts and logs. */
 export class EndpointRecords implements SourceObserver {
   readonly #log: ProgramLog['logger'];
@@ -15,9 +18,11 @@ export class EndpointRecords implements SourceObserver {
   readonly #used: Gauge;
   readonly #known: Gauge<'source'>;
   readonly #looks: Counter<'source' | 'result'>;
-  readonly #leftOut: Counter<'source'>;
+  readonly #leftOut: Counter;
   readonly #notKept: Counter;
   readonly #throttles = new Throttles(QUIET_MS);
+  /** Of lists that are found: each change is worth a line, unless there is no end of them. */
+  readonly #changes = new Throttles(CHANGES_MS);
 
   constructor(registry: Registry, { logger, faults }: ProgramLog) {
     const registers = [registry];
@@ -43,7 +48,6 @@ export class EndpointRecords implements SourceObserver {
     this.#leftOut = new Counter({
       name: 'etcd_proxy_endpoints_left_out_total',
       help: 'Endpoints that were found and are not used, each time that a list is made.',
-      labelNames: ['source'],
       registers,
     });
     this.#notKept = new Counter({
@@ -57,7 +61,7 @@ export class EndpointRecords implements SourceObserver {
     this.#looks.inc({ source, result: 'ok' });
     this.#known.set({ source }, endpoints.length);
     if (changed)
-      this.#throttled(`found ${source}`, (suppressed) =>
+      this.#changes.line(source, (suppressed) =>
         this.#log.info({ source, ...named(endpoints), suppressed }, 'found endpoints'),
       );
   }
@@ -76,10 +80,10 @@ export class EndpointRecords implements SourceObserver {
     );
   }
 
-  onLeftOut(source: string, count: number, reason: string): void {
-    this.#leftOut.inc({ source }, count);
-    this.#throttled(`left out ${source} ${reason}`, (suppressed) =>
-      this.#log.warn({ source, count, reason, suppressed }, 'endpoints that were found are not used'),
+  onLeftOut(count: number, reason: string): void {
+    this.#leftOut.inc(count);
+    this.#throttled(`left out ${reason}`, (suppressed) =>
+      this.#log.warn({ count, reason, suppressed }, 'endpoints that were found are not used'),
     );
   }
 

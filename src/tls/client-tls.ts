@@ -12,7 +12,7 @@ import {
 import { commonNames } from './common-names.ts';
 import { contextOf, readAuthorities, readKeyPair, TlsFileError } from './files.ts';
 import { type Loaded, pathsOf, Reloading, type ReloadObserver } from './reloading.ts';
-import type { ClientTlsSettings } from './settings.ts';
+import type { ClientTlsSettings, TlsSide } from './settings.ts';
 
 /** Where to connect to. */
 export type TlsTarget = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -34,13 +34,14 @@ export class ClientTls extends Reloading<ClientState> {
   /** By protocol, server name and target; two for each endpoint. */
   readonly #sessions = new Map<string, Session>();
 
-  constructor(settings: ClientTlsSettings, observer: ReloadObserver) {
+  /** @param side how the observer is told of it */
+  constructor(settings: ClientTlsSettings, observer: ReloadObserver, side: TlsSide = 'client') {
     const { pair, ca } = settings;
     const source = {
       paths: async () => pathsOf(pair?.cert, pair?.key, ca),
-      load: async () => loadState(settings),
+      load: async () => loadState(settings, side === 'client'),
     };
-    super('client', source, observer);
+    super(side, source, observer);
     this.#settings = settings;
   }
 
@@ -82,9 +83,10 @@ export class ClientTls extends Reloading<ClientState> {
   }
 }
 
-function loadState({ pair, ca }: ClientTlsSettings): ClientState {
+/** @param ofClients calls of clients are sent there */
+function loadState({ pair, ca }: ClientTlsSettings, ofClients: boolean): ClientState {
   const keys = pair === undefined ? undefined : readKeyPair(pair);
-  const [name] = keys === undefined ? [] : commonNames(keys.leaf);
+  const [name] = keys === undefined || !ofClients ? [] : commonNames(keys.leaf);
   if (pair !== undefined && name !== undefined) {
     // etcd with --client-cert-auth would take every client of the proxy for the user of that name.
     throw new TlsFileError(pair.cert, `cert has non empty Common Name (${name})`);

@@ -52,5 +52,8 @@ export interface ClientTlsSettings {
   readonly verify: boolean;
 }
 
-/** What files are read for, as metrics and log call it: the two sides of the proxy, and who its clients are to etcd. */
-export type TlsSide = 'server' | 'client' | 'cn-map';
+/**
+ * What files are read for, as metrics and log call it: the two sides of the proxy, who its clients are to
+ * etcd, and TLS to a discovery service.
+ */
+export type TlsSide = 'server' | 'client' | 'cn-map' | 'discovery';

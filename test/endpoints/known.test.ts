@@ -135,7 +135,7 @@ describe('endpoints of several sources', () => {
     const one = new Moved();
     const decide = (endpoint: Endpoint) =>
       endpoint.scheme === 'http' ? undefined : { ...endpoint, secure: true };
-    using joined = join({ found: [one], decide });
+    using joined = join({ fixed: list('f:1'), found: [one], decide });
     await joined.start();
     one.knows('http://a:1', 'https://b:1', 'c:1');
     assert.deepEqual(
@@ -145,9 +145,11 @@ describe('endpoints of several sources', () => {
         ['c:1', true],
       ],
     );
-    assert.match(joined.observer.leftOut[0] ?? '', /^endpoints: 1: --insecure-transport=false/);
+    assert.match(joined.observer.leftOut[0] ?? '', /^1: --insecure-transport=false/);
+    one.knows('http://a:1');
+    assert.deepEqual(joined.names, ['f:1'], 'what is not allowed is as good as nothing');
     one.knows(...Array.from({ length: MAX_ENDPOINTS + 7 }, (_, at) => `h:${at + 1}`));
     assert.equal(joined.known.endpoints.length, MAX_ENDPOINTS);
-    assert.match(joined.observer.leftOut.at(-1) ?? '', /^endpoints: 7: only 100 endpoints/);
+    assert.match(joined.observer.leftOut.at(-1) ?? '', /^7: only 100 endpoints/);
   });
 });

@@ -28,8 +28,8 @@ export class Observed implements SourceObserver {
     this.waiting.push(`${members} of ${size}`);
   }
 
-  onLeftOut(source: string, count: number, reason: string): void {
-    this.leftOut.push(`${source}: ${count}: ${reason}`);
+  onLeftOut(count: number, reason: string): void {
+    this.leftOut.push(`${count}: ${reason}`);
   }
 
   onUsed(endpoints: readonly Endpoint[], widened: boolean): void {

@@ -91,10 +91,17 @@ describe('members at their peer ports', () => {
       member([], { name: '' }),
       null,
       { clientURLs: 'http://no.list:1' },
-      member([7 as unknown as string, 'no url', 'bare:1', 'http://c:3']),
+      member([7 as unknown as string, 'no url', 'bare:1', 'http://c:3', 'HTTPS://[::1]:4/']),
+      member([
+        'unix:///var/run/a',
+        'http://:2379',
+        'http://a\nb:1',
+        'http://é:1',
+        `http://${'h'.repeat(2000)}:1`,
+      ]),
     ]);
     using looking = await look([first]);
-    await looking.sees('http://a:1', 'http://b:2', 'http://c:3', 'http://c:3/x');
+    await looking.sees('http://a:1', 'http://b:2', 'http://c:3', 'http://c:3', 'https://[::1]:4');
     const asked = second.asked;
     second.answers([member(['http://d:4'], { peerURLs: [second.endpoint.name] })]);
     await first[Symbol.asyncDispose]();
