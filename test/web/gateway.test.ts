@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { availableEtcds, type EtcdInstall } from '../support/etcd.ts';
 import { LONG } from '../support/releases.ts';
 import { CASES } from './gateway/cases.ts';
+import { CLIENT_CASES } from './gateway/client-cases.ts';
 import { type GatewayRequest, Sides } from './gateway/sides.ts';
 
 /** The newest release, and 3.5; all since 3.5 if there is time. The gateway of 3.4 writes other errors. */
@@ -63,9 +64,12 @@ function damaged(seed: number): GatewayRequest | undefined {
 
 for (const install of await releases()) {
   describe(`etcd ${install.version}`, () => {
-    test(`${CASES.length} requests`, async () => {
+    test(`${CLIENT_CASES.length + CASES.length} requests`, async () => {
       await using sides = await Sides.start(install);
       const wrong: string[] = [];
+      for (const { client, ...request } of CLIENT_CASES) {
+        await sides.compare(request).catch((error: Error) => wrong.push(`of ${client}: ${error.message}`));
+      }
       for (const request of CASES) {
         await sides.compare(request).catch((error: Error) => wrong.push(error.message));
       }

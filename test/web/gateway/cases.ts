@@ -271,6 +271,8 @@ const LEASES: GatewayRequest[] = [
   ...requests('kv/lease/revoke', '{"ID":7587862094632915973}', { ID: 1 }),
   // One that soon ends, when leases are listed no more.
   ...requests('lease/grant', { TTL: 0, ID: 5 }),
+  // And one of an id that etcd chooses, as etcd3gw asks for it.
+  ...requests('lease/grant', { TTL: 30, ID: 0 }).map((one) => ({ ...one, own: 'ID' })),
 ];
 
 const OTHERS: GatewayRequest[] = [
