@@ -20,8 +20,8 @@ export const SHARED: readonly Mutation[] = [
   mutation(
     'labels-of-any-length',
     'clients/labels.ts',
-    'return bytes > MAX_LABELS_BYTES ? fields : kept;',
-    'return bytes > MAX_LABELS_BYTES * 1e9 ? fields : kept;',
+    'return bytes > MAX_LABELS_BYTES || proxies',
+    'return bytes > MAX_LABELS_BYTES * 1e9 || proxies',
   ),
   mutation(
     'what-etcd-refuses-is-a-label',

@@ -95,7 +95,10 @@ export async function sideTo(kind: SideKind, etcd: EtcdCluster, endpoints = etcd
   const start = kind.startProxy ?? startProxy;
   const proxy = kind.through === 'direct' ? undefined : held.use(await start({ endpoints, flags: FLAGS }));
   const client = held.use(new RawGrpcClient(proxy?.address ?? endpoints[0] ?? ''));
-  const aside = kind.otherKeys === true ? held.use(await start({ endpoints, flags: [REAL_MEMBERS] })).address : endpoints[0];
+  const aside =
+    kind.otherKeys === true
+      ? held.use(await start({ endpoints, flags: [REAL_MEMBERS] })).address
+      : endpoints[0];
   const behind = held.use(new RawGrpcClient(aside ?? ''));
   const webClient =
     kind.web === undefined || proxy === undefined
