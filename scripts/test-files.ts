@@ -81,6 +81,8 @@ const LONG: Readonly<Record<string, number>> = {
   'differential/time': 50,
   'watch/incumbent': 50,
   'streams/request-memory': 48,
+  'endpoints/discovery': 43,
+  'endpoints/members': 40,
   'failover/pings': 48,
   'failing/order': 45,
   'differential/load': 40,
