@@ -129,6 +129,16 @@ test('Connect and gRPC-Web, and what stands in for streams of both sides', async
   assert.equal(JSON.parse(read).kvs[0].value, base64('value'));
 });
 
+test('keys as resources', async () => {
+  assert.equal((await fetch(`${proxy.url}/kv/key`)).status, 200);
+  for (const method of ['PUT', 'DELETE'])
+    assert.equal(
+      (await fetch(`${proxy.url}/kv/key`, method === 'PUT' ? { method, body: 'x' } : { method })).status,
+      501,
+      method,
+    );
+});
+
 test('etcdctl reads, watches and takes snapshots, and writes nothing', async () => {
   const run = (...args: string[]) => etcdctl(etcd.install, [proxy.address], args);
   for (const args of [
