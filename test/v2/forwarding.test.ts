@@ -240,8 +240,11 @@ test('a member that breaks off: reads are asked again with their body, writes ar
 
 test('a connection that was kept and closed costs a read nothing', async () => {
   const member = await FakeMember.willing();
+  let connections = 0;
+  member.server.on('connection', () => connections++);
   await using place = await open([member]);
-  await ask(`${place.door.url}/v2/keys`);
+  for (let i = 0; i < 3; i++) await ask(`${place.door.url}/v2/keys`);
+  assert.equal(connections, 1);
   // As a member that is started again: a request may already be on its way on the old connection.
   member.server.closeAllConnections();
   assert.equal((await ask(`${place.door.url}/v2/keys`)).status, 200);
