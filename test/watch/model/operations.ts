@@ -59,21 +59,26 @@ const watch = fc.record({
   wishes: fc.array(wish, { minLength: 1, maxLength: 8 }),
 });
 
-/** A client with a watch for each of many keys, all alike. */
-const many = fc.record({ op: fc.constant('many' as const), client: number(5), wish });
-
-/** So many different keys a crowd can have. */
-export const CROWD_KEYS = 60;
-/** Different keys that a crowd of watches is of, and changes of some of them: each is a watch on etcd of its own. */
-const some = { first: number(CROWD_KEYS - 1), count: fc.integer({ min: 1, max: 40 }) };
-const crowd = fc.record({
-  op: fc.constant('crowd' as const),
-  client: number(5),
-  ...some,
-  start,
-  prevKv: rarely,
+/** Different keys that one client watches, each of them a watch on etcd of its own while nobody watches all of them. */
+export const MANY_KEYS = 100;
+/** Watches of some of these keys, all alike. */
+const watchesOf = (count: fc.Arbitrary<number>) =>
+  fc.record({
+    op: fc.constant('many' as const),
+    client: number(5),
+    first: number(MANY_KEYS - 1),
+    count,
+    wish,
+  });
+const some = fc.integer({ min: 1, max: 40 });
+const few = watchesOf(some);
+const many = watchesOf(fc.constant(MANY_KEYS));
+/** Changes of some of them, each by itself. */
+const scatter = fc.record({
+  op: fc.constant('scatter' as const),
+  first: number(MANY_KEYS - 1),
+  count: some,
 });
-const scatter = fc.record({ op: fc.constant('scatter' as const), ...some });
 
 const onWatch = <T extends string>(op: T) =>
   fc.record({ op: fc.constant(op), client: number(5), index: number(40) });
@@ -110,7 +115,7 @@ const heavy = fc.record({ op: fc.constant('heavy' as const), key });
 
 const others = fc.oneof(
   { weight: 6, arbitrary: watch },
-  crowd,
+  few,
   onWatch('cancel'),
   onWatch('duplicate'),
   onClient('progress'),

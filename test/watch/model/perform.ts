@@ -6,7 +6,7 @@ import { b, compact, put, remove } from '../../support/watch-client.ts';
 import type { WatchingClient } from './client.ts';
 import type { StoreHistory } from './history.ts';
 import type { KeySpan } from './key-span.ts';
-import { CROWD_KEYS, type Fault, type Operation } from './operations.ts';
+import { type Fault, MANY_KEYS, type Operation } from './operations.ts';
 
 /** Where operations take place. */
 export interface World {
@@ -17,15 +17,12 @@ export interface World {
   fault(kind: Fault, ms: number): Promise<void>;
 }
 
-/** Different keys that one client watches, and operations of a transaction, which are more. */
-export const MANY_KEYS = 100;
+/** Operations of a transaction, of those keys and more. */
 export const HUGE_OPERATIONS = 500;
 const manyKey = (i: number): string => `m/${i}`;
 const HUGE_KEYS = Array.from({ length: HUGE_OPERATIONS }, (_, i) => manyKey(i));
 /** Whether a watch is one of very many that are alike. */
 export const isOfMany = ({ key, end }: KeySpan): boolean => key.startsWith('m/') && end === '';
-
-const PLAIN = { noPut: false, noDelete: false, fragment: false, progress: false, serverChooses: true };
 
 const HEAVY_PUTS = 16;
 const HEAVY_VALUE = 'v'.repeat(48 << 10);
@@ -72,14 +69,7 @@ export async function perform(operation: Operation, world: World): Promise<void>
     case 'many': {
       const { start, range: _, ...options } = operation.wish;
       const from = startOf(start, history);
-      for (let i = 0; i < MANY_KEYS; i++)
-        client?.watch({ key: manyKey(i), end: '', start: from, ...options });
-      return;
-    }
-    case 'crowd': {
-      const from = startOf(operation.start, history);
-      for (const key of keysOf(operation))
-        client?.watch({ key, end: '', start: from, prevKv: operation.prevKv, ...PLAIN });
+      for (const key of keysOf(operation)) client?.watch({ key, end: '', start: from, ...options });
       return;
     }
     case 'scatter':
@@ -97,7 +87,7 @@ export async function perform(operation: Operation, world: World): Promise<void>
 }
 
 function keysOf({ first, count }: { readonly first: number; readonly count: number }): string[] {
-  return Array.from({ length: count }, (_, i) => `k/${(first + i) % CROWD_KEYS}`);
+  return Array.from({ length: count }, (_, i) => manyKey((first + i) % MANY_KEYS));
 }
 
 function startOf(start: { readonly from: string; readonly by: number }, history: StoreHistory): number {
