@@ -71,6 +71,8 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
       labelNames: ['reason'],
       registers,
     });
+    // From the start, so that the first one is seen as an increase.
+    for (const reason of ['unserving', ...Object.keys(SWITCHED)]) this.#switches.inc({ reason }, 0);
     this.#asked = new Counter({
       name: 'etcd_proxy_upstream_surveys_total',
       help: 'Times endpoints were asked whether they serve, by what came of it.',

@@ -94,7 +94,7 @@ async function told(call: () => Promise<unknown>): Promise<ConnectError> {
       () => assert.fail('answered without etcd'),
       (error: unknown) => ConnectError.from(error),
     );
-    if (failure.code !== Code.DeadlineExceeded || tries === 3) return failure;
+    if (failure.code !== Code.DeadlineExceeded || tries === 10) return failure;
   }
 }
 
