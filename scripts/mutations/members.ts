@@ -32,7 +32,7 @@ export const MEMBERS: readonly Mutation[] = [
     '{}, REVOKE_MS',
   ),
   mutation('the-first-list-stays', PROXIES, 'this.#of.applied === store.applied', 'this.#last.length > 0'),
-  mutation('tells-every-listener-of-all', LIST, 'own.isByMain(asker) ?', 'own !== asker.client ?'),
+  mutation('tells-every-listener-of-all', LIST, 'own.isByMain(asker) ?', 'asker.authority !== null ?'),
   mutation('tells-what-nobody-dials', ADDRESS, 'DIALLED.test(authority) ?', "authority === '' ?"),
   mutation('believes-any-authority', ADDRESS, 'DIALLED.test(authority) ?', 'true ?'),
 ];
