@@ -313,7 +313,7 @@ const HEADS: GatewayRequest[] = [
     path: `/v3/${path}`,
     body: '{}',
   })),
-  ...['/v3alpha/kv/range', '/v3gamma/kv/range', '/v2/keys/x', '/invalid/maintenance/status'].map((path) => ({
+  ...['/v3alpha/kv/range', '/v3gamma/kv/range', '/invalid/maintenance/status'].map((path) => ({
     path,
     body: '{}',
   })),
