@@ -14,7 +14,7 @@ import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { authenticate } from '../../src/clients/authenticate.ts';
 import { METHOD_SCHEMAS } from '../../src/web/schemas.ts';
 import { metric } from '../support/metrics.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { REAL_MEMBERS, type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 
 /** Bytes that are no message: a field longer than all of it, an unknown wire type, a number without end. */
@@ -85,7 +85,7 @@ describe('malformed replies of etcd', () => {
   let proxy: RunningProxy;
   before(async () => {
     etcd = await BrokenEtcd.start();
-    proxy = await startProxy({ endpoints: [etcd.address] });
+    proxy = await startProxy({ endpoints: [etcd.address], flags: [REAL_MEMBERS] });
   });
   after(async () => {
     await proxy?.stop();
