@@ -11,6 +11,7 @@ import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
 import type { ScriptedClient } from './scripted-client.ts';
 import { KIB, ScriptedHub } from './scripted-hub.ts';
+import type { ScriptedWatch } from './scripted-upstream.ts';
 
 /** Methods and getters that something for each watch may call. */
 const COUNTED: readonly (readonly [object, readonly string[]])[] = [
@@ -56,8 +57,9 @@ async function isLinear(watches: number, act: (watches: number) => Promise<numbe
 }
 
 /** So many watches of parts of a prefix on one stream, and nobody else on their feed. */
-async function many(at: ScriptedHub, watches: number): Promise<ScriptedClient> {
+async function many(at: ScriptedHub, watches: number): Promise<[ScriptedClient, ScriptedWatch]> {
   const first = await at.watching('m/', { rangeEnd: b('m0') });
+  const feed = await at.created('m/');
   const client = at.client();
   for (let i = 0; i < watches; i++) {
     client.watch({ key: b(`m/${i}`), rangeEnd: b('m0') });
@@ -66,7 +68,7 @@ async function many(at: ScriptedHub, watches: number): Promise<ScriptedClient> {
   }
   await until('the watches', () => client.responses.length === watches);
   first.leave();
-  return client;
+  return [client, feed];
 }
 
 describe('many watches that lag', () => {
@@ -74,8 +76,7 @@ describe('many watches that lag', () => {
     for (const what of ['lag', 'read', 'end'] as const)
       await isLinear(300, async (watches) => {
         using at = new ScriptedHub();
-        const client = await many(at, watches);
-        const feed = await at.created('m/');
+        const [client, feed] = await many(at, watches);
         const acts = {
           lag: () => {
             client.stop();
