@@ -154,6 +154,7 @@ test('feeds end without a look at all others, also while there is a catch-up', a
     for (let i = 0; i < 9; i++) at.tell(main, 'c');
     await at.watching('c', { startRevision: 2n });
     assert.equal(at.hub.stats.catchUps, 1);
+    at.upstream.creates = true;
     const clients: ScriptedClient[] = [];
     for (let i = 0; i < watches; i++) clients.push(await at.watching(`f${i}`));
     return callsOf(() => {
@@ -166,6 +167,7 @@ test('watches of different keys are made, cancelled and made again', async () =>
   for (const rangeEnd of ['', 'z'])
     await isLinear(200, async (watches) => {
       using at = new ScriptedHub({ linger: 60_000 });
+      at.upstream.creates = true;
       const client = at.client();
       const name = (i: number): string => `d${String(i).padStart(4, '0')}`;
       const end = (i: number): Uint8Array => b(rangeEnd && `${name(i)}${rangeEnd}`);
