@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { TokenUsers } from '../../src/clients/token-users.ts';
 import { Lease } from '../../src/etcd/methods.ts';
+import { ClientLine } from '../../src/lease/client-line.ts';
+import { Heartbeat } from '../../src/lease/heartbeat.ts';
 import { Leases } from '../../src/lease/leases.ts';
 import { leaseService } from '../../src/lease/service.ts';
 import { ITSELF } from '../../src/rpc/client.ts';
@@ -12,7 +14,7 @@ import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { Caller } from './caller.ts';
-import { ScriptedEtcd, type ScriptedStream } from './scripted.ts';
+import { Hearer, ScriptedEtcd, type ScriptedStream } from './scripted.ts';
 
 const BAD = new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
 
@@ -192,4 +194,21 @@ test('a user who is another one now shares with none of before', async () => {
   assert.deepEqual([before.status, before.replies], [BAD, 0]);
   assert.deepEqual([now.status, now.replies], [undefined, 1]);
   leases.close();
+});
+
+test('what was answered before its turn keeps its place among what is sent again', () => {
+  const line = new ClientLine();
+  const owner = new Hearer();
+  const heartbeats = [1, 2, 3].map((low) => new Heartbeat({ low, high: 0 }, owner));
+  for (const heartbeat of heartbeats) line.push(heartbeat);
+  const early = heartbeats[1] as Heartbeat;
+  early.reply = new Uint8Array(1);
+  assert.equal(line.renew(owner), line.first);
+  const now: Heartbeat[] = [];
+  for (let each = line.first; each !== undefined; each = each.next) now.push(each);
+  assert.deepEqual(
+    now.map(({ low }) => low),
+    [1, 2, 3],
+  );
+  assert.deepEqual([now[1] === early, now[0]?.owner, heartbeats[0]?.owner], [true, owner, undefined]);
 });
