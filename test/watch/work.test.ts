@@ -178,7 +178,7 @@ test('watches of different keys are made, cancelled and made again', async () =>
         }
         await until('the watches', () => at.hub.stats.watchers === watches);
       };
-      return callsOf(async () => {
+      return await callsOf(async () => {
         await all();
         for (let i = 0; i < watches; i++) {
           client.cancel(BigInt(i + 1));
