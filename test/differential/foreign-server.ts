@@ -12,6 +12,7 @@ import {
   ServerCredentials,
   type ServiceDefinition,
 } from '@grpc/grpc-js';
+import { VIA } from '../../src/rpc/via.ts';
 
 /** Request metadata that each hop writes for itself. */
 const ofTheHop = new Set([
@@ -21,6 +22,8 @@ const ofTheHop = new Set([
   'grpc-accept-encoding',
   'accept-encoding',
   'grpc-encoding',
+  // Each proxy on the way adds itself.
+  VIA,
 ]);
 
 const asIs = (bytes: Buffer): Buffer => bytes;
