@@ -125,6 +125,7 @@ describe('the client of a call', () => {
     assert.deepEqual(clients[0], {
       address,
       listener: door.address,
+      local: door.address,
       namespace: '',
       certificate: undefined,
       commonName: undefined,
@@ -144,7 +145,14 @@ describe('the client of a call', () => {
     response.resume();
     const address = mine(asked.socket as Socket);
     assert.deepEqual(clients, [
-      { address, listener: door.address, namespace: '', certificate: undefined, commonName: undefined },
+      {
+        address,
+        listener: door.address,
+        local: door.address,
+        namespace: '',
+        certificate: undefined,
+        commonName: undefined,
+      },
     ]);
   });
 
