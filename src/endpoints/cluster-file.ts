@@ -3,7 +3,7 @@
  * and in a form that it would read. Written as a whole or not at all.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Endpoint } from '../net/endpoint.ts';
@@ -67,10 +67,14 @@ function urls(endpoints: readonly Endpoint[]): string[] {
   return endpoints.map(urlOf).sort();
 }
 
+/** Never waits: a pipe without a writer, opened as files are, would keep the whole process, signals and all. */
 function readBounded(path: string): string {
-  const file = openSync(path, 'r');
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    if (fstatSync(file).size > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes`);
+    const stat = fstatSync(file);
+    // A device has no size, and may have no end.
+    if (!stat.isFile()) throw new Error('it is no file');
+    if (stat.size > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes`);
     return readFileSync(file, 'utf8');
   } finally {
     closeSync(file);

@@ -58,6 +58,8 @@ function responseOf(page: Page, { tls, signal }: GetOptions): Promise<IncomingMe
     });
     request.once('response', resolve);
     request.on('error', reject);
+    // Without any other word where the other side goes on in another protocol (status 101).
+    request.once('close', () => reject(new LookFailure('closed without an answer')));
     request.end();
   });
 }

@@ -1,6 +1,7 @@
 /** Members asked at their peer ports: those of a test's own, which answer well, badly, late and without end; and the file. */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { ClusterFile } from '../../src/endpoints/cluster-file.ts';
 import { InitialCluster } from '../../src/endpoints/initial-cluster.ts';
 import { type PeerSeeds, Peers } from '../../src/endpoints/peers.ts';
 import { type Endpoint, parseEndpoint } from '../../src/net/endpoint.ts';
-import { tempDir } from '../support/process.ts';
+import { runProcess, tempDir } from '../support/process.ts';
 import { until } from '../support/until.ts';
 import { namesOf, Observed } from './observed.ts';
 
@@ -133,6 +134,11 @@ describe('members at their peer ports', () => {
         /status 302/,
       ],
       [(request: { destroy(): void }) => request.destroy(), /ECONNRESET/],
+      [
+        ({ socket }: { readonly socket: { write(text: string): void } }) =>
+          socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'),
+        /closed without an answer/,
+      ],
     ];
     for (const [answer, cause] of answers) {
       peer.answers(answer);
@@ -212,6 +218,25 @@ describe('the last good list', () => {
       assert.deepEqual(looking.peers.endpoints, []);
       assert.equal(looking.observer.notKept.length > 0, warned, text.slice(0, 50));
       await looking.sees('http://a:1');
+    }
+  });
+
+  test('that is no file is not waited for, nor read without end', async () => {
+    for (const make of [
+      (path: string) => execFileSync('mkfifo', [path]),
+      (path: string) => symlinkSync('/dev/zero', path),
+      (path: string) => mkdirSync(path),
+    ]) {
+      const folder = await tempDir('peers');
+      mkdirSync(join(folder, 'proxy'));
+      make(join(folder, 'proxy/cluster'));
+      // In a process of its own: a read that waits lets nobody end it in this one.
+      const reads = `
+        import { ClusterFile } from ${JSON.stringify(new URL('../../src/endpoints/cluster-file.ts', import.meta.url).href)};
+        new ClusterFile(${JSON.stringify(folder)}, 'seeds', console.log).read();`;
+      const args = ['--input-type=module', '--eval', reads];
+      const { stdout } = await runProcess(process.execPath, args, { limitMs: 10_000 });
+      assert.match(stdout, /^cannot read .*: it is no file$/m);
     }
   });
 
