@@ -120,7 +120,8 @@ export class KnownEndpoints implements EndpointSource {
   }
 
   #all(chosen: readonly Endpoint[]): readonly Endpoint[] {
-    return [...chosen, ...this.#base(), ...this.#options.fixed];
+    // Those that answer nothing come last: there may be more than are followed.
+    return [...this.#options.fixed, ...this.#base(), ...chosen];
   }
 
   #use(endpoints: readonly Endpoint[]): void {
@@ -147,8 +148,18 @@ export class KnownEndpoints implements EndpointSource {
       const key = identityOf(endpoint);
       if (!usable.has(key)) usable.set(key, before.get(key) ?? endpoint);
     }
-    this.#leaveOut(usable.size - MAX_ENDPOINTS, `only ${MAX_ENDPOINTS} endpoints are followed`);
-    return [...usable.values()].slice(0, MAX_ENDPOINTS);
+    return this.#bounded([...usable.values()]);
+  }
+
+  /** Where there are too many, those stay that are followed: name servers tell the same list in another order each time. */
+  #bounded(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+    const tooMany = endpoints.length - MAX_ENDPOINTS;
+    if (tooMany <= 0) return endpoints;
+    this.#leaveOut(tooMany, `only ${MAX_ENDPOINTS} endpoints are followed`);
+    const followed = new Set(this.#widened ? [] : this.#endpoints);
+    const first = endpoints.filter((endpoint) => followed.has(endpoint));
+    const others = endpoints.filter((endpoint) => !followed.has(endpoint));
+    return [...first, ...others].slice(0, MAX_ENDPOINTS);
   }
 
   #leaveOut(count: number, reason: string): void {

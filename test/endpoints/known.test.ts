@@ -131,6 +131,32 @@ describe('endpoints of several sources', () => {
     assert.deepEqual(joined.names, ['http://m1:1']);
   });
 
+  test('of more than are followed, those stay that are, in whatever order they are told', async () => {
+    const one = new Moved();
+    using joined = join({ found: [one] });
+    await joined.start();
+    const many = (from: number): string[] =>
+      Array.from({ length: 2 * MAX_ENDPOINTS }, (_, at) => `h:${from + at}`);
+    one.knows(...many(1));
+    const before = joined.names;
+    one.knows(...many(2).reverse());
+    assert.equal(joined.known.endpoints.length, MAX_ENDPOINTS);
+    const gone = before.filter((name) => !joined.names.includes(name));
+    assert.deepEqual(gone, ['h:1'], 'only the one that is in the list no more');
+  });
+
+  test('what was written down is tried when nobody of more than are followed answers', async () => {
+    const [one, synced] = [new Moved(), new Moved()];
+    using joined = join({ fixed: list('a:1'), found: [one], synced });
+    await joined.start();
+    one.knows('b:1');
+    synced.knows(...Array.from({ length: MAX_ENDPOINTS + 7 }, (_, at) => `h:${at + 1}`));
+    assert.equal(joined.known.endpoints.length, MAX_ENDPOINTS);
+    await until('all are tried', () => joined.names.includes('a:1'));
+    assert.ok(joined.names.includes('b:1'));
+    assert.equal(joined.known.endpoints.length, MAX_ENDPOINTS);
+  });
+
   test('flags about TLS hold for what is found, and there is a bound', async () => {
     const one = new Moved();
     const decide = (endpoint: Endpoint) =>
