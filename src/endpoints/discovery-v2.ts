@@ -34,9 +34,7 @@ export class DiscoveryV2 implements DiscoveryService {
     const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port;
     const [endpoint] = endpointsOf([`${url.protocol}//${url.hostname}:${port}`]);
     if (endpoint === undefined) throw new Error('a URL has a host');
-    const user = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-    const authorization = user === ':' ? undefined : `Basic ${Buffer.from(user).toString('base64')}`;
-    this.#page = { endpoint, path: url.pathname.replace(/\/+$/, ''), authorization };
+    this.#page = { endpoint, path: url.pathname.replace(/\/+$/, ''), authorization: authorizationOf(url) };
     this.#tls = tls;
   }
 
@@ -79,6 +77,15 @@ export class DiscoveryV2 implements DiscoveryService {
     const path = `${this.#page.path}${below}`;
     return httpGet({ ...this.#page, path }, { tls: this.#tls, maxBytes: MAX_BYTES, signal });
   }
+}
+
+/** The user in a URL, as RFC 7617 sends it; what is not well escaped there means itself, as in browsers. */
+function authorizationOf({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined;
+  const octets = `${username}:${password}`.replace(/%([\da-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return `Basic ${Buffer.from(octets, 'latin1').toString('base64')}`;
 }
 
 function nodeOf(answer: HttpAnswer, page: Page): Node {

@@ -82,7 +82,10 @@ export class Discovery implements PeerSeeds {
   async #look(signal: AbortSignal): Promise<boolean> {
     let peers: readonly Endpoint[] | undefined;
     try {
-      if (this.#waits) await this.#service.changed(signal);
+      const waits = this.#waits;
+      // After a wait that failed the members are asked for at once: who serves them may break off all that takes long.
+      this.#waits = false;
+      if (waits) await this.#service.changed(signal);
       peers = this.#complete(await this.#service.check(signal));
     } finally {
       if (peers === undefined) this.#listener?.onPending();
