@@ -66,8 +66,13 @@ function read(flag: Flag, flags: ReadonlyMap<string, string>, environment: NodeJ
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
     const name = source === 'environment' ? environmentName(flag.name) : `--${flag.name}`;
-    throw new UsageError(`invalid value ${JSON.stringify(text)} for ${name}: ${error.message}`);
+    throw new UsageError(`invalid value ${JSON.stringify(shown(text))} for ${name}: ${error.message}`);
   }
+}
+
+/** A value as an error shows it: what is before an `@` may be the password of a URL. */
+function shown(text: string): string {
+  return text.replace(/^.*@/s, '...@');
 }
 
 function parse({ type, default: otherwise, limits }: Flag, text: string): unknown {

@@ -22,8 +22,8 @@ export function discoveryUrl(config: Config): URL | undefined {
   const text = config.discovery;
   if (text === '') return undefined;
   const url = URL.parse(text);
-  const path = url?.pathname.replace(/\/+$/, '') ?? '';
-  if (url === null || !/^https?:$/.test(url.protocol) || path === '')
+  const isHost = /^(?:[\w.-]+|\[[\da-f:.]+\])$/i.test(url?.hostname ?? '');
+  if (url === null || !/^https?:$/.test(url.protocol) || !isHost || !/[^/]/.test(url.pathname))
     throw new UsageError('--discovery wants a URL such as http://host:port/v2/keys/_etcd/registry/TOKEN');
   return url;
 }

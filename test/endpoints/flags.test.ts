@@ -56,10 +56,25 @@ describe('flags of sources', () => {
       'http://u:secret@h',
       'http://u:secret@h/',
       'http://u:secret@:1/x',
+      'http://u:secret@a~b/x',
     ]) {
       const message = refusal(`--discovery=${value}`);
       assert.match(message, /^--discovery wants a URL such as/, value);
       assert.ok(!message.includes('secret'));
+    }
+  });
+
+  test('no refusal shows a password', () => {
+    for (const flag of [
+      '--endpoints=http://u:secret@h:x',
+      '--endpoints=u:secret@h:1',
+      '--endpoints=a:1,http://u:sec,ret@h:x',
+      '--initial-cluster=a=ftp://u:secret@h:1',
+      '--initial-cluster=a=http://u:secret@h:99999,b=http://u:secret@h:1',
+    ]) {
+      const message = refusal(flag);
+      assert.match(message, /^invalid value ".*@h:\w+" for --/, flag);
+      assert.ok(!/sec|ret/.test(message), message);
     }
   });
 
