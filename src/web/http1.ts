@@ -12,6 +12,7 @@ import {
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebLimits } from './options.ts';
+import { Pipelined } from './pipelined.ts';
 import type { RequestMemory } from './request-memory.ts';
 import { SlowBodies } from './slow-bodies.ts';
 
@@ -68,9 +69,10 @@ export function createHttp1Server(
         slowBodies.onAnswered(request);
         onAnswered();
       });
-      handler(request, response);
+      pipelined.take(request, response);
     },
   );
+  const pipelined = new Pipelined(handler, limits.requestTimeout);
   const slowBodies = new SlowBodies(server, limits.requestTimeout);
   if (upgrades !== undefined && CHOOSES_UPGRADES)
     server.on('upgrade', (request, socket, head) => upgrades.upgrade(request, socket, head));
