@@ -114,3 +114,39 @@ test('parts of one message are not held each by itself', async () => {
   for (let i = 0; i < 2000; i++) socket.send(i === 0 ? '[' : ' ', { fin: false });
   await until('it is closed', () => socket.readyState === WebSocket.CLOSED);
 });
+
+test('what there is of a frame counts before all of it is there, and pings do not let it go', async () => {
+  await using scene = await Scene.open(256 * MIB);
+  const { ledger, socket } = scene;
+  await scene.begin();
+  scene.stream?.resume();
+  const before = ledger.held;
+  const part = ' '.repeat(MIB);
+  socket.send('{', { fin: false });
+  socket.send(part, { fin: false });
+  await until('it is counted', () => ledger.held - before >= 2 * MIB);
+  let pongs = 0;
+  socket.on('pong', () => pongs++);
+  for (let i = 0; i < 40; i++) socket.ping('x'.repeat(125));
+  await until('pongs', () => pongs === 40);
+  assert.ok(ledger.held - before >= 2 * MIB, `${ledger.held - before}`);
+  socket.send('} {}');
+  await until('the messages', () => scene.messages === 3 && ledger.held === before);
+  socket.terminate();
+  await until('nothing is held at all', () => ledger.held === 0);
+});
+
+test('without room a frame that is not whole is read no further', async () => {
+  await using scene = await Scene.open(8 * MIB);
+  const { ledger, socket } = scene;
+  await scene.begin();
+  scene.stream?.resume();
+  const other = ledger.open({ refuse: (bytes) => bytes, onRoomChanged: () => {} });
+  other.take(7.35 * MIB);
+  socket.send(' '.repeat(1.5 * MIB), { fin: false });
+  await until('it is held back', () => ledger.heldBack > 0);
+  assert.ok(ledger.held - other.held < 1.5 * MIB, `${ledger.held - other.held}`);
+  other.close();
+  await until('all of it is read', () => ledger.held >= 3 * MIB);
+  assert.equal(ledger.refused, 0);
+});

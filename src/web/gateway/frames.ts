@@ -1,4 +1,5 @@
 /** What comes on a WebSocket, as one body: frame after frame, read no faster than it is taken. */
+import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { clientGone } from '../body.ts';
 import type { WebCall } from '../call.ts';
@@ -10,23 +11,35 @@ const BETWEEN = Buffer.from('\n');
 /** What a frame that waits takes beside its bytes, be it without any. */
 const FRAME_BYTES = 128;
 
+/** The head of a ping or pong of a client (RFC 6455 section 5.2): no longer one is allowed. */
+const CONTROL_HEAD = 6;
+
 export class Frames {
   readonly #socket: WebSocket;
   readonly #held: WebRequest | undefined;
   readonly #call: WebCall;
   /** Frames that were read before the socket was paused. */
   #waiting: Buffer[] = [];
+  /** Bytes that arrived for a message that is not whole. */
+  #begun = 0;
   #dropping = false;
   #wake: () => void = () => {};
 
-  /** @param held where it is counted what waits */
-  constructor(socket: WebSocket, held: WebRequest | undefined, call: WebCall) {
+  /**
+   * @param connection what the frames come on
+   * @param held where it is counted what waits
+   */
+  constructor(socket: WebSocket, connection: Duplex, held: WebRequest | undefined, call: WebCall) {
     this.#socket = socket;
     this.#held = held;
     this.#call = call;
     call.onRefused = () => this.#wake();
     socket.binaryType = 'nodebuffer';
     socket.on('message', (frame) => this.#onFrame(frame as Buffer));
+    // Before they are looked at.
+    connection.prependListener('data', ({ length }: Buffer) => this.#onBytes(length));
+    for (const control of ['ping', 'pong'] as const)
+      socket.on(control, ({ length }) => this.#whole(CONTROL_HEAD + length));
     socket.on('close', () => this.#wake());
     if (held !== undefined) held.onRefused = () => socket.terminate();
     // Its end follows.
@@ -60,7 +73,28 @@ export class Frames {
     this.#socket.resume();
   }
 
+  /** Bytes have arrived; without room for them no more are read. */
+  #onBytes(length: number): void {
+    this.#begun += length;
+    this.#held?.body(length);
+    const room = this.#held?.room;
+    if (room === undefined) return;
+    this.#socket.pause();
+    // It never rejects.
+    void room.then(() => {
+      if (this.#waiting.length === 0) this.#socket.resume();
+    });
+  }
+
+  /** So many of the bytes that have arrived are no part of a message that is not whole. */
+  #whole(bytes: number): void {
+    const whole = Math.min(bytes, this.#begun);
+    this.#begun -= whole;
+    this.#held?.passed(whole);
+  }
+
   #onFrame(frame: Buffer): void {
+    this.#whole(this.#begun);
     if (this.#dropping) return;
     this.#waiting.push(frame);
     this.#held?.body(sizeOf(frame));

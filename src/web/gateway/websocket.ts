@@ -115,7 +115,7 @@ export class WebSockets implements Upgrades {
       call.abandon();
       call.close();
     });
-    const frames = new Frames(socket, held, call);
+    const frames = new Frames(socket, request.socket, held, call);
     const reader = new GatewayReader(method, options.maxRequestBytes, () => gone.signal);
     const all = () => reader.all(frames.parts(), held);
     // A frame is whole, and no end of a body follows it.
