@@ -19,7 +19,7 @@ export interface User {
 /**
  * Authenticates to etcd. What is thrown names neither the password nor the token.
  * @returns the metadata that calls of the user carry
- * @throws RpcError as etcd does; FAILED_PRECONDITION while auth is off, CANCELLED where it takes too long
+ * @throws RpcError as etcd does; FAILED_PRECONDITION while auth is off, DEADLINE_EXCEEDED where it takes too long
  */
 export async function authenticate(upstream: UnaryUpstream, { name, password }: User): Promise<Metadata> {
   const call = new OwnCall(Auth.Authenticate, OWN_METADATA, performance.now() + LIMIT_MS);

@@ -7,6 +7,7 @@ import type { Call, Cancellable } from './contract.ts';
 import { type Metadata, NO_METADATA } from './metadata.ts';
 import type { Method } from './method.ts';
 import { OPEN } from './outlet.ts';
+import { Code, RpcError } from './status.ts';
 
 export class OwnCall implements Call, Cancellable {
   readonly method: Method;
@@ -31,11 +32,21 @@ export class OwnCall implements Call, Cancellable {
     this.deadline = deadline;
   }
 
-  /** Waits for the answer to the call, which is abandoned at its deadline: then it rejects as a cancelled call does. */
+  /**
+   * Waits for the answer to the call, which is abandoned at its deadline.
+   * @throws RpcError (rejects), DEADLINE_EXCEEDED then: it was not cancelled by who waits for it
+   */
   async inTime<T>(answer: T | Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.cancel(), Math.max(0, Math.ceil(this.deadline - performance.now())));
+    const ms = Math.max(0, Math.ceil(this.deadline - performance.now()));
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = !this.cancelled;
+      this.cancel();
+    }, ms);
     try {
       return await answer;
+    } catch (error) {
+      throw isLate ? new RpcError(Code.DEADLINE_EXCEEDED, noAnswerWithin(ms)) : error;
     } finally {
       clearTimeout(timer);
     }
@@ -48,4 +59,8 @@ export class OwnCall implements Call, Cancellable {
     this.work?.cancel();
     this.work = undefined;
   }
+}
+
+function noAnswerWithin(ms: number): string {
+  return `etcd-connect-proxy: no answer of etcd within ${Math.round(ms / 100) / 10} s`;
 }

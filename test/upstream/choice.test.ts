@@ -208,7 +208,10 @@ describe('an endpoint that leaves calls unanswered', () => {
     const first = inUse();
     for (const member of members) member.calls = member.question = 'silence';
     const get = new OwnCall(method(RANGE), NO_METADATA, performance.now() + 6000);
-    await assert.rejects(get.inTime(cluster.unary(EMPTY, get)));
+    await assert.rejects(get.inTime(cluster.unary(EMPTY, get)), {
+      code: Code.DEADLINE_EXCEEDED,
+      message: 'etcd-connect-proxy: no answer of etcd within 6 s',
+    });
     assert.equal(inUse(), first);
     assert.equal(heard.switches.length, 0);
     assert.ok(heard.asked.length <= 5, `asked ${heard.asked.length} times in 6 s`);
