@@ -149,11 +149,12 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
   }
 
   #place(): void {
-    this.#leases.place(this.identity, (carriers) => this.#enter(carriers));
+    this.#leases.place(this.identity, (carriers) => {
+      if (!this.#over) this.#enter(carriers());
+    });
   }
 
   #enter(carriers: Carriers): void {
-    if (this.#over) return;
     this.#carriers = carriers;
     this.#share = carriers.shareOf(this.#call.client);
     carriers.enter(this);

@@ -66,16 +66,16 @@ export class Leases implements SharedCarriers, TokenChecksOwner, UserOwner {
   }
 
   /**
-   * Finds the carriers for a client's stream, which enters them at once: those of its user, where the proxy saw the token being
-   * handed out and etcd takes it still.
-   * @param done is called at once, or when etcd has said whether it does
+   * Finds the carriers for a client's stream: those of its user, where the proxy saw the token being handed out and etcd takes
+   * it still.
+   * @param done is called at once, or when etcd has said whether it does. Who is there still asks for the carriers and enters them
+   *   at once: those that nobody has entered would not be forgotten
    */
-  place(identity: Identity, done: (carriers: Carriers) => void): void {
-    if (this.#sharedId(identity) === undefined || this.#checks.isGood(identity)) done(this.of(identity));
+  place(identity: Identity, done: (carriers: () => Carriers) => void): void {
+    const known = () => this.of(identity);
+    if (this.#sharedId(identity) === undefined || this.#checks.isGood(identity)) done(known);
     else
-      this.#checks.ask(identity, (isGood) =>
-        done(isGood === true ? this.of(identity) : this.#ofItself(identity)),
-      );
+      this.#checks.ask(identity, (isGood) => done(isGood === true ? known : () => this.#ofItself(identity)));
   }
 
   /** The carriers of a client, whose token etcd takes if it has one. */

@@ -55,10 +55,12 @@ function scene() {
   const users = new TokenUsers();
   const leases = new Leases(etcd, users);
   const serve = leaseService(leases, etcd, { add: () => {}, remove: () => {} });
-  const open = async (token: string): Promise<Caller> => {
+  /** @param atOnce is done before etcd has said anything */
+  const open = async (token: string, atOnce = (_: Caller): void => {}): Promise<Caller> => {
     const caller = new Caller();
     const metadata = new Metadata(['token', token]);
     serve(caller, new OwnCall(Lease.LeaseKeepAlive, metadata, Number.POSITIVE_INFINITY, { ...ITSELF }));
+    atOnce(caller);
     await setImmediate();
     return caller;
   };
@@ -150,6 +152,22 @@ test('what a client sends before etcd has said whether it takes the token waits,
   assert.deepEqual(replies([caller, other]), [2, 1]);
   other.listener.onHalfClose();
   assert.equal(other.status?.code, Code.OK);
+  leases.close();
+});
+
+test('nothing is kept for a client that is gone before etcd has said whether it takes the token', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { etcd, users, leases, open } = scene();
+  etcd.isDown = true;
+  for (let i = 0; i < 50; i++) {
+    users.learn('ann', `${i}`);
+    await open(`${i}`, (caller) => caller.listener.onCancel());
+  }
+  etcd.isDown = false;
+  await open('0', (caller) => caller.listener.onCancel());
+  assert.equal(leases.stats.clientStreams, 0);
+  t.mock.timers.tick(5_000);
+  assert.equal(leases.size, 0);
   leases.close();
 });
 
