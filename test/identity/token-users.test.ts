@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MOST_TOKENS, TokenUsers } from '../../src/clients/token-users.ts';
+import { authenticateRequest, nameIn } from '../../src/etcd/auth-messages.ts';
 
 const texts = (users: TokenUsers, user: string) =>
   users.tokensOf(user).map(({ metadata }) => metadata.get('token'));
@@ -75,4 +76,12 @@ test('those of a user who is another one now are nobody’s', () => {
   assert.deepEqual(texts(users, 'a'), ['4']);
   for (const user of ['a', 'b']) users.forgetUser(user);
   assert.deepEqual([users.size, users.bytes], [0, 0]);
+});
+
+test('a name that etcd does not take for one is nobody’s here either', () => {
+  const request = authenticateRequest('eve', 'pw');
+  assert.equal(nameIn(request), 'eve');
+  // A tag of more than 32 bits: the lower ones are those of the name, and etcd passes over the field.
+  const other = Buffer.concat([request, Buffer.from([0x8a, 0x80, 0x80, 0x80, 0x10, 4]), Buffer.from('root')]);
+  assert.throws(() => nameIn(other));
 });
