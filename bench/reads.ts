@@ -43,7 +43,8 @@ for (const [title, load] of LOADS) table.push(...(await compare(title, contestan
 if (BEFORE === undefined || process.env.BENCH_KEYS !== undefined) {
   await using plain = await startProxy({ endpoints: [contestants.etcd.address], flags: ['--cache=off'] });
   const { address, process: plainProcess } = plain;
-  const forwarding = { name: 'etcd-connect-proxy --cache=off', address, pid: plainProcess.pid };
+  const { writes } = contestants.etcd;
+  const forwarding = { name: 'etcd-connect-proxy --cache=off', address, writes, pid: plainProcess.pid };
   table.push('', ...DISTINCT_HEAD);
   table.push(...(await compareDistinct([contestants.incumbent, forwarding, contestants.ours])));
 }

@@ -1,6 +1,7 @@
 /**
  * `npm run bench:watch`: watches through etcd, its grpc-proxy and this proxy, in turns in one run. Prints tables and
- * writes them into docs/benchmarks.md. Ratios mean more than absolute numbers. `BENCH_ONLY` picks works by name.
+ * writes them into docs/benchmarks.md. Ratios mean more than absolute numbers. `BENCH_ONLY` picks works by name;
+ * with `BENCH_FLAGS=--namespace=bench/` the clients of both proxies, and who writes for them, are within a namespace.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RawGrpcClient } from '../test/support/raw-grpc.ts';
@@ -70,11 +71,11 @@ function report(name: string, rows: readonly (readonly [Contestant, Result])[]):
 async function round(work: Work, who: string): Promise<(readonly [Contestant, Result])[]> {
   await using contestants = await startContestants();
   version = contestants.version;
-  using etcd = new RawGrpcClient(contestants.etcd.address);
-  await put(etcd, 'bench/warm', 'v');
   const all = [contestants.ours, contestants.incumbent, contestants.etcd];
   const rows: (readonly [Contestant, Result])[] = [];
   for (const contestant of all.slice(0, who === 'ours' ? 1 : who === 'proxies' ? 2 : 3)) {
+    using etcd = new RawGrpcClient(contestant.writes);
+    await put(etcd, 'bench/warm', 'v');
     const failed = (error: unknown): Result => ({ text: `failed: ${String(error).slice(0, 80)}` });
     rows.push([contestant, await work(contestant, etcd).catch(failed)]);
     await sleep(500);
@@ -107,14 +108,13 @@ for (const [name, work, who, rounds = 1] of WORKS) {
 for (const [name, stop] of STOPPED) {
   if (!wanted(name)) continue;
   await using contestants = await startContestants();
-  using etcd = new RawGrpcClient(contestants.etcd.address);
+  using etcd = new RawGrpcClient(contestants.ours.writes);
   report(name, [[contestants.ours, { text: await besideStopped(contestants.ours, etcd, stop) }]]);
 }
 if (wanted(LATENCY)) {
   await using contestants = await startContestants();
-  using etcd = new RawGrpcClient(contestants.etcd.address);
   const all = [contestants.ours, contestants.incumbent, contestants.etcd];
-  const results = await latency(all, etcd);
+  const results = await latency(all);
   report(
     LATENCY,
     all.map((contestant, i) => [contestant, results[i] as Result]),

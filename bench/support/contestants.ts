@@ -10,6 +10,8 @@ import { type RunningProcess, startProcess } from '../../test/support/process.ts
 export interface Contestant {
   readonly name: string;
   readonly address: string;
+  /** Where keys are written that its clients see: etcd, or another proxy within the same namespace. */
+  readonly writes: string;
   readonly pid: number;
   /** Writes a line when it gets SIGUSR2, where it was started with such a preload. */
   readonly process?: RunningProcess;
@@ -27,6 +29,10 @@ const LAUNCHER = `${import.meta.dirname}/../../bin/etcd-connect-proxy`;
 
 /** The launcher of an earlier build, which then takes the incumbent's place: what has a change cost or gained? */
 export const BEFORE = process.env.BENCH_BEFORE;
+
+/** Further flags of our proxies, with blanks between them. A namespace is the incumbent's too. */
+const FLAGS = process.env.BENCH_FLAGS?.split(' ') ?? [];
+const NAMESPACE = FLAGS.filter((flag) => flag.startsWith('--namespace='));
 
 /** TLS on both sides: etcd's own, and the flags that both proxies take. */
 export interface ContestantTls {
@@ -60,22 +66,26 @@ export async function startContestants(
   ];
   const [incumbent, incumbentAddress] =
     BEFORE === undefined
-      ? await startIncumbent(cluster.install.etcd, args)
-      : await startProxy(BEFORE, [...args(ANY_PORT), ...flags]);
+      ? await startIncumbent(cluster.install.etcd, (address) => [...args(address), ...NAMESPACE])
+      : await startProxy(BEFORE, [...args(ANY_PORT), ...flags, ...FLAGS]);
   const env = preload === undefined ? {} : { NODE_OPTIONS: `--import=${pathToFileURL(preload).href}` };
-  const [ours, address] = await startProxy(LAUNCHER, [...args(ANY_PORT), ...flags], env);
+  const [ours, address] = await startProxy(LAUNCHER, [...args(ANY_PORT), ...flags, ...FLAGS], env);
+  const aside =
+    NAMESPACE.length === 0 ? undefined : await startProxy(LAUNCHER, [...args(ANY_PORT), ...NAMESPACE]);
+  const writes = aside?.[1] ?? endpoint;
   await sleep(500);
   return {
     version: cluster.install.version,
-    etcd: { name: 'etcd', address: endpoint, pid: cluster.first.pid as number },
+    etcd: { name: 'etcd', address: endpoint, writes: endpoint, pid: cluster.first.pid as number },
     incumbent: {
       name: BEFORE === undefined ? 'etcd grpc-proxy' : 'before',
       address: incumbentAddress,
+      writes,
       pid: incumbent.pid,
     },
-    ours: { name: 'etcd-connect-proxy', address, pid: ours.pid, process: ours },
+    ours: { name: 'etcd-connect-proxy', address, writes, pid: ours.pid, process: ours },
     async [Symbol.asyncDispose]() {
-      await stopAll([ours, incumbent]);
+      await stopAll([ours, incumbent, ...(aside === undefined ? [] : [aside[0]])]);
       await cluster.stop();
     },
   };

@@ -80,7 +80,7 @@ async function costsOf(
   etcd: Contestant,
   { watches, events, prepare, open, change }: CostWork,
 ): Promise<Costs> {
-  using direct = new RawGrpcClient(etcd.address);
+  using direct = new RawGrpcClient(contestant.writes);
   using load = new Load();
   await put(direct, 'bench/warm', 'v');
   await prepare?.(direct);

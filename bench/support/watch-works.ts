@@ -1,6 +1,6 @@
 /** The works that servers of watches are measured by. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RawGrpcClient } from '../../test/support/raw-grpc.ts';
+import { RawGrpcClient } from '../../test/support/raw-grpc.ts';
 import { b, type Create, put } from '../../test/support/watch-client.ts';
 import type { Contestant } from './contestants.ts';
 import { cpuSeconds } from './cpu.ts';
@@ -112,17 +112,18 @@ export const streams: Work = async (contestant, etcd) => {
 };
 
 /** The contestants take turns put by put, so that whatever else the machine does hits all of them. */
-export async function latency(contestants: readonly Contestant[], etcd: RawGrpcClient): Promise<Result[]> {
-  using loads = new DisposableStack();
-  const runs: { key: string; load: Load; times: number[] }[] = [];
-  for (const { name, address } of contestants) {
-    const run = { key: `bench/latency/${name}`, load: loads.use(new Load()), times: [] };
+export async function latency(contestants: readonly Contestant[]): Promise<Result[]> {
+  using held = new DisposableStack();
+  const runs: { key: string; etcd: RawGrpcClient; load: Load; times: number[] }[] = [];
+  for (const { name, address, writes } of contestants) {
+    const etcd = held.use(new RawGrpcClient(writes));
+    const run = { key: `bench/latency/${name}`, etcd, load: held.use(new Load()), times: [] };
     await run.load.open(address, 10, 1, 10, () => ({ key: b(run.key) }));
     runs.push(run);
   }
   for (let i = 1; i <= LATENCY_PUTS; i++) {
     const round = performance.now();
-    for (const { key, load, times } of runs) {
+    for (const { key, etcd, load, times } of runs) {
       const start = performance.now();
       await Promise.all([put(etcd, key, 'v'.repeat(256)), load.events(i * 100)]);
       times.push(performance.now() - start);
