@@ -1,6 +1,6 @@
 /**
  * A cluster of three that loses its members one by one, asked directly and through the proxy at the same time: what
- * a follower refuses, and what is left without a leader.
+ * a follower refuses, and what is left without a leader. With `LONG=1` within a namespace as well.
  */
 import { after, before, describe, test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
@@ -11,12 +11,13 @@ import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
 import { type EtcdCluster, type EtcdMember, startEtcd } from '../support/etcd.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
+import { LONG } from '../support/releases.ts';
 import { type Case, calls, script } from './case.ts';
 import { wish } from './cases/watch.ts';
 import { at, pathOf, rpc } from './rpc.ts';
 import { Script } from './script.ts';
 import { etcdsToCompare } from './settings.ts';
-import { direct, grpc, type Side, sideTo, web } from './side.ts';
+import { direct, grpc, type Side, sideTo, web, within } from './side.ts';
 import { assertSame, record } from './suite.ts';
 
 const { range, put, txn } = KV.method;
@@ -117,6 +118,7 @@ for (const install of await etcdsToCompare()) {
       const member = await follower(etcd);
       others = etcd.members.filter((other) => other !== member);
       const kinds = [direct, grpc, web('grpc-web', '1.1'), web('connect-json', '2')];
+      if (LONG) kinds.push(within(grpc));
       sides = await Promise.all(kinds.map((kind) => sideTo(kind, etcd, [member.address])));
       for (const side of sides) held.use(side);
     });

@@ -36,6 +36,15 @@ export const web = (protocol: WebProtocol, http: HttpVersion): SideKind => ({
   web: { protocol, http },
 });
 
+/** The same, with a proxy that has a namespace. */
+export const within = (kind: SideKind): SideKind => ({
+  ...kind,
+  name: `${kind.name} within a namespace`,
+  startProxy: ({ flags = [], ...options }) =>
+    startProxy({ ...options, flags: [...flags, '--namespace=a name/'] }),
+  otherKeys: true,
+});
+
 /** Every protocol over every version of HTTP that carries it. */
 export const everySide: readonly SideKind[] = [
   direct,

@@ -15,20 +15,10 @@ import { txnCases } from '../differential/cases/txn.ts';
 import { watchCases } from '../differential/cases/watch.ts';
 import { watchStreamCases } from '../differential/cases/watch-stream.ts';
 import { plainSettings } from '../differential/settings.ts';
-import { direct, grpc, type SideKind, web } from '../differential/side.ts';
+import { direct, grpc, web, within } from '../differential/side.ts';
 import { compareSides } from '../differential/suite.ts';
 import { atLeast } from '../support/etcd.ts';
-import { startProxy } from '../support/proxy.ts';
 import { LONG, newestEtcds } from '../support/releases.ts';
-
-/** A side whose proxy has a namespace. */
-const within = (kind: SideKind): SideKind => ({
-  ...kind,
-  name: `${kind.name} within a namespace`,
-  startProxy: ({ flags = [], ...options }) =>
-    startProxy({ ...options, flags: [...flags, '--namespace=a name/'] }),
-  otherKeys: true,
-});
 
 /** What etcd says of the size of a message counts the prefix, too, which the client did not send. */
 const SIZES: readonly string[] = [
