@@ -5,8 +5,9 @@
  */
 import { type Header, NO_HEADER } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
+import type { Status } from '../rpc/status.ts';
 import type { Feed } from './feed.ts';
-import type { FeedSubscriber, Subscription } from './subscribers.ts';
+import type { FeedSubscriber, Subscription, SubscriptionEnd } from './subscribers.ts';
 
 /** Who has the feeds. */
 export interface BeginningsOwner {
@@ -20,7 +21,7 @@ export interface BeginningsOwner {
 
 /** Waits for a feed to begin. */
 export interface BeginningWaiter {
-  /** The feed has begun, or it will not: then whoever waits goes on without it. */
+  /** The feed has begun, or it will not: then whoever waits goes on without it, unless it says why it failed. */
   onBegun(): void;
   /** It could not be told. */
   onFault(error: unknown): void;
@@ -34,6 +35,7 @@ export class Beginning implements FeedSubscriber {
   readonly #onOver: () => void;
   readonly #subscription: Subscription;
   #isOver = false;
+  #failure: Status | undefined;
 
   /** @param onOver is told that nobody else can wait for it */
   constructor(feed: Feed, owner: BeginningsOwner, onOver: () => void) {
@@ -51,6 +53,11 @@ export class Beginning implements FeedSubscriber {
   /** Where etcd was when it had the watch; {@link NO_HEADER} where it has none. */
   get header(): Header {
     return this.#feed.state === 'live' ? this.#feed.header : NO_HEADER;
+  }
+
+  /** Why there is no watch, where asking etcd for another one would end the same: whoever waits ends so. */
+  get failure(): Status | undefined {
+    return this.#failure;
   }
 
   /** Keeps the feed for somebody, until {@link leave}. */
@@ -81,8 +88,10 @@ export class Beginning implements FeedSubscriber {
     } else if (this.#feed.state === 'resuming') this.#fail();
   }
 
-  onEnd(): void {
-    if (!this.#isOver) this.#fail();
+  onEnd(end: SubscriptionEnd): void {
+    if (this.#isOver) return;
+    if (end.kind === 'status') this.#failure = end.status;
+    this.#fail();
   }
 
   /** A feed that etcd would not have at once is not worth the wait. */

@@ -174,7 +174,9 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWa
     if (this.#allowed === undefined) return;
     const { header: probed } = this.#allowed;
     const begun = this.#beginning?.header ?? probed;
-    if (begun !== NO_HEADER && begun.cluster !== probed.cluster)
+    const failure = this.#beginning?.failure;
+    if (failure !== undefined) this.#settle({ kind: 'failed', header: NO_HEADER, error: failure });
+    else if (begun !== NO_HEADER && begun.cluster !== probed.cluster)
       this.#settle({ kind: 'failed', header: NO_HEADER, error: OTHER_CLUSTER });
     else {
       const header = begun.revision > probed.revision ? begun : probed;
