@@ -132,10 +132,20 @@ export class Beginnings {
     const all = prevKv ? this.#prevKv : this.#plain;
     let beginning = all.get(range.id);
     if (beginning === undefined) {
-      const feed = this.#owner.startNow(range, prevKv);
-      beginning = new Beginning(feed, this.#owner, () => all.delete(range.id));
+      beginning = this.#start(range, prevKv, all);
       all.set(range.id, beginning);
     }
     return beginning;
+  }
+
+  #start(range: KeyRange, prevKv: boolean, all: Map<string, Beginning>): Beginning {
+    const feed = this.#owner.startNow(range, prevKv);
+    try {
+      return new Beginning(feed, this.#owner, () => all.delete(range.id));
+    } catch (error) {
+      // Nobody else knows of it.
+      this.#owner.close(feed);
+      throw error;
+    }
   }
 }

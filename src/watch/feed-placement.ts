@@ -218,10 +218,15 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     const feed = new Feed(this.#shared, this.#etcd, this, { ...options, start });
     this.#feeds.add(feed);
     stats.feeds++;
-    this.#catchUps.onStarted(feed);
-    // Releases of etcd differ in what they make of a revision below the first, so such a feed is never shared. What one that
-    // begins now can serve is known when it has begun.
-    if (start !== 'now' && start >= 1) this.#table.add(feed);
+    try {
+      this.#catchUps.onStarted(feed);
+      // Releases of etcd differ in what they make of a revision below the first, so such a feed is never shared. What one that
+      // begins now can serve is known when it has begun.
+      if (start !== 'now' && start >= 1) this.#table.add(feed);
+    } catch (error) {
+      this.close(feed);
+      throw error;
+    }
     return feed;
   }
 

@@ -67,12 +67,22 @@ export class TicketLine implements TicketOwner {
       if (ticket === undefined || !ticket.ready) break;
       this.#line.shift();
       this.#client.hold(-ticket.bytes);
-      if (this.#owner.answer(ticket)) ticket.finish();
-      else ticket.cancel();
+      this.#answer(ticket);
     }
     if (this.#paused && this.#line.length < MAX_WAITING / 2) {
       this.#paused = false;
       this.#client.resume();
+    }
+  }
+
+  /** A fault in the answer must not keep what the ticket waited for. */
+  #answer(ticket: Ticket): void {
+    let watches = true;
+    try {
+      watches = this.#owner.answer(ticket);
+    } finally {
+      if (watches) ticket.finish();
+      else ticket.cancel();
     }
   }
 
