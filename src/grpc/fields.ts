@@ -68,6 +68,13 @@ export const RESPONSE_BLOCK = encodeHeaders(RESPONSE_FIELDS);
 /** The trailers of a successful call without metadata of its own, encoded. */
 export const OK_TRAILERS_BLOCK = encodeHeaders(['grpc-status', '0', 'grpc-message', '']);
 
+const HTTP_STATUS = 'unexpected HTTP status code received from server: ';
+
+/** Whether a status was made of an HTTP status: it is no word of a gRPC server, but of something before it, or in its place. */
+export function isOfHttp({ message }: Pick<Status, 'message'>): boolean {
+  return message.startsWith(HTTP_STATUS);
+}
+
 /** The status that an HTTP status other than 200 stands for (grpc/grpc `doc/http-grpc-status-mapping.md`). */
 export function statusOfHttp(httpStatus: string | undefined): RpcError {
   const codes: Readonly<Record<string, number>> = {
@@ -80,10 +87,7 @@ export function statusOfHttp(httpStatus: string | undefined): RpcError {
     '503': Code.UNAVAILABLE,
     '504': Code.UNAVAILABLE,
   };
-  return new RpcError(
-    codes[httpStatus ?? ''] ?? Code.UNKNOWN,
-    `unexpected HTTP status code received from server: ${httpStatus}`,
-  );
+  return new RpcError(codes[httpStatus ?? ''] ?? Code.UNKNOWN, `${HTTP_STATUS}${httpStatus}`);
 }
 
 /** The status that a stream's HTTP/2 error code stands for (grpc/grpc `doc/PROTOCOL-HTTP2.md`, "Errors"). */

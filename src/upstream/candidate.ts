@@ -23,6 +23,7 @@ export type CandidateState = 'dialing' | 'connected' | 'serves' | 'refuses' | 'f
  */
 const SILENT = 0;
 const FOREIGN = Standing.LEARNER + 1;
+const NO_ETCD = FOREIGN + 1;
 
 export class Candidate implements ConnectionOwner {
   readonly endpoint: Endpoint;
@@ -56,6 +57,11 @@ export class Candidate implements ConnectionOwner {
     this.state = 'refuses';
     this.standing = FOREIGN;
     this.cause = `${this.endpoint.name} is a member of another cluster`;
+  }
+
+  /** It is no etcd, but something else that speaks HTTP/2: used in no case, where there is another one. */
+  get isNoEtcd(): boolean {
+    return this.standing === NO_ETCD;
   }
 
   /** Nobody is interested any more. */
@@ -135,7 +141,7 @@ export class Candidate implements ConnectionOwner {
       this.cluster = reply.cluster;
     } else {
       this.state = 'refuses';
-      this.standing = reply.standing;
+      this.standing = reply.kind === 'isNoEtcd' ? NO_ETCD : reply.standing;
       this.cause = `${this.endpoint.name}: ${reply.reason}`;
     }
     this.#owner.onStep(this);

@@ -43,6 +43,8 @@ export class Choice implements SurveyOwner, RedrawOwner {
   #cluster: string | undefined;
   /** The one in use belongs to another cluster: a better one is looked for. */
   #foreign = false;
+  /** The one in use was taken although it did not serve: one that does is looked for. */
+  #makeshift = false;
   #first = true;
   #closed = false;
 
@@ -229,8 +231,8 @@ export class Choice implements SurveyOwner, RedrawOwner {
   #look(): void {
     const { routes } = this.#owner;
     const following = routes.filter(follows);
-    const unwanted = this.#unwanted(routes[0]);
-    if (unwanted || following.length > 0) this.#reconsider(unwanted ? 0 : SILENT_MS, following);
+    const wantsBetter = this.#unwanted(routes[0]) || (this.#makeshift && routes.length > 0);
+    if (wantsBetter || following.length > 0) this.#reconsider(wantsBetter ? 0 : SILENT_MS, following);
   }
 
   /**
@@ -270,6 +272,7 @@ export class Choice implements SurveyOwner, RedrawOwner {
     this.#silence.forgive();
     this.#quiet.onStayed(serves);
     if (!serves) return;
+    this.#makeshift = false;
     for (const { unanswered } of this.#owner.routes) unanswered.forgive();
   }
 
@@ -288,6 +291,7 @@ export class Choice implements SurveyOwner, RedrawOwner {
     this.#cluster = cluster;
     this.#foreign = candidate.cluster !== undefined && candidate.cluster !== cluster;
     this.#first = false;
+    this.#makeshift = !proven;
     this.#owner.onChosen(candidate, reason);
   }
 }

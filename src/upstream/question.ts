@@ -11,6 +11,7 @@ import { COUNT_ONE } from '../etcd/own-requests.ts';
 import { isRefusedForCredentials, refusalIn, Standing } from '../etcd/words.ts';
 import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
+import { isOfHttp } from '../grpc/fields.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code } from '../rpc/status.ts';
 import { saysLeadsBack } from '../rpc/via.ts';
@@ -22,6 +23,8 @@ export type QuestionAnswer =
   /** `cluster` is the id of its cluster as it stands in the header, in hex; unknown while auth is on. */
   | { readonly kind: 'serves'; readonly cluster: string | undefined }
   | { readonly kind: 'refuses'; readonly standing: number; readonly reason: string }
+  /** It does not know the question, which every etcd does. */
+  | { readonly kind: 'isNoEtcd'; readonly reason: string }
   /** The question has come back to this proxy. */
   | { readonly kind: 'leadsBack' };
 
@@ -72,9 +75,10 @@ export class Question implements ClientCallListener {
 
   onEnding({ answered, status }: Ending): void {
     const { code, message } = status;
-    const serves = answered && (code === Code.OK || isRefusedForCredentials(status));
+    const serves = answered && (code === Code.OK || (isRefusedForCredentials(status) && !isOfHttp(status)));
     if (answered && saysLeadsBack(status)) this.#onAnswer({ kind: 'leadsBack' });
     else if (serves) this.#onAnswer({ kind: 'serves', cluster: this.#cluster });
+    else if (answered && code === Code.UNIMPLEMENTED) this.#onAnswer({ kind: 'isNoEtcd', reason: message });
     else {
       const standing = (answered ? refusalIn(status)?.standing : undefined) ?? Standing.UNFIT;
       this.#onAnswer({ kind: 'refuses', standing, reason: message || `code ${code}` });

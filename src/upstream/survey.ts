@@ -172,7 +172,7 @@ export class Survey {
     // A candidate that is closed may report itself as failed.
     if (this.#over || !this.#candidates.includes(candidate)) return;
     const { cluster } = this.#plan;
-    if (candidate.state === 'failed') {
+    if (candidate.state === 'failed' || candidate.isNoEtcd) {
       this.#owner.onDialFailed(candidate.endpoint, candidate.cause, candidate.leadsBack);
     } else if (candidate.state === 'connected') this.#startLimit();
     else if (candidate.state === 'serves') {
@@ -257,11 +257,10 @@ export class Survey {
       return;
     }
     const [best] = this.#candidates
-      .filter(({ connection }) => connection !== undefined)
+      .filter(({ connection, isNoEtcd }) => connection !== undefined && !isNoEtcd)
       .sort((a, b) => a.standing - b.standing);
     if (best !== undefined) this.#use(best, false);
-    else if (this.#candidates.every(({ state }) => state === 'failed') && this.#unasked.length === 0)
-      this.#end({ kind: 'none' });
+    else if (this.#candidates.every(isUseless) && this.#unasked.length === 0) this.#end({ kind: 'none' });
     else this.#limit = undefined; // started anew when one is connected
   }
 
@@ -285,6 +284,10 @@ export class Survey {
 
 function isSettled(candidate: Candidate): boolean {
   return candidate.state === 'failed' || hasAnswered(candidate);
+}
+
+function isUseless({ state, isNoEtcd }: Candidate): boolean {
+  return state === 'failed' || isNoEtcd;
 }
 
 function hasAnswered({ state }: Candidate): boolean {

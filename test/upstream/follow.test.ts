@@ -1,5 +1,8 @@
 /** The list of endpoints changes while the pool works: in use, asked, unused, or all of them gone. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 import { KV, Watch } from '../../src/etcd/methods.ts';
 import { NO_LEADER } from '../../src/etcd/words.ts';
@@ -79,6 +82,46 @@ describe('a list of endpoints that changes', () => {
     source.become({ address: '127.0.0.1:1' }, members[2] as ScriptedEtcd);
     await waiting;
     await isUsed(members[2]);
+  });
+
+  test('what is no etcd is not used, also while there is no other', async () => {
+    await using held = new AsyncDisposableStack();
+    const { members, source, cluster, isUsed } = await setUp(held, 0);
+    const [none, etcd] = members as [ScriptedEtcd, ScriptedEtcd];
+    none.calls = none.question = new RpcError(Code.UNIMPLEMENTED, 'unexpected HTTP status code: 404');
+    source.become({ address: '127.0.0.1:1' }, none);
+    await until('it is asked', () => none.seen.length > 1, SOON_MS);
+    assert.equal(cluster.current, undefined);
+    const waiting = call(cluster, KV.Put);
+    source.become({ address: '127.0.0.1:1' }, none, etcd);
+    await waiting;
+    await isUsed(etcd);
+  });
+
+  test('what a web server refuses is no sign that it serves', async () => {
+    await using held = new AsyncDisposableStack();
+    const { members, source, cluster, isUsed } = await setUp(held, 0);
+    const etcd = members[0] as ScriptedEtcd;
+    const web = createServer((_, response) => response.writeHead(403).end()).listen(0, '127.0.0.1');
+    held.defer(() => void web.close());
+    await once(web, 'listening');
+    const address = `127.0.0.1:${(web.address() as AddressInfo).port}`;
+    source.become({ address: '127.0.0.1:1' }, { address });
+    await until('it is in use for want of a better', () => cluster.current?.name === address, SOON_MS);
+    source.become({ address: '127.0.0.1:1' }, { address }, etcd);
+    await isUsed(etcd);
+  });
+
+  test('one that was taken for want of a better is left for one that serves, without a call that fails', async () => {
+    await using held = new AsyncDisposableStack();
+    const { members, source, inUse, isUsed } = await setUp(held, 0);
+    const [first, second] = members as [ScriptedEtcd, ScriptedEtcd];
+    first.question = second.question = new RpcError(Code.INTERNAL, 'no member says that');
+    source.become(first, second);
+    const taken = await until('one is in use', inUse, SOON_MS);
+    const other = taken === first ? second : first;
+    other.question = 'serve';
+    await isUsed(other);
   });
 
   test('the one in use is left when it is gone, and calls under way end there', async () => {
