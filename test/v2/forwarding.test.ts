@@ -314,14 +314,16 @@ test('an answer that breaks off has no end', async () => {
 });
 
 test('answers that HTTP does not have are none', async () => {
-  const server = await FakeMember.start(() => {});
-  server.server.removeAllListeners('connection').on('connection', (socket) => {
-    socket.on('error', () => {});
-    socket.once('data', () => socket.end('HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n'));
-  });
-  await using place = await open([server]);
-  assert.equal((await ask(`${place.door.url}/v2/keys/a`)).status, 502);
-  assert.deepEqual(place.door.observer.faults, []);
+  for (const line of ['099 Odd', '200 O\u0001K']) {
+    const server = await FakeMember.start(() => {});
+    server.server.removeAllListeners('connection').on('connection', (socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => socket.end(`HTTP/1.1 ${line}\r\ncontent-length: 0\r\n\r\n`));
+    });
+    await using place = await open([server]);
+    assert.equal((await ask(`${place.door.url}/v2/keys/a`)).status, 502, line);
+    assert.deepEqual(place.door.observer.faults, []);
+  }
 });
 
 test('times: one that is silent, and one that takes nothing, are given up', async () => {
@@ -341,13 +343,37 @@ test('times: one that is silent, and one that takes nothing, are given up', asyn
   socket.destroy();
 });
 
-test('a member of itself is found out', async () => {
+test('a client that is slow to send its body is no silence of the member', async () => {
+  const member = await FakeMember.willing();
+  await using place = await open([member], { times: { ...TIMES, readTimeout: 200 } });
+  const socket = connect(place.door.port, '127.0.0.1').on('error', () => {});
+  socket.write('PUT /v2/keys/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nvalue');
+  setTimeout(() => socket.write('=1234'), 800);
+  assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 200 /);
+  socket.destroy();
+  assert.equal((await ask(`${place.door.url}/v2/keys/a`)).status, 200);
+});
+
+test('a member of itself is found out, and passed over where there is another one', async () => {
   const members: Member[] = [];
   await using place = await open(members);
   const { port } = place.door;
   members.push({ url: place.door.url, connect: () => connect(port, '127.0.0.1') });
-  const { status, text } = await ask(`${place.door.url}/v2/keys`);
-  assert.equal(status, 508, text);
+  const url = `${place.door.url}/v2/keys/a`;
+  assert.equal((await ask(url)).status, 508);
+  members.push(await FakeMember.willing());
+  for (const method of ['GET', 'DELETE']) assert.equal((await ask(url, { method })).status, 200, method);
+  // A body that has gone there cannot be sent again, so it must not go there.
+  assert.equal((await ask(url, { method: 'PUT', headers: FORM, body: 'value=1' })).status, 200);
+});
+
+test('of a body that is coded no coding is lost', async () => {
+  const member = await FakeMember.willing();
+  await using place = await open([member]);
+  const headers = { ...FORM, 'Transfer-Encoding': 'gzip, chunked' };
+  const { status } = await ask(`${place.door.url}/v2/keys/a`, { method: 'PUT', headers });
+  assert.equal(status, 501);
+  assert.deepEqual(member.got, []);
 });
 
 test('pages: an Origin that is not allowed, and a host that is not ours', async () => {

@@ -96,14 +96,20 @@ export class Attempt {
     clearTimeout(this.#timer);
     this.sent = true;
     socket.setKeepAlive(true, 30_000);
-    const { readTimeout, writeTimeout } = this.#times;
-    if (readTimeout > 0) this.#request.setTimeout(readTimeout, () => this.#request.destroy());
+    const { writeTimeout } = this.#times;
     if (writeTimeout > 0) this.#watchWrites(socket, writeTimeout, 0);
     const begun = performance.now();
     this.#message.body.sendTo(this.#request).then(
-      () => this.#limit(this.#message.waits ? 0 : ANSWER_MS, begun),
+      () => this.#onBodySent(begun),
       (error: unknown) => this.#failBody(RpcError.from(error)),
     );
+  }
+
+  /** From now on it is the member that is waited for, and not the client. */
+  #onBodySent(begun: number): void {
+    const { readTimeout } = this.#times;
+    if (readTimeout > 0) this.#request.setTimeout(readTimeout, () => this.#request.destroy());
+    this.#limit(this.#message.waits ? 0 : ANSWER_MS, begun);
   }
 
   /** A member that takes nothing of what is sent for so long is given up. */

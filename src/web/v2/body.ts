@@ -11,6 +11,8 @@ export const KEPT_BYTES = 64 << 10;
 /** A body, and the fields that say how long it is. */
 export interface Body {
   readonly framing: Fields;
+  /** Whether it can be sent again. */
+  readonly repeats: boolean;
   /** Sends it, and ends the request. Rejects with an RpcError when the client's does not come whole. */
   sendTo(request: ClientRequest): Promise<void>;
 }
@@ -18,6 +20,7 @@ export interface Body {
 /** A body that is there, and can be sent as often as it has to be. */
 class KeptBody implements Body {
   readonly framing: Fields;
+  readonly repeats = true;
   readonly #bytes: Buffer;
 
   constructor(bytes: Buffer) {
@@ -33,6 +36,7 @@ class KeptBody implements Body {
 /** A body that is sent on as it comes, once, at the pace of the member. */
 class PassingBody implements Body {
   readonly framing: Fields;
+  readonly repeats = false;
   readonly #raw: IncomingMessage;
   readonly #held: WebRequest | undefined;
 

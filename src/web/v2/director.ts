@@ -1,6 +1,6 @@
 /**
  * Which members a request may be sent to, and in which order, as the director of etcd's v2 proxy: the first one gets all
- * requests until it fails or the order changes; one that failed rests; at each refresh all is forgotten.
+ * requests until it fails or the order changes; one that failed rests; at each refresh failures are forgotten.
  */
 import type { Member, V2Options } from './options.ts';
 
@@ -12,6 +12,8 @@ export class Director {
   #refreshAt = Number.NEGATIVE_INFINITY;
   /** Until when those that failed rest. */
   readonly #resting = new Map<string, number>();
+  /** Those that have led back to this proxy. Behind a balancer some do only now and then, so they are the last ones. */
+  readonly #circles = new Set<string>();
 
   /** @param onRefreshed hears which members there are from then on */
   constructor(options: V2Options, onRefreshed: (members: readonly Member[]) => void) {
@@ -25,8 +27,9 @@ export class Director {
     const byUrl = new Map(members.map((member) => [member.url, member]));
     const isOther = byUrl.size !== this.#order.length || this.#order.some((url) => !byUrl.has(url));
     if (now >= this.#refreshAt || isOther) this.#refresh(members, now);
-    const order = this.#options.shuffled ? this.#order : byUrl.keys();
-    return [...order].flatMap((url) => {
+    const order = [...(this.#options.shuffled ? this.#order : byUrl.keys())];
+    order.sort((a, b) => Number(this.#circles.has(a)) - Number(this.#circles.has(b)));
+    return order.flatMap((url) => {
       const member = byUrl.get(url);
       return member === undefined || (this.#resting.get(url) ?? now) > now ? [] : [member];
     });
@@ -37,9 +40,15 @@ export class Director {
     this.#resting.set(url, now + this.#options.times.failureWait);
   }
 
+  /** A member leads back to this proxy. */
+  onCircle({ url }: Member): void {
+    this.#circles.add(url);
+  }
+
   #refresh(members: readonly Member[], now: number): void {
     this.#order = shuffled([...new Set(members.map(({ url }) => url))]);
     this.#resting.clear();
+    for (const url of this.#circles) if (!this.#order.includes(url)) this.#circles.delete(url);
     this.#refreshAt = now + this.#options.times.refreshInterval;
     this.#onRefreshed(members);
   }

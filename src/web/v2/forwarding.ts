@@ -14,6 +14,12 @@ import type { Member, V2Options } from './options.ts';
 /** Methods that change nothing (RFC 9110 section 9.2.1), as far as etcd has them. */
 export const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
+/** What a proxy answers to a request that has come around (RFC 5842 section 7.2); etcd never does. */
+export const LOOP_DETECTED = 508;
+
+/** What may stand behind a status (RFC 9112 section 4). */
+const REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
+
 /** Where it is sent, and who hears of it. */
 export interface Road {
   readonly options: V2Options;
@@ -64,10 +70,14 @@ export class Forwarding implements AttemptOwner {
   onAnswered(answer: IncomingMessage): void {
     const response = this.#response;
     const { statusCode = 0, statusMessage = '' } = answer;
-    if (statusCode < 200) {
-      // None that HTTP has, or one that Node.js would not have taken for an answer.
+    if (statusCode < 200 || !REASON.test(statusMessage)) {
+      // Nothing that HTTP has, although Node.js reads it: it would not write it.
       answer.destroy();
       this.#fail('');
+      return;
+    }
+    if (statusCode === LOOP_DETECTED && this.#leaveCircle()) {
+      answer.destroy();
       return;
     }
     this.#answer = answer;
@@ -107,6 +117,15 @@ export class Forwarding implements AttemptOwner {
   refuse(status: number, message: string): void {
     if (this.#response.headersSent || this.#response.destroyed) return;
     answerWith(this.#response, status, { message }, this.#own);
+  }
+
+  /** The member leads back to the proxy, which did nothing then. @returns whether another one is asked */
+  #leaveCircle(): boolean {
+    const { director } = this.#road;
+    if (this.#attempt !== undefined) director.onCircle(this.#attempt.member);
+    if (this.#left.length === 0 || !this.#message.body.repeats) return false;
+    this.#next();
+    return true;
   }
 
   #next(): void {

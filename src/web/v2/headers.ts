@@ -37,6 +37,11 @@ export function hasComeAround({ headers }: IncomingMessage): boolean {
   return headers.via?.includes(PSEUDONYM) === true;
 }
 
+/** Whether a body is coded for the way by more than chunks (RFC 9112 section 6.1). */
+export function isCoded({ headers }: IncomingMessage): boolean {
+  return (headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked';
+}
+
 /**
  * The fields of a request as a member gets them, without those that say how long its body is.
  * @param client the address of the client; empty: it has none

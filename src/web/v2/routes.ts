@@ -17,8 +17,8 @@ import type { RequestMemory } from '../request-memory.ts';
 import { MemberAgents } from './agents.ts';
 import { readBody } from './body.ts';
 import { Director } from './director.ts';
-import { answerWith, Forwarding, type Road, SAFE } from './forwarding.ts';
-import { type Fields, hasComeAround, requestFields } from './headers.ts';
+import { answerWith, Forwarding, LOOP_DETECTED, type Road, SAFE } from './forwarding.ts';
+import { type Fields, hasComeAround, isCoded, requestFields } from './headers.ts';
 import type { V2Options } from './options.ts';
 
 /** Requests that are forwarded at a time, most of which wait for events. */
@@ -107,7 +107,10 @@ export class V2 {
     }
     if (target.split('?', 1)[0] === CONFIG) return this.#tellMembers(method, response, own);
     observer.onRequest(method);
-    if (hasComeAround(raw)) return refuse(508, 'etcd-connect-proxy: an endpoint leads back to this proxy');
+    if (hasComeAround(raw))
+      return refuse(LOOP_DETECTED, 'etcd-connect-proxy: an endpoint leads back to this proxy');
+    // Its coding belongs to the connection, and only the client and the proxy would know of it.
+    if (isCoded(raw)) return refuse(501, 'etcd-connect-proxy: no transfer coding but chunked is understood');
     if (this.#open.size >= MAX_FORWARDED) {
       observer.onDropped(method, 'too_many_requests');
       return refuse(503, 'etcd-connect-proxy: too many requests are under way');
