@@ -32,7 +32,12 @@ export const MEMBERS: readonly Mutation[] = [
     '{}, REVOKE_MS',
   ),
   mutation('the-first-list-stays', PROXIES, 'this.#of.applied === store.applied', 'this.#last.length > 0'),
-  mutation('tells-every-listener-of-all', LIST, 'own.isByMain(asker) ?', 'asker.authority !== null ?'),
+  mutation(
+    'tells-every-listener-of-all',
+    LIST,
+    'own.isInMainNamespace(asker) ?',
+    'asker.authority !== null ?',
+  ),
   mutation('tells-what-nobody-dials', ADDRESS, 'DIALLED.test(authority) ?', "authority === '' ?"),
   mutation('believes-any-authority', ADDRESS, 'DIALLED.test(authority) ?', 'true ?'),
 ];

@@ -246,7 +246,7 @@ export class App {
     }
     this.#cluster.start();
     this.#mirrors.start();
-    this.#members.start(address, 'path' in main.address.target);
+    this.#members.start(address, 'path' in main.address.target, main.namespace);
     const namespace = main.namespace === '' ? undefined : main.namespace;
     this.#log.info({ address, namespace }, 'listening for gRPC proxy client requests');
     this.#log.info({ address }, 'started gRPC proxy');

@@ -90,10 +90,10 @@ export class Members {
     return [{ method: Cluster.MemberList, unary: list }];
   }
 
-  /** The proxy listens: it can be found from now on. @param address as `host:port`, or a path @param isPath whether it is one */
-  start(address: string, isPath: boolean): void {
+  /** The proxy listens: it can be found from now on. For the parameters see {@link OwnAddress.onListening}. */
+  start(address: string, isPath: boolean, namespace: string): void {
     const own = this.#address;
-    own.onListening(address, isPath);
+    own.onListening(address, isPath, namespace);
     const { registry, unary, heartbeat, observer } = this.#options;
     if (registry === undefined) return;
     const { registered, depends } = own;
@@ -124,12 +124,12 @@ export class Members {
 
   /**
    * Whom a client is told of. The registered proxies are such as the main listener: they are in no other namespace, and whoever
-   * came in to another one is told where that is.
+   * is in another one is told where that is.
    */
   #toldTo(asker: Asker): readonly Uint8Array[] {
     const own = this.#address;
     const here = (): Uint8Array => memberField(hostname(), own.toldTo(asker));
-    const proxies = own.isByMain(asker) ? (this.#proxies?.all ?? []) : [];
+    const proxies = own.isInMainNamespace(asker) ? (this.#proxies?.all ?? []) : [];
     if (proxies.length === 0) return [here()];
     const itself = own.depends ? own.registered : undefined;
     return proxies.map(({ address, member }) => (address === itself ? here() : member));

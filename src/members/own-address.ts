@@ -6,7 +6,7 @@ import type { Client } from '../rpc/client.ts';
 
 /** What is known of whoever asks. */
 export interface Asker {
-  readonly client: Pick<Client, 'listener' | 'local'>;
+  readonly client: Pick<Client, 'listener' | 'local' | 'namespace'>;
   /** See `Call.authority`. */
   readonly authority: string;
 }
@@ -26,21 +26,28 @@ export class OwnAddress {
   readonly #advertised: string | undefined;
   #main = '';
   #path = false;
+  #namespace = '';
 
   /** @param advertised what the user says; `undefined`: nothing */
   constructor(advertised: string | undefined) {
     this.#advertised = advertised;
   }
 
-  /** The main listener is there now. @param address as `host:port`, or a path @param isPath whether it is one */
-  onListening(address: string, isPath: boolean): void {
+  /**
+   * The main listener is there now.
+   * @param address as `host:port`, or a path
+   * @param isPath whether it is one
+   * @param namespace of its clients; empty: none
+   */
+  onListening(address: string, isPath: boolean, namespace: string): void {
     this.#main = address;
     this.#path = isPath;
+    this.#namespace = namespace;
   }
 
-  /** Whether somebody came by the main listener, the one that the user's address and the registration are about. */
-  isByMain({ client }: Asker): boolean {
-    return client.listener === this.#main;
+  /** Whether somebody has the keys of the main listener, the one that the user's address and the registration are about. */
+  isInMainNamespace({ client }: Asker): boolean {
+    return client.namespace === this.#namespace;
   }
 
   /** Whether no single address is known to be good for all who come by the main listener. */
@@ -58,7 +65,7 @@ export class OwnAddress {
   /** The one for whoever asks. */
   toldTo(asker: Asker): string {
     const { client, authority } = asker;
-    if (this.#advertised !== undefined && this.isByMain(asker)) return this.#advertised;
+    if (this.#advertised !== undefined && this.isInMainNamespace(asker)) return this.#advertised;
     const { listener, local } = client;
     if (local === '') return urlOf(listener);
     if (loopbackFor(listener) === undefined) return listener;

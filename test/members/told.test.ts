@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { run } from '../clients/program/run.ts';
 import { NamespacedProxy } from '../namespace/listeners.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { takePort } from '../support/ports.ts';
 import { tempDir } from '../support/process.ts';
 import { REAL_MEMBERS, type RunningProxy, startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
@@ -85,6 +86,15 @@ describe('who asks for the members', () => {
     const path = join(await tempDir('members'), 'proxy:1');
     await using _ = await start(`--listen-addr=unix://${path}`);
     assert.deepEqual(await addressesAt(`unix://${path}`), [`unix://${path}`]);
+  });
+
+  test('by any address of --listen-client-urls is told the same', async () => {
+    const port = await takePort();
+    const flags = ['--resolver-prefix=urls', '--resolver-ttl=60', '--advertise-client-url=told:1'];
+    await using proxy = await start(`--listen-client-urls=http://127.0.0.1:${port}`, ...flags);
+    await proxy.process.waitForLine(/registered session with lease/, 20_000);
+    for (const address of [proxy.address, `127.0.0.1:${port}`])
+      assert.deepEqual(await addressesAt(address), ['told:1'], address);
   });
 
   test('by the listener of a namespace is told of that, and of no proxy that has another one', async () => {
