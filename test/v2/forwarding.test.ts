@@ -437,7 +437,7 @@ test('when the proxy drains, those who wait for events ask elsewhere', async () 
   });
   await using place = await open([member]);
   const begun = begin(`${place.door.url}/v2/keys/a?wait=true&begun`);
-  const waiting = ask(`${place.door.url}/v2/keys/a?wait=true`);
+  const waiting = ask(`${place.door.url}/v2/keys/a?w%61it=true`);
   const { answer } = await begun;
   await until('both wait', () => place.counts.lines.filter((line) => line === 'request GET').length === 2);
   const drained = place.door.web.drain(20_000);

@@ -27,8 +27,11 @@ export const MAX_FORWARDED = 10_000;
 /** Where the proxy says which members it has. */
 const CONFIG = '/v2/config/local/proxy';
 
-/** `wait=true`, in whichever spelling: etcd refuses what is none. */
-const WAITS = /[?&]wait=/;
+/** Whether a target has `wait=true`, of whichever value: etcd refuses what is none. Names may be percent-encoded. */
+function waits(target: string): boolean {
+  const query = target.indexOf('?');
+  return query >= 0 && new URLSearchParams(target.slice(query)).has('wait');
+}
 
 /** What it has of the web door. */
 interface Surroundings {
@@ -123,7 +126,7 @@ export class V2 {
       return refuse(500, `httpproxy: failed to read request body: ${body.message}`);
     if (response.destroyed) return;
     const fields = requestFields(raw, hostOf(client.address));
-    const message = { method, target, fields, body, waits: WAITS.test(target) };
+    const message = { method, target, fields, body, waits: waits(target) };
     const forwarding = new Forwarding(message, response, own, this.#road);
     this.#open.add(forwarding);
     response.once('close', () => this.#open.delete(forwarding));
