@@ -118,9 +118,9 @@ test('parts of one message are not held each by itself', async () => {
 test('what there is of a frame counts before all of it is there, and pings do not let it go', async () => {
   await using scene = await Scene.open(256 * MIB);
   const { ledger, socket } = scene;
+  const before = ledger.held;
   await scene.begin();
   scene.stream?.resume();
-  const before = ledger.held;
   const part = ' '.repeat(MIB);
   socket.send('{', { fin: false });
   socket.send(part, { fin: false });
@@ -131,7 +131,10 @@ test('what there is of a frame counts before all of it is there, and pings do no
   await until('pongs', () => pongs === 40);
   assert.ok(ledger.held - before >= 2 * MIB, `${ledger.held - before}`);
   socket.send('} {}');
-  await until('the messages', () => scene.messages === 3 && ledger.held === before);
+  await until(
+    () => `${scene.messages} messages, ${ledger.held - before} bytes held`,
+    () => scene.messages === 3 && ledger.held === before,
+  );
   socket.terminate();
   await until('nothing is held at all', () => ledger.held === 0);
 });
