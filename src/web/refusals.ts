@@ -20,11 +20,6 @@ interface Headed {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** Whether the hooks before all routes have anything to say of a request: see `addGround`. */
-export function needsHooks(request: Headed): boolean {
-  return request.headers.origin !== undefined || hasLongType(request) || isGrpc(request);
-}
-
 /** Whether a request's type of content is longer than any that is served. */
 export function hasLongType(request: Headed): boolean {
   return contentType(request).length > MAX_CONTENT_TYPE;

@@ -17,7 +17,7 @@ import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { KEY_HEADERS, KEY_METHODS } from './kv/cors.ts';
 import { addKeyRoutes } from './kv/routes.ts';
 import { routeOf } from './kv/target.ts';
-import { DEFAULT_LIMITS, type WebServerOptions } from './options.ts';
+import { DEFAULT_LIMITS, type WebLimits, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
 import { hasLongType, isGrpc, refuseBrowser, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
 import { RequestMemory } from './request-memory.ts';
@@ -43,7 +43,7 @@ export class WebServer {
     const guard = new BrowserGuard(options);
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { memory } = this;
-    const { maxUnreadBytes, heartbeatMs } = limits;
+    const { maxUnreadBytes } = limits;
     const webSockets =
       options.pagesOnly === true
         ? undefined
@@ -67,8 +67,19 @@ export class WebServer {
     addGround(this.app, options, guard);
     this.#addDraining();
     addPages(this.app, options);
-    if (gateway === undefined) return;
-    addConnectRoutes(this.app, options, limits, this.memory, guard);
+    if (gateway !== undefined) this.#addCalls(options, limits, guard, gateway);
+    addTypes(this.app);
+  }
+
+  #addCalls(
+    options: WebServerOptions,
+    limits: WebLimits,
+    guard: BrowserGuard,
+    gateway: GatewayRequests,
+  ): void {
+    const { memory } = this;
+    const { maxUnreadBytes, heartbeatMs } = limits;
+    addConnectRoutes(this.app, options, limits, memory, guard);
     addVersion(this.app, options);
     addGatewayRoutes(this.app, gateway);
     addKeyRoutes(this.app, { options, memory, maxUnreadBytes, heartbeatMs }, guard);
@@ -136,11 +147,6 @@ function addGround(app: FastifyInstance, options: WebServerOptions, guard: Brows
     else done();
   });
   if (options.corsAllowedOrigins.length > 0) addCors(app, options.corsAllowedOrigins);
-  app.addHook('onRequest', (request, reply, done) => {
-    if (hasLongType(request)) refuseLongType(reply);
-    else if (isGrpc(request)) refuseGrpc(reply);
-    else done();
-  });
   app.setNotFoundHandler(refuseUnknown);
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     // A large reply of etcd that turned out to be no message before anything of it was sent.
@@ -155,6 +161,15 @@ function addGround(app: FastifyInstance, options: WebServerOptions, guard: Brows
     // A response that breaks off because its client has gone is no fault.
     if (!reply.raw.destroyed) options.observer.onFault(error);
     return reply.code(statusCode).send({ code: 'internal', message: 'internal error' });
+  });
+}
+
+/** Refuses types of content that nothing takes. After the hooks of routes that take any, and take it away. */
+function addTypes(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (hasLongType(request)) refuseLongType(reply);
+    else if (isGrpc(request)) refuseGrpc(reply);
+    else done();
   });
 }
 

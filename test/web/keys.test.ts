@@ -58,6 +58,11 @@ const leases = async (): Promise<string[]> =>
 const error = ({ text }: Answer) => JSON.parse(text) as { error: string; code: number; message: string };
 
 describe('a key', () => {
+  test('put with a body of any type', async () => {
+    for (const type of ['text/html', 'application/grpc', 'nonsense', `a/${'x'.repeat(200)}`])
+      assert.equal((await put('/kv/type', type, { 'content-type': type })).status, 204, type);
+  });
+
   test('put, got, changed, deleted', async () => {
     const first = await put('/kv/life', 'one');
     assert.equal(first.status, 204);

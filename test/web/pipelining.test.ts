@@ -106,6 +106,14 @@ test('a connection that is not read for long is closed', async () => {
   await until('that of the watch', () => watches.open.size === 0);
 });
 
+test('a target may be a whole address, as clients of forward proxies send it', async () => {
+  await using door = await Door.open({ unary: { [RANGE]: () => new Uint8Array(0) } });
+  const heard = client(door, request('http://a/v3/kv/range', '{}') + request('http://a/v3/nothing', '{}'));
+  await until('answers', () => heard.read.split('HTTP/1.1 ').length === 3);
+  assert.match(heard.read, /^HTTP\/1.1 200 .*HTTP\/1.1 404 /s);
+  heard.socket.destroy();
+});
+
 test('what comes behind an answer that ends the connection is not looked at', async () => {
   const watches = new Watches();
   await using door = await Door.open({ stream: { [WATCH]: watches.handler } });

@@ -64,8 +64,8 @@ export const PATHS: ReadonlyMap<string, DescMethod> = new Map<string, DescMethod
   ['election/resign', Election.method.resign],
 ]);
 
-/** etcd serves the paths under both. */
-const TARGET = /^\/v3(?:beta)?\/([^?]*)/;
+/** etcd serves the paths under both. Clients of forward proxies send the whole address (RFC 9112 section 3.2.2). */
+const TARGET = /^(?:https?:\/\/[^/?]*)?\/v3(?:beta)?\/([^?]*)/;
 
 /** The method of a request's target. */
 export function methodAt(target: string): DescMethod | undefined {

@@ -32,6 +32,8 @@ export function timeoutOf({ headers }: IncomingMessage): number | undefined | Rp
   if (text === '') return undefined;
   const [, sign, digits, unit] = TIMEOUT.exec(text) ?? [];
   if (unit === undefined) return new RpcError(Code.INVALID_ARGUMENT, `invalid grpc-timeout: ${text}`);
+  // The gateway takes it for none.
+  if (Number(digits) === 0) return undefined;
   const timeout = sign === '-' ? 0 : Number(digits) * (parseTimeout(`1${unit}`) ?? 0);
   return timeout > MAX_TIMER_MS ? undefined : timeout;
 }

@@ -16,7 +16,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Code, RpcError } from '../../rpc/status.ts';
-import { needsHooks } from '../refusals.ts';
 import { methodAt } from './paths.ts';
 import type { GatewayRequests } from './requests.ts';
 import { sendError } from './response.ts';
@@ -49,7 +48,8 @@ export function servePastHooks(
   request: IncomingMessage,
   response: ServerResponse,
 ): boolean {
-  if (request.method !== 'POST' || needsHooks(request)) return false;
+  // Who sends an `Origin` may be a page: see `addGround`.
+  if (request.method !== 'POST' || request.headers.origin !== undefined) return false;
   const method = methodAt(request.url ?? '');
   if (method === undefined) return false;
   requests.serve(method, request, response);

@@ -329,8 +329,11 @@ const HEADS: GatewayRequest[] = [
     'a/b; c',
     ';',
     'application/octet-stream',
+    'application/grpc',
+    'application/grpc+proto',
+    `application/${'x'.repeat(200)}`,
   ].map((type) => ({ path: 'kv/range', body: asText({ key }), headers: { 'content-type': type } })),
-  ...['1x', '', 'S', '1', '-1S', '123456789S'].map((timeout) => ({
+  ...['1x', '', 'S', '1', '-1S', '123456789S', '0S', '-0m'].map((timeout) => ({
     path: 'kv/range',
     body: asText({ key }),
     headers: { 'grpc-timeout': timeout },
