@@ -49,8 +49,11 @@ export function createHttp1Server(
   upgrades: Upgrades | undefined,
   onAnswered: () => void,
 ): Server {
+  const pipelined = new Pipelined(handler, limits.requestTimeout);
   const choosing: Partial<ChoosingServerOptions> =
-    upgrades === undefined ? {} : { shouldUpgradeCallback: (request) => upgrades.wants(request) };
+    upgrades === undefined
+      ? {}
+      : { shouldUpgradeCallback: (request) => upgrades.wants(request) && !pipelined.isBusy(request.socket) };
   const server = createServer(
     {
       headersTimeout: Math.min(limits.headersTimeout, limits.requestTimeout),
@@ -72,7 +75,6 @@ export function createHttp1Server(
       pipelined.take(request, response);
     },
   );
-  const pipelined = new Pipelined(handler, limits.requestTimeout);
   const slowBodies = new SlowBodies(server, limits.requestTimeout);
   if (upgrades !== undefined && CHOOSES_UPGRADES)
     server.on('upgrade', (request, socket, head) => upgrades.upgrade(request, socket, head));

@@ -32,6 +32,11 @@ export class Pipelined {
     }
     line.take(request, response);
   }
+
+  /** Whether an answer is due on a connection, which cannot become something else then. */
+  isBusy(socket: Socket): boolean {
+    return this.#lines.get(socket)?.busy === true;
+  }
 }
 
 /** The requests of a connection. */
@@ -53,6 +58,10 @@ class Line {
       if (this.#patience !== undefined) socket.pause();
     });
     socket.once('close', () => clearTimeout(this.#patience));
+  }
+
+  get busy(): boolean {
+    return this.#busy;
   }
 
   take(request: IncomingMessage, response: ServerResponse): void {

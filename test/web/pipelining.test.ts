@@ -114,6 +114,26 @@ test('a target may be a whole address, as clients of forward proxies send it', a
   heard.socket.destroy();
 });
 
+test('a connection becomes no WebSocket while an answer is due on it', async () => {
+  const watches = new Watches();
+  await using door = await Door.open({ stream: { [WATCH]: watches.handler } });
+  const fields = [
+    'GET /v3/watch HTTP/1.1',
+    'host: a',
+    'connection: upgrade',
+    'upgrade: websocket',
+    'sec-websocket-version: 13',
+    'sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==',
+  ];
+  const heard = client(door, `${WATCH_REQUEST}${fields.join('\r\n')}\r\n\r\n`);
+  await until('a watch', () => watches.open.size > 0 && heard.read.includes('created'));
+  assert.equal((await fetch(`${door.url}/health`)).status, 200);
+  for (const watch of watches.open) watch.end(OK);
+  await until('two answers', () => heard.read.split('HTTP/1.1 ').length === 3);
+  assert.match(heard.read, /^HTTP\/1.1 200 .*HTTP\/1.1 501 /s);
+  heard.socket.destroy();
+});
+
 test('what comes behind an answer that ends the connection is not looked at', async () => {
   const watches = new Watches();
   await using door = await Door.open({ stream: { [WATCH]: watches.handler } });
