@@ -23,6 +23,9 @@ import { sendError } from './response.ts';
 const NOT_FOUND = new RpcError(Code.NOT_FOUND, 'Not Found');
 const NOT_ALLOWED = new RpcError(Code.UNIMPLEMENTED, 'Method Not Allowed');
 
+/** What etcd says to pages that ask whether they may call; ours are answered before, or refused. */
+const OPTIONS = ['allow', 'POST', 'content-length', '0'];
+
 /** Adds them, as one route and a table behind it. */
 export function addGatewayRoutes(app: FastifyInstance, requests: GatewayRequests): void {
   app.addHook('onRequest', (request, _reply, done) => {
@@ -37,6 +40,7 @@ export function addGatewayRoutes(app: FastifyInstance, requests: GatewayRequests
         const response = released(reply);
         const method = methodAt(raw.url ?? '');
         if (method === undefined) sendError(response, NOT_FOUND, false);
+        else if (raw.method === 'OPTIONS') response.writeHead(200, OPTIONS).end();
         else if (raw.method !== 'POST') sendError(response, NOT_ALLOWED, false, ['allow', 'POST']);
         else requests.serve(method, raw, response);
       });

@@ -307,7 +307,7 @@ const OTHERS: GatewayRequest[] = [
 
 const HEADS: GatewayRequest[] = [
   ...['kv/range', 'watch', 'lease/keepalive'].flatMap((path) =>
-    ['GET', 'PUT', 'DELETE', 'PATCH'].map((method) => ({ path, method })),
+    ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map((method) => ({ path, method })),
   ),
   ...['kv/nothing', 'kv', '', 'kv/range/', 'KV/Range', 'kv/rangestream', 'watch/x'].map((path) => ({
     path: `/v3/${path}`,
