@@ -222,6 +222,24 @@ describe('leave to watch', { concurrency: 2 }, async () => {
     assert.deepEqual(await resumed.revisions(1), [revision]);
     resumed.close();
   });
+
+  test('that a watch waits for in vain: it ends with UNAVAILABLE, and says why', async () => {
+    await using at = await startPlace({
+      install: await newestEtcd(),
+      users: ['a'],
+      own: false,
+      flags: NEVER,
+    });
+    const users = [await at.as('a'), { metadata: { token: 'unknown' } }];
+    at.etcd.first.pause();
+    const watches = users.map((user) => new WatchCall(at.client, user));
+    for (const watch of watches) watch.create(RANGE);
+    for (const watch of watches) {
+      const { code, message } = await watch.end;
+      assert.deepEqual([code, message], [14, 'etcd-connect-proxy: no answer of etcd within 5 s']);
+    }
+    at.etcd.first.resume();
+  });
 });
 
 /** Releases of etcd before 3.7.1 show to who may read one key, and watches from there on, every later key. */
