@@ -44,6 +44,12 @@ export const WATCH: readonly Mutation[] = [
     '',
   ),
   mutation(
+    'what-etcd-refuses-is-asked-for-again',
+    `${HUB}/beginnings.ts`,
+    "if (end.kind === 'status') this.#failure = end.status;",
+    '',
+  ),
+  mutation(
     'applied-events-again',
     `${HUB}/batch-draft.ts`,
     '.revision <= applied) from++;',
