@@ -48,11 +48,25 @@ export class LeasedEntry {
     this.#etcd = etcd;
   }
 
-  /** Puts the entry, on a lease that is granted if there is none. @returns its revision @throws RpcError */
+  /**
+   * Puts the entry, on a lease that is granted if there is none, or none any more.
+   * @returns its revision
+   * @throws RpcError
+   */
   async put(): Promise<number> {
+    const kept = this.#granted && this.#lease !== undefined;
+    try {
+      return await this.#putOn(await this.#grant());
+    } catch (error) {
+      // A lease that was revoked takes the key along: often nobody has heard of more than the key by then.
+      if (!kept || !saysNotFound(error)) throw error;
+    }
+    return this.#putOn(await this.#grant());
+  }
+
+  async #putOn(id: bigint): Promise<number> {
     const { calls, unary } = this.#etcd;
     const { key, value } = this.#options;
-    const id = await this.#grant();
     const wasThere = this.mayBeThere;
     this.mayBeThere = true;
     try {

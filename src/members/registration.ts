@@ -57,7 +57,8 @@ export class Registration {
   readonly #entry: LeasedEntry;
   readonly #backoff = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
   #watch: KeyWatch | undefined;
-  #registeredAt = 0;
+  /** When the present registration began, in milliseconds of `performance.now()`. Undefined: there is none. */
+  #registeredAt: number | undefined;
   #beatFailed = false;
   #stopped = false;
   /** Ends the present wait. */
@@ -114,10 +115,15 @@ export class Registration {
       } catch (thrown) {
         this.#failed(thrown);
       }
-      if (performance.now() - this.#registeredAt > STOOD_MS) this.#backoff.reset();
+      if (this.#hasStood()) this.#backoff.reset();
       this.#leave();
       await this.#rest(this.#backoff.next());
     }
+  }
+
+  /** Whether this attempt was a good one: what fails after it is the first of a row. */
+  #hasStood(): boolean {
+    return this.#registeredAt !== undefined && performance.now() - this.#registeredAt > STOOD_MS;
   }
 
   async #register(): Promise<void> {
@@ -189,6 +195,7 @@ export class Registration {
 
   #leave(): void {
     this.#stats.registered = false;
+    this.#registeredAt = undefined;
     this.#watch?.stop();
     this.#watch = undefined;
   }

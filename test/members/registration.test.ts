@@ -245,6 +245,7 @@ describe('a registration that is lost comes back', () => {
       });
       assert.equal(again.value, first.value);
       assert.equal(again.lease === first.lease, what === 'its key is deleted');
+      assert.doesNotMatch(proxy.process.stderr, /cannot register/, 'at once, and nothing has failed');
       // It stays: longer than any lease without heartbeats.
       const lease = again.lease;
       let renewed = 0;
