@@ -395,6 +395,33 @@ describe('command lines of the v2 proxy', () => {
 });
 
 describe('what is refused is named', () => {
+  test('an address to listen on without a port: the port of etcd would be none of its own', () => {
+    for (const flag of [
+      '--listen-addr=127.0.0.1',
+      '--listen-addr=[::1]',
+      '--listen-addr=http://a',
+      '--listen-namespace=127.0.0.1=a/',
+      '--metrics-addr=http://127.0.0.1',
+    ])
+      assert.match(refusal(['start', flag]), /^invalid value ".*" for --.*: want host:port/, flag);
+    const { 'listen-addr': any } = configOf(['--listen-addr=:0', '--metrics-addr=unix:///tmp/s']);
+    assert.deepEqual(any.target, { host: '', port: 0 });
+    const { 'listen-client-urls': urls } = configOf(['--listen-client-urls=http://127.0.0.1']);
+    assert.equal(urls[0]?.authority, '127.0.0.1:2379', 'as in URLs of etcd');
+  });
+
+  test('what has no effect without another flag', () => {
+    const strict = ['start', '--namespace-isolation=strict'];
+    assert.equal(refusal(strict), '--namespace-isolation=strict needs --namespace or --listen-namespace');
+    for (const flag of ['--namespace=a/', '--listen-namespace=a:1=a/'])
+      assert.doesNotThrow(() => parseCommandLine([...strict, flag], {}));
+    for (const flag of ['--discovery-fallback', '--proxy-fallback'])
+      assert.equal(refusal([`${flag}=exit`]), `${flag}=exit needs --discovery or --discovery-token`);
+    assert.doesNotThrow(() =>
+      configOf(['--discovery-fallback=exit', '--discovery-token=t', '--discovery-endpoints=http://a:1']),
+    );
+  });
+
   test('unknown flags, commands and arguments', () => {
     assert.match(refusal(['start', '--no-such-flag=1']), /--no-such-flag/);
     assert.match(refusal(['stop']), /"stop"/);

@@ -32,7 +32,7 @@ export function parseCommandLine(args: readonly string[], environment: NodeJS.Pr
   checkTls(config);
   checkDiscovery(config);
   refuseLeasing(config);
-  checkDiscovery(config);
+  refuseIdle(config);
   checkRegistration(config);
   const userFile = userFileOf(config);
   if (userFile !== undefined) readUserFile(userFile);
@@ -45,6 +45,13 @@ function refuseLeasing(config: Config): void {
   throw new UsageError(
     '--experimental-leasing-prefix is not served, since one writer without it makes reads stale; --cache-prefix=PREFIX keeps keys in memory safely',
   );
+}
+
+/** Stops the start where nothing would be isolated although isolation was asked for. */
+function refuseIdle(config: Config): void {
+  if (config['namespace-isolation'] !== 'strict') return;
+  if (config.namespace === '' && config['listen-namespace'].length === 0)
+    throw new UsageError('--namespace-isolation=strict needs --namespace or --listen-namespace');
 }
 
 function parseFlags(args: readonly string[]): Map<string, string> {

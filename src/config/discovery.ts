@@ -11,6 +11,9 @@ export function checkDiscovery(config: Config): void {
     throw new UsageError('--discovery-token and --discovery-endpoints need each other');
   if (config['discovery-srv'] === '' && config['discovery-srv-name'] !== '')
     throw new UsageError('--discovery-srv-name needs --discovery-srv');
+  const exits = (['discovery-fallback', 'proxy-fallback'] as const).find((flag) => config[flag] === 'exit');
+  if (exits !== undefined && config.discovery === '' && config['discovery-token'] === '')
+    throw new UsageError(`--${exits}=exit needs --discovery or --discovery-token`);
   const seeds = ['initial-cluster', 'discovery', 'discovery-token'] as const;
   const given = seeds.filter((flag) => config[flag].length > 0);
   if (given.length > 1)

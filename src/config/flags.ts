@@ -116,7 +116,7 @@ const WATCHES = {
 
 const OBSERVABILITY = {
   'metrics-addr': flag(
-    'addresses',
+    'listeners',
     '',
     'further addresses for /metrics and /health: http://host:port, or https:// with the certificates of the clients side (comma separated or repeated)',
   ),

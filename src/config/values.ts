@@ -2,7 +2,7 @@
  * The types a flag's value can have: how text becomes a value, and what is wrong with text that does not.
  */
 
-import { type Endpoint, parseEndpoint } from '../net/endpoint.ts';
+import { type Endpoint, parseEndpoint, parseListener } from '../net/endpoint.ts';
 import type { TlsVersion } from '../tls/settings.ts';
 
 /** Values by the name of their type. Durations are milliseconds, sizes bytes. */
@@ -15,9 +15,12 @@ export interface Values {
   duration: number;
   list: readonly string[];
   level: LogLevel;
+  /** To listen on: with a port. */
   address: Endpoint;
   endpoints: readonly Endpoint[];
   addresses: readonly Endpoint[];
+  /** To listen on: each with a port. */
+  listeners: readonly Endpoint[];
   peers: readonly Endpoint[];
   namespaces: readonly NamespaceListener[];
   isolation: Isolation;
@@ -126,16 +129,20 @@ function oneOf<Word extends string>(words: readonly Word[]): (text: string) => W
   };
 }
 
-function parseAddress(text: string): Endpoint {
+function parseAddress(text: string, parse = parseEndpoint): Endpoint {
   try {
-    return parseEndpoint(text);
+    return parse(text);
   } catch (error) {
     throw new ValueError((error as Error).message);
   }
 }
 
 function parseAddresses(text: string): readonly Endpoint[] {
-  return parseList(text).map(parseAddress);
+  return parseList(text).map((item) => parseAddress(item));
+}
+
+function parseListening(text: string): Endpoint {
+  return parseAddress(text, parseListener);
 }
 
 /** `NAME=peerURL` of each member; a name may come several times. */
@@ -154,7 +161,7 @@ function parseNamespace(text: string): NamespaceListener {
   const prefix = rest.join('=');
   // Without a prefix the listener would serve every key: nobody means that who writes this flag.
   if (prefix === '') throw new ValueError('want ADDR=prefix/, and a prefix that is not empty');
-  return { address: parseAddress(address.trim()), prefix };
+  return { address: parseListening(address.trim()), prefix };
 }
 
 function parseNamespaces(text: string): readonly NamespaceListener[] {
@@ -195,6 +202,7 @@ export const REPEATABLE: ReadonlySet<ValueType> = new Set([
   'list',
   'endpoints',
   'addresses',
+  'listeners',
   'peers',
   'namespaces',
 ]);
@@ -209,9 +217,10 @@ export const PARSERS: { readonly [T in ValueType]: (text: string) => Values[T] }
   duration: parseDuration,
   list: parseList,
   level: oneOf<LogLevel>(['debug', 'info', 'warn', 'error']),
-  address: parseAddress,
+  address: parseListening,
   endpoints: parseEndpoints,
   addresses: parseAddresses,
+  listeners: (text) => parseList(text).map(parseListening),
   peers: parsePeers,
   namespaces: parseNamespaces,
   isolation: oneOf<Isolation>(['keys', 'strict']),

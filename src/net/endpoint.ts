@@ -27,6 +27,9 @@ export function identityOf({ secure, target, serverName, authority }: Endpoint):
   return JSON.stringify([secure, target, serverName, authority]);
 }
 
+/** etcd's port for clients. */
+const ETCD_PORT = 2379;
+
 const UNIX = /^(unixs?):(?:\/\/)?(.+)$/i;
 const HTTP_URL = /^(https?):\/\/(?:[^/?#]*@)?([^/?#]*)(?:[/?#].*)?$/is;
 const HOST_PORT = /^(\[[0-9A-Fa-f:.%\w]+\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/;
@@ -38,6 +41,20 @@ const HOST_PORT = /^(\[[0-9A-Fa-f:.%\w]+\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/;
  * @throws Error saying what is wrong with the text
  */
 export function parseEndpoint(text: string): Endpoint {
+  return endpointOf(text, ETCD_PORT);
+}
+
+/**
+ * The same for an address to listen on, which has to name its port, as for `etcd grpc-proxy`: etcd's own one would be another
+ * service's, or lead the proxy to itself.
+ * @throws Error saying what is wrong with the text
+ */
+export function parseListener(text: string): Endpoint {
+  return endpointOf(text, undefined);
+}
+
+/** @param otherwise the port of a host without one; undefined: it has to have one */
+function endpointOf(text: string, otherwise: number | undefined): Endpoint {
   const unix = UNIX.exec(text);
   if (unix) {
     const path = unix[2] as string;
@@ -55,10 +72,11 @@ export function parseEndpoint(text: string): Endpoint {
   const scheme = url?.[1]?.toLowerCase() as Scheme | undefined;
   const match = HOST_PORT.exec(url?.[2] ?? text);
   if (!match) throw new Error('want host:port, http://host:port, unix:///path or unixs:///path');
-  const port = Number(match[2] ?? 2379);
-  if (port > 65_535) throw new Error(`port ${port} is out of range`);
   const written = match[1] as string;
   if (written === '' && match[2] === undefined) throw new Error('the address is empty');
+  const port = Number(match[2] ?? otherwise);
+  if (Number.isNaN(port)) throw new Error('want host:port, since there is no port that it has by itself');
+  if (port > 65_535) throw new Error(`port ${port} is out of range`);
   const host = written.startsWith('[') ? written.slice(1, -1) : written;
   return {
     name: url ? text.replace(/^([^:]*:\/\/)[^/?#]*@/, '$1') : text,
