@@ -32,8 +32,11 @@ export const LIMITS = {
 /** An integer as JSON writes numbers: sign, digits, fraction, exponent. */
 const NUMBER = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d{1,9}))?$/;
 
-/** The number that a text begins with. As in etcd, which reads on only where a number or a word may go on, anything may follow. */
-const LEADING_NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![-+._A-Za-z0-9])/;
+/**
+ * The number that a text begins with. As in etcd, which reads on only where a number or a word may go on, anything may follow, and an
+ * exponent without digits too, which is none.
+ */
+const LEADING_NUMBER = /^-?\d+(?:\.\d+)?(?:[eE](?:[+-]?\d+|(?=[^-+])))?(?![-+._A-Za-z0-9])/;
 
 /** White space as Go knows it; none may be at the end of such a text. */
 const ENDS_WHITE = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/;
@@ -52,7 +55,7 @@ export function asInteger(value: unknown, { least, most }: IntegerLimits): Integ
 }
 
 function leadingNumber(text: string): string {
-  return ENDS_WHITE.test(text) ? '' : (LEADING_NUMBER.exec(text)?.[0] ?? '');
+  return ENDS_WHITE.test(text) ? '' : (LEADING_NUMBER.exec(text)?.[0].replace(/e$/i, '') ?? '');
 }
 
 /** `1.5e1` is 15, exactly. */

@@ -91,6 +91,9 @@ const READINGS = requests(
   { ...all, limit: '0x3' },
   { ...all, limit: '+3' },
   { ...all, limit: '03' },
+  ...['3e=', '3e', '3E ', '3e ,', '3e+', '3e+=', '3e-=', '3.0e=', '3.5e=', '3e0e=', '3e=4', '3e"'].map(
+    (limit) => ({ ...all, limit }),
+  ),
   { ...all, limit: 'three' },
   { ...all, limit: true },
   { ...all, limit: null },
