@@ -234,9 +234,9 @@ export class App {
     await this.#tls.start();
     await this.#endpoints.start();
     const [main, ...others] = listeningOf(this.#config);
-    const address = await this.#listeners.listen(main.address, main.namespace);
-    for (const { address, namespace } of others) {
-      const got = await this.#listeners.listen(address, namespace);
+    const address = await this.#listeners.listen(main.address, main.namespace, main.flag);
+    for (const { address, namespace, flag } of others) {
+      const got = await this.#listeners.listen(address, namespace, flag);
       const what = namespace === '' ? 'listening for clients' : 'listening for clients of a namespace';
       this.#log.info({ address: got, ...(namespace !== '' && { namespace }) }, what);
     }

@@ -50,8 +50,9 @@ export class Listeners {
   /**
    * Listens for everything. Returns where. Rejects when the address cannot be used.
    * @param namespace of the clients that come in there; empty: none
+   * @param flag that names the address, for the error
    */
-  listen(address: Endpoint, namespace = ''): Promise<string> {
+  listen(address: Endpoint, namespace = '', flag = '--listen-addr'): Promise<string> {
     const { http1, http2, tls } = this.#options;
     const protocols: Protocols = {
       http2: (socket, head) => {
@@ -60,14 +61,15 @@ export class Listeners {
       },
       http1,
     };
-    return this.#open(address, { protocols, namespace }, tls && ['h2', 'http/1.1']);
+    return this.#open(flag, address, { protocols, namespace }, tls && ['h2', 'http/1.1']);
   }
 
   /** Listens for requests of pages, over HTTP/1.1. Returns where. Rejects when the address cannot be used. */
   listenForPages(address: Endpoint): Promise<string> {
     const { pages } = this.#options;
     const protocols: Protocols = { http1: pages, http2: pages };
-    return this.#open(address, { protocols, namespace: '' }, address.secure ? ['http/1.1'] : undefined);
+    const alpn = address.secure ? ['http/1.1'] : undefined;
+    return this.#open('--metrics-addr', address, { protocols, namespace: '' }, alpn);
   }
 
   /** Accepts no more connections and drops those that are not with a protocol yet. */
@@ -80,7 +82,7 @@ export class Listeners {
     for (const port of this.#ports) port.destroy();
   }
 
-  async #open(address: Endpoint, served: Served, alpn: string[] | undefined): Promise<string> {
+  async #open(flag: string, address: Endpoint, served: Served, alpn: string[] | undefined): Promise<string> {
     const { tls, firstByteTimeout, observer } = this.#options;
     const port = new OnePort({
       ...served,
@@ -90,7 +92,25 @@ export class Listeners {
       onWrongTransport: (spoken) => observer.onWrongTransport(spoken),
     });
     this.#ports.push(port);
-    await port.listen(address);
+    try {
+      await port.listen(address);
+    } catch (error) {
+      throw new Error(`${flag}: ${address.name} ${reasonOf(error as NodeJS.ErrnoException)}`, {
+        cause: error,
+      });
+    }
     return port.address;
   }
+}
+
+/** Why an address cannot be used, by the code of the system. */
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use',
+  EADDRNOTAVAIL: 'is no address of this machine',
+  EACCES: 'may not be used by this user',
+};
+
+function reasonOf({ code = '', message }: NodeJS.ErrnoException): string {
+  const reason = REASONS[code];
+  return reason === undefined ? `cannot be used: ${message}` : `${reason} (${code})`;
 }

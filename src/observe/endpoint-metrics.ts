@@ -109,7 +109,7 @@ export class EndpointRecords implements SourceObserver {
     this.#faults.report(error);
   }
 
-  #throttled(kind: string, write: (suppressed: number) => void): void {
+  #throttled(kind: string, write: (suppressed: number | undefined) => void): void {
     this.#throttles.line(kind, write);
   }
 }

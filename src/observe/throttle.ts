@@ -15,14 +15,14 @@ export class Throttle {
     this.#periodMs = periodMs;
   }
 
-  /** Calls `write` with the number of lines left out since the last one, or counts one more. */
-  line(write: (suppressed: number) => void): void {
+  /** Calls `write` with the number of lines left out since the last one (undefined: none), or counts one more. */
+  line(write: (suppressed: number | undefined) => void): void {
     const now = performance.now();
     if (now < this.#quietUntil) {
       this.#suppressed++;
       return;
     }
-    write(this.#suppressed);
+    write(this.#suppressed || undefined);
     this.#quietUntil = now + this.#periodMs;
     this.#suppressed = 0;
   }
@@ -43,7 +43,7 @@ export class Throttles {
   }
 
   /** As {@link Throttle.line}, for lines of this kind. */
-  line(kind: string, write: (suppressed: number) => void): void {
+  line(kind: string, write: (suppressed: number | undefined) => void): void {
     let throttle = this.#byKind.get(kind);
     if (throttle === undefined) {
       throttle = this.#byKind.size < MAX_KINDS ? new Throttle(this.#periodMs) : this.#others;

@@ -1,6 +1,7 @@
 /**
  * What happens between the proxy and etcd: latency by method, retries, connections. Also the log lines of
- * endpoints that come and go, and of attempts that failed: of each kind one a second, with the number left out.
+ * endpoints that come and go, of each kind one a second, and of attempts that failed, of each cause one a minute; with the
+ * number left out.
  */
 import { Counter, Gauge, Histogram, type Registry } from '@prometheus-io/client';
 import type { Endpoint } from '../net/endpoint.ts';
@@ -10,7 +11,7 @@ import type { UpstreamObserver } from '../upstream/call-environment.ts';
 import type { SwitchReason } from '../upstream/choice-owner.ts';
 import type { PoolObserver } from '../upstream/pool-observer.ts';
 import type { Logger, ProgramLog } from './log.ts';
-import { Throttles } from './throttle.ts';
+import { QUIET_MS, Throttles } from './throttle.ts';
 
 /** Seconds; half a millisecond doubled fourteen times, to 8 s. */
 const BUCKETS = Array.from({ length: 15 }, (_, i) => 0.0005 * 2 ** i);
@@ -40,6 +41,8 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
   readonly #limits: Counter<'limit'>;
   readonly #connections: Gauge;
   readonly #throttles = new Throttles(1000);
+  /** Attempts fail for as long as etcd is away. */
+  readonly #failures = new Throttles(QUIET_MS);
 
   constructor(registry: Registry, { logger, faults }: ProgramLog) {
     const registers = [registry];
@@ -151,12 +154,12 @@ export class UpstreamRecords implements UpstreamObserver, PoolObserver {
     this.#dialFailures.inc();
     if (leadsBack) {
       this.#circles.inc();
-      this.#throttles.line(cause, (suppressed) =>
+      this.#failures.line(`leads back ${cause}`, (suppressed) =>
         this.#log.error({ cause, suppressed }, 'an endpoint that leads back to this proxy is not used'),
       );
       return;
     }
-    this.#throttles.line('dial failed', (suppressed) =>
+    this.#failures.line(`failed ${cause}`, (suppressed) =>
       this.#log.warn({ cause, suppressed }, 'could not connect to etcd'),
     );
   }

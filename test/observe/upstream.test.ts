@@ -27,14 +27,27 @@ test('endpoints that come and go fast do not fill the log', async () => {
   for (let n = 0; n < 100; n++) round();
   const told = lines.map(({ msg, endpoint, suppressed }) => [msg, endpoint, suppressed]);
   assert.deepEqual(told, [
-    ['connected to etcd', 'a:1', 0],
-    ['lost the connection to etcd', 'a:1', 0],
-    ['could not connect to etcd', undefined, 0],
-    ['connected to etcd', 'b:1', 0],
-    ['lost the connection to etcd', 'b:1', 0],
+    ['connected to etcd', 'a:1', undefined],
+    ['lost the connection to etcd', 'a:1', undefined],
+    ['could not connect to etcd', undefined, undefined],
+    ['connected to etcd', 'b:1', undefined],
+    ['lost the connection to etcd', 'b:1', undefined],
   ]);
   assert.match(await registry.metrics(), /^etcd_proxy_upstream_connections_lost_total 200$/m);
   await new Promise((resolve) => setTimeout(resolve, 1100));
   metrics.onLost(a, 'reset');
   assert.equal(lines.at(-1)?.suppressed, 99);
+  // Attempts go on for as long as etcd is away: a line of each cause a minute.
+  const before = lines.length;
+  for (const [cause, leadsBack] of [
+    ['refused', false],
+    ['leads back', true],
+    ['leads back', true],
+    ['other', false],
+  ] as const)
+    metrics.onDialFailed(cause, leadsBack);
+  assert.deepEqual(
+    lines.slice(before).map(({ cause }) => cause),
+    ['leads back', 'other'],
+  );
 });
