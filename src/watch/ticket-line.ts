@@ -66,7 +66,6 @@ export class TicketLine implements TicketOwner {
       const ticket = this.#line[0];
       if (ticket === undefined || !ticket.ready) break;
       this.#line.shift();
-      this.#client.hold(-ticket.bytes);
       this.#answer(ticket);
     }
     if (this.#paused && this.#line.length < MAX_WAITING / 2) {
@@ -79,6 +78,7 @@ export class TicketLine implements TicketOwner {
   #answer(ticket: Ticket): void {
     let watches = true;
     try {
+      this.#client.hold(-ticket.bytes);
       watches = this.#owner.answer(ticket);
     } finally {
       if (watches) ticket.finish();

@@ -100,7 +100,7 @@ const OF_CLIENTS: ReadonlySet<string> = new Set(['send', 'sendJoined', 'hold']);
 const GIVING_UP =
   /^(StreamQuestions\.close|Ride\.(cancel|has)|Rides\.on(Gone|Over)|Feed\.stop|PastStreams\.forget|LiveStreams\.forget|(SharedStream|StreamGroup)\.(close|leave|size|onGone|onLeft))$/;
 /** So may a feed that nobody needs any more where the last who waited for it could not leave it. */
-const LEAVING = /^(Beginning\.(join|leave)|Ticket\.finish|Feed\.unsubscribe)$/;
+const LEAVING = /, (Beginning\.join|Ticket\.finish|Feed\.unsubscribe)$|Beginning\.leave/m;
 const LOST = { code: Code.UNAVAILABLE, message: 'lost' } as Status;
 
 /** Has the call of a number throw, of all calls to the parts. */
@@ -278,7 +278,7 @@ async function attempt(faulty: number): Promise<readonly string[]> {
   assert.deepEqual(reported, injection.fault === undefined ? [] : [injection.fault], what);
   assert.equal(at.hub.stats.faults, reported.length, what);
   for (const { client } of clients) if (client.ending === undefined) client.leave();
-  const left = LEAVING.test(injection.where) ? 0 : at.hub.stats.feeds;
+  const left = LEAVING.test(injection.fault?.stack ?? '') ? 0 : at.hub.stats.feeds;
   at[Symbol.dispose]();
   const { watchers, lagging, feeds, streams } = at.hub.stats;
   assert.deepEqual({ watchers, lagging, feeds, left }, { watchers: 0, lagging: 0, feeds: 0, left: 0 }, what);
