@@ -6,6 +6,7 @@
 import { App } from './app/app.ts';
 import { type Command, parseCommandLine } from './config/command-line.ts';
 import { given, type Settings } from './config/config.ts';
+import { unknownVariables } from './config/spelling.ts';
 import { ineffectiveTls } from './config/tls.ts';
 import { helpText } from './config/usage.ts';
 import { UsageError } from './config/usage-error.ts';
@@ -56,6 +57,8 @@ async function start({ config, sources }: Settings, signals: Signals): Promise<v
   for (const flag of given(sources)) {
     if (flag.pending === 'ignored') logger.warn({ flag: flag.name }, 'flag has no effect yet');
   }
+  const variables = unknownVariables(process.env);
+  if (variables.length > 0) logger.warn({ variables }, 'environment variables that set no flag');
   for (const ineffective of ineffectiveTls(config)) logger.warn(ineffective, 'flag has no effect');
   surviveFaults(log);
   let app: App | undefined;

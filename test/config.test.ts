@@ -13,6 +13,7 @@ import { ownHosts } from '../src/config/hosts.ts';
 import { ANY } from '../src/config/limits.ts';
 import { listeningOf } from '../src/config/listening.ts';
 import { advertisedOf, registrationOf } from '../src/config/registration.ts';
+import { unknownVariables } from '../src/config/spelling.ts';
 import { endpoints, ineffectiveTls, serverTls } from '../src/config/tls.ts';
 import { flagsDocument, helpText } from '../src/config/usage.ts';
 import { UsageError } from '../src/config/usage-error.ts';
@@ -408,6 +409,31 @@ describe('what is refused is named', () => {
     assert.deepEqual(any.target, { host: '', port: 0 });
     const { 'listen-client-urls': urls } = configOf(['--listen-client-urls=http://127.0.0.1']);
     assert.equal(urls[0]?.authority, '127.0.0.1:2379', 'as in URLs of etcd');
+  });
+
+  test('a flag that is mistyped, with the one that was meant', () => {
+    for (const [typed, meant] of [
+      ['listen-adr', 'listen-addr'],
+      ['endpoint', 'endpoints'],
+      ['namespace-isolatoin', 'namespace-isolation'],
+      ['user_file', 'user-file'],
+    ])
+      assert.equal(
+        refusal(['start', `--${typed}=x`]),
+        `unknown flag --${typed} (--${meant} is one; see --help)`,
+      );
+    for (const typed of ['no-such-flag', 'x', 'colour', 'a'.repeat(100_000)])
+      assert.equal(refusal(['start', `--${typed}=x`]), `unknown flag --${typed} (see --help)`);
+  });
+
+  test('environment variables that set no flag', () => {
+    const some = { ETCD_PROXY_LISTEN_ADR: '', ETCD_PROXY_X: '', ETCD_PROXY_LISTEN_ADDR: '', PATH: '' };
+    assert.deepEqual(unknownVariables(some), ['ETCD_PROXY_LISTEN_ADR', 'ETCD_PROXY_X']);
+    const kubernetes = ['SERVICE_HOST', 'SERVICE_PORT', 'SERVICE_PORT_GRPC', 'PORT', 'PORT_2379_TCP_ADDR'];
+    assert.deepEqual(
+      unknownVariables(Object.fromEntries(kubernetes.map((n) => [`ETCD_PROXY_${n}`, '']))),
+      [],
+    );
   });
 
   test('what has no effect without another flag', () => {

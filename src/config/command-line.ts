@@ -3,6 +3,7 @@ import { type Config, readSettings, type Settings, type Sources } from './config
 import { checkDiscovery } from './discovery.ts';
 import { findFlag } from './flags.ts';
 import { checkRegistration } from './registration.ts';
+import { nearestFlag } from './spelling.ts';
 import { checkTls } from './tls.ts';
 import { UsageError } from './usage-error.ts';
 import { readUserFile, userFileOf } from './user-file.ts';
@@ -62,7 +63,7 @@ function parseFlags(args: readonly string[]): Map<string, string> {
     if (!match) throw new UsageError(`unexpected argument ${JSON.stringify(arg)} (see --help)`);
     const name = match[1] as string;
     const flag = findFlag(name);
-    if (!flag) throw new UsageError(`unknown flag --${name} (see --help)`);
+    if (!flag) throw new UsageError(`unknown flag --${name} ${hint(name)}`);
     let value = match[2];
     if (value === undefined) value = flag.type === 'boolean' ? 'true' : args[++i];
     if (value === undefined) throw new UsageError(`flag --${name} needs a value`);
@@ -70,6 +71,11 @@ function parseFlags(args: readonly string[]): Map<string, string> {
     flags.set(name, before === undefined ? value : `${before},${value}`);
   }
   return flags;
+}
+
+function hint(name: string): string {
+  const nearest = nearestFlag(name);
+  return nearest === undefined ? '(see --help)' : `(--${nearest} is one; see --help)`;
 }
 
 /** Stops the start when replies are taken from etcd that no client could ever read, and both bounds were chosen. */

@@ -110,8 +110,15 @@ describe('command line', () => {
     await using byEnvironment = await start(['start'], {
       ETCD_PROXY_ENDPOINTS,
       ETCD_PROXY_LISTEN_ADDR: '127.0.0.1:0',
+      ETCD_PROXY_LISTEN_ADR: 'not shown',
     });
     assert.match(await started(byEnvironment), /^127\.0\.0\.1:[1-9]\d*$/);
+    const unknown = logOf(byEnvironment.stderr).filter(({ variables }) => variables !== undefined);
+    assert.deepEqual(
+      unknown.map(({ level, variables }) => [level, variables]),
+      [['warn', ['ETCD_PROXY_LISTEN_ADR']]],
+    );
+    assert.ok(!byEnvironment.stderr.includes('not shown'));
     await using byFlag = await start(['start', ANY_PORT], {
       ETCD_PROXY_ENDPOINTS,
       ETCD_PROXY_LISTEN_ADDR: '203.0.113.1:1',
