@@ -3,7 +3,9 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Code, RpcError } from '../rpc/status.ts';
 import type { BrowserRefusal } from './browser-guard.ts';
+import { unaryError } from './http-error.ts';
 
 const GRPC_WEB = /^application\/grpc-web(?:[-+;]|$)/i;
 const GRPC = /^application\/grpc(?:[+;]|$)/i;
@@ -30,8 +32,18 @@ export function refuseLongType(reply: FastifyReply): FastifyReply {
   return reply.code(415).type('text/plain; charset=utf-8').send('no such content type is supported\n');
 }
 
+/** Paths whose errors are those of etcd's gateway. */
+const GATEWAY = /^\/(?:kv|watch|v3(?:alpha|beta)?)(?:[/?]|$)/;
+
 /** A page that may not call. */
 export function refuseBrowser(reply: FastifyReply, { status, message }: BrowserRefusal): FastifyReply {
+  if (GATEWAY.test(reply.request.url)) {
+    const error = unaryError(new RpcError(Code.PERMISSION_DENIED, message));
+    return reply
+      .code(status)
+      .type('application/json')
+      .send(Buffer.from(`${error}\n`));
+  }
   return reply.code(status).send({ code: 'permission_denied', message });
 }
 
@@ -54,6 +66,10 @@ export function refuseBidi(request: FastifyRequest, reply: FastifyReply): Fastif
   return reply.code(505).header('connection', 'close').send({ code: 'unimplemented', message });
 }
 
+/** What somebody who looks at the address may want. No status of success: a probe must not take it for health. */
+const HINT =
+  'no such path; there are /health, /metrics, /version, /kv/KEY, /watch/KEY and /v3/... (docs/http.md)';
+
 /** There is nothing at this path. */
 export function refuseUnknown(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const type = contentType(request);
@@ -62,7 +78,7 @@ export function refuseUnknown(request: FastifyRequest, reply: FastifyReply): Fas
   if (CONNECT.test(type)) {
     return reply.code(404).send({ code: 'unimplemented', message: `unknown method ${path}` });
   }
-  return reply.code(404).send({ code: 'not_found', message: 'no such path' });
+  return reply.code(404).send({ code: 'not_found', message: path === '/' ? HINT : 'no such path' });
 }
 
 /** A response of nothing but trailers, which gRPC-Web sends as headers. */

@@ -562,6 +562,7 @@ describe('what is refused', () => {
     ['GET', '/watch/a?lastEventId=-5', 400, /Last-Event-ID/],
     ['GET', '/kvs/a', 404, /no such path/],
     ['GET', '/KV/a', 404, /no such path/],
+    ['GET', '/', 404, /\/health.*\/kv\/KEY/],
   ];
   for (const [method, path, status, message, headers = {}] of cases)
     test(`${method} ${path} ${JSON.stringify(headers)}: ${status}`, async () => {
@@ -573,6 +574,19 @@ describe('what is refused', () => {
       assert.match(error(answer).message, message);
       assert.equal((await get('/kv/a')).text, 'stays');
     });
+
+  test('a page that may not call gets an error as all others are', async () => {
+    for (const [path, headers, status] of [
+      ['/kv/a', { host: 'evil.example' }, 421],
+      ['/kv/a', { origin: 'http://evil.example' }, 403],
+      ['/watch/a', { host: 'evil.example' }, 421],
+      ['/v3/kv/range', { origin: 'http://evil.example' }, 403],
+    ] as const) {
+      const answer = await to({ method: 'GET', path, headers });
+      const { error: words, code, message } = JSON.parse(answer.text) as Record<string, unknown>;
+      assert.deepEqual([answer.status, code, words], [status, 7, message], path);
+    }
+  });
 
   test('other methods, and which there are', async () => {
     for (const [path, allow] of [
