@@ -23,7 +23,7 @@ const SESSION_GRANT = Uint8Array.of(0x08, 60);
 
 const WANTED_ID = new RpcError(
   Code.PERMISSION_DENIED,
-  'etcd-connect-proxy: a lease gets its id from the proxy in this namespace, so it must be granted with ID 0',
+  'etcd-connect-proxy: a lease of this namespace is granted with ID 0, for which the proxy chooses an id, or with an id of the namespace',
 );
 
 /** The handlers of the unary methods about one lease, by path; puts and leaders name leases that {@link LeasesWithin} looks at. */
