@@ -443,9 +443,17 @@ describe('what is refused is named', () => {
       assert.doesNotThrow(() => parseCommandLine([...strict, flag], {}));
     for (const flag of ['--discovery-fallback', '--proxy-fallback'])
       assert.equal(refusal([`${flag}=exit`]), `${flag}=exit needs --discovery or --discovery-token`);
-    assert.doesNotThrow(() =>
-      configOf(['--discovery-fallback=exit', '--discovery-token=t', '--discovery-endpoints=http://a:1']),
-    );
+    // etcd takes the fallback with all of these, also where it has no effect.
+    for (const others of [
+      ['--discovery=http://a:1/v2/keys/b'],
+      ['--discovery-token=t', '--discovery-endpoints=http://a:1'],
+      ['--discovery-srv=example.com'],
+      ['--initial-cluster=a=http://a:1'],
+      ['--proxy=on'],
+      ['--listen-client-urls=http://a:1'],
+    ])
+      for (const flag of ['--discovery-fallback', '--proxy-fallback'])
+        assert.doesNotThrow(() => configOf([`${flag}=exit`, ...others]), others.join(' '));
   });
 
   test('unknown flags, commands and arguments', () => {

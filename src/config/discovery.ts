@@ -4,6 +4,16 @@ import { type Config, isDefault } from './config.ts';
 import { discoveryTls, endpoints } from './tls.ts';
 import { UsageError } from './usage-error.ts';
 
+/** What makes a command line one of the v2 proxy. etcd takes a fallback beside any of it; only discovery gives it an effect. */
+const OF_V2_PROXY = [
+  'discovery',
+  'discovery-token',
+  'discovery-srv',
+  'initial-cluster',
+  'proxy',
+  'listen-client-urls',
+] as const;
+
 /** @throws UsageError with one line that names the flags that do not fit together, and nothing secret */
 export function checkDiscovery(config: Config): void {
   discoveryUrl(config);
@@ -12,7 +22,7 @@ export function checkDiscovery(config: Config): void {
   if (config['discovery-srv'] === '' && config['discovery-srv-name'] !== '')
     throw new UsageError('--discovery-srv-name needs --discovery-srv');
   const exits = (['discovery-fallback', 'proxy-fallback'] as const).find((flag) => config[flag] === 'exit');
-  if (exits !== undefined && config.discovery === '' && config['discovery-token'] === '')
+  if (exits !== undefined && OF_V2_PROXY.every((flag) => isDefault(config, flag)))
     throw new UsageError(`--${exits}=exit needs --discovery or --discovery-token`);
   const seeds = ['initial-cluster', 'discovery', 'discovery-token'] as const;
   const given = seeds.filter((flag) => config[flag].length > 0);
