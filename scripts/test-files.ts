@@ -87,6 +87,7 @@ const LONG: Readonly<Record<string, number>> = {
   'failing/order': 45,
   'differential/load': 40,
   'cache/permissions': 40,
+  'cluster/circles': 34,
   'tls/clientv3': 40,
   'watch/revoked': 40,
   'differential/same-store': 40,

@@ -4,8 +4,10 @@ import { test } from 'node:test';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
-import { startEtcd } from '../support/etcd.ts';
+import { type EtcdMember, startEtcd } from '../support/etcd.ts';
+import { peerUrl } from '../support/etcd-flags.ts';
 import { returnPort, takePort } from '../support/ports.ts';
+import { tempDir } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
 import { until } from '../support/until.ts';
@@ -74,6 +76,39 @@ test('an endpoint beside etcd that is the proxy itself is not used', async () =>
     ),
   );
 });
+
+const widened = ({ stderr }: RunningProxy): boolean =>
+  stderr.some((line) => line.includes('none of the endpoints that were found answers'));
+
+/** Flags by which an etcd is asked for the endpoints; by the first one it is asked through the proxy, so that it is in use by then. */
+const FOUND_BY: Readonly<Record<string, (etcd: EtcdMember) => string>> = {
+  'its member list': () => '--endpoints-auto-sync-interval=1s',
+  'its peer port': ({ place }) => `--initial-cluster=${place.name}=${peerUrl(place)}`,
+};
+
+for (const [way, flag] of Object.entries(FOUND_BY))
+  test(`etcd names the proxy itself, by ${way}: what is written down is used`, async () => {
+    await using held = new AsyncDisposableStack();
+    const address = await portIn(held);
+    const etcd = held.use(await startEtcd({ args: [`--advertise-client-urls=http://${address}`] }));
+    const flags = [`--listen-addr=${address}`, `--data-dir=${await tempDir('circle')}`, flag(etcd.first)];
+    const proxy = held.use(await startProxy({ endpoints: etcd.endpoints, flags }));
+    const kv = kvOf(proxy);
+    const served = (): Promise<boolean> =>
+      kv.put({ key: KEY, value: KEY }).then(
+        () => true,
+        () => false,
+      );
+    await until('it is served', served);
+    // From here on it is served without a gap.
+    await until('the log says so', async () => {
+      assert.ok(await served());
+      return saysSo(proxy) && widened(proxy);
+    });
+    const before = await callsOf(proxy);
+    for (let round = 0; round < 20; round++) await kv.range({ key: KEY });
+    assert.equal((await callsOf(proxy)) - before, 20, 'nothing goes round');
+  });
 
 test('two proxies that are each other’s only endpoint', async () => {
   await using held = new AsyncDisposableStack();
