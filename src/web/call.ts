@@ -25,6 +25,8 @@ export class WebCall implements Call {
   readonly metadata: Metadata;
   deadline = Number.POSITIVE_INFINITY;
   cancelled = false;
+  /** Its service was asked. */
+  asked = false;
   work: Cancellable | undefined;
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;
@@ -94,6 +96,7 @@ export class WebCall implements Call {
     // A timer may come a millisecond late, and until then work would be done that nobody waits for.
     if (performance.now() >= this.deadline) this.expire();
     if (this.refusal) throw this.refusal;
+    this.asked = true;
     this.#phase = 'running';
     this.#onCancel = onCancel;
     this.#observer.onReceived(this);

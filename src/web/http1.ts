@@ -11,6 +11,8 @@ import {
 } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { Code, RpcError } from '../rpc/status.ts';
+import { unaryError } from './http-error.ts';
 import type { WebLimits } from './options.ts';
 import { Pipelined } from './pipelined.ts';
 import type { RequestMemory } from './request-memory.ts';
@@ -93,6 +95,12 @@ const STATUS: Readonly<Record<string, string>> = {
 /** What a request begins with (RFC 9112 section 3), whatever its method. */
 const REQUEST_LINE = /^[^ \r\n]+ [^ \r\n]+ HTTP\/\d\.\d\r\n/;
 
+/** A method, be it one that Node.js does not know (RFC 9110 section 9.1). */
+const METHOD = /^[!#$%&'*+.^_`|~\w-]+ /;
+
+/** What nothing here takes: etcd's answer to methods that its gateway has none for. */
+const NOT_ALLOWED = unaryError(new RpcError(Code.UNIMPLEMENTED, 'Method Not Allowed'));
+
 /**
  * Answers what is no request. Bytes that do not even begin like HTTP/1.1 get no answer: their sender speaks another
  * protocol, and would take one for its own.
@@ -102,17 +110,23 @@ export function refuseUnreadable(
   socket: Socket,
 ): void {
   const code = error.code ?? '';
-  const foreign = code === 'HPE_INVALID_METHOD' && !looksLikeRequest(error.rawPacket);
+  const begin = code === 'HPE_INVALID_METHOD' ? textOf(error.rawPacket) : undefined;
+  const foreign = begin !== undefined && !REQUEST_LINE.test(begin);
   if (!socket.writable || code === 'ECONNRESET' || foreign) {
     socket.destroy();
     return;
   }
-  const status = STATUS[code] ?? '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  const unknown = begin !== undefined && METHOD.test(begin);
+  const status = unknown ? '501 Not Implemented' : (STATUS[code] ?? '400 Bad Request');
+  const body = unknown ? NOT_ALLOWED : '';
+  const type = unknown ? 'content-type: application/json\r\n' : '';
+  socket.end(
+    `HTTP/1.1 ${status}\r\nconnection: close\r\n${type}content-length: ${body.length}\r\n\r\n${body}`,
+  );
 }
 
-function looksLikeRequest(bytes: unknown): boolean {
-  return Buffer.isBuffer(bytes) && REQUEST_LINE.test(bytes.toString('latin1'));
+function textOf(bytes: unknown): string {
+  return Buffer.isBuffer(bytes) ? bytes.toString('latin1') : '';
 }
 
 /** The connections of a server, so that they can be waited for and ended. */

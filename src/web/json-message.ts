@@ -5,6 +5,7 @@
  */
 import type { DescMessage } from '@bufbuild/protobuf';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { mostNames, refuseTwice } from './json-names.ts';
 import { asInteger, BadJson, bytesOf, InexactNumber, type Integer, LIMITS } from './json-scalars.ts';
 import { type JsonField, jsonTable } from './json-table.ts';
 import { JsonValues } from './json-values.ts';
@@ -36,7 +37,9 @@ export function firstMessage(schema: DescMessage, body: Uint8Array): Uint8Array<
 /** The message that a JSON value says. @throws BadJson */
 export function messageOf(schema: DescMessage, text: string): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
-  writeMessage(schema, parse(text), writer);
+  const written = writeMessage(schema, parse(text), writer);
+  // Some of its names are within what is unknown, or there twice; few texts have either.
+  if (written < mostNames(text)) refuseTwice(schema, text);
   return writer.finish();
 }
 
@@ -68,32 +71,49 @@ function exactly(key: string, value: unknown, context?: { readonly source?: stri
   return Number.isSafeInteger(value) && /^-?\d+$/.test(source) ? value : new InexactNumber(source);
 }
 
-function writeMessage(schema: DescMessage, value: unknown, writer: BinaryWriter): void {
+/** Returns how many names there are, without those within unknown ones. */
+function writeMessage(schema: DescMessage, value: unknown, writer: BinaryWriter): number {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof InexactNumber)
     throw new BadJson(`a ${schema.name} is an object`);
   const { byName } = jsonTable(schema);
   const seen = new Set<object>();
-  for (const [name, given] of Object.entries(value)) {
+  const entries = Object.entries(value);
+  let names = entries.length;
+  for (const [name, given] of entries) {
     const field = byName.get(name);
-    if (field === undefined || given === null) continue;
-    const place = field.oneof ?? field;
-    if (seen.has(place)) throw new BadJson(`${name} is given twice`);
-    seen.add(place);
+    if (field === undefined) continue;
+    takePlace(seen, field, name);
+    if (given === null) continue;
+    if (field.oneof !== undefined) takePlace(seen, field.oneof, name);
     if (field.list) {
       if (!Array.isArray(given)) throw new BadJson(`${name} is a list`);
-      for (const one of given) writeField(field, one, name, writer);
-    } else writeField(field, given, name, writer);
+      for (const one of given) names += writeField(field, one, name, writer);
+    } else names += writeField(field, given, name, writer);
   }
+  return names;
 }
 
-function writeField(field: JsonField, value: unknown, name: string, writer: BinaryWriter): void {
-  const { kind, number, wireType, message } = field;
-  if (message !== undefined) {
-    writer.tag(number, wireType).fork();
-    writeMessage(message, value, writer);
-    writer.join();
-    return;
+/** Two names of one field, or two fields of which only one can be set. @throws BadJson */
+function takePlace(seen: Set<object>, place: object, name: string): void {
+  if (seen.has(place)) throw new BadJson(`${name} is given twice`);
+  seen.add(place);
+}
+
+/** Returns how many names are within it. */
+function writeField(field: JsonField, value: unknown, name: string, writer: BinaryWriter): number {
+  const { number, wireType, message } = field;
+  if (message === undefined) {
+    writeScalar(field, value, name, writer);
+    return 0;
   }
+  writer.tag(number, wireType).fork();
+  const names = writeMessage(message, value, writer);
+  writer.join();
+  return names;
+}
+
+function writeScalar(field: JsonField, value: unknown, name: string, writer: BinaryWriter): void {
+  const { kind, number, wireType } = field;
   const scalar = scalarOf(field, value);
   if (scalar === undefined) {
     // The name of an enum's value that a newer client knows.

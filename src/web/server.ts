@@ -2,7 +2,13 @@
  * The web door: one Fastify instance for gRPC-Web and Connect, health and metrics. HTTP/1.1 connections come to
  * it through `http`, HTTP/2 streams that are not gRPC through the bridge.
  */
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import {
+  type IncomingMessage,
+  METHODS,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import fastifyCors from '@fastify/cors';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { RpcError } from '../rpc/status.ts';
@@ -138,6 +144,10 @@ function noSchemas(): never {
 
 /** What is common to all routes. */
 function addGround(app: FastifyInstance, options: WebServerOptions, guard: BrowserGuard): void {
+  // Of its own accord Fastify knows few methods, and routes for all of them have their answer for these too. QUERY would be asked for a type.
+  for (const method of METHODS)
+    if (method === 'QUERY') app.addHttpMethod(method, { overrideExisting: true });
+    else if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   // Bodies are left to whoever serves the route.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));

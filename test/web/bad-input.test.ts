@@ -363,7 +363,7 @@ test('bytes that are no HTTP close the connection, with an answer if they begin 
   assert.match(await exchange('GET / HTTP/9.9\r\n\r\n'), /^HTTP\/1.1 400 /);
   assert.match(await exchange('GET / HTTP/1.1\r\nbad header\r\n\r\n'), /^HTTP\/1.1 400 /);
   assert.equal(await exchange('\0\0\0\0\r\n\r\n'), '');
-  assert.match(await exchange('BREW / HTTP/1.1\r\n\r\n'), /^HTTP\/1.1 400 /);
+  assert.match(await exchange('BREW / HTTP/1.1\r\n\r\n'), /^HTTP\/1.1 501 /);
   assert.deepEqual(door.observer.faults, []);
 });
 

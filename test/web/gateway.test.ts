@@ -44,8 +44,8 @@ const PIECES = [
   'null',
 ];
 
-/** A body with something cut out of it, put into it, or doubled; undefined where that gave a name twice. */
-function damaged(seed: number): GatewayRequest | undefined {
+/** A body with something cut out of it, put into it, or doubled. */
+function damaged(seed: number): GatewayRequest {
   let state = seed;
   const pick = (most: number): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
@@ -58,8 +58,7 @@ function damaged(seed: number): GatewayRequest | undefined {
     const rest = text.slice(at + pick(4));
     text = text.slice(0, at) + (pick(2) === 0 ? PIECES[pick(PIECES.length)] : '') + rest;
   }
-  const names = [...text.matchAll(/"\w+"\s*:/g)].map(([name]) => name);
-  return new Set(names).size < names.length ? undefined : { path, body: text };
+  return { path, body: text };
 }
 
 for (const install of await releases()) {
@@ -78,9 +77,7 @@ for (const install of await releases()) {
       await sides.compare({ path: 'kv/deleterange', body: '{"key":"Lw==","range_end":"MA=="}' });
       const first = Number(process.env.JSON_SEED ?? Math.floor(Math.random() * 2 ** 30));
       for (let seed = first; seed < first + DAMAGED; seed++) {
-        const request = damaged(seed);
-        if (request !== undefined)
-          await sides.compare(request).catch((error: Error) => wrong.push(error.message));
+        await sides.compare(damaged(seed)).catch((error: Error) => wrong.push(error.message));
       }
       assert.deepEqual(wrong, [], `JSON_SEED=${first}\n${wrong.join('\n\n')}`);
     });

@@ -127,7 +127,7 @@ test('odd requests are answered', async () => {
     for (const [headers, status] of [
       [{ ':path': '/a b' }, 400],
       [{ ':path': '/\u00ff' }, 400],
-      [{ ':path': '/health', ':method': 'BREW' }, 400],
+      [{ ':path': '/health', ':method': 'BREW' }, 501],
       [{ ':path': '/health', ':method': 'B(' }, 400],
       [{ ':path': '*', ':method': 'OPTIONS' }, 404],
       [{ ':path': '//' }, 404],

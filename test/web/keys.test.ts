@@ -556,6 +556,8 @@ describe('what is refused', () => {
     ['DELETE', '/kv/a?prefix', 400, /about one key/, { 'if-match': '*' }],
     ['POST', '/kv/a', 405, /Method Not Allowed/],
     ['PATCH', '/kv/a', 405, /Method Not Allowed/],
+    ['PROPFIND', '/kv/a', 405, /Method Not Allowed/],
+    ['QUERY', '/watch/a', 405, /Method Not Allowed/],
     ['PUT', '/watch/a', 405, /Method Not Allowed/],
     ['GET', '/watch/a?keys', 400, /no such parameter/],
     ['GET', '/watch/a', 400, /Last-Event-ID/, { 'last-event-id': 'x' }],

@@ -70,5 +70,37 @@ const TARGET = /^(?:https?:\/\/[^/?]*)?\/v3(?:beta)?\/([^?]*)/;
 /** The method of a request's target. */
 export function methodAt(target: string): DescMethod | undefined {
   const path = TARGET.exec(target)?.[1];
-  return path === undefined ? undefined : PATHS.get(path);
+  const method = path === undefined ? undefined : PATHS.get(path);
+  return method ?? (target.includes('%') ? methodEncoded(target) : undefined);
+}
+
+/** As Go reads paths: a character may be written as its number. */
+function methodEncoded(target: string): DescMethod | undefined {
+  const [path = ''] = target.split('?', 1);
+  const characters = path.replaceAll(/%([\da-f]{2})/gi, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  );
+  // Such a question mark is a part of the path.
+  const below = characters.includes('?') ? undefined : TARGET.exec(characters)?.[1];
+  return below === undefined ? undefined : PATHS.get(below);
+}
+
+/** Paths that etcd cleans, if they are not. */
+const CLEANED = /^\/+v3(?:\/|$)/;
+
+/**
+ * Where a request's target is to be asked for instead, as Go's `ServeMux` says it of paths with empty parts or dots, and of `/v3`
+ * without a slash. Undefined: it is as it should be, or not below `/v3`.
+ */
+export function redirectOf(target: string): string | undefined {
+  const [path = ''] = target.split('?', 1);
+  if (!CLEANED.test(path)) return undefined;
+  const kept: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') kept.pop();
+    else if (part !== '' && part !== '.') kept.push(part);
+  }
+  const end = path.endsWith('/') || kept.length === 1 ? '/' : '';
+  const clean = `/${kept.join('/')}${end}`;
+  return kept[0] !== 'v3' || clean === path ? undefined : clean + target.slice(path.length);
 }

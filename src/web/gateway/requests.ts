@@ -5,7 +5,7 @@ import { Code, RpcError } from '../../rpc/status.ts';
 import { bodyOf, clientGone } from '../body.ts';
 import { WebCall } from '../call.ts';
 import type { WebLimits, WebServerOptions } from '../options.ts';
-import { prefixedMetadata } from '../prefixed-metadata.ts';
+import { badBinary, prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
 import { senderOf } from '../sender.ts';
@@ -30,7 +30,12 @@ export class GatewayRequests {
     const { options } = this.#serving;
     const timeout = timeoutOf(raw);
     if (timeout instanceof RpcError) {
-      sendError(response, timeout, method.methodKind !== 'unary');
+      sendError(response, timeout, false);
+      return;
+    }
+    const wrong = badBinary(raw.rawHeaders);
+    if (wrong !== undefined) {
+      sendError(response, wrong, false);
       return;
     }
     const call = new WebCall(
@@ -80,7 +85,8 @@ export class GatewayRequests {
       }
     } catch (thrown) {
       gatewayCall.drop();
-      sendError(response, call.fail(thrown), streams);
+      // As etcd, where what is wrong is found before there is a stream.
+      sendError(response, call.fail(thrown), streams && call.asked);
     }
   }
 }

@@ -16,7 +16,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Code, RpcError } from '../../rpc/status.ts';
-import { methodAt } from './paths.ts';
+import { methodAt, redirectOf } from './paths.ts';
 import type { GatewayRequests } from './requests.ts';
 import { sendError } from './response.ts';
 
@@ -28,7 +28,14 @@ const OPTIONS = ['allow', 'POST', 'content-length', '0'];
 
 /** Adds them, as one route and a table behind it. */
 export function addGatewayRoutes(app: FastifyInstance, requests: GatewayRequests): void {
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
+    const instead = redirectOf(request.raw.url ?? '');
+    // Newest etcd's status, by which a client keeps its method and body.
+    if (instead !== undefined) {
+      request.raw.resume();
+      reply.code(307).header('location', instead).send();
+      return;
+    }
     // The gateway looks at no type of content, and Fastify would.
     if (methodAt(request.raw.url ?? '') !== undefined) delete request.raw.headers['content-type'];
     done();

@@ -12,7 +12,7 @@ import type { BrowserGuard } from '../browser-guard.ts';
 import { WebCall } from '../call.ts';
 import { httpStatus, unaryError } from '../http-error.ts';
 import type { Upgrades } from '../http1.ts';
-import { prefixedMetadata } from '../prefixed-metadata.ts';
+import { badBinary, prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory, WebRequest } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
 import { senderOf } from '../sender.ts';
@@ -86,6 +86,11 @@ export class WebSockets implements Upgrades {
       refuseWith(socket, timeout);
       return;
     }
+    const wrong = badBinary(request.rawHeaders);
+    if (wrong !== undefined) {
+      refuseWith(socket, wrong);
+      return;
+    }
     const held = this.#options.memory.upgraded(request, socket);
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const { observer } = this.#options.serving.options;
@@ -146,7 +151,8 @@ export class WebSockets implements Upgrades {
       }
     } catch (thrown) {
       const error = call.fail(thrown);
-      await send(socket, method.methodKind === 'unary' ? unaryError(error) : streamError(error).trimEnd());
+      const streams = method.methodKind !== 'unary' && call.asked;
+      await send(socket, streams ? streamError(error).trimEnd() : unaryError(error));
     }
   }
 }

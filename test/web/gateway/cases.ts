@@ -1,4 +1,5 @@
 /** Requests for which etcd's gateway and the proxy have to give the same answer; in order, since they change the store. */
+import { ODD_HEADS, TWICE } from './odd-cases.ts';
 import type { GatewayRequest } from './sides.ts';
 
 type Body = string | object;
@@ -310,8 +311,12 @@ const OTHERS: GatewayRequest[] = [
 
 const HEADS: GatewayRequest[] = [
   ...['kv/range', 'watch', 'lease/keepalive'].flatMap((path) =>
-    ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map((method) => ({ path, method })),
+    ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'LOCK', 'QUERY', 'FOO'].map((method) => ({
+      path,
+      method,
+    })),
   ),
+  { path: 'kv/nothing', method: 'PROPFIND' },
   ...['kv/nothing', 'kv', '', 'kv/range/', 'KV/Range', 'kv/rangestream', 'watch/x'].map((path) => ({
     path: `/v3/${path}`,
     body: '{}',
@@ -349,9 +354,11 @@ const HEADS: GatewayRequest[] = [
 export const CASES: readonly GatewayRequest[] = [
   ...PUTS,
   ...READINGS,
+  ...TWICE,
   ...TXNS,
   ...DELETES,
   ...LEASES,
   ...OTHERS,
   ...HEADS,
+  ...ODD_HEADS,
 ];

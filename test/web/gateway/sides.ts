@@ -75,9 +75,12 @@ export class Sides implements AsyncDisposable {
   async compare(request: GatewayRequest): Promise<{ direct: GatewayAnswer; proxied: GatewayAnswer }> {
     const [direct, proxied] = await Promise.all([send(this.direct, request), send(this.proxied, request)]);
     const what = `${request.path} ${String(request.body).slice(0, 300)}\n${direct.text}\n${proxied.text}`;
-    assert.equal(proxied.status, direct.status, what);
+    // Releases of etcd differ in which of the two it is; the later one keeps the method.
+    assert.equal(proxied.status, direct.status === 301 ? 307 : direct.status, what);
     const { own } = request;
-    if (direct.status === 200)
+    if (proxied.status === 307)
+      assert.equal(proxied.headers.get('location'), direct.headers.get('location'), what);
+    else if (direct.status === 200)
       assert.deepEqual(comparable(proxied.text, own), comparable(direct.text, own), what);
     else compareErrors(proxied, direct, what);
     return { direct, proxied };
@@ -98,7 +101,9 @@ function compareErrors(proxied: GatewayAnswer, direct: GatewayAnswer, what: stri
   assert.equal(got.code, expected.code, what);
   assert.equal(got.error, got.message, what);
   if (
-    /^(etcdserver|etcdclient|auth|"leader"|invalid grpc-timeout|Not Found|Method Not)/.test(expected.message)
+    /^(etcdserver|etcdclient|auth|"leader"|invalid grpc-timeout|context|Not Found|Method Not)/.test(
+      expected.message,
+    )
   )
     assert.equal(got.message, expected.message, what);
   assert.equal(proxied.headers.get('www-authenticate'), direct.headers.get('www-authenticate'), what);
