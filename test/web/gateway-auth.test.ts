@@ -1,5 +1,6 @@
 /** etcd's JSON with auth on, `/version`, and both when etcd is gone: as etcd's own gateway, or better where that is silent. */
 import assert from 'node:assert/strict';
+import { request as httpRequest } from 'node:http';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { newestEtcd, startEtcd } from '../support/etcd.ts';
@@ -111,13 +112,32 @@ async function watches(base: string, token: string): Promise<void> {
   assert.match(await first('a', []), /"canceled":true|"error"/);
 }
 
-test('/version is that of etcd, is kept for seconds, and says so when etcd is gone', async () => {
+/** A watch whose client goes on sending: what has come, and whether it is over. */
+function openWatch(base: string, headers: Record<string, string> = {}) {
+  const seen = { text: '', over: false };
+  const sent = httpRequest(`${base}/v3/watch`, { method: 'POST', headers, agent: false }, (response) => {
+    response.on('data', (part: Buffer) => {
+      seen.text += part.toString();
+    });
+    response.on('close', () => {
+      seen.over = true;
+    });
+    response.on('error', () => {});
+  });
+  sent.on('error', () => {});
+  sent.write(`{"create_request":{"key":"${b64('open')}"}}`);
+  return { seen, sent };
+}
+
+test('/version is that of etcd, and says so when etcd is gone; watches that are open wait for it', async () => {
   await using etcd = await startEtcd();
   await using proxy = await startProxy({ endpoints: etcd.endpoints });
   const direct = await send(etcd.first.url, { path: '/version', method: 'GET' });
   assert.deepEqual(await version(proxy.url, 200), JSON.parse(direct.text));
   const posted = await send(proxy.url, { path: '/version' });
   assert.equal(posted.status, 405);
+  const watches = [openWatch(proxy.url), openWatch(proxy.url, { 'grpc-metadata-hasleader': 'true' })];
+  for (const { seen } of watches) await until('created', () => seen.text.includes('"created":true}}\n'));
   await etcd.first.kill();
   await until('503', async () => (await send(proxy.url, { path: '/version', method: 'GET' })).status === 503);
   const gone = await version(proxy.url, 503);
@@ -133,4 +153,19 @@ test('/version is that of etcd, is kept for seconds, and says so when etcd is go
     [error.code, error.grpc_code, error.http_code, error.http_status],
     [14, 14, 503, 'Service Unavailable'],
   );
+  // The watches that were open wait for etcd, and are answered meanwhile.
+  for (const { sent } of watches) sent.write('{"progress_request":{}}');
+  for (const { seen } of watches) {
+    await until('the progress', () => seen.text.includes('"watch_id":"-1"}}\n'));
+  }
+  await etcd.first.start();
+  await until(
+    'a put',
+    async () => (await send(proxy.url, request('kv/put', { key: b64('open') }))).status === 200,
+  );
+  for (const { seen, sent } of watches) {
+    await until('the event', () => seen.text.includes(`"events":[{"kv":{"key":"${b64('open')}"`));
+    assert.deepEqual([seen.over, seen.text.includes('error')], [false, false]);
+    sent.destroy();
+  }
 });
