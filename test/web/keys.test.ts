@@ -552,6 +552,7 @@ describe('what is refused', () => {
     ['PUT', '/kv/a?lease=x', 400, /lease is the id/],
     ['PUT', '/kv/a?lease=1&ttl=1', 400, /lease or ttl/],
     ['PUT', '/kv/a', 415, /without Content-Encoding/, { 'content-encoding': 'gzip' }],
+    ['GET', '/kv/a', 400, /invalid binary header/, { 'grpc-metadata-x-bin': '!' }],
     ['PUT', '/kv/a', 400, /a part of a value/, { 'content-range': 'bytes 0-1/2' }],
     ['DELETE', '/kv/a?prefix', 400, /about one key/, { 'if-match': '*' }],
     ['POST', '/kv/a', 405, /Method Not Allowed/],

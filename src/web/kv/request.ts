@@ -19,7 +19,7 @@ import { bodyOf } from '../body.ts';
 import { WebCall } from '../call.ts';
 import { GrownBytes } from '../grown-bytes.ts';
 import type { WebServerOptions } from '../options.ts';
-import { prefixedMetadata } from '../prefixed-metadata.ts';
+import { badBinary, prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
 import { type Sender, senderOf } from '../sender.ts';
@@ -53,12 +53,14 @@ export class KeyRequest {
   readonly #calls = new Set<WebCall>();
   #gone = false;
 
-  /** @throws RpcError when its target names no key */
+  /** @throws RpcError when its target names no key, or its metadata is none */
   constructor(serving: Serving, { raw, originalUrl }: FastifyRequest, reply: FastifyReply) {
     this.serving = serving;
     this.reply = reply;
     this.raw = raw;
     this.target = readTarget(originalUrl);
+    const wrong = badBinary(raw.rawHeaders);
+    if (wrong !== undefined) throw wrong;
     this.#sender = senderOf(raw);
     this.#metadata = prefixedMetadata(raw.rawHeaders);
     this.#gone = reply.raw.destroyed;
