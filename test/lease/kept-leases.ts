@@ -9,6 +9,9 @@ import type { Status } from '../../src/rpc/status.ts';
 import { LoadConnection } from '../support/watch-load.ts';
 import { beat, KEEP_ALIVE } from './beats.ts';
 
+/** Leases that there are, or so many, each of which its client has granted to it when it begins. */
+export type LeaseSource = readonly bigint[] | { readonly count: number; grant(): Promise<bigint> };
+
 /** How the clients are. */
 export interface KeptOptions {
   readonly ttlSeconds: number;
@@ -34,19 +37,25 @@ export class KeptLeases implements AsyncDisposable {
   private constructor() {}
 
   /** Opens the connections, and begins. */
-  static async begin(address: string, ids: readonly bigint[], options: KeptOptions): Promise<KeptLeases> {
+  static async begin(address: string, leases: LeaseSource, options: KeptOptions): Promise<KeptLeases> {
     const { ttlSeconds, perConnection = 500, spread = false } = options;
     const all = new KeptLeases();
-    const count = Math.ceil(ids.length / perConnection);
-    for (let i = 0; i < count; i++) all.#connections.push(await LoadConnection.open(address));
+    const count = 'count' in leases ? leases.count : leases.length;
+    const connections = Math.ceil(count / perConnection);
+    for (let i = 0; i < connections; i++) all.#connections.push(await LoadConnection.open(address));
     const third = (ttlSeconds * 1000) / 3;
-    for (const [i, id] of ids.entries()) {
+    for (let i = 0; i < count; i++) {
       const connection = all.#connections[Math.floor(i / perConnection)] as LoadConnection;
-      const begin = (): void => {
+      const begin = (id: bigint): void => {
         if (!all.#closed) all.#clients.push(new KeptLease(all, connection, id, 3 * third));
       };
-      if (spread) setTimeout(begin, (third * i) / ids.length);
-      else begin();
+      const take = (): void => {
+        if ('count' in leases)
+          leases.grant().then(begin, (error) => all.lose(BigInt(-i), `not granted: ${error}`));
+        else begin(leases[i] as bigint);
+      };
+      if (spread) setTimeout(take, (third * i) / count);
+      else take();
     }
     return all;
   }

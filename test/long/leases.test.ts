@@ -7,8 +7,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { grantMany } from '../lease/beats.ts';
-import { KeptLeases } from '../lease/kept-leases.ts';
+import { grant } from '../lease/beats.ts';
+import { KeptLeases, type LeaseSource } from '../lease/kept-leases.ts';
 import { type EtcdCluster, type EtcdMember, startEtcd } from '../support/etcd.ts';
 import { etcdMetric, metric, streamsInProgress } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -24,17 +24,12 @@ const ANSWERS = Math.floor((LEASES * SECONDS * 3) / TTL / 2);
 /** More than a heartbeat directly, in milliseconds; only where the machine has nothing else to do. */
 const MORE_MS = 1;
 
-/** Leases that live until their clients begin, however long it takes to grant so many. */
-const granted = (client: RawGrpcClient): Promise<bigint[]> =>
-  grantMany(client, TTL + Math.ceil(LEASES / 100), LEASES);
+/** The leases of all clients, each granted when its client begins. */
+const granted = (client: RawGrpcClient): LeaseSource => ({ count: LEASES, grant: () => grant(client, TTL) });
 
 /** Keeps the leases of all clients, and says how many streams etcd had at most. */
-async function keep(
-  address: string,
-  member: EtcdMember,
-  ids: readonly bigint[],
-): Promise<[KeptLeases, number]> {
-  const kept = await KeptLeases.begin(address, ids, { ttlSeconds: TTL, perConnection: 1, spread: true });
+async function keep(address: string, member: EtcdMember, leases: LeaseSource): Promise<[KeptLeases, number]> {
+  const kept = await KeptLeases.begin(address, leases, { ttlSeconds: TTL, perConnection: 1, spread: true });
   let streams = 0;
   for (const end = performance.now() + SECONDS * 1000; performance.now() < end; await sleep(250))
     streams = Math.max(streams, await streamsInProgress(member.metricsUrl, 'LeaseKeepAlive'));
@@ -56,7 +51,7 @@ for (const install of await newestEtcds())
       await using etcd = await startEtcd({ install });
       await using proxy = await startProxy({ endpoints: etcd.endpoints });
       using client = new RawGrpcClient(proxy.address);
-      const [kept, streams] = await keep(proxy.address, etcd.first, await granted(client));
+      const [kept, streams] = await keep(proxy.address, etcd.first, granted(client));
       const through = kept.quantile(0.5);
       await kept[Symbol.asyncDispose]();
       assert.ok(streams === 1 || !LONG, `${streams} streams`);
@@ -64,7 +59,7 @@ for (const install of await newestEtcds())
       await until('the streams of clients are over', async () => {
         return (await metric(proxy.url, 'etcd_proxy_lease_client_streams')) === 0;
       });
-      const [direct] = await keep(etcd.first.address, etcd.first, await granted(client));
+      const [direct] = await keep(etcd.first.address, etcd.first, granted(client));
       const directly = direct.quantile(0.5);
       await direct[Symbol.asyncDispose]();
       context.diagnostic(`median ${through.toFixed(2)} ms, directly ${directly.toFixed(2)} ms`);
@@ -79,7 +74,7 @@ for (const install of await newestEtcds())
       const member = await memberThat(etcd, false);
       await using proxy = await startProxy({ endpoints: [member.address] });
       using client = new RawGrpcClient(proxy.address);
-      const [kept, streams] = await keep(proxy.address, member, await granted(client));
+      const [kept, streams] = await keep(proxy.address, member, granted(client));
       await kept[Symbol.asyncDispose]();
       context.diagnostic(`${streams} streams`);
       assert.ok(streams <= 32, `${streams} streams`);
@@ -90,8 +85,8 @@ for (const install of await newestEtcds())
         await using etcd = await startEtcd({ install, members: 3, heartbeatMs: 50, electionMs: 500 });
         await using proxy = await startProxy({ endpoints: etcd.endpoints });
         using client = new RawGrpcClient(proxy.address);
-        const ids = await granted(client);
-        await using kept = await KeptLeases.begin(proxy.address, ids, { ttlSeconds: TTL, spread: true });
+        const leases = granted(client);
+        await using kept = await KeptLeases.begin(proxy.address, leases, { ttlSeconds: TTL, spread: true });
         await until('all beat', () => kept.answers >= LEASES);
         await etcd.first[fault]();
         const { answers } = kept;
