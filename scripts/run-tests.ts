@@ -1,6 +1,6 @@
 /**
  * `node scripts/run-tests.ts [--quick | --long | file ...]`: runs test files, those that mostly wait side by side, the others
- * alone or three at a time (`scripts/test-files.ts`). Prints a line for each file when it ends; then what was skipped and
+ * alone or four at a time (`scripts/test-files.ts`). Prints a line for each file when it ends; then what was skipped and
  * why, the slowest files, and each failure again. Everything that the tests print is in `.artifacts/tests.log`.
  */
 import { createWriteStream, globSync, mkdirSync } from 'node:fs';

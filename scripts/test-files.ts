@@ -13,24 +13,20 @@ const FILES_PER_CORE = 3;
  * These measure pauses, hold to a rate, or keep both cores busy for long: they have the machine for themselves.
  */
 const ALONE: readonly string[] = [
-  'grpc/unpacking-memory',
-  'http2/attacks-memory',
   'long/attacks',
   'long/huge',
   'long/leases',
-  'mirror/long-reads',
   'streams/back-pressure',
   'streams/impatient',
   'streams/shared-connection',
-  'watch/scale',
   'watch/stopped',
 ];
 
 /**
- * These keep one core busy, or hold the proxy to a time of a few seconds: three at a time. Those that measure the memory
+ * These keep one core busy, or hold the proxy to a time of a few seconds: four at a time. Those that measure the memory
  * of a process of their own are among them: that is the same, whatever runs beside it.
  */
-const THIRD: readonly string[] = [
+const QUARTER: readonly string[] = [
   'bounds/kept',
   'cache/schedules',
   'clients/etcdctl',
@@ -40,11 +36,14 @@ const THIRD: readonly string[] = [
   'differential/streams',
   'failing/',
   'failover/failover',
+  'grpc/unpacking-memory',
+  'http2/attacks-memory',
   'http2/honest',
   'http2/peer-tools',
   'http2/soak',
   'lease/follower',
   'mirror/differential',
+  'mirror/long-reads',
   'mirror/schedules',
   'mvcc/work',
   'namespace/differential',
@@ -60,6 +59,7 @@ const THIRD: readonly string[] = [
   'watch/faults',
   'watch/lifetimes',
   'watch/model',
+  'watch/scale',
   'web/large',
 ];
 
@@ -118,10 +118,10 @@ const isOf = (list: readonly string[], file: string): boolean =>
 /** How much of the machine a file takes. */
 export function weightOf(file: string): number {
   if (isOf(ALONE, file)) return WIDTH;
-  return isOf(THIRD, file) ? WIDTH / 3 : WIDTH / (FILES_PER_CORE * availableParallelism());
+  return isOf(QUARTER, file) ? WIDTH / 4 : WIDTH / (FILES_PER_CORE * availableParallelism());
 }
 
-/** Side by side first, the longest of them at the head; then three at a time; then those that are alone. */
+/** Side by side first, the longest of them at the head; then four at a time; then those that are alone. */
 export function order(files: readonly string[]): string[] {
   const long = (file: string): number => LONG[nameOf(file)] ?? 0;
   return files.toSorted((a, b) => weightOf(a) - weightOf(b) || long(b) - long(a));
@@ -130,7 +130,7 @@ export function order(files: readonly string[]): string[] {
 /** Names on the lists that are no files. */
 export function strangers(files: readonly string[]): string[] {
   const names = files.map(nameOf);
-  const entries = [...ALONE, ...THIRD, ...Object.keys(LONG), ...QUICK_WITH_ETCD];
+  const entries = [...ALONE, ...QUARTER, ...Object.keys(LONG), ...QUICK_WITH_ETCD];
   return entries.filter(
     (entry) => !names.some((name) => name === entry || (entry.endsWith('/') && name.startsWith(entry))),
   );
@@ -168,7 +168,7 @@ const NOT_QUICK: readonly string[] = [
 /** Those that need no more than one etcd, and are soon done. */
 export function quickFiles(files: readonly string[]): string[] {
   const without = (file: string): boolean =>
-    !isOf([...ALONE, ...THIRD, ...NOT_QUICK], file) && !reaches(file, ETCD);
+    !isOf([...ALONE, ...QUARTER, ...NOT_QUICK], file) && !reaches(file, ETCD);
   return files.filter((file) => isOf(QUICK_WITH_ETCD, file) || without(file));
 }
 

@@ -237,4 +237,17 @@ export class Script {
     await until(what, holds);
     this.note('until', what);
   }
+
+  /** Waits until a number is this one; where it never is, the last one is told. */
+  async untilNumber(what: string, wanted: number, count: () => Promise<number>): Promise<void> {
+    let last = Number.NaN;
+    await until(
+      () => `${what}: ${last}, not ${wanted}`,
+      async () => {
+        last = await count();
+        return last === wanted;
+      },
+    );
+    this.note('until', what);
+  }
 }

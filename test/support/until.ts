@@ -27,11 +27,12 @@ export async function until<T>(
 ): Promise<Answer<T>> {
   const begin = performance.now();
   for (;;) {
+    // What was asked before the limit and is answered behind it may say how it was before: it is asked once more.
+    const isLast = performance.now() - begin > limitMs;
     const answer = await ask();
     if (answer !== undefined && answer !== null && answer !== false) return answer as Answer<T>;
     const waited = performance.now() - begin;
-    if (waited > limitMs)
-      throw new Error(`not within ${limitMs} ms: ${typeof what === 'string' ? what : what()}`);
+    if (isLast) throw new Error(`not within ${limitMs} ms: ${typeof what === 'string' ? what : what()}`);
     await sleep(Math.min(Math.max(waited * PAUSE_SHARE, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS));
   }
 }

@@ -89,12 +89,12 @@ export const browserCases: readonly Case[] = [
     call.cancel();
   }),
   script('browser: a watch that is hung up leaves nothing behind', async (script) => {
-    await script.until('no watches left of earlier cases', async () => (await watchers(script)) === 0);
+    await script.untilNumber('no watches left of earlier cases', 0, () => watchers(script));
     const call = oneWatch(script, at('browser/hung/up'));
     await call.take();
-    await script.until('a watch', async () => (await watchers(script)) === 1);
+    await script.untilNumber('a watch', 1, () => watchers(script));
     call.cancel();
-    await script.until('no watches', async () => (await watchers(script)) === 0);
+    await script.untilNumber('no watches', 0, () => watchers(script));
   }),
   over('a watch on an invalid range', () => ({ ...at('b'), rangeEnd: b('a') })),
   script('browser: a watch on what is compacted', async (script) => {

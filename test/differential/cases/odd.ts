@@ -120,26 +120,26 @@ export async function watchers({ side }: Script): Promise<number> {
 
 const cancels: readonly Case[] = [
   script('cancel: a cancelled stream leaves no watches behind', async (script) => {
-    await script.until('no watches left of earlier cases', async () => (await watchers(script)) === 0);
+    await script.untilNumber('no watches left of earlier cases', 0, () => watchers(script));
     const stream = script.stream(Watch.method.watch);
     for (let index = 0; index < 5; index++) stream.send(wish.create(at(`cancel/${index}`)));
     await stream.take(5);
-    await script.until('five watches', async () => (await watchers(script)) === 5);
+    await script.untilNumber('five watches', 5, () => watchers(script));
     stream.cancel();
-    await script.until('no watches', async () => (await watchers(script)) === 0);
+    await script.untilNumber('no watches', 0, () => watchers(script));
   }),
   script('cancel: neither does one whose time is over', async (script) => {
     const stream = script.stream(Watch.method.watch, { timeoutMs: 500 });
     stream.send(wish.create(at('cancel/late')));
     await stream.take();
     await stream.untilEnd({ anyCode: overTime });
-    await script.until('no watches', async () => (await watchers(script)) === 0);
+    await script.untilNumber('no watches', 0, () => watchers(script));
   }),
   script('cancel: nor does an observer', async (script) => {
     const observe = script.open(Election.method.observe, { name: b('cancel/observe') });
-    await script.until('a watch', async () => (await watchers(script)) === 1);
+    await script.untilNumber('a watch', 1, () => watchers(script));
     observe.cancel();
-    await script.until('no watches', async () => (await watchers(script)) === 0);
+    await script.untilNumber('no watches', 0, () => watchers(script));
   }),
   script('deadline: long enough', async (script) => {
     await script.run(rpc(range, at('deadline'), { timeoutMs: 60_000 }));
