@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { progressIsSafe } from '../../src/etcd/release.ts';
 import { outerEtcds } from '../support/releases.ts';
-import { type Bound, LOAD_CASES } from './load/cases.ts';
+import type { Bound } from './load/case.ts';
+import { LOAD_CASES } from './load/cases.ts';
 import { type Cost, Stage } from './load/stage.ts';
 
 const shown = (value: number): string => (Number.isInteger(value) ? `${value}` : value.toFixed(2));

@@ -36,6 +36,7 @@ const SPENT: Readonly<Record<keyof EtcdSpent, RegExp>> = {
 
 const STREAMS = /^etcd_debugging_mvcc_watch_stream_total (\S+)$/gm;
 const WATCHERS = /^etcd_debugging_mvcc_watcher_total (\S+)$/gm;
+const SLOW = /^etcd_debugging_mvcc_slow_watcher_total (\S+)$/gm;
 const HEAP = /^# HeapAlloc = (\d+)$/gm;
 const STACKS = /^# Stack = (\d+) \//gm;
 
@@ -69,6 +70,11 @@ export async function spentBy({ metricsUrl }: EtcdMember): Promise<EtcdSpent> {
 export async function watchesOf({ metricsUrl }: EtcdMember): Promise<Omit<EtcdHeld, 'memory'>> {
   const text = await page(`${metricsUrl}/metrics`);
   return { streams: sum(text, STREAMS), watchers: sum(text, WATCHERS) };
+}
+
+/** Watches of an etcd that have not been sent all that is for them. */
+export async function slowOf({ metricsUrl }: EtcdMember): Promise<number> {
+  return sum(await page(`${metricsUrl}/metrics`), SLOW);
 }
 
 /** Bytes that an etcd has in use on its heap and as stacks; a stack shrinks by half in each collection. */

@@ -2,61 +2,22 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { LONG } from '../../support/releases.ts';
-import { b, type Create, put, remove, revision } from '../../support/watch-client.ts';
-import { fill, otherClient, putEach } from './clients.ts';
-import { type Cost, MIRRORED, type Stage } from './stage.ts';
-
-/** At most so many times what it is directly, and so much more. */
-export interface Bound {
-  readonly times: number;
-  readonly plus: number;
-}
-
-/** One thing that clients do. */
-export interface LoadCase {
-  readonly name: string;
-  /** Done before, past the proxy, and not counted. */
-  readonly prepare?: (stage: Stage) => Promise<void>;
-  /** Does it by clients of the stage, and says by `hold` when all that it needs is open. */
-  readonly run: (stage: Stage) => Promise<void>;
-  readonly bounds: Readonly<Record<keyof Cost, Bound>>;
-}
-
-const KIB = 1024;
-const MIB = 1 << 20;
-const most = (times: number, plus: number): Bound => ({ times, plus });
-
-/** Streams that an identity has besides: one for catch-ups, for previous values, for the leader, for what moves. */
-const FEW = 5;
-/** Feeds that share a stream. */
-const FEEDS_A_STREAM = 1000;
-/** What a test may blame on the machine, on top of any ratio: seconds of CPU, and bytes of memory. */
-const CPU = LONG ? 2 : 0.6;
-const MEMORY = 1.5 * MIB;
-/** Questions of the proxy's own, such as for a revision, and the bytes of their answers. */
-const CALLS = 100;
-const BYTES = 64 * KIB;
-
-/** What is as good as direct: as many watches, on a few streams. */
-const AS_DIRECT: LoadCase['bounds'] = {
-  cpu: most(1.5, CPU),
-  memory: most(1.3, MEMORY),
-  streams: most(0, FEW),
-  watchers: most(1, FEW),
-  calls: most(1, CALLS),
-  sent: most(1.2, BYTES),
-  received: most(1.5, BYTES),
-};
-
-/** What the proxy does for many at once: a few watches and a small part of the bytes. */
-const SHARED: LoadCase['bounds'] = {
-  ...AS_DIRECT,
-  cpu: most(0.75, CPU),
-  memory: most(0.5, MEMORY),
-  watchers: most(0, FEW),
-  sent: most(0.1, BYTES),
-  received: most(0.5, BYTES),
-};
+import { b, type Create, put, remove } from '../../support/watch-client.ts';
+import {
+  AS_DIRECT,
+  BYTES,
+  CALLS,
+  CPU,
+  FEEDS_A_STREAM,
+  FEW,
+  KIB,
+  type LoadCase,
+  most,
+  SHARED,
+} from './case.ts';
+import { fill, otherClient, putEach, remember, since } from './clients.ts';
+import { lags, pastDelete, unread } from './heavy.ts';
+import { MIRRORED } from './stage.ts';
 
 const KEYS = LONG ? 30_000 : 1000;
 const key = (i: number): string => `keys/${String(i).padStart(6, '0')}`;
@@ -106,11 +67,6 @@ const deletes: LoadCase = {
 };
 
 const REVISIONS = 1000;
-/** Where the store was before a case changed it. */
-const before = new WeakMap<Stage, number>();
-const remember = async (stage: Stage): Promise<void> => void before.set(stage, await revision(stage.direct));
-const since = (stage: Stage): bigint => BigInt((before.get(stage) ?? 0) + 1);
-
 const past: LoadCase = {
   name: `50 clients that watch one prefix from ${REVISIONS} revisions ago`,
   prepare: async (stage) => {
@@ -256,7 +212,11 @@ export const LOAD_CASES: readonly {
   {
     name: 'as usual',
     args: ['--max-request-bytes=65536'],
-    cases: [differentKeys, oneKey, deletes, past, pastOfKeys, mirrored, churn, reads],
+    cases: [differentKeys, oneKey, deletes, past, pastOfKeys, mirrored, churn, reads, pastDelete, ...lags],
   },
-  { name: 'with 100 streams a connection', args: ['--max-concurrent-streams=100'], cases: [fewStreams] },
+  {
+    name: 'with 100 streams a connection',
+    args: ['--max-concurrent-streams=100'],
+    cases: [fewStreams, ...unread],
+  },
 ];

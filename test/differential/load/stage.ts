@@ -7,10 +7,12 @@ import {
   type EtcdSpent,
   heldBy,
   PROFILED,
+  slowOf,
   spentBy,
   watchesOf,
 } from '../../support/etcd-load.ts';
-import { startProxy } from '../../support/proxy.ts';
+import { metric } from '../../support/metrics.ts';
+import { type RunningProxy, startProxy } from '../../support/proxy.ts';
 import { type CallOptions, RawGrpcClient } from '../../support/raw-grpc.ts';
 import { LONG } from '../../support/releases.ts';
 import { until } from '../../support/until.ts';
@@ -49,13 +51,16 @@ export class Stage implements AsyncDisposable {
   /** A way to etcd past the proxy, by which the store is changed. */
   readonly direct: RawGrpcClient;
   readonly #etcd: EtcdCluster;
+  readonly #proxy: RunningProxy | undefined;
   readonly #all: AsyncDisposableStack;
   #open = new DisposableStack();
+  #before: EtcdHeld | undefined;
   #seen: Seen | undefined;
 
-  private constructor(address: string, etcd: EtcdCluster, all: AsyncDisposableStack) {
-    this.address = address;
+  private constructor(etcd: EtcdCluster, proxy: RunningProxy | undefined, all: AsyncDisposableStack) {
+    this.address = proxy?.address ?? etcd.first.address;
     this.#etcd = etcd;
+    this.#proxy = proxy;
     this.#all = all;
     this.direct = all.use(new RawGrpcClient(etcd.first.address));
   }
@@ -64,15 +69,14 @@ export class Stage implements AsyncDisposable {
   static async start(through: Through, install: EtcdInstall, args: readonly string[]): Promise<Stage> {
     await using held = new AsyncDisposableStack();
     const etcd = held.use(await startEtcd({ install, args: [...args, PROFILED] }));
-    let { address } = etcd.first;
+    let proxy: RunningProxy | undefined;
     if (through === 'proxy') {
       // Nothing of one case may be left for the next.
       const flags = [`--cache-prefix=${MIRRORED}`, '--watch-linger=0s'];
-      const proxy = held.use(await startProxy({ endpoints: etcd.endpoints, flags }));
+      proxy = held.use(await startProxy({ endpoints: etcd.endpoints, flags }));
       await untilServing(proxy.url, MIRRORED);
-      address = proxy.address;
     }
-    const stage = new Stage(address, etcd, held.move());
+    const stage = new Stage(etcd, proxy, held.move());
     await put(stage.direct, 'first', 'v');
     return stage;
   }
@@ -92,7 +96,7 @@ export class Stage implements AsyncDisposable {
   /** So many streams with these watches each, all confirmed, on one connection until the end of the case. */
   async crowd(streams: number, watches: (stream: number) => readonly Create[]): Promise<Crowd> {
     const connection = this.#open.use(await LoadConnection.open(this.address));
-    const crowd = new Crowd();
+    const crowd = new Crowd(connection);
     let count = 0;
     for (let i = 0; i < streams; i++) {
       const wishes = watches(i);
@@ -103,19 +107,27 @@ export class Stage implements AsyncDisposable {
     return crowd;
   }
 
+  /** How many watches lag: of those that the clients are connected to. */
+  lagging(): Promise<number> {
+    if (this.#proxy === undefined) return slowOf(this.#etcd.first);
+    return metric(this.#proxy.url, 'etcd_proxy_watch_lagging_watchers');
+  }
+
   /** To be called when all that the case needs is open: sees what etcd holds. */
   async hold(): Promise<void> {
-    const before = await spentBy(this.#etcd.first);
+    const { first } = this.#etcd;
     let last = '';
-    await until('etcd keeps the watches that it has', async () => {
-      const now = JSON.stringify(await watchesOf(this.#etcd.first));
+    await until('etcd keeps the watches that it has, and has sent what it sends', async () => {
+      const { sent } = await spentBy(first);
+      const now = JSON.stringify({ sent, ...(await watchesOf(first)) });
       const same = now === last;
       last = now;
       if (!same) await sleep(QUIET_MS);
       return same;
     });
-    const held = await heldBy(this.#etcd.first);
-    this.#seen = { held, spent: less(await spentBy(this.#etcd.first), before) };
+    const before = await spentBy(first);
+    const held = await heldBy(first);
+    this.#seen = { held, spent: less(await spentBy(first), before) };
   }
 
   /** What a case costs etcd, above what it had before, and leaves nothing of it behind. */
@@ -123,6 +135,7 @@ export class Stage implements AsyncDisposable {
     const { first } = this.#etcd;
     this.#seen = undefined;
     const held = await heldBy(first);
+    this.#before = held;
     try {
       const begun = await spentBy(first);
       await run(this);
@@ -130,13 +143,19 @@ export class Stage implements AsyncDisposable {
       const seen = this.#whatWasSeen();
       return { ...less(all, seen.spent), ...less(seen.held, held) };
     } finally {
-      this.#open.dispose();
-      this.#open = new DisposableStack();
-      await until('what a case has opened is gone', async () => {
-        const { streams, watchers } = await watchesOf(first);
-        return streams <= held.streams && watchers <= held.watchers;
-      });
+      await this.leave();
     }
+  }
+
+  /** Ends what the case has opened, and waits until etcd has none of it: for cases in which that costs something. */
+  async leave(): Promise<void> {
+    const before = this.#before;
+    this.#open.dispose();
+    this.#open = new DisposableStack();
+    await until('what a case has opened is gone', async () => {
+      const { streams, watchers } = await watchesOf(this.#etcd.first);
+      return before !== undefined && streams <= before.streams && watchers <= before.watchers;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -154,6 +173,20 @@ export class Stage implements AsyncDisposable {
 export class Crowd {
   readonly counts = new LoadCounts();
   readonly streams: LoadStream[] = [];
+  readonly #connection: LoadConnection;
+
+  constructor(connection: LoadConnection) {
+    this.#connection = connection;
+  }
+
+  /** Reads nothing more until it is released. */
+  stop(): void {
+    this.#connection.hold();
+  }
+
+  go(): void {
+    this.#connection.release();
+  }
 
   /** Waits until something about the counts holds. @throws where a stream ends before */
   async reach(holds: () => boolean): Promise<void> {
