@@ -34,7 +34,8 @@ export class RangeMap<V> {
 
   /** Calls `visit` with the value of every range that contains the key. */
   visit(key: string, visit: (value: V) => void): void {
-    const exact = this.#keys.get(key);
+    // A key that is looked up for the first time is hashed, which costs more than everything else here.
+    const exact = this.#keys.size > 0 ? this.#keys.get(key) : undefined;
     if (exact !== undefined) visit(exact);
     if (this.#ranges.size > 0) this.#tree.visit(key, visit);
   }
