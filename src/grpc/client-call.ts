@@ -14,6 +14,7 @@ import { fieldValue, type Metadata, NO_METADATA, responseMetadata } from '../rpc
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import { Deframer, envelopeHead, type MessageSink, type ReceiveLimits, smallEnvelope } from './envelope.ts';
 import { codeOfReset, readStatus, statusOfHttp } from './fields.ts';
+import { type PartTaker, PartTurns } from './part-turns.ts';
 
 /** How a call ended. */
 export interface Ending {
@@ -36,7 +37,7 @@ export interface ClientCallListener {
 }
 
 /** A call in progress. */
-export class ClientCall implements StreamListener, MessageSink, PartSink {
+export class ClientCall implements StreamListener, MessageSink, PartSink, PartTaker {
   #listener: ClientCallListener;
   readonly #stream: Http2Stream;
   readonly #receive: ReceiveLimits;
@@ -48,9 +49,10 @@ export class ClientCall implements StreamListener, MessageSink, PartSink {
   /** This side has ended; otherwise the stream stays open after the server's end. */
   #sentEnd = false;
   #headersSeen = false;
-  /** Why nothing of the answer is read now: the caller wants a pause, or a message is being unpacked. */
+  /** Why nothing of the answer is read now: the caller wants a pause, a message is being unpacked, or this turn had enough. */
   #paused = false;
   #unpacking = false;
+  #hasEnough = false;
   /** The trailers, where they came while a message is being unpacked. */
   #lastFields: HeaderList | undefined;
 
@@ -110,7 +112,12 @@ export class ClientCall implements StreamListener, MessageSink, PartSink {
 
   resume(): void {
     this.#paused = false;
-    if (!this.#unpacking) this.#stream.resume();
+    this.#goOn();
+  }
+
+  /** Reads, if nothing speaks against it. */
+  #goOn(): void {
+    if (!this.#paused && !this.#unpacking && !this.#hasEnough) this.#stream.resume();
   }
 
   onUnpacking(): object {
@@ -126,7 +133,7 @@ export class ClientCall implements StreamListener, MessageSink, PartSink {
       this.#end(error, []);
       this.#stream.reset(ErrorCode.CANCEL);
     } else if (this.#lastFields !== undefined) this.onTrailers(this.#stream, this.#lastFields);
-    else if (!this.#paused) this.#stream.resume();
+    else this.#goOn();
   }
 
   onHeaders(stream: Http2Stream, fields: HeaderList, endStream: boolean): void {
@@ -164,7 +171,17 @@ export class ClientCall implements StreamListener, MessageSink, PartSink {
   }
 
   onPart(part: Buffer, left: number): void {
-    if (!this.#ended) this.#listener.parts?.onPart(part, left);
+    if (this.#ended) return;
+    if (!this.#hasEnough && partTurns.take(part.length, this)) {
+      this.#hasEnough = true;
+      this.#stream.pause();
+    }
+    this.#listener.parts?.onPart(part, left);
+  }
+
+  onPartTurn(): void {
+    this.#hasEnough = false;
+    if (!this.#ended) this.#goOn();
   }
 
   onTrailers(_stream: Http2Stream, fields: HeaderList): void {
@@ -231,6 +248,9 @@ export class ClientCall implements StreamListener, MessageSink, PartSink {
     this.#listener.onEnding({ status, trailers, answered: true, unprocessed: false });
   }
 }
+
+/** Of all calls. */
+const partTurns = new PartTurns();
 
 /** Blocks of fields known to hold nothing for the client. The engine gives equal blocks as the same list. */
 const plainHeaders = new WeakSet<HeaderList>();
