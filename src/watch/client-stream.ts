@@ -17,12 +17,11 @@ import { ClientOutput, type ClientOutputOwner } from './client-output.ts';
 import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import type { LeaderSink } from './leader-detector.ts';
-import { Line } from './line.ts';
-import { NumberedWatchers } from './numbered-watchers.ts';
 import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
 import type { Answer, Ticket } from './request-ticket.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { Circles } from './sharing/circles.ts';
+import { StreamWatchers } from './stream-watchers.ts';
 import { FAULT } from './terminal.ts';
 import { TicketLine, type TicketLineOwner } from './ticket-line.ts';
 import { byFeed, Watcher, type WatchSink } from './watcher.ts';
@@ -58,14 +57,13 @@ class WatchStream
   /** Its client's own. */
   readonly feeds: IdentityFeeds;
   readonly circles: Circles;
-  readonly watchers = new NumberedWatchers();
+  readonly watchers: StreamWatchers;
   readonly #shared: SharedFeeds;
   readonly #client: ServerStream;
   readonly #call: Call;
   readonly #forward: StreamHandler;
   readonly #seen: SeenRevision;
   readonly #progress: ProgressRounds;
-  readonly #lagging = new Line<Watcher>();
   readonly #line: TicketLine;
   /** It demands a leader, and etcd has not said that there is one. */
   #awaitsLeader: boolean;
@@ -74,6 +72,7 @@ class WatchStream
   constructor(hub: WatchHub, client: ServerStream, call: Call, forward: StreamHandler, seen: SeenRevision) {
     this.#shared = hub.shared;
     this.#client = client;
+    this.watchers = new StreamWatchers(hub.shared, client);
     this.output = new ClientOutput(client, this);
     this.#call = call;
     this.#forward = forward;
@@ -149,9 +148,8 @@ class WatchStream
   #goOn(): void {
     this.#line.advance();
     while (!this.blocked) {
-      const watcher = this.#lagging.take();
+      const watcher = this.watchers.takeLagging();
       if (watcher === undefined) return;
-      this.#shared.stats.lagging--;
       watcher.feed?.pump(watcher);
     }
   }
@@ -172,20 +170,20 @@ class WatchStream
   }
 
   onLagging(watcher: Watcher): void {
-    if (this.#lagging.add(watcher)) this.#shared.stats.lagging++;
+    this.watchers.lag(watcher);
   }
 
   /** As in etcd, a watch that a compaction ended keeps its number until its client cancels it. */
   onCompacted(watcher: Watcher, header: Header, revision: number): void {
-    const { id } = watcher;
-    if (this.watchers.get(id) !== watcher) return;
+    if (!this.watchers.has(watcher)) return;
     watcher.permit?.leave(watcher);
+    const { id } = watcher;
     this.#reply({ header: withRevision(header, 0), id, canceled: true, compactRevision: revision });
   }
 
   /** Unlike etcd, which asks only once: see `docs/identity.md`. */
   onDenied(watcher: Watcher, reason: string): void {
-    if (this.watchers.get(watcher.id) === watcher) this.#end(watcher, NO_HEADER, reason);
+    if (this.watchers.has(watcher)) this.#end(watcher, NO_HEADER, reason);
   }
 
   sendProgress(watcher: Watcher, header: Header): void {
@@ -230,13 +228,11 @@ class WatchStream
     const { header } = answer;
     if (answer.kind === 'refused') return this.#refuse(header, answer.reason);
     const id = this.watchers.numberOf(request.id);
-    if (this.watchers.has(id)) return this.#refuse(header, DUPLICATE_WATCH_ID);
+    if (this.watchers.get(id) !== undefined) return this.#refuse(header, DUPLICATE_WATCH_ID);
     const next = request.start === 0 ? header.revision + 1 : request.start;
     const { range, options } = request;
     const watcher = new Watcher(this, range, options, id, next, header.revision);
-    this.watchers.set(id, watcher);
-    this.#shared.stats.watchers++;
-    this.#client.hold(range.bytes);
+    this.watchers.add(watcher);
     this.#reply({ header, id, created: true });
     // The stream may have ended with the reply.
     if (!this.#over) this.circles.place(watcher, this.feeds, answer, request.start !== 0);
@@ -255,21 +251,11 @@ class WatchStream
 
   #end(watcher: Watcher, header: Header, reason = ''): void {
     const known = header === NO_HEADER ? (watcher.feed?.header ?? header) : header;
-    this.#forget(watcher);
+    this.watchers.remove(watcher);
     watcher.feed?.leave([watcher]);
     // The read may be older than what was sent meanwhile.
     const revision = Math.max(known.revision, watcher.sentRevision);
     this.#reply({ header: withRevision(known, revision), id: watcher.id, canceled: true, reason });
-  }
-
-  /** Takes a watcher off this stream; its feed has to let it go as well. */
-  #forget(watcher: Watcher): void {
-    this.watchers.delete(watcher.id);
-    this.#client.hold(-watcher.range.bytes);
-    this.#shared.stats.watchers--;
-    this.#shared.longKeys.release(watcher.range);
-    watcher.permit?.leave(watcher);
-    if (this.#lagging.delete(watcher)) this.#shared.stats.lagging--;
   }
 
   #reply(reply: EventlessResponse): void {
@@ -289,8 +275,8 @@ class WatchStream
     if (this.#over) return;
     this.#over = true;
     this.output.close();
-    const onFeeds = byFeed(this.watchers.values());
-    for (const watcher of this.watchers.values()) this.#shared.attempt(() => this.#forget(watcher));
+    const onFeeds = byFeed(this.watchers.all());
+    for (const watcher of this.watchers.all()) this.#shared.attempt(() => this.watchers.remove(watcher));
     for (const [feed, watchers] of onFeeds) this.#shared.attempt(() => feed.leave(watchers));
     this.#shared.attempt(() => this.#line.close());
     this.#shared.attempt(() => this.#shared.leader.remove(this));

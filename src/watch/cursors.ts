@@ -9,20 +9,19 @@ import type { Batch } from './batch.ts';
 import { Behind } from './behind.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
 import type { History } from './history.ts';
+import { type LeftFeed, Moving } from './moving.ts';
 import { Renderings, type RenderingsBounds } from './renderings.ts';
 import type { Steps } from './slices.ts';
 import type { WatchStats } from './stats.ts';
-import { isReady, type TargetFeed } from './target-feed.ts';
+import type { TargetFeed } from './target-feed.ts';
 import { notGoneOnWith, type Terminal } from './terminal.ts';
-import type { Watcher, WatcherFeed } from './watcher.ts';
+import type { Watcher } from './watcher.ts';
 import { WatcherIndex } from './watcher-index.ts';
 
 /** The feed whose watchers they are. */
-export interface CursorsOwner extends WatcherFeed {
+export interface CursorsOwner extends LeftFeed {
   readonly prevKv: boolean;
   readonly history: History;
-  /** The feed that its watchers are to move to. */
-  readonly target: TargetFeed | undefined;
   /** Why it has ended, if etcd has ended it. */
   readonly terminal: Terminal | undefined;
   /** Is to look when a watcher begins to keep up, or to lag, and when none waits for what is made any more. */
@@ -31,8 +30,6 @@ export interface CursorsOwner extends WatcherFeed {
   onOutrun(watcher: Watcher): void;
   /** The watcher has had all of a feed that has ended, and is on none now. */
   onStranded(watcher: Watcher): void;
-  /** Watchers have left, maybe the last one. */
-  onLeft(): void;
 }
 
 export class Cursors {
@@ -40,17 +37,17 @@ export class Cursors {
   readonly #stats: WatchStats;
   /** Those that do not follow the newest events; the others are known to the index only. */
   readonly #behind = new Behind();
-  /** Some that are behind may fit the target, and were not looked at for that. */
-  #mayFit = true;
   readonly #index = new WatcherIndex();
   /** What those wait for that have a huge batch before them. */
   readonly #renderings: Renderings;
+  readonly #moving: Moving;
   #synced = 0;
 
   constructor(feed: CursorsOwner, bounds: RenderingsBounds) {
     this.#feed = feed;
     this.#stats = bounds.stats;
     this.#renderings = new Renderings(this, bounds);
+    this.#moving = new Moving(feed, this);
   }
 
   /** How many watchers the feed has. */
@@ -61,6 +58,16 @@ export class Cursors {
   /** Whether there are watchers and none keeps up, nor will as soon as it has what is made for it. */
   get allLagging(): boolean {
     return this.#behind.size > 0 && this.#synced === 0 && this.#renderings.size === 0;
+  }
+
+  /** Those that do not follow the newest events. */
+  behind(): Iterable<Watcher> {
+    return this.#behind.all();
+  }
+
+  /** Those that do. */
+  synced(): Iterable<Watcher> {
+    return this.#synced > 0 ? this.#index.synced() : [];
   }
 
   /** The lowest revision that some watcher still needs. */
@@ -127,7 +134,7 @@ export class Cursors {
 
   /** Holds the watchers that are here by etcd's leave, and has etcd asked for it again. */
   suspend(): void {
-    for (const watcher of [...this.#behind.all(), ...this.#index.synced()]) {
+    for (const watcher of [...this.behind(), ...this.synced()]) {
       if (watcher.permit === undefined) continue;
       this.hold(watcher);
       watcher.permit.suspend(watcher);
@@ -198,23 +205,9 @@ export class Cursors {
     }
   }
 
-  /**
-   * Moves the watchers that `target` can serve to it, once it is known to be at the same store. What one that is behind
-   * needs next changes only when it is pumped, so those are all looked at only after a time without a target.
-   */
+  /** Moves the watchers that `target` can serve to it, once it is known to be at the same store. */
   moveTo(target: TargetFeed): void {
-    const feed = this.#feed;
-    if (!isReady(target, feed)) {
-      this.#mayFit = true;
-      return;
-    }
-    if (!target.serves(feed.applied + 1)) return;
-    const behind = this.#mayFit ? [...this.#behind.all()] : [];
-    const synced = this.#synced > 0 ? [...this.#index.synced()] : [];
-    this.#mayFit = false;
-    for (const watcher of behind) this.#moveIfFits(watcher, target);
-    for (const watcher of synced) this.#moveIfFits(watcher, target);
-    feed.onLeft();
+    this.#moving.toward(target);
   }
 
   /** The feed has ended: tells the watchers that have had all of it. */
@@ -232,25 +225,9 @@ export class Cursors {
 
   /** The client of a watcher that is behind takes no more. */
   #hold(watcher: Watcher): void {
-    const feed = this.#feed;
-    const { target } = feed;
     this.#lag(watcher);
-    if (target !== undefined && isReady(target, feed)) {
-      this.#moveIfFits(watcher, target);
-      feed.onLeft();
-    }
-    if (this.size > 0) feed.flow.look();
-  }
-
-  #moveIfFits(watcher: Watcher, target: TargetFeed): void {
-    // Moving another one may have ended its stream.
-    if (watcher.feed !== this.#feed || !target.serves(watcher.next)) return;
-    try {
-      this.detach(watcher);
-      target.attach(watcher);
-    } catch (error) {
-      watcher.sink.onFault(error);
-    }
+    this.#moving.offer(watcher);
+    if (this.size > 0) this.#feed.flow.look();
   }
 
   #finish(watcher: Watcher, terminal: Terminal): void {

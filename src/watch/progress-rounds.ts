@@ -14,7 +14,7 @@ const MAX_WAITING = 128;
 
 /** The stream. */
 export interface ProgressRoundsOwner {
-  readonly watchers: ReadonlyMap<bigint, Watcher>;
+  readonly watchers: { all(): Iterable<Watcher> };
   /** Answers so many requests, as far as there is room. */
   answerProgress(header: Header, count: number): void;
   /** A round cannot go on: ends the stream. */
@@ -70,7 +70,7 @@ export class ProgressRounds {
   /** The feeds that watches are on, each with the highest revision that one of its watches was told. */
   #feeds(): Map<WatcherFeed, number> {
     const feeds = new Map<WatcherFeed, number>();
-    for (const { feed, sentRevision } of this.#owner.watchers.values())
+    for (const { feed, sentRevision } of this.#owner.watchers.all())
       if (feed !== undefined) feeds.set(feed, Math.max(sentRevision, feeds.get(feed) ?? 0));
     return feeds;
   }
@@ -90,7 +90,7 @@ export class ProgressRounds {
     for (const feed of this.#feeds().keys())
       if (least === undefined || feed.announced < least.announced) least = feed;
     if (least === undefined) return undefined;
-    for (const watcher of this.#owner.watchers.values()) if (!watcher.isAt(least.announced)) return undefined;
+    for (const watcher of this.#owner.watchers.all()) if (!watcher.isAt(least.announced)) return undefined;
     return least;
   }
 }
