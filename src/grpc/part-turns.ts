@@ -4,8 +4,8 @@
  * bytes, within the windows of its streams.
  */
 
-/** What is taken in one turn, and of each call that waited one part at least; some ten milliseconds of a watch. */
-const TURN_BYTES = 512 << 10;
+/** What is taken in one turn, and of each call that waited one part at least; some five milliseconds of a watch. */
+const TURN_BYTES = 256 << 10;
 
 /** Takes parts. */
 export interface PartTaker {

@@ -14,7 +14,7 @@ const HUGE = 4096;
 /** Visits of one step. */
 export const STEP_VISITS = 2048;
 /** Visits in one turn: some five milliseconds. */
-const TURN_VISITS = 32_768;
+const TURN_VISITS = 8192;
 /** Copying so many bytes takes about as long as a visit. */
 const BYTES_PER_VISIT = 512;
 
