@@ -20,10 +20,10 @@ import type { ScriptedClient } from './scripted-client.ts';
 import { ScriptedHub } from './scripted-hub.ts';
 import type { ScriptedWatch } from './scripted-upstream.ts';
 
-/** More than one turn does of anything. */
+/** More than some turns do of anything. */
 const EVENTS = 50_000;
 /** What one turn may look at, and the last step of it. */
-const TURN = 40_000;
+const TURN = 12_000;
 
 const { NOPUT } = WatchCreateRequest_FilterType;
 const ALL: Create = { key: b('h/'), rangeEnd: b('h0') };
@@ -205,7 +205,7 @@ test('a slice that throws ends nothing but what it is for', async () => {
     steps: (function* () {
       for (let i = 0; i < steps; i++) {
         seen.push(name);
-        yield 20_000;
+        yield 6000;
       }
       if (fails) throw new Error(name);
     })(),
