@@ -4,34 +4,39 @@
  * bytes, within the windows of its streams.
  */
 
-/** What is taken in one turn, and of each call that waited one part at least; some five milliseconds of a watch. */
+/** What is taken in one turn, beside the first part of each call that has not waited; some five milliseconds of a watch. */
 const TURN_BYTES = 256 << 10;
 
 /** Takes parts. */
 export interface PartTaker {
-  /** It may take more. */
+  /** It may take another one. */
   onPartTurn(): void;
 }
 
 export class PartTurns {
   #left = TURN_BYTES;
-  #waiting: PartTaker[] = [];
+  /** Those that wait, of which each turn lets one go on: it gets what was kept for it at the end of that turn or the next. */
+  readonly #waiting: PartTaker[] = [];
   #turn: NodeJS.Immediate | undefined;
 
   /** A part is taken. @returns whether the taker has to wait for {@link PartTaker.onPartTurn} before it takes another one */
   take(bytes: number, taker: PartTaker): boolean {
-    this.#turn ??= setImmediate(() => this.#next());
+    this.#schedule();
     this.#left -= bytes;
     if (this.#left > 0) return false;
     this.#waiting.push(taker);
     return true;
   }
 
+  #schedule(): void {
+    this.#turn ??= setImmediate(() => this.#next());
+  }
+
   #next(): void {
     this.#turn = undefined;
     this.#left = TURN_BYTES;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const taker of waiting) taker.onPartTurn();
+    const taker = this.#waiting.shift();
+    if (this.#waiting.length > 0) this.#schedule();
+    taker?.onPartTurn();
   }
 }
