@@ -33,7 +33,7 @@ const LIMIT_MS = LONG ? 900_000 : 60_000;
 
 /** What the proxy may grow by. */
 const RESIDENT_BYTES = (LONG ? 1500 : 400) << 20;
-/** The longest turn of its event loop, by its CPU and without the collections of garbage in it, in milliseconds. */
+/** The longest turn of its event loop, by its CPU, collections of garbage and all, in milliseconds. */
 const TURN_MS = 50;
 
 /** Who has missed something gets it from history, and where that has been forgotten, from etcd. */
@@ -125,7 +125,7 @@ class Place {
     say(`RSS ${mib(before)} MiB and ${mib(peak - before)} more; heap and buffers ${mib(bytes)} MiB at most`);
     const [turn, own, pause] = [turnMs, workMs, pauseMs].map((ms) => ms.toFixed(0));
     say(`longest turn ${turn} ms of CPU, without garbage ${own} ms; ${pause} ms in all`);
-    if (workMs > TURN_MS) this.#longest.push(`${own} ms`);
+    if (turnMs > TURN_MS) this.#longest.push(`${turn} ms, ${own} of them without garbage`);
     assert.ok(peak - before <= RESIDENT_BYTES, `${mib(peak - before)} MiB more`);
     assert.equal(this.#proxy.process.exit, undefined, 'the program lives');
   }
