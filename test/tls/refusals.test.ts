@@ -13,6 +13,7 @@ import { TlsFileError } from '../../src/tls/files.ts';
 import type { EtcdCluster } from '../support/etcd.ts';
 import { runProcess } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { Authority, type Pair } from './pki.ts';
 import {
   clientOptions,
