@@ -86,8 +86,25 @@ const progressOnRequest: Case = {
   skip: untrusted,
 };
 
+const progressBesideTheFuture: Case = {
+  ...script('watch stream: no progress beyond the store, for a watch that begins there', async (script) => {
+    await script.run(putAt('progress/future', '1'));
+    const now = (await script.ask(range, at('progress/future'))).header?.revision ?? 0n;
+    const stream = script.stream(watch);
+    stream.send(wish.create({ ...at('progress/future'), startRevision: now + 3n }));
+    await stream.take();
+    stream.send(wish.progress);
+    for (const value of ['2', '3', '4']) await script.run(putAt('progress/future', value));
+    await stream.take();
+    await progressAt(script, stream);
+    stream.cancel();
+  }),
+  skip: untrusted,
+};
+
 const wishes: readonly Case[] = [
   progressOnRequest,
+  progressBesideTheFuture,
   script('watch stream: a cancel of an unknown id is not answered', async (script) => {
     const stream = script.stream(watch);
     stream.send(wish.create(at('cancel/key')));
