@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RawGrpcClient } from '../test/support/raw-grpc.ts';
 import { put } from '../test/support/watch-client.ts';
 import { besideStopped } from './stopped-reader.ts';
-import { type Contestant, startContestants } from './support/contestants.ts';
+import { BEFORE, type Contestant, startContestants } from './support/contestants.ts';
 import { writeSection } from './support/report.ts';
 import { COSTS_HEAD, compareCosts } from './support/watch-costs.ts';
 import {
@@ -121,7 +121,7 @@ if (wanted(LATENCY)) {
   );
 }
 const costs = [...COSTS_HEAD, ...(await compareCosts(wanted, (row) => process.stdout.write(`${row}\n`)))];
-if (only === undefined) {
+if (only === undefined && BEFORE === undefined) {
   const setup = `etcd ${version}; one load client on the same machine.`;
   await writeSection('Watches', 'npm run bench:watch', setup, table);
   const brackets = `${setup} In brackets: how many times direct and grpc-proxy's it is.`;

@@ -70,10 +70,11 @@ export const idle: Work = async (contestant, etcd) => {
   const before = residentBytes(contestant.pid);
   await load.open(contestant.address, 10, 10, 500, (index) => ({ key: b(`bench/idle/${index % 1000}`) }));
   await sleep(2000);
-  const value = (residentBytes(contestant.pid) - before) / 50_000 / 1024;
+  const resident = residentBytes(contestant.pid);
+  const value = (resident - before) / 50_000 / 1024;
   for (let i = 0; i < 1000; i++) await put(etcd, `bench/idle/${i}`, 'v');
   await load.each(500);
-  return { value, text: `${value.toFixed(2)} KiB RSS a watcher` };
+  return { value, text: `${value.toFixed(2)} KiB RSS a watcher, ${mib(resident)} MiB in all` };
 };
 
 /** 3 000 connections with one watcher each: memory of each. */
@@ -82,8 +83,9 @@ export const connections: Work = async (contestant) => {
   const before = residentBytes(contestant.pid);
   await load.open(contestant.address, 3000, 1, 1, () => KEY);
   await sleep(2000);
-  const value = (residentBytes(contestant.pid) - before) / 3000 / 1024;
-  return { value, text: `${value.toFixed(1)} KiB RSS a connection` };
+  const resident = residentBytes(contestant.pid);
+  const value = (resident - before) / 3000 / 1024;
+  return { value, text: `${value.toFixed(1)} KiB RSS a connection, ${mib(resident)} MiB in all` };
 };
 
 /** 100 000 watchers of one key, 20 puts: that all arrive, and the CPU for it. */
