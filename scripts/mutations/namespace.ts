@@ -37,6 +37,12 @@ export const WITHIN: readonly Mutation[] = [
     '',
   ),
   mutation(
+    'each-client-gets-a-copy',
+    'namespace/shared-replies.ts',
+    'const own = inMemoryOfItsOwn(translated);',
+    'const own = translated;',
+  ),
+  mutation(
     'fragments-are-rewritten-for-each',
     'watch/fragments.ts',
     'this.#pieces[number] ??=',

@@ -32,19 +32,22 @@ export class SharedReplies {
     return known;
   }
 
-  /** Keeps what a message becomes. */
-  add(message: Uint8Array, translated: Translated): void {
+  /** Keeps what a message becomes. @returns the form of it that all get */
+  add(message: Uint8Array, translated: Translated): Translated {
     this.#stats.translated++;
     if (!(translated instanceof Promise)) {
-      this.#keep(message, translated);
-      return;
+      const own = inMemoryOfItsOwn(translated);
+      this.#keep(message, own);
+      return own;
     }
-    this.#passing.set(message, translated);
+    const own = translated.then(inMemoryOfItsOwn);
+    this.#passing.set(message, own);
     const over = (): boolean => this.#passing.delete(message);
-    translated.then((done) => {
+    own.then((done) => {
       over();
       this.#keep(message, done);
     }, over);
+    return own;
   }
 
   #keep(message: Uint8Array, translated: Uint8Array): void {
@@ -74,4 +77,12 @@ export class SharedReplies {
     this.#age();
     this.#timer = this.#old.size > 0 ? setTimeout(() => this.#onTime(), KEPT_MS).unref() : undefined;
   }
+}
+
+/** Where many wait to be written, a slice of a buffer that has more in it would be copied for each of them (`http2/byte-queue.ts`). */
+function inMemoryOfItsOwn(bytes: Uint8Array): Uint8Array {
+  if (bytes.length === bytes.buffer.byteLength) return bytes;
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
 }

@@ -45,9 +45,7 @@ export class Translator {
     if (!shared) return this.#translate(message, fields, false);
     const known = this.#shared.get(message);
     if (known !== undefined) return known;
-    const translated = this.#translate(message, fields, false);
-    this.#shared.add(message, translated);
-    return translated;
+    return this.#shared.add(message, this.#translate(message, fields, false));
   }
 
   #translate(message: Uint8Array, fields: KeyFields, isRequest: boolean): Translated {

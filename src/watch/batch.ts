@@ -48,7 +48,9 @@ export class Batch {
   /** Whether its keys are in order, as those of a deleted range are. */
   readonly inOrder: boolean;
   /** Where the events begin. */
-  readonly #eventsStart: number;
+  readonly headLength: number;
+  /** Whether it is told in slices, of which each is in a turn of its own. */
+  readonly isHuge: boolean;
 
   constructor(header: Header, { bytes, events, headLength, revisions, inOrder }: BatchContent) {
     this.header = header;
@@ -59,12 +61,8 @@ export class Batch {
     this.revisions = revisions;
     this.cost = bytes.length + OBJECT_BYTES + events.length * EVENT_BYTES;
     this.inOrder = inOrder;
-    this.#eventsStart = headLength;
-  }
-
-  /** Whether it is told in slices, of which each is in a turn of its own. */
-  get isHuge(): boolean {
-    return isHuge(this.events.length, this.bytes.length);
+    this.headLength = headLength;
+    this.isHuge = isHuge(events.length, bytes.length);
   }
 
   /** What it costs to tell it to somebody. */
@@ -87,6 +85,6 @@ export class Batch {
 
   /** The encoded header. */
   get head(): Buffer {
-    return this.bytes.subarray(0, this.#eventsStart);
+    return this.bytes.subarray(0, this.headLength);
   }
 }

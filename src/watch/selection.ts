@@ -88,7 +88,7 @@ export class Selection {
   }
 
   #isWhole(batch: Batch): boolean {
-    return this.count === batch.events.length && this.bytes === batch.bytes.length - batch.head.length;
+    return this.count === batch.events.length && this.bytes === batch.bytes.length - batch.headLength;
   }
 
   #strips({ prevStart, prevEnd }: BatchEvent): boolean {

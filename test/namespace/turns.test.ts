@@ -102,6 +102,14 @@ describe('a reply of very many keys', () => {
   });
 });
 
+test('what many clients get stands in memory of its own, so that no queue copies it for each of them', async () => {
+  const translator = new Translator(prefix, new NamespaceStats());
+  for (const message of [reply(2), reply(100), reply(20_000)]) {
+    const done = await translator.reply(message, ranged, true);
+    assert.equal(done.buffer.byteLength, done.length);
+  }
+});
+
 test('fragments that many watchers get are rewritten once each', () => {
   const stats = new NamespaceStats();
   const translator = new Translator(prefix, stats);
