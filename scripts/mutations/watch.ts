@@ -32,6 +32,12 @@ export const WATCH: readonly Mutation[] = [
     'if (this.range !== undefined) return false;',
   ),
   mutation(
+    'each-range-begins-by-itself',
+    `${HUB}/beginnings.ts`,
+    'const [feed] = this.#feeds.covering(range, prevKv);',
+    'const [feed] = this.#feeds.covering(range, prevKv).filter((each) => each.range.id === range.id);',
+  ),
+  mutation(
     'begins-one-too-late',
     `${HUB}/feed.ts`,
     'this.history.floor = revision + 1;\n    return true;',

@@ -7,6 +7,7 @@ import { type Header, NO_HEADER } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Status } from '../rpc/status.ts';
 import type { Feed } from './feed.ts';
+import { FeedTable } from './feed-table.ts';
 import type { FeedSubscriber, Subscription, SubscriptionEnd } from './subscribers.ts';
 
 /** Who has the feeds. */
@@ -55,7 +56,7 @@ export class Beginning implements FeedSubscriber {
     return this.#feed.state === 'live' ? this.#feed.header : NO_HEADER;
   }
 
-  /** Why there is no watch, where asking etcd for another one would end the same: whoever waits ends so. */
+  /** Why there is no watch, where asking etcd for another one would end the same, of whichever range: whoever waits ends so. */
   get failure(): Status | undefined {
     return this.#failure;
   }
@@ -102,8 +103,9 @@ export class Beginning implements FeedSubscriber {
   }
 
   #finish(): void {
-    this.#isOver = true;
+    // Where this throws, the feed ends, and whoever waits hears of that.
     this.#onOver();
+    this.#isOver = true;
   }
 
   #tell(): void {
@@ -119,29 +121,30 @@ export class Beginning implements FeedSubscriber {
 /** Those of one identity. */
 export class Beginnings {
   readonly #owner: BeginningsOwner;
-  /** Those that have not begun, by their range; of watches with previous values, and of watches without. */
-  readonly #plain = new Map<string, Beginning>();
-  readonly #prevKv = new Map<string, Beginning>();
+  /** By their feeds, and these by their ranges. */
+  readonly #ofFeeds = new Map<Feed, Beginning>();
+  readonly #feeds = new FeedTable();
 
   constructor(owner: BeginningsOwner) {
     this.#owner = owner;
   }
 
-  /** The one of a range, which must be joined at once. */
+  /** One of the range, or of one that contains it; it must be joined at once. */
   of(range: KeyRange, prevKv: boolean): Beginning {
-    const all = prevKv ? this.#prevKv : this.#plain;
-    let beginning = all.get(range.id);
-    if (beginning === undefined) {
-      beginning = this.#start(range, prevKv, all);
-      all.set(range.id, beginning);
-    }
-    return beginning;
+    const [feed] = this.#feeds.covering(range, prevKv);
+    return (feed && this.#ofFeeds.get(feed)) ?? this.#start(range, prevKv);
   }
 
-  #start(range: KeyRange, prevKv: boolean, all: Map<string, Beginning>): Beginning {
+  #start(range: KeyRange, prevKv: boolean): Beginning {
     const feed = this.#owner.startNow(range, prevKv);
     try {
-      return new Beginning(feed, this.#owner, () => all.delete(range.id));
+      const beginning = new Beginning(feed, this.#owner, () => {
+        this.#ofFeeds.delete(feed);
+        this.#feeds.remove(feed);
+      });
+      this.#ofFeeds.set(feed, beginning);
+      this.#feeds.add(feed);
+      return beginning;
     } catch (error) {
       // Nobody else knows of it.
       this.#owner.close(feed);

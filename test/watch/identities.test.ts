@@ -13,8 +13,8 @@ import { b, put, WatchCall } from '../support/watch-client.ts';
 import { CutRelay } from './cut-relay.ts';
 import { signIn, TOKEN_KINDS, type TokenKind, tokens } from './tokens.ts';
 
-/** Seconds. */
-const TOKEN_LIFE = 3;
+/** Seconds. On a busy machine a client that has just signed in needs some of them for what it does. */
+const TOKEN_LIFE = 6;
 
 /** An etcd with auth, and two ways to it. */
 interface Place extends AsyncDisposable {

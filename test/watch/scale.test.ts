@@ -123,6 +123,18 @@ for (const install of installs) {
       await gone(at);
     });
 
+    test('so are those that are asked for before etcd has the watch of the prefix', async () => {
+      using crowd = new Crowd(at);
+      await crowd.join(1, 100, (i) =>
+        i === 0 ? { key: b('early/'), rangeEnd: b('early0') } : { key: b(`early/${i}`) },
+      );
+      await upstreamIs(at, 1);
+      for (let i = 1; i < 100; i++) await put(at.direct, `early/${i}`, 'v');
+      await crowd.each(() => 2 * 99);
+      crowd[Symbol.dispose]();
+      await gone(at);
+    });
+
     test('5 000 watchers that come back at once are served from history', async () => {
       const start = (await revision(at.direct)) + 1;
       /** Each has missed the last 50 puts, and comes back up to 24 revisions before those. */

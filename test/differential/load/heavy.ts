@@ -95,8 +95,6 @@ export const lags: readonly LoadCase[] = [
 
 /** More than etcd keeps for a stream before it counts a watch as slow. */
 const RANGES = LONG ? 2500 : 200;
-/** Requests of a stream that are put to etcd together: of them none can use the feed of another. */
-const TOGETHER = 32;
 const rangeOf = (i: number): Create => ({
   key: b(`ranges/${String(i).padStart(5, '0')}`),
   rangeEnd: b('ranges0'),
@@ -126,8 +124,8 @@ export const unread: readonly LoadCase[] = [
     // What is put goes past the proxy on both sides, and what etcd has of it is as good as all.
     memory: AS_DIRECT.memory,
     received: most(1.1, BYTES),
-    watchers: most(0, FEW + TOGETHER),
-    sent: most(0, (FEW + TOGETHER) * MIB),
+    watchers: most(0, FEW),
+    sent: most(0, FEW * MIB),
   }),
   unreadValue('the widest last', (i) => rangeOf(RANGES - i), AS_DIRECT),
 ];
