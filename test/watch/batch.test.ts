@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
+import { KeyRange } from '../../src/etcd/key-range.ts';
 import { readResponse } from '../../src/etcd/watch-response.ts';
+import { Audience } from '../../src/watch/audience.ts';
 import { batchesOf } from '../../src/watch/batch-draft.ts';
 import { read, response } from './responses.ts';
 
@@ -58,4 +60,16 @@ test('a response is one batch, however large it is', () => {
     batches.map((batch) => [batch.first, batch.revision]),
     [[1, 4]],
   );
+});
+
+test('what several watchers get of it is made once, and lives no longer than its delivery', async () => {
+  const [batch] = batchesOf(...read(Buffer.from(response([7, 8]))), 0);
+  assert.ok(batch !== undefined);
+  const audience = new Audience<object>(new KeyRange('k0', ''), 0);
+  audience.size = 2;
+  const [one, two] = [audience.encode(batch), audience.encode(batch)];
+  assert.ok(one !== undefined && one !== batch.bytes);
+  assert.equal(two, one);
+  await Promise.resolve();
+  assert.notEqual(audience.encode(batch), one);
 });
