@@ -206,12 +206,6 @@ export const WATCH: readonly Mutation[] = [
     'return target.header.cluster === header.cluster;',
   ),
   mutation(
-    'progress-beyond-etcd',
-    `${HUB}/feed.ts`,
-    'return Math.min(this.applied, this.header.revision);',
-    'return this.applied;',
-  ),
-  mutation(
     'any-answer-will-do',
     `${HUB}/progress-questions.ts`,
     'this.#release(({ revision }) => revision <= announced);',
