@@ -112,7 +112,9 @@ describe('a server that counts pings', () => {
     await using server = new Server([CHECK]);
     using client = new Client(`127.0.0.1:${await server.listen()}`, 20);
     void client.open();
-    await until('ten quiet pings, and as many others', () => server.streams(CHECK).length >= 10);
+    await until('the call', () => server.streams(CALL).length > 0);
+    const asked = server.streams(CHECK).length;
+    await until('ten quiet pings, and as many others', () => server.streams(CHECK).length >= asked + 10);
     assert.deepEqual(client.lost, []);
     assert.equal(server.streams(CALL)[0]?.closed, false);
     assert.equal(server.streams(WATCH).length, 0, 'there is a stream');
