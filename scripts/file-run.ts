@@ -8,7 +8,7 @@ import { inspect } from 'node:util';
 import { cpuSeconds, measuring } from './cpu-time.ts';
 import { tellTestsByContext } from './test-context.ts';
 
-/** So long may a test take, and a file: one whose tests are over may still have something open. */
+/** So long may a file take: one whose tests are over may still have something open. A test has half of it, so that it is named. */
 const LIMIT_MS = process.env.LONG === '1' ? 3_600_000 : 600_000;
 
 const COMPILE_CACHE = resolve('.artifacts/compile-cache');
@@ -78,7 +78,7 @@ export class FileRun {
     const events = run({
       files: [this.file],
       isolation: 'process',
-      execArgv: [firstOf(this.file)],
+      execArgv: [`--test-timeout=${LIMIT_MS / 2}`, firstOf(this.file)],
       concurrency: 1,
       timeout: LIMIT_MS,
       signal,
