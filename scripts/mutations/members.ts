@@ -13,7 +13,12 @@ const WATCH = 'members/key-watch.ts';
 export const MEMBERS: readonly Mutation[] = [
   mutation('no-escapes-of-go', ENTRY, '/[<>&\\u2028\\u2029]/g', '/[]/g'),
   mutation('no-slash-behind-the-prefix', ENTRY, 'prefix}/$', 'prefix}$'),
-  mutation('any-value-is-a-proxy', ENTRY, "typeof name === 'string' ?", "typeof name !== 'symbol' ?"),
+  mutation(
+    'any-value-is-a-proxy',
+    ENTRY,
+    "typeof name === 'string' ? { address, member: memberField(name, address) } : undefined",
+    '{ address, member: memberField(String(name), address) }',
+  ),
   mutation('a-dead-lease-is-kept', LEASED, 'else this.#lease = undefined;', ''),
   mutation(
     'revokes-another-lease',

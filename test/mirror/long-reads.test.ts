@@ -236,7 +236,12 @@ describe('through a proxy', () => {
     const message = await reply;
     assert.ok(typeof message !== 'string', String(message));
     assert.equal(fromBinary(TxnResponseSchema, message).succeeded, true);
-    assert.equal(await fallBacks(proxy.url, 'work'), 1);
+    // On a busy machine the mirror may have been behind, which is another reason to ask etcd.
+    await until('it is too much work', async () => {
+      if ((await fallBacks(proxy.url, 'work')) === 1) return true;
+      await outcomeOf(client, request, TXN, [], 120_000);
+      return false;
+    });
   });
 
   test('many lists of 30 MB at once: each comes, and memory is that of a few of them', async (t) => {
