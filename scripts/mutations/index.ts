@@ -27,7 +27,17 @@ export const PARTS: Readonly<
     tests: [
       'etcd/release',
       ...below('watch', 'interval-tree', 'batch', 'history', 'fragments', 'feed-parts', 'requests', 'turns'),
-      ...below('watch', 'probe', 'subscribers', 'progress-interval', 'progress-questions', 'pasts', 'limits'),
+      ...below(
+        'watch',
+        'client-output',
+        'gap',
+        'probe',
+        'subscribers',
+        'progress-interval',
+        'progress-questions',
+        'pasts',
+        'limits',
+      ),
       ...below(
         'watch',
         'response-assembly',
