@@ -8,7 +8,8 @@
  *                            Ride ─▶ etcd
  *
  * A client's stream is in `client-stream.ts`: a TicketLine of Tickets, requests that wait for what etcd has to say;
- * ProgressRounds, the answers to requests for progress; ClientOutput, what goes out, and Fragments of it.
+ * StreamWatchers, its watches by their numbers; ProgressRounds, the answers to requests for progress; ClientOutput, what goes
+ * out, and Fragments of it.
  *
  * The hub knows the feeds by identity, and SharedFeeds: what all feeds share. LeaderDetector refuses and ends the streams
  * of clients that demand a leader, when there is none.
@@ -32,7 +33,7 @@
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share; Selection: events that
  *                         go out as one response
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in Behind; Renderings:
- *                           what of huge batches is made for them
+ *                           what of huge batches is made for them; Moving: to the feed that they are to end on
  *       Subscribers         what lives on it and is no client's watcher
  *   Circles, Permits    who shares feeds that are not a client's own, and by whose leave: sharing/permits.ts START HERE
  *   Lingering           feeds that are not used now
