@@ -73,7 +73,10 @@ test('a cluster of three goes on without one, not without two, and heals', async
   await Promise.all([cluster.member(0).start(), cluster.member(1).restart()]);
   await cluster.waitHealthy();
   for (const member of cluster.members)
-    assert.equal((await etcdctl(cluster.install, member.address, ['get', 'key'])).stdout, 'key\nvalue\n');
+    await until(`${member.name} answers`, async () => {
+      const { stdout } = await etcdctl(cluster.install, member.address, ['get', 'key']);
+      return stdout === 'key\nvalue\n';
+    });
 });
 
 test('a port that something else holds is noticed, and tried again when a member comes back', async () => {

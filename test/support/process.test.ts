@@ -121,5 +121,6 @@ test('what is waited for is asked for often at first and then less, and the limi
     ),
     /not within 500 ms: the answer, after \d+ questions/,
   );
-  assert.ok(asked > 2 && asked < 80, `${asked} questions in half a second`);
+  // On a busy machine there may be no time for more than the first question and the last.
+  assert.ok(asked >= 2 && asked < 80, `${asked} questions in half a second`);
 });

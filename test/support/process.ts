@@ -41,6 +41,18 @@ export interface RunOptions extends StartOptions {
 
 const unreadLines = 10_000;
 
+/**
+ * After a pause of this process its timers come first, and then what a program wrote before its end: in so many turns of
+ * the event loop all of that is read.
+ */
+const UNREAD_TURNS = 10;
+
+/** Acts when the event loop has had so many turns. */
+function afterTurns(turns: number, act: () => void): void {
+  if (turns === 0) act();
+  else setImmediate(afterTurns, turns - 1, act);
+}
+
 /** A started program. It does not keep the test process alive; waiting for something of it does. */
 export class RunningProcess implements AsyncDisposable {
   /** The program's process id, which is also its process group. */
@@ -66,7 +78,7 @@ export class RunningProcess implements AsyncDisposable {
         this.tell();
       };
       child.once('close', end);
-      setTimeout(end, 1_000).unref(); // where something it started holds the output open
+      setTimeout(() => afterTurns(UNREAD_TURNS, end), 1_000).unref(); // where something it started holds the output open
     });
   }
 
