@@ -146,12 +146,13 @@ test('an endpoint that hangs is left for another one', async () => {
   const proxy = await startProxy({ endpoints: cluster.endpoints, flags });
   const { kv } = connectTo(proxy.url);
   await kv.put({ key: bytes('k'), value: bytes('v') });
+  await proxy.process.waitForLine(/"connected to etcd"/, 30_000);
   const member = memberInUse(cluster, proxy);
   member.pause();
   try {
     const { kvs } = await kv.range({ key: bytes('k') });
     assert.deepEqual(kvs[0]?.value, bytes('v'));
-    assert.notEqual(memberInUse(cluster, proxy), member);
+    await until('the log names another endpoint', () => memberInUse(cluster, proxy) !== member);
   } finally {
     member.resume();
     await proxy.stop();

@@ -7,6 +7,9 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
 
+/** Long enough for a fail-over and an election on a busy machine. */
+const DEADLINE_MS = 30_000;
+
 /** Clients of one proxy or etcd, on a connection of their own. */
 export interface Clients {
   readonly kv: Client<typeof KV>;
@@ -34,7 +37,7 @@ export async function readLoop(
   let reads = 0;
   while (!stop.aborted) {
     try {
-      await kv.range({ key: bytes(key) }, { timeoutMs: 10_000 });
+      await kv.range({ key: bytes(key) }, { timeoutMs: DEADLINE_MS });
       reads++;
     } catch (error) {
       failures.push(ConnectError.from(error));
@@ -56,7 +59,7 @@ export async function writeLoop(kv: Clients['kv'], prefix: string, stop: AbortSi
     const key = `${prefix}${String(writes.length).padStart(6, '0')}`;
     let failure: ConnectError | undefined;
     try {
-      await kv.put({ key: bytes(key), value: bytes('x') }, { timeoutMs: 10_000 });
+      await kv.put({ key: bytes(key), value: bytes('x') }, { timeoutMs: DEADLINE_MS });
     } catch (error) {
       failure = ConnectError.from(error);
     }

@@ -49,7 +49,7 @@ describe('no connection is lost to pings', { concurrency: true }, () => {
     await using etcd = await startEtcd({ args: ['--grpc-keepalive-min-time=1m'] });
     const flags = ['--permit-without-stream', '--watch-linger=0s'];
     await using proxy = await startProxy({ endpoints: etcd.endpoints, flags });
-    await proxy.process.waitForLine(/"connected to etcd"/, 10_000);
+    await proxy.process.waitForLine(/"connected to etcd"/, 30_000);
     for (let i = 0; i < 450 && lost(proxy).length === 0; i++) await sleep(100);
     assert.deepEqual(lost(proxy), []);
   });
