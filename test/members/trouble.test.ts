@@ -63,7 +63,8 @@ describe('etcd', () => {
   test('is lost again and again while proxies come and go: none is missed, none stays', TIMEOUT, async () => {
     await using etcd = await startEtcd();
     await using wire = await CutRelay.start(etcd.first.address);
-    await using proxy = await start([wire.address], 'a:1');
+    // A lease of three seconds may run out while nobody has a core.
+    await using proxy = await start([wire.address], 'a:1', '--resolver-ttl=30');
     await untilTold(proxy, ['a:1']);
     for (let i = 0; i < 12; i++) {
       const entry = `{"Op":0,"Addr":"b${i}:1","Metadata":"{\\"name\\":\\"b\\"}"}`;

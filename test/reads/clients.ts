@@ -43,11 +43,14 @@ export function clientInProcess(handler: UnaryHandler): KvClient {
 
 const nothing = (): void => {};
 
+/** So long a call of a client waits for its connection, on a busy machine too. */
+export const PATIENT_MS = 10_000;
+
 /** Calls to `host:port` by the proxy's own client of etcd. */
-export function connect(address: string): Cluster {
+export function connect(address: string, dialTimeout = 2000): Cluster {
   const cluster = new Cluster({
     source: new FixedEndpoints([parseEndpoint(address)]),
-    dialTimeout: 2000,
+    dialTimeout,
     maxWaiting: 1000,
     maxConnections: 8,
     maxReceiveBytes: 2 ** 31 - 1,
@@ -78,7 +81,7 @@ export function connect(address: string): Cluster {
 
 /** A client like {@link clientOf} that costs this process little: under load its clock and its faults stay on time. */
 export function lightClientOf(address: string, held: AsyncDisposableStack): KvClient {
-  const cluster = connect(address);
+  const cluster = connect(address, PATIENT_MS);
   held.defer(() => cluster.close());
   return clientInProcess((request, call) => cluster.unary(request, call));
 }

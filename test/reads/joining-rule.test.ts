@@ -12,7 +12,7 @@ import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { Relay } from '../support/relay.ts';
 import { until } from '../support/until.ts';
 import { joinWhatWasSent } from './broken-rule.ts';
-import { clientInProcess, connect, lightClientOf, logOf } from './clients.ts';
+import { clientInProcess, connect, lightClientOf, logOf, PATIENT_MS } from './clients.ts';
 import { Fire } from './fire.ts';
 import { History } from './history.ts';
 import { violations } from './linearizable.ts';
@@ -29,7 +29,7 @@ describe('the joining rule', () => {
   before(async () => {
     etcd = held.use(await startEtcd());
     const relay = held.use(await Relay.open(etcd.first.address, { delayMs: 5 }));
-    upstream = connect(relay.address);
+    upstream = connect(relay.address, PATIENT_MS);
     held.defer(() => upstream.close());
   });
   after(() => held.disposeAsync());
