@@ -17,17 +17,30 @@ export interface Contestant extends AsyncDisposable {
   readonly proxy?: RunningProxy;
 }
 
-/** How long the proxy may take to connect to the only member that lets it in; it need not, if it can do without. */
-const CONNECT_LIMIT_MS = 3_000;
+/** How long the proxy may take to connect to the only member that lets it in, on a busy machine too. */
+const CONNECT_LIMIT_MS = 30_000;
+/** The same where that member serves badly: the proxy need not, if it can do without. */
+const TRY_MS = 3_000;
 
-/** Starts the proxy, and waits until it uses the member that will fail. */
-export async function proxyOn(stage: Stage, flags: readonly string[] = []): Promise<Contestant> {
+/**
+ * Starts the proxy, and waits until it uses the member that will fail.
+ * @param serves whether that member serves until then, as a voter does that does not lag
+ */
+export async function proxyOn(
+  stage: Stage,
+  flags: readonly string[] = [],
+  serves = stage.victim < stage.cluster.members.length,
+): Promise<Contestant> {
   if (stage.way === 'members') stage.allowOnlyVictim();
   const proxy = await startProxy({ ...(await stage.proxyEndpoints()), flags });
   try {
-    await proxy.process.waitForLine(/"connected to etcd"/, CONNECT_LIMIT_MS);
-  } catch {
-    // Where the member is a learner, it may rightly wait for a better one.
+    await proxy.process.waitForLine(/"connected to etcd"/, serves ? CONNECT_LIMIT_MS : TRY_MS);
+  } catch (error) {
+    // For one that serves better it may rightly wait.
+    if (serves) {
+      await proxy.stop();
+      throw error;
+    }
   }
   stage.allowAll();
   return {

@@ -44,22 +44,25 @@ export async function untilServed(client: RawGrpcClient, limitMs = 30_000): Prom
   return performance.now() - since;
 }
 
+/** So long a member that works may take, on a busy machine too. */
+const PATIENT_MS = 5_000;
+
 /** How many puts a member has answered, by its own count; undefined while it tells nothing. */
 async function putsAnswered({ metricsUrl }: EtcdMember): Promise<number | undefined> {
   const series = /^grpc_server_handled_total\{grpc_code="OK",grpc_method="Put".*\} (\d+)$/m;
   try {
-    const page = await fetch(`${metricsUrl}/metrics`, { signal: AbortSignal.timeout(1_000) });
+    const page = await fetch(`${metricsUrl}/metrics`, { signal: AbortSignal.timeout(PATIENT_MS) });
     return Number(series.exec(await page.text())?.[1] ?? 0);
   } catch {
     return undefined; // it hangs, or is gone
   }
 }
 
-/** Puts through the proxy, and gives the index of the member that has answered; -1 where none has. */
+/** Puts through the proxy, and gives the index of the member that has answered; -1 where none has in time. */
 export async function servedBy(stage: Stage, client: RawGrpcClient): Promise<number> {
   const counts = () => Promise.all(stage.members.map(putsAnswered));
   const before = await counts();
-  await put(client, 'served', 1_000);
+  await put(client, 'served', PATIENT_MS);
   const after = await counts();
   return after.findIndex((count, i) => count !== undefined && count > (before[i] ?? count));
 }

@@ -26,7 +26,7 @@ const LEASES = 4;
 /** Load before the fault. */
 const BEFORE_MS = 2_000;
 /** How long watches and the Lock have to come to their ends once no more is written. */
-const SETTLE_MS = 5_000;
+const SETTLE_MS = 20_000;
 
 /** Everything that runs through one contestant. */
 class Scene implements Disposable {
@@ -81,7 +81,7 @@ class Scene implements Disposable {
     for (const lease of this.leases)
       if (!(await admin.lives(lease))) this.heartbeats.lost.set(lease, 'expired in etcd');
     await this.unlock();
-    await Promise.race([this.lock.ended, sleep(SETTLE_MS)]);
+    await Promise.race([this.lock.ended, sleep(SETTLE_MS, undefined, { ref: false })]);
     return {
       who: this.contestant.who,
       since,
