@@ -15,6 +15,8 @@ import { until } from '../support/until.ts';
 import { addressesAt, entriesIn, membersAt } from './place.ts';
 
 const TTL = 5;
+/** Longer than any proxy takes to stop by itself, on a busy machine too. */
+const STOP_MS = 20_000;
 
 let etcd: EtcdCluster;
 before(async () => {
@@ -119,7 +121,7 @@ describe('several proxies', () => {
     assert.equal(fields.code, 0, 'the incumbent, without a header, makes etcdctl panic here');
 
     const lease = (await entriesIn(etcd, `${prefix}/${b}`))[0]?.lease ?? '';
-    assert.deepEqual(await two.stop(), { code: 0, signal: null });
+    assert.deepEqual(await two.stop(STOP_MS), { code: 0, signal: null });
     assert.deepEqual(await entriesIn(etcd, `${prefix}/${b}`), [], 'gone before it has ended');
     assert.match((await etcd.etcdctl(['lease', 'timetolive', lease])).stdout, /already expired/);
     assert.match(two.process.stderr, /"msg":"deregistered"/);

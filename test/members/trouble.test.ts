@@ -19,6 +19,8 @@ import { addressesAt, entriesIn, LIST, membersAt } from './place.ts';
 
 const TIMEOUT = { timeout: 120_000 };
 const PASSWORD = 'never in a log';
+/** Longer than any proxy takes to stop by itself, on a busy machine too. */
+const STOP_MS = 20_000;
 
 function start(endpoints: readonly string[], address: string, ...more: string[]): Promise<RunningProxy> {
   const flags = ['--resolver-prefix=r', '--resolver-ttl=3', `--advertise-client-url=${address}`];
@@ -89,7 +91,7 @@ describe('etcd', () => {
     await etcd.first.start();
     await untilThere(etcd, ['r/a:1']);
     await etcd.first.kill();
-    assert.equal((await proxy.stop()).code, 0, 'it stops without etcd');
+    assert.equal((await proxy.stop(STOP_MS)).code, 0, 'it stops without etcd');
     assert.match(proxy.process.stderr, /could not deregister: the registration goes with its lease/);
   });
 
@@ -166,9 +168,9 @@ describe('auth is on', async () => {
         }
         const told = await membersAt(proxy.address, { metadata: { token } });
         assert.ok(told.members.some(({ clientURLs }) => clientURLs[0] === 'a:1'));
-        assert.deepEqual(await proxy.stop(), { code: 0, signal: null });
+        assert.deepEqual(await proxy.stop(STOP_MS), { code: 0, signal: null });
         assert.ok(!(await entriesIn(etcd, 'r/', root)).some(({ key }) => key === 'r/a:1'), 'gone at once');
-        assert.equal((await nobody.stop()).code, 0);
+        assert.equal((await nobody.stop(STOP_MS)).code, 0);
         assert.doesNotMatch(nobody.process.stderr, /deregister/);
         for (const each of [early, proxy, nobody]) assert.ok(!each.process.stderr.includes(PASSWORD));
       },

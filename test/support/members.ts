@@ -69,14 +69,14 @@ export async function removeFrom(others: readonly EtcdMember[], member: EtcdMemb
   const { id } = await statusOf(member);
   const [other] = others as [EtcdMember];
   const client = createClient(Cluster, createGrpcTransport({ baseUrl: `http://${other.address}` }));
-  for (const deadline = Date.now() + 20_000; ; await sleep(500)) {
+  for (const deadline = Date.now() + 60_000; ; await sleep(500)) {
     const asked = performance.now();
     try {
-      await client.memberRemove({ ID: id }, { timeoutMs: 10_000 });
+      await client.memberRemove({ ID: id }, { timeoutMs: 20_000 });
       return asked;
     } catch (error) {
-      // etcd lets nobody go before its members have known each other for a few seconds
-      if (!String(error).includes('unhealthy cluster') || Date.now() > deadline) throw error;
+      // etcd lets nobody go before its members have known each other for a few seconds, nor without a leader
+      if (!/unhealthy cluster|no leader/.test(String(error)) || Date.now() > deadline) throw error;
     }
   }
 }

@@ -49,8 +49,8 @@ export class RunningProxy implements AsyncDisposable {
   }
 
   /** Ends it in the orderly way, by force where that takes too long. */
-  stop(): Promise<Exit> {
-    return this.process.stop();
+  stop(limitMs?: number): Promise<Exit> {
+    return this.process.stop('SIGTERM', limitMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
