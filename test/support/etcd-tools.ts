@@ -13,8 +13,11 @@ function toolOf(install: EtcdInstall, tool: 'etcdctl' | 'etcdutl'): string {
   return path;
 }
 
+/** etcdctl's own limits, 2 s for a connection and 5 s for an answer, are short for a busy machine. A test's own go before. */
+const PATIENT = ['--dial-timeout=5s', '--command-timeout=15s'];
+
 function commonArgs(endpoints: string | readonly string[]): string[] {
-  return [`--endpoints=${typeof endpoints === 'string' ? endpoints : endpoints.join(',')}`];
+  return [`--endpoints=${typeof endpoints === 'string' ? endpoints : endpoints.join(',')}`, ...PATIENT];
 }
 
 /** Runs etcdctl to its end. */
