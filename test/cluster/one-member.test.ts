@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
-import { type EtcdMember, startEtcd } from '../support/etcd.ts';
+import { type EtcdCluster, type EtcdMember, startEtcd } from '../support/etcd.ts';
 import { leaderIndex, statusOf } from '../support/members.ts';
 import { startProxy } from '../support/proxy.ts';
 import { until } from '../support/until.ts';
@@ -15,9 +15,21 @@ const maintenanceOf = (address: string) =>
   createClient(Maintenance, createGrpcTransport({ baseUrl: `http://${address}` }));
 
 test('MoveLeader, Status and Defragment go to the endpoint in use', { timeout: 120_000 }, async () => {
+  await using cluster = await startEtcd({ members: 3 });
+  // A leader that has no core for a second is voted out.
+  for (let tries = 3; ; tries--) {
+    const at = await leaderIndex(cluster);
+    try {
+      return await goToEndpointInUse(cluster, at);
+    } catch (error) {
+      if (tries === 1 || (await leaderIndex(cluster)) === at) throw error;
+    }
+  }
+});
+
+/** @param at the index of the leader */
+async function goToEndpointInUse(cluster: EtcdCluster, at: number): Promise<void> {
   await using held = new AsyncDisposableStack();
-  const cluster = held.use(await startEtcd({ members: 3 }));
-  const at = await leaderIndex(cluster);
   const leader = cluster.member(at);
   const follower = cluster.member((at + 1) % 3);
   const { id } = await statusOf(follower);
@@ -45,4 +57,4 @@ test('MoveLeader, Status and Defragment go to the endpoint in use', { timeout: 1
 
   await viaLeader.moveLeader({ targetID: id }, LIMIT);
   await until('the follower leads', async () => (await statusOf(follower)).leader === id);
-});
+}

@@ -21,7 +21,7 @@ export interface MemberStatus {
 /** Asks a member for its view of the cluster. */
 export async function statusOf(member: EtcdMember): Promise<MemberStatus> {
   const client = createClient(Maintenance, createGrpcTransport({ baseUrl: `http://${member.address}` }));
-  const { header, leader, raftIndex, isLearner, dbSize } = await client.status({}, { timeoutMs: 5_000 });
+  const { header, leader, raftIndex, isLearner, dbSize } = await client.status({}, { timeoutMs: 10_000 });
   return { id: header?.memberId ?? 0n, leader, raftIndex, isLearner, dbSize };
 }
 
