@@ -13,6 +13,9 @@ const ELECTION_MS = 500;
 /** Long enough for a create between the loss of a leader and the end of what demands one. */
 const SLOW_ELECTION_MS = 1500;
 
+/** Only what waits for something else than etcd's word takes so much longer than a direct client. */
+const LATE_MS = 5000;
+
 const DEMANDED = { metadata: { hasleader: 'true' } };
 const NO_LEADER = [14, 'etcdserver: no leader'];
 
@@ -33,12 +36,13 @@ test('what runs is not refused before etcd ends it, what is new is', async () =>
     const { code } = await direct.call('/etcdserverpb.Cluster/MemberList', [new Uint8Array(0)], DEMANDED);
     return code !== 0;
   });
-  for (const way of [direct, client]) {
-    const silent = new WatchCall(way, DEMANDED);
-    const { code, message } = await silent.end;
+  // All at once, since etcd ends what runs a few seconds later.
+  const silent = [direct, client].map((way) => new WatchCall(way, DEMANDED));
+  await Promise.all(running.map((watch) => watch.created({ key: b('another') })));
+  for (const watch of silent) {
+    const { code, message } = await watch.end;
     assert.deepEqual([code, message], NO_LEADER, 'a new stream, with nothing asked for on it');
   }
-  for (const watch of running) await watch.created({ key: b('another') });
   for (const watch of running) {
     assert.equal(await watch.next(), undefined);
     const { code, message } = await watch.end;
@@ -68,11 +72,11 @@ async function withoutQuorum(install: EtcdInstall): Promise<void> {
   const ends = [];
   for (const way of [direct, client])
     for (const watches of [true, false]) ends.push(await wanting(way, watches));
-  assert.equal(await watches(), 2, 'one of the direct client, one of the proxy');
+  await until('a watch of the direct client, one of the proxy', async () => (await watches()) === 2);
   await Promise.all([etcd.member(1).kill(), etcd.member(2).kill()]);
   const [straight, , ...proxied] = await Promise.all(ends.map((end) => end()));
   // Each stream has its own clock in etcd, which ticks once an election time-out.
-  for (const at of proxied) assert.ok(at - (straight as number) < 3 * ELECTION_MS, `${at} after ${straight}`);
+  for (const at of proxied) assert.ok(at - (straight as number) < LATE_MS, `${at} after ${straight}`);
   const late = new WatchCall(client, DEMANDED);
   late.create({ key: b('leader') });
   assert.equal(await late.next(), undefined, 'nothing is answered');
@@ -88,6 +92,6 @@ async function withoutQuorum(install: EtcdInstall): Promise<void> {
   assert.deepEqual(await again.revisions(1), [revision]);
   const next = await put(client, 'leader', 'and again');
   for (const watch of [patient, bold, again]) assert.deepEqual(await watch.revisions(1), [next]);
-  assert.equal(await watches(), 1);
+  await until('one watch for all of them', async () => (await watches()) === 1);
   for (const watch of [patient, bold, again]) watch.close();
 }
