@@ -321,18 +321,22 @@ describe('feeds', () => {
   });
 
   test('that are closed after --watch-linger are new ones afterwards, before that the same', async () => {
-    start({ linger: 300 });
-    const client = await at.watching('t');
-    const first = await at.created('t');
-    client.leave();
+    const left = async (linger: number): Promise<ScriptedWatch> => {
+      start({ linger });
+      const client = await at.watching('t');
+      const stream = await at.created('t');
+      client.leave();
+      return stream;
+    };
+    const kept = await left(3_600_000);
     const again = await at.watching('t');
-    const revision = at.tell(first, 't');
+    const revision = at.tell(kept, 't');
     assert.deepEqual(again.revisions, [revision]);
-    again.leave();
-    assert.equal(at.upstream.watches.length, 1);
-    await until('the end of the feed', () => first.cancelled);
+    assert.deepEqual([at.upstream.watches.length, kept.cancelled], [1, false]);
+    const closed = await left(30);
+    await until('the end of the feed', () => closed.cancelled);
     await at.watching('t');
-    assert.notEqual(await at.created('t'), first);
+    assert.notEqual(await at.created('t'), closed);
   });
 
   const digits = (i: number): string => String(i).padStart(3, '0');
