@@ -14,7 +14,9 @@ import { CutRelay } from './cut-relay.ts';
 import { signIn, TOKEN_KINDS, type TokenKind, tokens } from './tokens.ts';
 
 /** Seconds. On a busy machine a client that has just signed in needs some of them for what it does. */
-const TOKEN_LIFE = 6;
+const TOKEN_LIFE = 7;
+/** Milliseconds after which etcd, which looks once a second, has forgotten a token that was not used. */
+const FORGOTTEN_MS = (TOKEN_LIFE + 3) * 1000;
 
 /** An etcd with auth, and two ways to it. */
 interface Place extends AsyncDisposable {
@@ -61,7 +63,7 @@ async function expires(install: EtcdInstall, kind: TokenKind): Promise<void> {
   const as = (name: string): Promise<CallOptions> => signIn(direct, name);
   const old = new WatchCall(client, await as('root'));
   await old.created({ key: b('w3/a') });
-  await sleep(TOKEN_LIFE * 1500); // a simple token would live longer if it were used meanwhile
+  await sleep(FORGOTTEN_MS); // a simple token would live longer if it were used meanwhile
   // A question whether there is a leader carries no token, and is refused for want of one.
   const other = new WatchCall(client, {
     metadata: { ...(await as('part')).metadata, hasleader: 'true' },
