@@ -247,6 +247,8 @@ describe('a watch of the past', () => {
       [ScriptedWatch, ScriptedWatch],
     ];
     for (const watch of [quiet, busy]) watch.say(100, { created: true });
+    // Who is busy is told by what comes while a question is not answered.
+    await until('a question', () => quiet.stream.questions > 0);
     busy.say(100, { events: events('z', [2]) });
     await until('two streams', () => at.upstream.streams.length === 2);
     const moved = at.upstream.watches.at(-1) as ScriptedWatch;
