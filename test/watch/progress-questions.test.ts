@@ -136,7 +136,8 @@ describe('a request for progress', () => {
     await until('answers', () => client.answers.length === 129);
     client.stop();
     for (let i = 0; i < 1000; i++) client.progress();
-    await sleep(20); // nothing may happen
+    await until('one more', () => client.answers.length >= 130);
+    await sleep(20); // nothing more may happen
     assert.equal(client.answers.length, 130);
   });
 
