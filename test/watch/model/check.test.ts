@@ -19,7 +19,7 @@ test('a failure is repeated in a shorter form, on a world put right each time', 
     renewed++;
   };
   await assert.rejects(
-    check({ arbitrary: numbers, run, renew, runs: 100, seed: 1, shrinkMs: 5000 }),
+    check({ arbitrary: numbers, run, renew, runs: 100, seed: 1, shrinkMs: 30_000 }),
     (error) => {
       assert.match(String(error), /one is too large\nafter 0 steps: \[\[\d+,/);
       assert.match(
@@ -38,7 +38,7 @@ test('a failure that does not come back is reported as it was', async () => {
     if (++runs === 3) throw new Error('once');
   };
   await assert.rejects(
-    check({ arbitrary: numbers, run, renew: async () => {}, runs: 10, seed: 1, shrinkMs: 5000 }),
+    check({ arbitrary: numbers, run, renew: async () => {}, runs: 10, seed: 1, shrinkMs: 30_000 }),
     /once\nafter 0 steps: .*\nit did not fail when it was repeated/s,
   );
 });
