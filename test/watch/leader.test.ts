@@ -7,7 +7,7 @@ import { startProxy } from '../support/proxy.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
-import { b, put, WatchCall } from '../support/watch-client.ts';
+import { b, type Create, put, WatchCall } from '../support/watch-client.ts';
 
 const ELECTION_MS = 500;
 /** Long enough for a create between the loss of a leader and the end of what demands one. */
@@ -29,8 +29,7 @@ test('what runs is not refused before etcd ends it, what is new is', async () =>
   await using proxy = await startProxy({ endpoints: [etcd.first.address] });
   using direct = new RawGrpcClient(etcd.first.address);
   using client = new RawGrpcClient(proxy.address);
-  const running = [direct, client].map((way) => new WatchCall(way, DEMANDED));
-  for (const watch of running) await watch.created({ key: b('leader') });
+  const running = [await led(direct), await led(client)];
   await Promise.all([etcd.member(1).kill(), etcd.member(2).kill()]);
   await until('no leader', async () => {
     const { code } = await direct.call('/etcdserverpb.Cluster/MemberList', [new Uint8Array(0)], DEMANDED);
@@ -50,10 +49,18 @@ test('what runs is not refused before etcd ends it, what is new is', async () =>
   }
 });
 
+/** Opens a stream that wants a leader, with a watch, as soon as there is one: members without a core for a moment elect anew. */
+function led(client: RawGrpcClient, create: Create = {}): Promise<WatchCall> {
+  return until('a watch that wants a leader', async () => {
+    const watch = new WatchCall(client, DEMANDED);
+    watch.create({ key: b('leader'), ...create });
+    return (await watch.next())?.created === true && watch;
+  });
+}
+
 /** Opens a stream that wants a leader, with a watch where asked; says when and how it ended. */
 async function wanting(client: RawGrpcClient, watches: boolean): Promise<() => Promise<number>> {
-  const watch = new WatchCall(client, DEMANDED);
-  if (watches) await watch.created({ key: b('leader') });
+  const watch = watches ? await led(client) : new WatchCall(client, DEMANDED);
   const ended = watch.end.then(({ code, message }) => {
     assert.deepEqual([code, message], NO_LEADER);
     return Date.now();
@@ -87,8 +94,7 @@ async function withoutQuorum(install: EtcdInstall): Promise<void> {
   await etcd.member(1).start();
   const revision = await put(client, 'leader', 'again');
   for (const watch of [patient, bold]) assert.deepEqual(await watch.revisions(1), [revision]);
-  const again = new WatchCall(client, DEMANDED);
-  await again.created({ key: b('leader'), startRevision: BigInt(revision) });
+  const again = await led(client, { startRevision: BigInt(revision) });
   assert.deepEqual(await again.revisions(1), [revision]);
   const next = await put(client, 'leader', 'and again');
   for (const watch of [patient, bold, again]) assert.deepEqual(await watch.revisions(1), [next]);
