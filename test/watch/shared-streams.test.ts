@@ -301,11 +301,15 @@ describe('where streams are not shared', () => {
 
   test('is known before the first watch is asked for', async () => {
     for (let i = 0; i < 3; i++) at.upstream.statusFailures.push(new RpcError(Code.UNAVAILABLE, 'away'));
+    const open = at.upstream.stream.bind(at.upstream);
+    const callsBefore: number[] = [];
+    at.upstream.stream = (call, listener) => {
+      callsBefore.push(at.upstream.statusCalls);
+      return open(call, listener);
+    };
     at.client().watch({ key: b('a') });
-    await until('another try', () => at.upstream.statusCalls === 2);
-    assert.equal(at.upstream.streams.length, 0);
     await at.created('a');
-    assert.equal(at.upstream.statusCalls, 4);
+    assert.deepEqual([callsBefore[0], at.upstream.statusCalls], [4, 4]);
   });
 
   test('is assumed where Status is refused', async () => {
