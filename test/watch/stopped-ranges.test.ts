@@ -26,7 +26,7 @@ const HELD_MS = LONG ? 10_000 : 2000;
 const LAGGING = 'etcd_proxy_watch_lagging_watchers';
 
 /** How long all of it may take to arrive: each is sent by itself, so that it is gigabytes. */
-const LIMIT_MS = LONG ? 240_000 : 60_000;
+const LIMIT_MS = LONG ? 240_000 : 120_000;
 
 const range = (i: number) => ({ key: b(`ranges/${String(i).padStart(5, '0')}`), rangeEnd: b(END) });
 
