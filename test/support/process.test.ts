@@ -2,7 +2,7 @@
  * The tests' own means are tested too: programs that are started, waited for and ended, ports, and waiting itself.
  */
 import assert from 'node:assert/strict';
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -53,6 +53,19 @@ test('a program deaf to the polite signal is ended by force', async () => {
   await running.waitForLine(/ready/);
   assert.deepEqual(await running.stop('SIGTERM', 100), { code: null, signal: 'SIGKILL' });
   assert.equal(running.signal('SIGTERM'), false);
+});
+
+test('a program that is stopped stands still at once, with all of its threads', async () => {
+  const script = `const work = 'for (;;) ;';
+    for (let i = 0; i < 4; i++) new (require('node:worker_threads').Worker)(work, { eval: true });
+    setTimeout(() => { console.log('ready'); for (;;) ; }, 100);`;
+  await using running = await startProcess(process.execPath, ['-e', script]);
+  await running.waitForLine(/ready/);
+  running.signal('SIGSTOP');
+  for (const thread of await readdir(`/proc/${running.pid}/task`))
+    assert.match(await readFile(`/proc/${running.pid}/task/${thread}/stat`, 'latin1'), /\) T /);
+  running.signal('SIGKILL');
+  await running.waitForExit();
 });
 
 test('lines are waited for in their order, also the last one without an end', async () => {

@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { waitUntilStill } from './still.ts';
 import { signalGroup, spawnGuarded } from './watchdog.ts';
 
 export { runGuarded, tempDir } from './watchdog.ts';
@@ -171,9 +172,11 @@ export class RunningProcess implements AsyncDisposable {
     this.child.stderr?.resume();
   }
 
-  /** Sends a signal to the program and what it started; false where it has ended. */
+  /** Sends a signal to the program and what it started; false where it has ended. With SIGSTOP it stands still afterwards. */
   signal(signal: NodeJS.Signals): boolean {
-    return this.exit === undefined && signalGroup(this.pid, signal);
+    const sent = this.exit === undefined && signalGroup(this.pid, signal);
+    if (sent && signal === 'SIGSTOP') waitUntilStill(this.pid);
+    return sent;
   }
 
   /** Ends the program, by force where it takes too long. */
