@@ -96,7 +96,9 @@ test('what a client leaves behind is gone', async () => {
   });
   const call = new BeatCall(client);
   assert.equal(await call.beat(ids[0] as bigint), 600);
-  assert.equal(await streamsInProgress(etcd.first.metricsUrl, 'LeaseKeepAlive'), 1);
+  await until('one stream to etcd is left', async () => {
+    return (await streamsInProgress(etcd.first.metricsUrl, 'LeaseKeepAlive')) === 1;
+  });
   await until('nothing is held', async () => {
     return (await metric(proxy.url, 'etcd_proxy_request_bytes_in_flight')) < 64 << 10;
   });
