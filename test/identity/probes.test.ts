@@ -1,6 +1,6 @@
 /** The one table of probes: who asks together, and what is remembered of what etcd said. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { Permission, Permissions } from '../../src/clients/permission.ts';
@@ -10,6 +10,16 @@ import { Refusals } from '../../src/clients/refusals.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+
+/** A clock that each look moves on, so that no permission ends because the machine is busy. */
+let now = 50_000;
+beforeEach(() => {
+  mock.method(performance, 'now', () => {
+    now += 0.01;
+    return now;
+  });
+});
+afterEach(() => mock.restoreAll());
 
 const NOBODY = clientIdentityOf(NO_METADATA);
 const tokenOf = (token: string) => clientIdentityOf(new Metadata(['token', token]));
