@@ -12,6 +12,7 @@ import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import { Health } from '../../src/services/health.ts';
 import { bytes } from '../reads/clients.ts';
 import { type EtcdInstall, startEtcd } from '../support/etcd.ts';
+import { pageInTime } from '../support/health-page.ts';
 import { metric } from '../support/metrics.ts';
 import { tempDir } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -22,6 +23,9 @@ import { type TokenKind, tokens } from '../watch/tokens.ts';
 
 const PASSWORD = 'never in a log';
 const TIMEOUT = { timeout: 90_000 };
+
+/** How gRPC's health service says so. */
+const SERVING = Buffer.of(8, 1);
 
 /** An etcd whose users are root and the proxy's own, which reads `/a/`; auth is still off. */
 async function setUp(held: AsyncDisposableStack, install: EtcdInstall, kind: TokenKind, seconds: number) {
@@ -45,12 +49,15 @@ const signIns = (proxy: RunningProxy, result = 'ok') =>
 /** All three of the proxy's words on health are good ones. */
 async function assertHealthy(proxy: RunningProxy, what: string): Promise<void> {
   for (const path of ['/health', '/proxy/health']) {
-    const page = await fetch(`${proxy.url}${path}`);
-    assert.equal(page.status, 200, `${what}: ${path} says ${await page.text()}`);
+    const { status, text } = await pageInTime(`${proxy.url}${path}`);
+    assert.equal(status, 200, `${what}: ${path} says ${text}`);
   }
   using client = new RawGrpcClient(proxy.address);
-  const { messages } = await client.call(Health.Check.path, [new Uint8Array()]);
-  assert.deepEqual([...(messages[0] ?? [])], [8, 1], what);
+  // Unlike a page it does not say why, and etcd may have been late.
+  await until(`${what}: it serves`, async () => {
+    const { messages } = await client.call(Health.Check.path, [new Uint8Array()]);
+    return messages[0] !== undefined && Buffer.from(messages[0]).equals(SERVING);
+  });
 }
 
 describe("the proxy's own user", async () => {

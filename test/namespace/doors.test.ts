@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { startEtcd } from '../support/etcd.ts';
+import { pageInTime } from '../support/health-page.ts';
 import { startProxy } from '../support/proxy.ts';
 import { InProcess } from './in-process.ts';
 
@@ -62,5 +63,5 @@ test('JSON of etcd, JSON of Connect, and the pages', async () => {
   watch.abort();
 
   for (const page of ['/health', '/proxy/health', '/metrics', '/proxy/metrics', '/version'])
-    assert.equal((await fetch(`${proxy.url}${page}`)).status, 200, page);
+    assert.equal((await pageInTime(`${proxy.url}${page}`)).status, 200, page);
 });

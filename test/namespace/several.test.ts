@@ -12,6 +12,7 @@ import type { Services } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { pageInTime } from '../support/health-page.ts';
 import { metric, proxyMetrics } from '../support/metrics.ts';
 import { tempDir } from '../support/process.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
@@ -63,12 +64,12 @@ describe('several namespaces on one proxy', () => {
     for (const namespace of [A, B, '']) {
       const url = `http://${proxy.at(namespace)}`;
       const headers = { origin: 'https://site.example' };
-      const health = await fetch(`${url}/health`, { headers });
+      const health = await pageInTime(`${url}/health`, { headers });
       assert.equal(health.status, 200);
       assert.equal(health.headers.get('access-control-allow-origin'), 'https://site.example');
-      assert.match(await health.text(), /"health":"true"/);
+      assert.match(health.text, /"health":"true"/);
       for (const page of ['/proxy/health', '/metrics', '/proxy/metrics'])
-        assert.equal((await fetch(url + page)).status, 200, page);
+        assert.equal((await pageInTime(url + page)).status, 200, page);
     }
   });
 
