@@ -4,9 +4,9 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Election, KV, Lease, Lock, Maintenance, Watch } from '../../src/etcd/methods.ts';
 import type { Method } from '../../src/rpc/method.ts';
-import type { Cluster } from '../../src/upstream/cluster.ts';
+import type { Cluster, ClusterOptions } from '../../src/upstream/cluster.ts';
 import { until } from '../support/until.ts';
-import { ask, connectionOf, inUse, Stream } from './client.ts';
+import { ask, connectionOf, inUse, PATIENT, Stream } from './client.ts';
 import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
 
 /** Moving takes 2 to 4 s, on a busy machine more. */
@@ -18,16 +18,16 @@ class Scene {
   readonly cluster: Cluster;
   readonly heard: ReturnType<typeof connectTo>['heard'];
 
-  private constructor(member: ScriptedEtcd, held: AsyncDisposableStack) {
+  private constructor(member: ScriptedEtcd, held: AsyncDisposableStack, options: Partial<ClusterOptions>) {
     this.member = member;
-    const { cluster, heard } = connectTo([member]);
+    const { cluster, heard } = connectTo([member], options);
     this.cluster = cluster;
     this.heard = heard;
     held.defer(() => cluster.close());
   }
 
-  static async open(held: AsyncDisposableStack): Promise<Scene> {
-    const scene = new Scene(held.use(await ScriptedEtcd.start()), held);
+  static async open(held: AsyncDisposableStack, options: Partial<ClusterOptions> = PATIENT): Promise<Scene> {
+    const scene = new Scene(held.use(await ScriptedEtcd.start()), held, options);
     await inUse(scene.cluster);
     return scene;
   }
@@ -95,7 +95,7 @@ describe('connections to one endpoint', () => {
 
   test('are one where the second one does not serve', async () => {
     await using held = new AsyncDisposableStack();
-    const scene = await Scene.open(held);
+    const scene = await Scene.open(held, { dialTimeout: 2000 });
     scene.member.question = 'silence';
     const { connection } = await scene.watch();
     assert.ok(scene.member.seen.some(({ hasLeader }) => hasLeader));

@@ -37,6 +37,9 @@ test('Status is asked of the member that the watches are on', async () => {
   client.watch({ key: b('k') });
   await until('a watch', () => members.some(({ messages }) => messages.length > 0));
   const watched = members.findIndex(({ messages }) => messages.length > 0);
-  const asked = members.findIndex((member) => member.count(Maintenance.Status.path) > 0);
+  const asked = await until('Status is asked', () => {
+    const index = members.findIndex((member) => member.count(Maintenance.Status.path) > 0);
+    return index >= 0 && index;
+  });
   assert.equal(asked, watched);
 });

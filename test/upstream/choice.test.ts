@@ -20,7 +20,7 @@ const LEADERLESS = new RpcError(Code.UNAVAILABLE, NO_LEADER);
 const TIMED_OUT = new RpcError(Code.UNAVAILABLE, 'etcdserver: request timed out');
 
 /** Moving takes 2 or 3 s, on a busy machine more; nobody waits for the end of a time-out of a connection. */
-const SOON_MS = 8000;
+const SOON_MS = 15_000;
 
 /** Makes a call as a client would, without a deadline. */
 function call(cluster: Cluster, path: string, request = EMPTY): Promise<Uint8Array> {
@@ -102,7 +102,7 @@ describe('the choice of an endpoint', () => {
     await until(
       'one of its own is back',
       () => own.some(({ address }) => address === cluster.current?.name),
-      12_000,
+      SOON_MS,
     );
   });
 
@@ -131,9 +131,9 @@ describe('the choice of an endpoint', () => {
     held.defer(() => void deaf.close());
     const address = `127.0.0.1:${(deaf.address() as AddressInfo).port}`;
     const member = held.use(await ScriptedEtcd.start());
-    const { cluster } = connectTo([{ address }, member]);
+    const { cluster } = connectTo([{ address }, member], { dialTimeout: 60_000 });
     held.defer(() => cluster.close());
-    await until('the other one is in use', () => cluster.current?.name === member.address, 1500);
+    await until('the other one is in use', () => cluster.current?.name === member.address);
   });
 
   test('falls on one that is there when nobody serves, a learner last', async () => {

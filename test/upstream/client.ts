@@ -10,6 +10,9 @@ import { connectTo, type Heard, ScriptedEtcd } from './scripted-etcd.ts';
 
 const EMPTY = new Uint8Array(0);
 
+/** A second connection may take half as long as a dial: so long that a machine that is busy is no reason to give it up. */
+export const PATIENT = { dialTimeout: 30_000 };
+
 const callOf = (method: Method): OwnCall => new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
 
 /** Makes a call. */
@@ -54,7 +57,7 @@ export interface OfTwo {
 /** Starts two members and a client of theirs, which uses one of them. */
 export async function ofTwo(held: AsyncDisposableStack): Promise<OfTwo> {
   const members = [held.use(await ScriptedEtcd.start()), held.use(await ScriptedEtcd.start())];
-  const { cluster, heard } = connectTo(members);
+  const { cluster, heard } = connectTo(members, PATIENT);
   held.defer(() => cluster.close());
   const { name } = await inUse(cluster);
   const from = members.find(({ address }) => name.includes(address)) as ScriptedEtcd;

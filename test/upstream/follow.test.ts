@@ -15,11 +15,11 @@ import { Cluster } from '../../src/upstream/cluster.ts';
 import { EndpointOrder } from '../../src/upstream/endpoint-order.ts';
 import { until } from '../support/until.ts';
 import { ChangingEndpoints } from './changing-endpoints.ts';
-import { Stream } from './client.ts';
+import { PATIENT, Stream } from './client.ts';
 import { clientOptions, ScriptedEtcd } from './scripted-etcd.ts';
 
 const EMPTY = new Uint8Array(0);
-const SOON_MS = 8000;
+const SOON_MS = 15_000;
 const LEADERLESS = new RpcError(Code.UNAVAILABLE, NO_LEADER);
 
 function call(cluster: Cluster, { path }: Method, ms = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
@@ -33,7 +33,7 @@ async function setUp(held: AsyncDisposableStack, known: number, options: { dialT
   for (let i = 0; i < 3; i++) members.push(held.use(await ScriptedEtcd.start()));
   const source = new ChangingEndpoints(members.slice(0, known).map(({ address }) => address));
   const { options: usual, heard } = clientOptions(members);
-  const cluster = new Cluster({ ...usual, ...options, source });
+  const cluster = new Cluster({ ...usual, ...PATIENT, ...options, source });
   held.defer(() => cluster.close());
   cluster.start();
   if (known > 0) await until('an endpoint is in use', () => cluster.current !== undefined);
@@ -130,8 +130,8 @@ describe('a list of endpoints that changes', () => {
     const left = inUse();
     left.calls = 'silence';
     let ended = false;
-    void call(cluster, KV.Put, 3000).catch(() => {
-      ended = true; // its deadline, since the member keeps silent
+    void call(cluster, KV.Put, 20_000).catch(() => {
+      ended = true; // by the end of the client, since the member keeps silent
     });
     await until('the write is under way', () => left.count(KV.Put.path) === 1);
     void new Stream(cluster, Watch.Watch);

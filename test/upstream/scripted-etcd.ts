@@ -233,13 +233,13 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
   return { options, heard };
 }
 
-/** A cluster client of these members, and what it reports. */
-export function connectTo(members: readonly Pick<ScriptedEtcd, 'address'>[]): {
-  cluster: Cluster;
-  heard: Heard;
-} {
+/** A cluster client of these members, and what it reports. @param given options other than the usual ones */
+export function connectTo(
+  members: readonly Pick<ScriptedEtcd, 'address'>[],
+  given: Partial<ClusterOptions> = {},
+): { cluster: Cluster; heard: Heard } {
   const { options, heard } = clientOptions(members);
-  const cluster = new Cluster(options);
+  const cluster = new Cluster({ ...options, ...given });
   cluster.start();
   return { cluster, heard };
 }

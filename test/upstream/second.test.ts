@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KV, Lock } from '../../src/etcd/methods.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
-import { ask, connectionOf, inUse, ofTwo, Stream } from './client.ts';
+import { ask, connectionOf, inUse, ofTwo, PATIENT, Stream } from './client.ts';
 import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
 
 const NO_LEADER = new RpcError(Code.UNAVAILABLE, 'etcdserver: no leader');
@@ -34,7 +34,7 @@ test('one that a fail-over breaks off: its watch goes to the other endpoint only
 test('one that is refused is no connection that failed', async () => {
   await using held = new AsyncDisposableStack();
   const member = held.use(await ScriptedEtcd.start());
-  const { cluster, heard } = connectTo([member]);
+  const { cluster, heard } = connectTo([member], PATIENT);
   held.defer(() => cluster.close());
   await inUse(cluster);
   member.question = NO_LEADER;
@@ -75,6 +75,7 @@ test('a Lock that waits for it is not sent to the endpoint that is left', async 
   // Nobody answers it before the end, which ends it.
   ask(cluster, Lock.Lock).catch((error: unknown) => assert.match(String(error), /shutting down|lost before/));
   await until('the other one is used', () => cluster.current !== used);
+  await until('the Lock is there', () => to.count(Lock.Lock.path) > 0);
   await sleep(100); // nothing may happen
   assert.deepEqual([from.count(Lock.Lock.path), to.count(Lock.Lock.path)], [0, 1]);
 });
@@ -91,6 +92,7 @@ test('a close opens none', async () => {
   member.question = 'serve';
   await sleep(2500);
   cluster.close();
+  await until('those there were are closed', () => member.connections === 0);
   await sleep(300); // nothing may happen
   assert.equal(member.connections, 0);
 });

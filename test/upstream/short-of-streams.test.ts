@@ -15,7 +15,7 @@ test('who waited for a connection is told too when there is no stream', async ()
   await using held = new AsyncDisposableStack();
   const member = held.use(await ScriptedEtcd.start(7, LIMIT));
   const { options } = clientOptions([member]);
-  const cluster = new Cluster({ ...options, maxConnections: 1, dialTimeout: 500 });
+  const cluster = new Cluster({ ...options, maxConnections: 1, dialTimeout: 1200 });
   held.defer(() => cluster.close());
   const ends: number[] = [];
   cluster.start();
