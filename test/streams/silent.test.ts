@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { startProxy } from '../support/proxy.ts';
 
 test('silent connections, and one that stops within the HTTP/2 preface', async () => {
-  await using proxy = await startProxy({ endpoints: ['127.0.0.1:1'], flags: ['--first-byte-timeout=300ms'] });
+  await using proxy = await startProxy({ endpoints: ['127.0.0.1:1'], flags: ['--first-byte-timeout=1s'] });
   const [host, port] = proxy.address.split(':') as [string, string];
   const sockets = ['', '', 'PRI * HT'].map((text) => {
     const socket = connect(Number(port), host);
