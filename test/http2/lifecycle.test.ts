@@ -85,7 +85,7 @@ describe('PING', () => {
   test('keepalive: silence is asked about, and a dead peer is given up', async () => {
     await using play = await scene({
       keepaliveIntervalMs: 20,
-      keepaliveTimeoutMs: 300,
+      keepaliveTimeoutMs: 1200,
       permitWithoutStream: true,
     });
     const first = await play.peer.nextOf('PING');
