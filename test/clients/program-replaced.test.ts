@@ -78,7 +78,7 @@ describe('a proxy whose files are replaced', () => {
     await running.waitForLine(READY, 30_000);
     await rm(dist, { recursive: true });
     const options = clientOptions(address, files.ca, files.client);
-    assert.match((await visit(options)).status, /^HTTP\/1\.1 503 /);
+    assert.match((await visit(options, '/health')).status, /^HTTP\/1\.1 503 /);
     await writeFile(`${crl}.new`, await files.ca.revocationList([files.client.serial]));
     await rename(`${crl}.new`, crl);
     await running.waitForLine(/"reloaded the TLS files"/, 30_000);

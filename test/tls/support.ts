@@ -6,6 +6,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { type EtcdCluster, type EtcdOptions, startEtcd } from '../support/etcd.ts';
 import { type Finished, runProcess } from '../support/process.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import { Authority, type Pair } from './pki.ts';
 
 /** One authority for everything, and the usual certificates. */
@@ -70,6 +71,22 @@ export function curl(args: readonly string[]): Promise<Finished> {
   return runProcess('curl', ['-sS', '--max-time', '10', '-w', ' %{http_version} %{http_code}', ...args]);
 }
 
+/** What a page of health says where etcd, or the handshake with it, took longer than the second that it waits. */
+const LATE = /context deadline exceeded|not connected yet|WATCH TIMEOUT/;
+
+/** What curl wrote of a page of health, as soon as that says more than that something took too long. */
+export function healthPage(args: readonly string[]): Promise<string> {
+  let last = '';
+  return until(
+    () => `a page of health, not ${last}`,
+    async () => {
+      const { stdout, stderr } = await curl(args);
+      last = `${stdout}${stderr}`;
+      return !LATE.test(stdout) && last;
+    },
+  );
+}
+
 /** The metrics of a proxy, as text. */
 export async function metrics(files: Usual, { address }: RunningProxy): Promise<string> {
   return (await curl([...curlTls(files.ca, files.client), `https://${address}/proxy/metrics`])).stdout;
@@ -94,7 +111,7 @@ export function clientOptions(address: string, ca: Authority, pair?: Pair): Conn
   };
 }
 
-/** What became of a TLS client that asks for `/health`. */
+/** What became of a TLS client that asks for a page. */
 export interface Visit {
   /** The status line of the answer; empty where there was none. */
   readonly status: string;
@@ -106,8 +123,8 @@ export interface Visit {
   readonly session: Buffer | undefined;
 }
 
-/** Connects, asks, and waits for the end. */
-export function visit(options: ConnectionOptions): Promise<Visit> {
+/** Connects, asks, and waits for the end. @param path of a page; the usual one is there whatever etcd does */
+export function visit(options: ConnectionOptions, path = '/proxy/metrics'): Promise<Visit> {
   const { promise, resolve } = Promise.withResolvers<Visit>();
   let text = '';
   let error = '';
@@ -116,7 +133,7 @@ export function visit(options: ConnectionOptions): Promise<Visit> {
   const socket: TLSSocket = connect(options, () => {
     const protocol = socket.getProtocol() ?? '';
     seen = { resumed: socket.isSessionReused(), cipher: socket.getCipher().standardName, protocol };
-    socket.write('GET /health HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\n\r\n');
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\n\r\n`);
   });
   socket.on('session', (ticket) => {
     session = ticket;

@@ -13,7 +13,7 @@ import { type EtcdCluster, etcdctl } from '../support/etcd.ts';
 import { takePort } from '../support/ports.ts';
 import { type RunningProcess, startProcess, tempDir } from '../support/process.ts';
 import { Authority } from './pki.ts';
-import { curl, startSecureEtcd, toClients, toEtcd, type Usual, usual } from './support.ts';
+import { curl, healthPage, startSecureEtcd, toClients, toEtcd, type Usual, usual } from './support.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'etcd-connect-proxy');
 
@@ -70,15 +70,14 @@ test('metrics and health', async () => {
   ] as const) {
     const page = await curl([...asClient, `https://${host}/metrics`, ...args]);
     assert.match(page.stdout, /\netcd_grpc_proxy_cache_hits_total 0\n/, page.stderr);
-    assert.match((await curl([...asClient, `https://${host}/health`, ...args])).stdout, /"health":"true"/);
+    assert.match(await healthPage([...asClient, `https://${host}/health`, ...args]), /"health":"true"/);
     assert.notEqual((await curl(['--cacert', proxyCa.cert, `https://${host}/health`, ...args])).code, 0);
   }
 });
 
 describe('--auto-tls', () => {
-  const page = async (address: string, folder: string) =>
-    (await curl(['--cacert', join(folder, 'fixtures', 'proxy', 'cert.pem'), `https://${address}/health`]))
-      .stdout;
+  const page = (address: string, folder: string) =>
+    healthPage(['--cacert', join(folder, 'fixtures', 'proxy', 'cert.pem'), `https://${address}/health`]);
 
   test('makes a certificate once and uses it again', async () => {
     const folder = await tempDir('auto-tls');
@@ -111,7 +110,7 @@ describe('--auto-tls', () => {
     const [address, running] = await start([...args, ...toEtcd(files), ...toClients(files)]);
     await using _ = running;
     const asClient = ['--cacert', files.ca.cert, '--key', files.client.key, '--cert', files.client.cert];
-    assert.match((await curl([...asClient, `https://${address}/health`])).stdout, /"health":"true"/);
+    assert.match(await healthPage([...asClient, `https://${address}/health`]), /"health":"true"/);
     assert.throws(() => statSync(join(folder, 'fixtures')), { code: 'ENOENT' });
   });
 
