@@ -93,11 +93,19 @@ function packed(message: Uint8Array): Buffer {
   return Buffer.concat([head, bytes]);
 }
 
+/** Made before: who has just used up a core may get none for a while, in which the threads are free again. */
+const LONG_WORK = gzipSync(Buffer.alloc(32 << 20));
+
+/** What waits of them must be little beside what the tests send. */
+const OCCUPANTS = 7;
+
 /** Occupies the threads, so that what comes waits in the line. */
 function occupy(line: UnpackLine, count: number): Promise<unknown> {
-  const bytes = gzipSync(Buffer.alloc(32 << 20));
   return Promise.all(
-    Array.from({ length: count }, () => new Promise((resolve) => line.unpack({}, bytes, 32 << 20, resolve))),
+    Array.from(
+      { length: count },
+      () => new Promise((resolve) => line.unpack({}, LONG_WORK, 32 << 20, resolve)),
+    ),
   );
 }
 
@@ -128,7 +136,7 @@ describe('messages on streams that wait to be unpacked', () => {
   test('are counted until they were passed on, and so is what came behind them', async () => {
     await using scene = new Scene();
     const peer = await scene.begin();
-    const threads = occupy(unpackLine, 4);
+    const threads = occupy(unpackLine, OCCUPANTS);
     const small = Buffer.concat([envelopeHead(2000), Buffer.alloc(2000)]);
     peer.send(raw.frame('HEADERS', raw.END_HEADERS, 1, STREAM));
     peer.send(data(1, Buffer.concat([packed(randomBytes(100_000)), small])));
@@ -144,7 +152,7 @@ describe('messages on streams that wait to be unpacked', () => {
   test('are dropped with their call', async () => {
     await using scene = new Scene();
     const peer = await scene.begin();
-    const threads = occupy(unpackLine, 4);
+    const threads = occupy(unpackLine, OCCUPANTS);
     for (let id = 1; id < 20; id += 2) {
       peer.send(raw.frame('HEADERS', raw.END_HEADERS, id, STREAM));
       peer.send(data(id, packed(randomBytes(100_000))));

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { Http2Connections } from '../../src/listen/http2-connections.ts';
 import { Listeners } from '../../src/listen/listeners.ts';
@@ -111,6 +111,18 @@ async function resources(): Promise<Record<string, number>> {
   return counts;
 }
 
+/** The same, once what was before is gone. */
+function settledResources(): Promise<Record<string, number>> {
+  let last = '';
+  return until('nothing changes', async () => {
+    await sleep(20);
+    const now = await resources();
+    const before = last;
+    last = JSON.stringify(now);
+    return last === before && now;
+  });
+}
+
 function dial(address: string): Socket {
   const [host, port] = address.split(':') as [string, string];
   const socket = createConnection({ host, port: Number(port) });
@@ -163,7 +175,7 @@ describe('handshakes that come to nothing', () => {
   after(() => door.stop());
 
   async function leavesNothing(action: () => Promise<number>): Promise<void> {
-    const before = await resources();
+    const before = await settledResources();
     const ended = door.counts.ended;
     const expected = await action();
     await until('each is counted', () => door.counts.ended >= ended + expected);
@@ -237,7 +249,7 @@ describe('handshakes that come to nothing', () => {
     const bytes = await recordHandshake(door, files, 'TLSv1.3');
     const hasty = new Door(files, 300);
     await hasty.start();
-    const before = await resources();
+    const before = await settledResources();
     const sockets = [dial(hasty.address), dial(hasty.address)] as const;
     sockets[0].write(bytes.subarray(0, 200));
     let at = 0;
