@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { AlarmRequest_AlarmAction, AlarmRequestSchema, AlarmType } from '#gen/etcdserverpb/maintenance_pb.js';
 import { atLeast, type EtcdCluster, newestEtcd, startEtcd } from '../support/etcd.ts';
@@ -55,13 +56,32 @@ function get(url: string, path: string, headers: Record<string, string> = {}): P
   return promise;
 }
 
+/** Both give the same page, once etcd has answered the proxy within the second that it has for it. Returns the page. */
+async function samePage(proxyUrl: string, etcd: EtcdCluster, path: string): Promise<Page> {
+  let pages: readonly Page[] = [];
+  await until(
+    () => `the same ${path}: ${JSON.stringify(pages)}`,
+    async () => {
+      pages = [await get(proxyUrl, path), await get(etcd.first.url, path)];
+      return isDeepStrictEqual(pages[0], pages[1]);
+    },
+  );
+  return pages[0] as Page;
+}
+
 /** Both give the same for every query; returns the plain page. */
 async function compareHealth(proxyUrl: string, etcd: EtcdCluster): Promise<Page> {
-  for (const query of QUERIES) {
-    const path = `/health${query}`;
-    assert.deepEqual(await get(proxyUrl, path), await get(etcd.first.url, path), path);
-  }
-  return get(proxyUrl, '/health');
+  const pages: Page[] = [];
+  for (const query of QUERIES) pages.push(await samePage(proxyUrl, etcd, `/health${query}`));
+  return pages[QUERIES.indexOf('')] as Page;
+}
+
+/** Healthy is said within a second or not at all: on a busy machine it is asked again. Returns the page. */
+function healthy(url: string, path = '/health'): Promise<Page> {
+  return until(`${path} is good`, async () => {
+    const page = await get(url, path);
+    return page.status === 200 && page;
+  });
 }
 
 /** Families by name, of a page that is well formed: none twice, and a line feed at the end. */
@@ -119,7 +139,7 @@ for (const install of await outerEtcds()) {
         assert.equal(both.size, new Set([...etcds, ...own]).size, 'and nothing else');
       }
       assert.match((await get(url, '/metrics')).body, /^etcd_server_has_leader 1$/m);
-      assert.equal((await get(url, '/health')).status, 200);
+      await healthy(url);
     }
 
     await etcd.first.kill();
@@ -135,8 +155,7 @@ test('over TLS, with the certificate of the proxy, and to users of etcd without 
   const files = await usual();
   await using etcd = await startSecureEtcd(files);
   await using proxy = await startProxy({ endpoints: etcd.urls, flags: toEtcd(files) });
-  const health = await get(proxy.url, '/health');
-  assert.equal(health.body, '{"health":"true","reason":""}');
+  assert.equal((await healthy(proxy.url)).body, '{"health":"true","reason":""}');
   assert.match((await get(proxy.url, '/metrics')).body, /^etcd_server_has_leader 1$/m);
   assert.equal(await metric(proxy.url, 'etcd_proxy_etcd_pages_total{result="ok"}'), 2);
 });
@@ -150,7 +169,7 @@ test('over a unix socket, while auth is on', async () => {
   ])
     assert.equal((await etcd.etcdctl(args)).code, 0);
   await using proxy = await startProxy({ endpoints: [`unix://${etcd.first.unixSocket}`] });
-  assert.deepEqual(await get(proxy.url, '/health'), await get(etcd.first.url, '/health'));
+  await samePage(proxy.url, etcd, '/health');
   assert.match((await get(proxy.url, '/metrics')).body, /^etcd_server_has_leader 1$/m);
 });
 
@@ -164,11 +183,15 @@ test('an etcd whose client port has no pages: the read, and the own families', {
     args: [`--listen-client-http-urls=http://127.0.0.1:${port}`],
   });
   await using proxy = await startProxy({ endpoints: etcd.endpoints });
-  const health = await get(proxy.url, '/health?exclude=NOSPACE');
-  assert.deepEqual([health.status, health.body], [200, '{"health":"true","reason":""}']);
+  const unreachable = (): Promise<number> =>
+    metric(proxy.url, 'etcd_proxy_etcd_pages_total{result="unreachable"}');
+  const health = await healthy(proxy.url, '/health?exclude=NOSPACE');
+  assert.equal(health.body, '{"health":"true","reason":""}');
+  const before = await unreachable();
+  assert.ok(before > 0);
   const families = familiesOf(await get(proxy.url, '/metrics'));
   assert.ok(families.has('etcd_proxy_http2_connections') && !families.has('etcd_server_has_leader'));
-  assert.equal(await metric(proxy.url, 'etcd_proxy_etcd_pages_total{result="unreachable"}'), 2);
+  assert.equal(await unreachable(), before + 1);
 });
 
 test('after a fail-over the pages are those of the etcd then in use', async () => {
@@ -177,8 +200,7 @@ test('after a fail-over the pages are those of the etcd then in use', async () =
   const server = async (url: string): Promise<string | undefined> =>
     /^etcd_server_id\{server_id="(\w+)"\} 1$/m.exec((await get(url, '/metrics')).body)?.[1];
   const ids = await Promise.all(etcd.urls.map(server));
-  await until('a page of etcd', async () => (await server(proxy.url)) !== undefined);
-  const first = await server(proxy.url);
+  const first = await until('a page of etcd', () => server(proxy.url));
   await etcd.member(ids.indexOf(first)).kill();
   await until('the page of another member', async () => {
     const now = await server(proxy.url);
@@ -190,7 +212,11 @@ test('after a fail-over the pages are those of the etcd then in use', async () =
 test('an etcd that answers nothing is not healthy after a second', async () => {
   await using etcd = await startEtcd();
   await using proxy = await startProxy({ endpoints: etcd.endpoints });
-  assert.equal((await get(proxy.url, '/health')).status, 200);
+  await healthy(proxy.url);
+  const timeouts = (): Promise<number> =>
+    metric(proxy.url, 'etcd_proxy_etcd_pages_total{result="timeout"}').catch(() => 0);
+  const before = await timeouts();
+  const began = performance.now();
   etcd.first.pause();
   const pages = await Promise.all(Array.from({ length: 50 }, () => get(proxy.url, '/health')));
   etcd.first.resume();
@@ -198,11 +224,10 @@ test('an etcd that answers nothing is not healthy after a second', async () => {
     assert.equal(page.status, 503);
     assert.equal(page.body, '{"health":"false","reason":"GET ERROR:context deadline exceeded"}\n');
   }
-  assert.equal(
-    await metric(proxy.url, 'etcd_proxy_etcd_pages_total{result="timeout"}'),
-    1,
-    'one fetch for all',
-  );
+  // A request that comes after the first second, from a busy machine, is one for the next fetch.
+  const atMost = Math.floor((performance.now() - began) / 1000);
+  const fetches = (await timeouts()) - before;
+  assert.ok(fetches >= 1 && fetches <= Math.max(1, atMost), `${fetches} fetches for all`);
 });
 
 const ALARM = '/etcdserverpb.Maintenance/Alarm';
