@@ -1,4 +1,5 @@
 /** A mirroring proxy in front of a real etcd, and calls in raw bytes to both. */
+import { readFileSync } from 'node:fs';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { type RangeRequest, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { KV } from '../../src/etcd/methods.ts';
@@ -43,6 +44,14 @@ export async function outcomeOf(
 export async function untilServing(url: string, prefix = PREFIX, limitMs?: number): Promise<void> {
   const series = `etcd_proxy_mirror_state{prefix="${prefix}",state="serving"}`;
   await until('the prefix is served', async () => (await metric(url, series).catch(() => 0)) === 1, limitMs);
+}
+
+/** How long the main thread of a process has had a core so far, in milliseconds, by the hundredth of a second. */
+export function mainThreadMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'latin1');
+  // Behind the name, which may be anything: state, ten more, and what it had in user and in kernel mode (proc(5)).
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return 10 * (Number(fields[11]) + Number(fields[12]));
 }
 
 /** Reads answered from memory so far. */
