@@ -69,8 +69,11 @@ async function runSchedule(
   const random = randomFrom(SEED);
   let cuts = 0;
   const end = performance.now() + SECONDS * 1000;
-  while (performance.now() < end || cache.stats.hits < 200) {
-    assert.ok(performance.now() < end + LIMIT_MS, `only ${cache.stats.hits} answers from memory`);
+  // Where the wire is cut, answers with newer revisions are wanted as well, however slow the machine is.
+  const isEnough = () => cache.stats.hits >= 200 && (!cut || !wide || cache.stats.stamps > 0);
+  while (performance.now() < end || !isEnough()) {
+    const came = `${cache.stats.hits} answers from memory, ${cache.stats.stamps} with newer revisions`;
+    assert.ok(performance.now() < end + LIMIT_MS, `only ${came}`);
     await sleep(200 + 300 * random());
     if (!cut) continue;
     relay.cut();
@@ -140,7 +143,8 @@ describe('a feed that falls silent', () => {
     const bytes = (text: string) => new TextEncoder().encode(text);
     const key = bytes('missed');
     const { behind } = cache.stats.misses;
-    for (let i = 0; i < 30 && cache.stats.misses.behind < behind + 3; i++) {
+    // Whether the moment is met is chance.
+    for (let i = 0; i < 200 && cache.stats.misses.behind < behind + 3; i++) {
       await direct.put({ key, value: bytes('old') });
       await through.range({ key });
       await warm({ key });
