@@ -12,6 +12,7 @@ import { Watch } from '#gen/etcdserverpb/watch_pb.js';
 import { type EtcdCluster, type EtcdMember, startEtcd } from '../support/etcd.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { LONG } from '../support/releases.ts';
+import { until } from '../support/until.ts';
 import { type Case, calls, script } from './case.ts';
 import { wish } from './cases/watch.ts';
 import { at, pathOf, rpc } from './rpc.ts';
@@ -28,15 +29,26 @@ const { status, moveLeader } = Maintenance.method;
 
 const leaderWanted = { metadata: { hasleader: 'true' } };
 
-/** Whether a member leads. */
-async function leads(member: EtcdMember): Promise<boolean> {
+/** What a member says of itself. */
+async function statusOf(member: EtcdMember) {
   using client = new RawGrpcClient(member.address);
   const { messages, code, message } = await client.call('/etcdserverpb.Maintenance/Status', [
     new Uint8Array(),
   ]);
   if (code !== 0) throw new Error(message);
-  const { header, leader } = fromBinary(status.output, messages[0] ?? new Uint8Array());
+  return fromBinary(status.output, messages[0] ?? new Uint8Array());
+}
+
+/** Whether a member leads. */
+async function leads(member: EtcdMember): Promise<boolean> {
+  const { header, leader } = await statusOf(member);
   return leader !== 0n && header?.memberId === leader;
+}
+
+/** Whom a member follows, and since which election. */
+async function leaderOf(member: EtcdMember): Promise<string> {
+  const { leader, raftTerm } = await statusOf(member);
+  return `${leader} since ${raftTerm}`;
 }
 
 /** A member that follows; two of three do. */
@@ -106,6 +118,7 @@ for (const install of await etcdsToCompare()) {
   describe(`quorum, etcd ${install.version}`, () => {
     const held = new AsyncDisposableStack();
     let sides: Side[] = [];
+    let member: EtcdMember;
     let others: EtcdMember[] = [];
     const compare = (cases: readonly Case[]): void => {
       for (const one of cases)
@@ -115,7 +128,7 @@ for (const install of await etcdsToCompare()) {
     };
     before(async () => {
       const etcd = held.use(await startEtcd({ install, members: 3, heartbeatMs: 20, electionMs: 200 }));
-      const member = await follower(etcd);
+      member = await follower(etcd);
       others = etcd.members.filter((other) => other !== member);
       const kinds = [direct, grpc, web('grpc-web', '1.1'), web('connect-json', '2')];
       if (LONG) kinds.push(within(grpc));
@@ -123,7 +136,17 @@ for (const install of await etcdsToCompare()) {
       for (const side of sides) held.use(side);
     });
     after(() => held.disposeAsync());
-    compare(whole);
+    // A leader that stands still for a moment leads no more, and calls that change nothing are made anew.
+    for (const one of whole)
+      test(one.name, { timeout: 120_000 }, async () =>
+        assertSame(
+          await until('one leader all the while', async () => {
+            const before = await leaderOf(member);
+            const records = await Promise.all(sides.map((side) => record(one, side)));
+            return (await leaderOf(member)) === before && records;
+          }),
+        ),
+      );
     test('a member goes', async () => {
       await others[0]?.kill();
       // the one that is gone may have led
@@ -136,8 +159,13 @@ for (const install of await etcdsToCompare()) {
     });
     compare(withoutOne);
     test('streams that want a leader end with it', { timeout: 120_000 }, async () => {
-      const scripts = sides.map((side) => new Script(side));
-      const streams = await Promise.all(scripts.map(openStreams));
+      // Where the leader stands still for a moment, some end before they are open.
+      const { scripts, streams } = await until('streams while there is a leader', async () => {
+        const scripts = sides.map((side) => new Script(side));
+        const opened = await Promise.allSettled(scripts.map(openStreams));
+        const streams = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+        return streams.length === scripts.length && { scripts, streams };
+      });
       await others[1]?.kill();
       await Promise.all(
         streams.map(async ({ watching, beating }) => {
