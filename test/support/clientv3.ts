@@ -26,7 +26,7 @@ export async function buildProbe(): Promise<string | undefined> {
 
 /** Runs the program against a URL, over TLS with the flags `-cert`, `-key` and `-cacert`. */
 export function runProbe(url: string, ...flags: string[]): Promise<Finished> {
-  return runProcess(BINARY, [`-endpoint=${url}`, ...flags]);
+  return runProcess(BINARY, [`-endpoint=${url}`, ...flags], { limitMs: 120_000 });
 }
 
 /** Starts it with a lock that it holds for so long: it prints `holding`, and `held` at the end. */

@@ -9,6 +9,7 @@ import { Maintenance } from '#gen/etcdserverpb/maintenance_pb.js';
 import { Watch, WatchRequestSchema, type WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { Health, HealthCheckResponse_ServingStatus } from '#gen/grpc/health/v1/health_pb.js';
 import { Lock } from '#gen/v3lockpb/lock_pb.js';
+import { until } from '../../support/until.ts';
 import { GrpcJs } from './grpc-js.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
@@ -100,6 +101,11 @@ export async function lock(address: string): Promise<void> {
   const held = await client.unary(Lock.method.lock, { name, lease: ID });
   const late = client.unary(Lock.method.lock, { name, lease: other.ID }, {}, { deadline: Date.now() + 300 });
   await assert.rejects(late, { code: status.DEADLINE_EXCEEDED });
+  // Both would be the same candidate, whose key goes when etcd hears that the first one has given up.
+  await until('one candidate', async () => {
+    const { count } = await client.unary(KV.method.range, { key: name, rangeEnd: bytes('grpc-js/lock0') });
+    return count === 1n;
+  });
   const waiting = client.unary(Lock.method.lock, { name, lease: other.ID });
   await client.unary(Lock.method.unlock, { key: held.key });
   assert.ok((await waiting).key.length > name.length);
