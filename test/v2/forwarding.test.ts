@@ -326,12 +326,22 @@ test('answers that HTTP does not have are none', async () => {
   }
 });
 
+/** So many times the usual time-outs are tried, one after the other: on a busy machine a member that answers may look silent. */
+const PATIENCE = [1, 15];
+
 test('times: one that is silent, and one that takes nothing, are given up', async () => {
   const silent = await FakeMember.start(() => {});
   const member = await FakeMember.willing();
-  const times = { ...TIMES, readTimeout: 300, writeTimeout: 300 };
-  await using place = await open([silent, member], { times });
-  assert.equal((await ask(`${place.door.url}/v2/keys/a?wait=true`)).status, 200);
+  let status = 0;
+  for (const times of PATIENCE) {
+    if (status === 200) break;
+    const readTimeout = 300 * times;
+    await using place = await open([silent, member], {
+      times: { ...TIMES, readTimeout, writeTimeout: readTimeout },
+    });
+    status = (await ask(`${place.door.url}/v2/keys/a?wait=true`)).status;
+  }
+  assert.equal(status, 200);
   const deaf = await FakeMember.start((_, request) => void request.socket.pause());
   await using other = await open([deaf], { times: { ...TIMES, writeTimeout: 300 } });
   const socket = connect(other.door.port, '127.0.0.1').on('error', () => {});
@@ -345,13 +355,19 @@ test('times: one that is silent, and one that takes nothing, are given up', asyn
 
 test('a client that is slow to send its body is no silence of the member', async () => {
   const member = await FakeMember.willing();
-  await using place = await open([member], { times: { ...TIMES, readTimeout: 200 } });
-  const socket = connect(place.door.port, '127.0.0.1').on('error', () => {});
-  socket.write('PUT /v2/keys/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nvalue');
-  setTimeout(() => socket.write('=1234'), 800);
-  assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 200 /);
-  socket.destroy();
-  assert.equal((await ask(`${place.door.url}/v2/keys/a`)).status, 200);
+  let answers: string[] = [];
+  for (const times of PATIENCE) {
+    if (answers.every((status) => status === '200') && answers.length > 0) break;
+    await using place = await open([member], { times: { ...TIMES, readTimeout: 200 * times } });
+    const socket = connect(place.door.port, '127.0.0.1').on('error', () => {});
+    socket.write('PUT /v2/keys/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nvalue');
+    setTimeout(() => socket.write('=1234'), 800 * times);
+    const [head] = await once(socket, 'data');
+    socket.destroy();
+    const next = await ask(`${place.door.url}/v2/keys/a`);
+    answers = [String(head).slice('HTTP/1.1 '.length).slice(0, 3), String(next.status)];
+  }
+  assert.deepEqual(answers, ['200', '200']);
 });
 
 test('a member of itself is found out, and passed over where there is another one', async () => {
