@@ -25,8 +25,10 @@ test('forty watches with four tokens of a user are one watch on etcd', async () 
   using watchers = new JsonWatchers();
   for (let n = 0; n < WATCHES; n++) watchers.open(target, tokens[n % TOKENS] as string, 'many/');
   await until('the watches', () => watchers.created === WATCHES);
-  const metrics = await (await fetch(`${etcd.first.metricsUrl}/metrics`)).text();
-  assert.match(metrics, /^etcd_debugging_mvcc_watcher_total 1$/m);
+  await until('one watch on etcd', async () => {
+    const metrics = await (await fetch(`${etcd.first.metricsUrl}/metrics`)).text();
+    return /^etcd_debugging_mvcc_watcher_total 1$/m.test(metrics);
+  });
   await askJson(
     target,
     'kv/put',
