@@ -6,7 +6,7 @@ import { WebSocket } from 'ws';
 import { newestEtcd, startEtcd } from '../support/etcd.ts';
 import { startProxy } from '../support/proxy.ts';
 import { until } from '../support/until.ts';
-import { type GatewayRequest, Sides, send } from './gateway/sides.ts';
+import { decidedVersion, type GatewayRequest, Sides, send } from './gateway/sides.ts';
 
 const b64 = (text: string): string => Buffer.from(text).toString('base64');
 const request = (path: string, body: object, headers = {}): GatewayRequest => ({
@@ -135,10 +135,7 @@ function openWatch(base: string, headers: Record<string, string> = {}) {
 test('/version is that of etcd, and says so when etcd is gone; watches that are open wait for it', async () => {
   await using etcd = await startEtcd();
   await using proxy = await startProxy({ endpoints: etcd.endpoints });
-  const direct = await until('the version of the cluster is known', async () => {
-    const answer = await send(etcd.first.url, { path: '/version', method: 'GET' });
-    return !answer.text.includes('not_decided') && answer;
-  });
+  const direct = await decidedVersion(etcd.first.url);
   assert.deepEqual(await version(proxy.url, 200), JSON.parse(direct.text));
   const posted = await send(proxy.url, { path: '/version' });
   assert.equal(posted.status, 405);

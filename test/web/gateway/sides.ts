@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { EtcdInstall } from '../../../scripts/etcd/etcds.ts';
 import { type EtcdCluster, startEtcd } from '../../support/etcd.ts';
 import { REAL_MEMBERS, type RunningProxy, startProxy } from '../../support/proxy.ts';
+import { until } from '../../support/until.ts';
 
 /** One request. */
 export interface GatewayRequest {
@@ -41,6 +42,14 @@ export async function send(base: string, request: GatewayRequest): Promise<Gatew
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
+/** etcd's page of its version, once it has decided on that of its cluster. */
+export function decidedVersion(base: string): Promise<GatewayAnswer> {
+  return until('the version of the cluster', async () => {
+    const answer = await send(base, { path: '/version', method: 'GET' });
+    return answer.status === 200 && !answer.text.includes('not_decided') && answer;
+  });
+}
+
 /** Each line of an answer, without what is of one cluster. */
 export function comparable(text: string, own = 'cluster_id'): unknown[] {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
@@ -68,6 +77,7 @@ export class Sides implements AsyncDisposable {
 
   static async start(install: EtcdInstall): Promise<Sides> {
     const etcds = await Promise.all([startEtcd({ install }), startEtcd({ install })]);
+    await Promise.all(etcds.map(({ first }) => decidedVersion(first.url)));
     return new Sides(etcds, await startProxy({ endpoints: etcds[1].endpoints, flags: [REAL_MEMBERS] }));
   }
 
