@@ -17,6 +17,7 @@ import { Guard } from './guard.ts';
 import { Intake, type RequestAccounts } from './intake.ts';
 import type { ConnectionHandle, ConnectionListener, StreamListener } from './listener.ts';
 import { Output } from './output.ts';
+import { PingAnswer } from './ping-answer.ts';
 import { type PingDone, Pings } from './pings.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { Reports } from './reports.ts';
@@ -50,6 +51,7 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
   /** @internal */ readonly line: RequestLine;
   /** @internal */ readonly table = new StreamTable();
   /** @internal */ readonly pings = new Pings();
+  /** @internal */ readonly pingAnswer = new PingAnswer(this);
   /** @internal */ readonly exchange: SettingsExchange;
   /** @internal */ readonly reports: Reports;
   /** @internal */ readonly guard: Guard;
@@ -244,6 +246,7 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
     this.line.pump();
     const more = scheduler.pump(output);
     if (this.closed) return;
+    if (output.pending > 0 || this.away.draining) this.pingAnswer.send();
     output.flush();
     this.inTurn = false;
     if (this.away.finished) this.shut(this.away.reason, undefined, '');

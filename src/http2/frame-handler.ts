@@ -6,7 +6,8 @@ import { ErrorCode, Http2Error, protocolError } from './errors.ts';
 import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
 import type { FrameSink } from './frame-reader.ts';
 import { HeaderInput, type OpenedConnection } from './header-input.ts';
-import { answerPing, type Pings } from './pings.ts';
+import type { PingAnswer } from './ping-answer.ts';
+import type { Pings } from './pings.ts';
 import type { SendScheduler } from './send-scheduler.ts';
 import type { Stream } from './stream.ts';
 import { Past } from './stream-table.ts';
@@ -18,6 +19,7 @@ const LARGE_BUFFER = 16_384;
 /** The connection that frames arrive on. */
 export interface HandledConnection extends OpenedConnection {
   readonly pings: Pings;
+  readonly pingAnswer: PingAnswer;
   readonly scheduler: SendScheduler;
 }
 
@@ -199,8 +201,7 @@ export class FrameHandler implements FrameSink {
     }
     connection.guard.countControl();
     connection.guard.countPing();
-    answerPing(connection.output, source, start);
-    connection.wake();
+    connection.pingAnswer.owe(source, start);
   }
 
   private goaway(id: number, source: Buffer, start: number, end: number): void {

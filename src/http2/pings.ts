@@ -3,7 +3,7 @@
  * often the peer may send its own.
  */
 import type { Http2Error } from './errors.ts';
-import { Flag, FrameType, writeUint32 } from './frame.ts';
+import { FrameType, writeUint32 } from './frame.ts';
 import type { Output } from './output.ts';
 import type { Http2Settings } from './settings.ts';
 
@@ -45,11 +45,6 @@ export class Pings {
     this.sent = [];
     for (const ping of sent) ping.done(error, 0);
   }
-}
-
-/** Appends the answer to a PING. */
-export function answerPing(output: Output, source: Buffer, start: number): void {
-  output.frame(FrameType.PING, Flag.ACK, 0, source.subarray(start, start + 8));
 }
 
 /** Decides when a client pings too often, as gRPC servers do: strikes, forgiven whenever we send something. */
