@@ -6,10 +6,8 @@ import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Lease } from '#gen/etcdserverpb/lease_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
 import type { EtcdOptions } from '../../support/etcd.ts';
-import { type Answer, until } from '../../support/until.ts';
 import { type Case, script } from '../case.ts';
 import { at, b, rpc, under } from '../rpc.ts';
-import { Script } from '../script.ts';
 import { as } from './auth.ts';
 import { wish } from './watch.ts';
 
@@ -29,21 +27,6 @@ export const quickSettings: EtcdOptions = {
   watchProgressIntervalMs: progressMs,
   authTokenTtlSeconds: tokenSeconds,
 };
-
-/**
- * Does what must be done while something lives that lives for a second or two, by a script of its own: where the machine
- * stands still until that is over, and nothing comes of it, once more with another one. @returns the script and what was made
- */
-function inTime<T>(
-  script: Script,
-  make: (aside: Script) => Promise<T>,
-): Promise<readonly [Script, Answer<T>]> {
-  return until('it is done in time', async () => {
-    const aside = new Script(script.side);
-    const made = await make(aside);
-    return made !== undefined && made !== null && made !== false && ([aside, made as Answer<T>] as const);
-  });
-}
 
 const progress: readonly Case[] = [
   script('time: progress is told at intervals, to who wants it', async (script) => {
@@ -77,12 +60,10 @@ const leases: readonly Case[] = [
     const stream = script.stream(watch);
     stream.send(wish.create({ ...under('time/lease'), prevKv: true }));
     await stream.take();
-    const [leased] = await inTime(script, async (aside) => {
-      await aside.run(rpc(leaseGrant, { ID: 7_101n, TTL: 1n }));
-      const { code } = await aside.run(rpc(put, { ...at('time/lease'), value: b('1'), lease: 7_101n }));
-      return code === 0;
-    });
-    script.note('a key with a lease', leased.record);
+    await script.runAll([
+      rpc(leaseGrant, { ID: 7_101n, TTL: 1n }),
+      rpc(put, { ...at('time/lease'), value: b('1'), lease: 7_101n }),
+    ]);
     await stream.take(2);
     stream.cancel();
     await script.runAll([rpc(leaseTimeToLive, { ID: 7_101n, keys: true }), rpc(range, at('time/lease'))]);
@@ -106,25 +87,17 @@ const tokens: readonly Case[] = [
       rpc(userGrantRole, { user: 'reader', role: 'r' }),
       rpc(authEnable),
     ]);
-    const [watching, { token, stream }] = await inTime(script, async (aside) => {
-      const { token } = (await as(aside, 'reader')).metadata;
-      const stream = aside.stream(watch, { metadata: { token } });
-      stream.send(wish.create(at('time/token')));
-      const [response] = await stream.take();
-      return response?.canceled === false && { token, stream };
-    });
+    const { token } = (await as(script, 'reader')).metadata;
+    const stream = script.stream(watch, { metadata: { token } });
+    stream.send(wish.create(at('time/token')));
+    await stream.take();
     await growOld();
     await script.run(rpc(range, at('time/token'), { metadata: { token } }));
-    const [writing] = await inTime(script, async (aside) => {
-      const root = await as(aside, 'root');
-      return (await aside.run(rpc(put, { ...at('time/token'), value: b('1') }, root))).code === 0;
-    });
+    await script.run(rpc(put, { ...at('time/token'), value: b('1') }, await as(script, 'root')));
     await stream.take();
     stream.send(wish.create(at('time/token')));
     await stream.take();
     stream.cancel();
-    script.note('the watch', watching.record);
-    script.note('the write', writing.record);
   }),
 ];
 
