@@ -96,9 +96,17 @@ export class Audience<W> {
   }
 
   #encode(batch: Batch): Buffer | undefined {
+    if (this.#isWhole(batch)) return batch.bytes;
     const selection = this.selection();
     this.select(batch, batch.first, selection);
     return selection.count === 0 ? undefined : selection.tailOf(batch);
+  }
+
+  /** Whether all of a batch is for these watchers as it is: then nothing is made for them. */
+  #isWhole({ events }: Batch): boolean {
+    for (const event of events)
+      if (!this.wants(event) || (this.#stripPrev && event.prevStart !== event.prevEnd)) return false;
+    return true;
   }
 
   /** For the events of one response to these watchers. */
