@@ -89,4 +89,10 @@ export const CACHED: readonly Mutation[] = [
     '    return !this.#full;',
     '    return true;',
   ),
+  mutation(
+    'room-is-made-while-room-is-made',
+    `${CACHE}/entry-store.ts`,
+    'if (bytes > 0 && this.bytes > this.#limit)',
+    'if (this.bytes > this.#limit)',
+  ),
 ];

@@ -15,7 +15,7 @@ export class EntryStore {
 
   /**
    * @param limit bytes of all entries together
-   * @param onEvicted is called with what had to go
+   * @param onEvicted is called with what had to go, one after the other. It may give back memory, and add none
    */
   constructor(limit: number, onEvicted: (entry: Entry) => void) {
     this.#limit = limit;
@@ -52,10 +52,10 @@ export class EntryStore {
     this.bytes -= entry.bytes;
   }
 
-  /** Other memory is needed, or given back. */
+  /** Other memory is needed, or given back: also with what has to go, while room is made, which must not begin again then. */
   hold(bytes: number): void {
     this.bytes += bytes;
-    if (this.bytes > this.#limit) this.#makeRoom();
+    if (bytes > 0 && this.bytes > this.#limit) this.#makeRoom();
   }
 
   #makeRoom(): void {

@@ -70,3 +70,24 @@ test('memory for something else takes room from entries, and gives it back', () 
   store.hold(-6 * bytes);
   assert.equal(store.bytes, 3 * bytes);
 });
+
+test('what goes gives back other memory too, and the next one goes only after that, however many there are', () => {
+  const { bytes } = tenPlaces();
+  const all = 5000;
+  let [gone, depth, deepest] = [0, 0, 0];
+  const store = new EntryStore(2 * all * bytes, () => {
+    deepest = Math.max(deepest, ++depth);
+    gone++;
+    store.hold(-bytes);
+    depth--;
+  });
+  for (let name = 0; name < all; name++) {
+    store.hold(bytes);
+    store.add(new Entry(String(name).padStart(keyOf(0).length), {} as Cover<Entry>, reply, name));
+  }
+  assert.deepEqual([gone, store.size], [0, all]);
+  store.hold(all * bytes);
+  assert.equal(deepest, 1);
+  assert.ok(gone > all / 2 && store.bytes <= 2 * all * bytes);
+  assert.equal(store.bytes, (all + 2 * store.size) * bytes);
+});
