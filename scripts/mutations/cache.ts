@@ -95,4 +95,16 @@ export const CACHED: readonly Mutation[] = [
     'if (bytes > 0 && this.bytes > this.#limit)',
     'if (this.bytes > this.#limit)',
   ),
+  mutation(
+    'one-refusal-looks-at-all-covers',
+    `${CACHE}/read-cache.ts`,
+    '    if (!feeds.identity.hasToken)\n      for (const other',
+    '      for (const other',
+  ),
+  mutation(
+    'a-refusal-without-a-token-is-for-one-range',
+    `${CACHE}/read-cache.ts`,
+    'if (other.permission === permission) this.#forget(other, false);',
+    'if (other === cover) this.#forget(other, false);',
+  ),
 ];

@@ -104,7 +104,7 @@ export const PARTS: Readonly<
       'identity/permission',
       'etcd/range-request',
       ...below('cache', 'entry-store', 'auth-changes', 'fills', 'told', 'bounds', 'set-back'),
-      ...below('cache', 'incumbent-defects', 'permissions', 'schedules'),
+      ...below('cache', 'incumbent-defects', 'permissions', 'refusals', 'schedules'),
     ],
   },
   mirror: {

@@ -177,9 +177,12 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
   }
 
   /** Answers to what was asked before may come later, and find no cover to be remembered in. */
-  onRefused({ id, permission }: Cover<Entry>): void {
-    for (const cover of this.#covers.all())
-      if (cover.id === id || cover.permission === permission) this.#forget(cover, false);
+  onRefused({ id, feeds, range, permission }: Cover<Entry>): void {
+    const cover = this.#covers.find(feeds, range);
+    if (cover !== undefined) this.#forget(cover, false);
+    // Who shows a token has a permission for each range: of theirs there may be many, and nothing is to be looked for.
+    if (!feeds.identity.hasToken)
+      for (const other of this.#covers.all()) if (other.permission === permission) this.#forget(other, false);
     this.#covers.rest(id);
   }
 
