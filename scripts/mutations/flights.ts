@@ -93,19 +93,37 @@ export const SHARED: readonly Mutation[] = [
   mutation(
     'nobody-is-too-slow',
     `${FLIGHTS}/stream-flight.ts`,
-    'held.bytes > held.limit && this.#passengers.size > 1',
-    'held.bytes < 0 && this.#passengers.size > 1',
+    'held.bytes > held.limit && this.#backlog.length > 1',
+    'held.bytes < 0 && this.#backlog.length > 1',
   ),
   mutation(
     'etcd-is-never-paused',
     `${FLIGHTS}/stream-flight.ts`,
-    'paused &&= blocked;',
-    'paused = blocked && paused && this.#gone < 0;',
+    'const paused = this.#reading.size === 0;',
+    'const paused = this.#reading.size < 0;',
   ),
   mutation(
     'held-bytes-are-not-given-back',
+    `${FLIGHTS}/backlog.ts`,
+    'this.#held.bytes -= message.length;',
+    'this.#held.bytes -= message.length * 0;',
+  ),
+  mutation(
+    'forgotten-while-it-is-given-out',
     `${FLIGHTS}/stream-flight.ts`,
-    'this.#owner.held.bytes -= (this.#messages[i] as Uint8Array).length;',
-    'this.#owner.held.bytes -= (this.#messages[i] as Uint8Array).length * 0;',
+    '    if (this.#pumping) return;\n',
+    '',
+  ),
+  mutation(
+    'who-left-is-waited-for',
+    `${FLIGHTS}/stream-flight.ts`,
+    '      if (!this.#reading.has(passenger)) return;\n',
+    '',
+  ),
+  mutation(
+    'those-have-to-go-who-hold-up-nobody',
+    `${FLIGHTS}/stream-flight.ts`,
+    'if (slowest.size === this.#passengers.size) return;',
+    'if (this.#passengers.size <= 1) return;',
   ),
 ];

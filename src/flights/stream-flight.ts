@@ -1,7 +1,10 @@
 /**
  * One streaming read of etcd on behalf of several clients that ask the same. Each gets every message at its own pace:
  * what the fastest has and the slowest has not is kept, once for all of them. etcd is held back only while nobody
- * reads. Too much kept is the fault of the slowest, and it has to go: the others do not wait for it.
+ * reads. Too much kept is the fault of the slowest, and they have to go: the others do not wait for them.
+ *
+ * A passenger reads, and has been sent all that came, or it waits in the backlog for what it gets next. So one that leaves
+ * or reads again is no work for the others, of whom there may be thousands.
  */
 import type {
   Call,
@@ -14,14 +17,7 @@ import type {
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
-
-/** What all streaming reads may keep for those of their clients that lag. */
-export interface HeldMessages {
-  /** Bytes kept now. */
-  bytes: number;
-  /** Bytes that may be kept; the one message that clients are being sent comes on top. */
-  readonly limit: number;
-}
+import { Backlog, type HeldMessages } from './backlog.ts';
 
 /** Is told what becomes of a flight. */
 export interface StreamFlightOwner {
@@ -36,10 +32,11 @@ export class StreamFlight implements ClientStreamListener {
   readonly #owner: StreamFlightOwner;
   readonly #request: Uint8Array;
   readonly #passengers = new Set<Passenger>();
-  /** The messages that some passenger has not been sent. */
-  #messages: Uint8Array[] = [];
-  /** How many came before those. */
-  #gone = 0;
+  /** Those that read. */
+  readonly #reading = new Set<Passenger>();
+  readonly #backlog: Backlog<Passenger>;
+  /** Passengers are being sent messages: those that read may not have been sent all. */
+  #pumping = false;
   #etcd: ClientStream | undefined;
   #paused = false;
   #landed = false;
@@ -48,6 +45,7 @@ export class StreamFlight implements ClientStreamListener {
   constructor(owner: StreamFlightOwner, request: Uint8Array) {
     this.#owner = owner;
     this.#request = request;
+    this.#backlog = new Backlog(owner.held);
   }
 
   /** How many clients it has. */
@@ -60,6 +58,7 @@ export class StreamFlight implements ClientStreamListener {
     if (this.#etcd !== undefined) throw new Error('a flight takes no passengers after it was sent');
     const passenger = new Passenger(this, client, call);
     this.#passengers.add(passenger);
+    this.#reading.add(passenger);
     client.listener = passenger;
   }
 
@@ -85,14 +84,10 @@ export class StreamFlight implements ClientStreamListener {
   }
 
   onMessage(message: Uint8Array): void {
-    const { held } = this.#owner;
-    this.#messages.push(message);
-    held.bytes += message.length;
-    for (const passenger of this.#passengers) if (!passenger.blocked) this.#pump(passenger);
-    this.#trim();
-    while (held.bytes > held.limit && this.#passengers.size > 1 && this.#messages.length > 1)
-      this.#dropSlowest();
-    this.#flow();
+    this.#backlog.add(message);
+    this.#pumpAll(this.#reading);
+    this.#dropSlowest();
+    this.#settle();
   }
 
   onDrain(): void {
@@ -101,73 +96,90 @@ export class StreamFlight implements ClientStreamListener {
 
   onEnd(status: Status, trailers: Metadata): void {
     this.#end = { status, trailers };
-    for (const passenger of this.#passengers) if (!passenger.blocked) this.#pump(passenger);
+    this.#pumpAll(this.#reading);
+    this.#settle();
     this.#land();
   }
 
   /** A passenger reads again. */
   onDrained(passenger: Passenger): void {
-    passenger.blocked = false;
-    this.#pump(passenger);
-    this.#trim();
-    this.#flow();
+    if (!this.#passengers.has(passenger) || this.#reading.has(passenger)) return;
+    this.#backlog.leave(passenger, passenger.next);
+    this.#reading.add(passenger);
+    this.#pumpAll([passenger]);
+    this.#settle();
   }
 
   /** A passenger is gone. */
   onLeft(passenger: Passenger): void {
-    if (!this.#passengers.delete(passenger)) return;
-    this.#trim();
-    if (this.#passengers.size > 0 || this.#etcd === undefined) this.#flow();
-    else if (this.#end === undefined) {
-      this.#etcd.cancel();
-      this.#land();
+    if (!this.#remove(passenger)) return;
+    this.#settle();
+    if (this.#passengers.size > 0 || this.#etcd === undefined || this.#end !== undefined) return;
+    this.#etcd.cancel();
+    this.#land();
+  }
+
+  /** Sends passengers that read what they take. Meanwhile any may leave, and one that waits may read again. */
+  #pumpAll(passengers: Iterable<Passenger>): void {
+    const outer = this.#pumping;
+    this.#pumping = true;
+    try {
+      for (const passenger of passengers) this.#pump(passenger);
+    } finally {
+      this.#pumping = outer;
     }
   }
 
-  /** Sends a passenger what it takes. */
   #pump(passenger: Passenger): void {
-    while (passenger.next < this.#gone + this.#messages.length) {
-      const message = this.#messages[passenger.next - this.#gone] as Uint8Array;
+    for (;;) {
+      const message = this.#backlog.at(passenger.next);
+      if (message === undefined) break;
       passenger.next++;
-      if (passenger.client.send(message)) continue;
-      passenger.blocked = true;
+      const goesOn = passenger.client.send(message);
+      if (!this.#reading.has(passenger)) return;
+      if (goesOn) continue;
+      this.#reading.delete(passenger);
+      this.#backlog.wait(passenger, passenger.next);
       return;
     }
     if (this.#end !== undefined) this.#finish(passenger, this.#end.status, this.#end.trailers);
   }
 
   #finish(passenger: Passenger, status: Status, trailers: Metadata): void {
-    this.#passengers.delete(passenger);
+    if (!this.#remove(passenger)) return;
     if (trailers !== NO_METADATA) passenger.call.responseTrailers = trailers;
     passenger.client.end(status);
   }
 
-  /** Forgets what everybody has been sent. */
-  #trim(): void {
-    let least = this.#gone + this.#messages.length;
-    for (const { next } of this.#passengers) if (next < least) least = next;
-    const count = least - this.#gone;
-    if (count === 0) return;
-    for (let i = 0; i < count; i++) this.#owner.held.bytes -= (this.#messages[i] as Uint8Array).length;
-    this.#messages = this.#messages.slice(count);
-    this.#gone = least;
+  /** @returns whether it was there */
+  #remove(passenger: Passenger): boolean {
+    if (!this.#passengers.delete(passenger)) return false;
+    if (!this.#reading.delete(passenger)) this.#backlog.leave(passenger, passenger.next);
+    return true;
   }
 
+  /** While too much is kept, those go who wait for the first message, all of them: before that, nothing gets free. */
   #dropSlowest(): void {
-    let slowest: Passenger | undefined;
-    for (const passenger of this.#passengers)
-      if (slowest === undefined || passenger.next < slowest.next) slowest = passenger;
-    if (slowest === undefined) return;
-    this.#owner.onTooSlow();
-    this.#finish(slowest, new RpcError(Code.UNAVAILABLE, TOO_SLOW), NO_METADATA);
-    this.#trim();
+    const { held } = this.#owner;
+    this.#backlog.trim();
+    while (held.bytes > held.limit && this.#backlog.length > 1) {
+      const { slowest } = this.#backlog;
+      // Where nobody is ahead of them, they hold up nobody.
+      if (slowest.size === this.#passengers.size) return;
+      for (const passenger of slowest) {
+        this.#owner.onTooSlow();
+        this.#finish(passenger, new RpcError(Code.UNAVAILABLE, TOO_SLOW), NO_METADATA);
+      }
+      this.#backlog.trim();
+    }
   }
 
-  /** Lets etcd go on if anybody reads. */
-  #flow(): void {
+  /** Forgets what everybody has been sent, and lets etcd go on if anybody reads. */
+  #settle(): void {
+    if (this.#pumping) return;
+    this.#backlog.trim();
     if (this.#etcd === undefined || this.#end !== undefined || this.#passengers.size === 0) return;
-    let paused = true;
-    for (const { blocked } of this.#passengers) paused &&= blocked;
+    const paused = this.#reading.size === 0;
     if (paused === this.#paused) return;
     this.#paused = paused;
     if (paused) {
@@ -189,8 +201,6 @@ class Passenger implements ServerStreamListener {
   readonly call: Call;
   /** The number of the message that it gets next. */
   next = 0;
-  /** It does not read. */
-  blocked = false;
   readonly #flight: StreamFlight;
 
   constructor(flight: StreamFlight, client: ServerStream, call: Call) {

@@ -7,8 +7,9 @@
 import { callIdentityOf } from '../clients/identity.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
+import type { HeldMessages } from './backlog.ts';
 import type { FlightLimits, FlightObserver } from './flights.ts';
-import { type HeldMessages, StreamFlight, type StreamFlightOwner } from './stream-flight.ts';
+import { StreamFlight, type StreamFlightOwner } from './stream-flight.ts';
 
 /** What is kept for clients that lag behind others of the same read, in all, in bytes. */
 const HELD_BYTES = 64 << 20;

@@ -13,6 +13,7 @@ import type {
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { NOBODY } from '../../src/rpc/nobody.ts';
 import { Code, OK, type Status } from '../../src/rpc/status.ts';
+import { visitsOf } from '../support/visits.ts';
 import { readCall } from './held-upstream.ts';
 
 const A = Buffer.from('a');
@@ -66,6 +67,8 @@ class Client implements ServerStream {
   status: Status | undefined;
   headers = 0;
   readonly call: Call;
+  /** What happens while it is sent something. */
+  meanwhile: () => void = () => {};
 
   constructor(call: Call, room = Number.POSITIVE_INFINITY) {
     this.call = call;
@@ -79,6 +82,7 @@ class Client implements ServerStream {
   send(message: Uint8Array): boolean {
     this.got += Buffer.from(message).toString();
     this.room--;
+    this.meanwhile();
     return this.room > 0;
   }
 
@@ -320,4 +324,113 @@ describe('pace', () => {
     assert.equal(etcd.did.at(-1), 'resume');
     assert.equal(clients[0]?.got, '12');
   });
+
+  test('nobody has to go where that frees nothing: all are as slow as each other', () => {
+    const { flights, clients, etcd } = three(4, [1, 1, 1]);
+    etcd.says('1', '2', '3', '4', '5', '6');
+    assert.equal(etcd.did.at(-1), 'pause');
+    for (const client of clients) client.reads();
+    etcd.ends();
+    for (const { got, status } of clients) assert.deepEqual([got, status], ['123456', OK]);
+    assert.equal(flights.held.bytes, 0);
+  });
+
+  test('who leaves while messages are given out takes none from those whose turn comes after', () => {
+    const { flights, clients, etcd } = three(1000, [1000, 1000, 1000]);
+    const [first, second, third] = clients as [Client, Client, Client];
+    first.meanwhile = () => second.listener.onCancel();
+    etcd.says('1', '2');
+    assert.deepEqual([first.got, second.got, third.got], ['12', '', '12']);
+    third.meanwhile = () => third.listener.onCancel();
+    third.room = 1;
+    etcd.says('3', '4');
+    assert.deepEqual([first.got, third.got], ['1234', '123']);
+    assert.deepEqual([flights.held.bytes, etcd.did.at(-1)], [0, 'half-close']);
+    first.meanwhile = () => first.listener.onCancel();
+    first.room = 1;
+    etcd.says('5');
+    assert.deepEqual([flights.held.bytes, etcd.did.at(-1)], [0, 'cancel']);
+  });
+
+  test('one that was let go is sent nothing more, though it reads again', () => {
+    const { clients, etcd } = three(4, [1, 1000, 1000]);
+    etcd.says('1', '2', '3', '4', '5', '6');
+    const [slow] = clients as [Client];
+    assert.equal(slow.status?.code, Code.UNAVAILABLE);
+    slow.reads();
+    slow.listener.onCancel();
+    etcd.says('7');
+    etcd.ends();
+    assert.equal(slow.got, '1');
+    assert.deepEqual([clients[1]?.got, clients[2]?.got], ['1234567', '1234567']);
+  });
+});
+
+describe('what is looked at', () => {
+  /** So many clients of one flight, which gathers behind a call under way. */
+  function many(count: number, room: number, heldBytes = 1000) {
+    const limits = { maxFlights: 100, maxPassengers: count, maxKeyBytes: 1000 };
+    const scene = start(heldBytes, limits);
+    scene.open();
+    const clients = Array.from({ length: count }, () => scene.open(room));
+    return { ...scene, clients };
+  }
+
+  /** Each client may cost some visits, however many others there are. */
+  async function isLinear(act: (count: number) => Promise<number>): Promise<void> {
+    for (const count of [500, 1000]) {
+      const visits = await act(count);
+      assert.ok(visits <= 10 * count, `${visits} visits for ${count} clients`);
+    }
+  }
+
+  test('when clients leave, before their call and during it', () =>
+    isLinear(async (count) => {
+      const waiting = many(count, 1);
+      const under = many(count, 1);
+      under.at(0).ends();
+      under.at(1).says('1', '2');
+      const visits = await visitsOf(() => {
+        for (let i = 0; i < count; i++) {
+          waiting.clients[i]?.listener.onCancel();
+          under.clients[i]?.listener.onCancel();
+        }
+      });
+      waiting.at(0).ends();
+      assert.equal(waiting.calls.length, 1, 'nobody waits for another call');
+      assert.equal(under.at(1).did.at(-1), 'cancel');
+      assert.equal(under.flights.held.bytes, 0);
+      return visits;
+    }));
+
+  test('when clients read slowly', () =>
+    isLinear(async (count) => {
+      const { clients, at, flights } = many(count, 1);
+      at(0).ends();
+      const visits = await visitsOf(() => {
+        for (const message of ['1', '2', '3']) {
+          at(1).says(message);
+          for (let i = 0; i < count; i++) clients[i]?.reads(1);
+        }
+      });
+      assert.ok(clients.every(({ got }) => got === '123'));
+      assert.equal(flights.held.bytes, 0);
+      return visits;
+    }));
+
+  test('when one reads and all others do not: at each message, and when they have to go', () =>
+    isLinear(async (count) => {
+      const { clients, at, flights, seen } = many(count, 1, 100);
+      const reader = clients[0] as Client;
+      reader.room = Number.POSITIVE_INFINITY;
+      at(0).ends();
+      const messages = Array.from({ length: 102 }, (_, i) => String(i % 10));
+      const visits = await visitsOf(() => at(1).says(...messages));
+      assert.equal(seen.refused.length, count - 1);
+      assert.ok(clients.every((client) => client === reader || client.status?.code === Code.UNAVAILABLE));
+      assert.equal(flights.held.bytes, 0);
+      at(1).ends();
+      assert.deepEqual([reader.got, reader.status], [messages.join(''), OK]);
+      return visits - 2 * messages.length;
+    }));
 });
