@@ -35,6 +35,7 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser,
   #halfClosed = false;
   #paused = false;
   #over = false;
+  /** The client was told to wait, and not yet that there is room: on whichever connection that will be. */
   #blocked = false;
   /** How the latest attempt ended. Set while a survey decides whether the call is sent again. */
   #ending: Ending | undefined;
@@ -85,12 +86,12 @@ export class StreamUpstreamCall implements ClientStream, Waiter, Asked, Accuser,
   send(message: Uint8Array): boolean {
     if (this.#over) return true;
     this.#kept.add(message);
-    if (this.#stream) {
+    if (this.#stream === undefined) this.#blocked ||= this.#kept.full;
+    else {
       this.#kept.onSent();
       this.#due();
-      return this.#stream.send(message, false);
+      this.#blocked = !this.#stream.send(message, false);
     }
-    this.#blocked = this.#kept.full;
     return !this.#blocked;
   }
 

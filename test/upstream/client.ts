@@ -1,6 +1,7 @@
 /** A client of scripted members: its calls and streams, none of which has a deadline. */
 import { Watch } from '../../src/etcd/methods.ts';
 import type { Endpoint } from '../../src/net/endpoint.ts';
+import type { ClientStream } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
@@ -22,18 +23,31 @@ export const ask = (cluster: Cluster, method: Method): Promise<Uint8Array> =>
 /** A stream as a client sees it. */
 export class Stream {
   answers = 0;
+  /** How often it heard that there is room again. */
+  drains = 0;
+  /** Whether there was room behind what was sent last. */
+  room: boolean;
+  readonly #stream: ClientStream;
   readonly ended = Promise.withResolvers<number>();
 
   constructor(cluster: Cluster, method: Method = Watch.Watch) {
-    const stream = cluster.stream(callOf(method), {
+    this.#stream = cluster.stream(callOf(method), {
       onHeaders: () => {},
       onMessage: () => {
         this.answers++;
       },
-      onDrain: () => {},
+      onDrain: () => {
+        this.drains++;
+      },
       onEnd: ({ code }) => this.ended.resolve(code),
     });
-    stream.send(EMPTY);
+    this.room = this.send();
+  }
+
+  /** Sends a message. @returns whether there is room for more */
+  send(): boolean {
+    this.room = this.#stream.send(EMPTY);
+    return this.room;
   }
 }
 

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FixedEndpoints } from '../../src/endpoints/fixed-endpoints.ts';
 import { ETCD_METHODS, unknownMethod } from '../../src/etcd/methods.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
+import type { Http2Settings } from '../../src/http2/index.ts';
 import { Http2Connections } from '../../src/listen/http2-connections.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { noteClient } from '../../src/rpc/client.ts';
@@ -67,7 +68,7 @@ export class ScriptedEtcd implements AsyncDisposable {
   readonly #server: Server;
   readonly #http2: Http2Connections;
 
-  private constructor(cluster: number, maxConcurrentStreams: number) {
+  private constructor(cluster: number, settings: Partial<Http2Settings>) {
     this.#cluster = cluster;
     const grpc = new GrpcServer({
       services: {
@@ -99,7 +100,7 @@ export class ScriptedEtcd implements AsyncDisposable {
       grpc,
       fallback: ignore,
       accounts: new Ledger(1 << 30),
-      settings: { maxConcurrentStreams },
+      settings,
       observer: { onHttp2Opened: ignore, onHttp2Closed: ignore, onHttp2Limit: ignore, onFault: ignore },
     });
     this.#server = createServer((socket) => {
@@ -123,8 +124,13 @@ export class ScriptedEtcd implements AsyncDisposable {
   }
 
   /** Starts a member of a cluster with this number, on whose connections so many streams may be open. */
-  static async start(cluster = 7, maxConcurrentStreams = 1000, address = ''): Promise<ScriptedEtcd> {
-    const etcd = new ScriptedEtcd(cluster, maxConcurrentStreams);
+  static async start(
+    cluster = 7,
+    maxConcurrentStreams = 1000,
+    address = '',
+    settings: Partial<Http2Settings> = {},
+  ): Promise<ScriptedEtcd> {
+    const etcd = new ScriptedEtcd(cluster, { maxConcurrentStreams, ...settings });
     etcd.address = address;
     await etcd.listen();
     return etcd;
