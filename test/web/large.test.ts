@@ -6,6 +6,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { KV, RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import type { ServerStream } from '../../src/rpc/contract.ts';
 import { Code } from '../../src/rpc/status.ts';
 import { MessageDecoder } from '../../src/web/decoder.ts';
 import { Door } from './support.ts';
@@ -13,6 +14,7 @@ import { Door } from './support.ts';
 const RANGE = '/etcdserverpb.KV/Range';
 const PUT = '/etcdserverpb.KV/Put';
 const TXN = '/etcdserverpb.KV/Txn';
+const OBSERVE = '/v3electionpb.Election/Observe';
 const MAX = 32 << 20;
 
 const kvs = Array.from({ length: 60_000 }, (_, n) => ({
@@ -165,6 +167,64 @@ describe('a large request', () => {
       assert.ok(got !== undefined && Buffer.from(got).equals(request), name);
       if (headers['content-type'] === 'application/json') assert.equal(reply, '{"count":"3"}');
     });
+
+  describe('whatever it says of itself, Connect reads no more than a small one', () => {
+    /** Fields that nobody knows, two bytes each: every one would be an object. */
+    const fields = Buffer.from('7800'.repeat(512 << 10), 'hex');
+    const packed = gzipSync(fields);
+    const query = `${RANGE}?connect=v1&encoding=proto&base64=1&message=${packed.toString('base64url')}&compression=gzip`;
+    const web = { 'content-type': 'application/grpc-web+proto' };
+    const cases: readonly (readonly [string, string, Record<string, string>, Uint8Array | undefined])[] = [
+      ['in the URL', query, {}, undefined],
+      ['flags that there are not', RANGE, { ...web, 'grpc-encoding': 'gzip' }, enveloped(packed, 5)],
+      ['such flags, not packed', RANGE, web, enveloped(fields, 4)],
+      ['two messages', RANGE, web, Buffer.concat([enveloped(fields), enveloped(Buffer.alloc(0))])],
+      ['a length that is too short', RANGE, web, Buffer.concat([enveloped(fields), Buffer.alloc(1)])],
+      [
+        'a type in capitals',
+        RANGE,
+        { 'content-type': 'Application/Proto', 'content-encoding': 'gzip' },
+        packed,
+      ],
+      [
+        'a stream of Connect in capitals',
+        OBSERVE,
+        { 'content-type': 'Application/Connect+proto', 'connect-content-encoding': 'gzip' },
+        enveloped(packed, 1),
+      ],
+    ];
+    for (const [name, path, headers, body] of cases)
+      test(name, async () => {
+        let most = 0;
+        const note = (bytes: Uint8Array) => {
+          most = Math.max(most, bytes.length);
+          return new Uint8Array();
+        };
+        const observe = (client: ServerStream) => {
+          const onMessage = (bytes: Uint8Array) => {
+            note(bytes);
+            client.end({ code: Code.OK, message: '' });
+          };
+          client.listener = { onMessage, onHalfClose() {}, onDrain() {}, onCancel() {} };
+        };
+        const services = { unary: { [RANGE]: note }, stream: { [OBSERVE]: observe } };
+        await using door = await Door.open(services, { maxRequestBytes: MAX });
+        const before = process.memoryUsage().heapUsed;
+        const response = await fetch(door.url + path, {
+          method: body === undefined ? 'GET' : 'POST',
+          headers,
+          ...(body && { body: body as Uint8Array<ArrayBuffer> }),
+        });
+        const text = await response.text();
+        const told = `${response.status} ${response.headers.get('grpc-status')} ${text.slice(0, 200)}`;
+        const grown = process.memoryUsage().heapUsed - before;
+        assert.ok(grown < 40 << 20, `${grown >> 20} MiB for objects: ${told}`);
+        // What is in order is read on another thread, as it was meant.
+        if (most > 0) assert.equal(most, fields.length);
+        else assert.match(told, /resource_exhausted|grpc-status: 8/);
+        assert.deepEqual(door.observer.faults, []);
+      });
+  });
 
   test('what is wrong with it is said as for a small one', async () => {
     await using door = await Door.open(

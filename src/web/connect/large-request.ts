@@ -1,25 +1,21 @@
 /**
  * Large requests are read on another thread. Connect gets an empty message in their place, in the form in which the client
  * sent it, and the service gets what was read. What is wrong with a body beside its size is left to Connect, which gets
- * the bytes as they came.
+ * the bytes as they came, and unpacks and reads no more of them than is in a small one, whatever they say of themselves.
  */
 import { gzipSync } from 'node:zlib';
 import { Code, RpcError, TOO_MUCH_HELD } from '../../rpc/status.ts';
 import { announced, TOO_LARGE, type Unpacked, unpackLine } from '../../rpc/unpack.ts';
 import { clientGone } from '../body.ts';
 import type { MessageDecoder } from '../decoder.ts';
+import { GrownBytes } from '../grown-bytes.ts';
 import type { WebRequest } from '../request-memory.ts';
 import type { ConnectCall } from './gate.ts';
 
-/** Smaller requests are left to Connect. Bytes, unpacked. */
+/** Requests up to this size are left to Connect, which is told to read no larger ones. Bytes, unpacked. */
 export const LARGE_REQUEST_BYTES = 256 << 10;
 
 const HEAD_BYTES = 5;
-
-/** Deflate makes no more of a byte. */
-const MOST_UNPACKED = 1032;
-
-const TOO_LARGE_TEXT = 'message is larger than configured readMaxBytes after decompression';
 
 /** How the client sent its message. */
 interface Form {
@@ -34,7 +30,7 @@ interface Form {
 export interface LargeRequestOptions {
   readonly connectCall: ConnectCall;
   readonly decoder: MessageDecoder;
-  /** The limit of bodies; Connect refuses larger ones. Bytes. */
+  /** The limit of bodies, packed and unpacked. Bytes. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
   /** Where it is counted what the request holds. */
@@ -53,14 +49,14 @@ export function smallBody(
   const form = { json: /\bjson\b/i.test(type), enveloped, gzip: encoding === 'gzip' };
   const length = headers.get('content-length');
   if (length !== null && Number(length) <= LARGE_REQUEST_BYTES && !form.gzip) return body;
-  // Connect would take memory for all of it before it comes.
-  if (length !== null && Number(length) <= options.maxBytes) headers.delete('content-length');
+  // Connect would take memory for all of it before it comes, or refuse it.
+  headers.delete('content-length');
   return exchanged(body, form, Number(length ?? Number.NaN), options);
 }
 
 function encodingName(type: string, enveloped: boolean): string {
   if (!enveloped) return 'content-encoding';
-  return type.startsWith('application/connect+') ? 'connect-content-encoding' : 'grpc-encoding';
+  return /^application\/connect\+/i.test(type) ? 'connect-content-encoding' : 'grpc-encoding';
 }
 
 async function* exchanged(
@@ -69,22 +65,17 @@ async function* exchanged(
   promised: number,
   options: LargeRequestOptions,
 ): AsyncGenerator<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  let tooLarge = false;
+  const most = options.maxBytes + (form.enveloped ? HEAD_BYTES : 0);
+  if (promised > most) throw tooLarge(options);
+  const grown = new GrownBytes();
   for await (const chunk of body) {
-    if (tooLarge) yield chunk;
-    else {
-      chunks.push(chunk);
-      size += chunk.length;
-      tooLarge = size > options.maxBytes + HEAD_BYTES;
-      if (tooLarge) yield* chunks;
-    }
+    grown.append(chunk);
+    if (grown.length > most) throw tooLarge(options);
   }
-  if (tooLarge) return;
-  const whole = joined(chunks, size);
+  // A copy that owns its memory, so that it can go to another thread.
+  const whole = new Uint8Array(grown.take());
   // A body that is not as long as promised is Connect's to refuse, which the promise was taken from.
-  const kept = Number.isNaN(promised) || promised === size;
+  const kept = Number.isNaN(promised) || promised === whole.length;
   const message = kept ? await largeMessage(whole, form, options) : undefined;
   if (message === undefined) {
     yield whole;
@@ -108,8 +99,6 @@ async function largeMessage(
   if (enveloped) {
     const head = Buffer.from(whole.buffer, 0, Math.min(HEAD_BYTES, whole.length));
     if (whole.length < HEAD_BYTES || head.readUInt32BE(1) !== whole.length - HEAD_BYTES) {
-      // Connect unpacks as much of it as it can before it finds out.
-      if (gzip) await count(MOST_UNPACKED * whole.length, options);
       return undefined;
     }
     if ((head[0] as number) > 1 || (head[0] === 1 && !gzip)) return undefined;
@@ -118,7 +107,7 @@ async function largeMessage(
   }
   if (packed) {
     const unpacked = await unpack(Buffer.from(message.buffer), options);
-    if (unpacked === TOO_LARGE) throw new RpcError(Code.RESOURCE_EXHAUSTED, TOO_LARGE_TEXT);
+    if (unpacked === TOO_LARGE) throw tooLarge(options);
     if (!(unpacked instanceof Buffer)) throw new RpcError(Code.INVALID_ARGUMENT, 'decompression failed');
     message = new Uint8Array(unpacked);
   }
@@ -158,15 +147,8 @@ function unpackInTurn(
   });
 }
 
-/** Bytes that own their memory, so that it can go to another thread. */
-function joined(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
+function tooLarge({ maxBytes }: LargeRequestOptions): RpcError {
+  return new RpcError(Code.RESOURCE_EXHAUSTED, `the message is larger than ${maxBytes} bytes`);
 }
 
 /** An empty message. */

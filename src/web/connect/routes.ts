@@ -19,6 +19,7 @@ import type { RequestMemory } from '../request-memory.ts';
 import { METHOD_SCHEMAS, pathOf } from '../schemas.ts';
 import { senderOf } from '../sender.ts';
 import { answer, ConnectCall, callOf, type UniversalHandler } from './gate.ts';
+import { LARGE_REQUEST_BYTES } from './large-request.ts';
 import { universalRequest } from './request.ts';
 import { sendResponse } from './response.ts';
 import { serveStream, serveUnary } from './serve.ts';
@@ -45,7 +46,8 @@ export function addConnectRoutes(
 ): void {
   const router = createConnectRouter({
     grpc: false,
-    readMaxBytes: mostUnpacked(options),
+    // Whatever a request says of itself, the main thread reads no more of it.
+    readMaxBytes: Math.min(LARGE_REQUEST_BYTES, mostUnpacked(options)),
     acceptCompression: [compressionGzip],
     compressMinBytes: limits.compressMinBytes,
     requestGate: (context) => callOf(context).begin(context),
