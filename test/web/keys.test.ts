@@ -563,6 +563,9 @@ describe('what is refused', () => {
     ['GET', '/watch/a?keys', 400, /no such parameter/],
     ['GET', '/watch/a', 400, /Last-Event-ID/, { 'last-event-id': 'x' }],
     ['GET', '/watch/a?lastEventId=-5', 400, /Last-Event-ID/],
+    // Nothing comes after the last revision that there may be.
+    ['GET', '/watch/a?lastEventId=9223372036854775807', 400, /Last-Event-ID/],
+    ['GET', '/watch/a?snapshot', 400, /Last-Event-ID/, { 'last-event-id': '9223372036854775807' }],
     ['GET', '/kvs/a', 404, /no such path/],
     ['GET', '/KV/a', 404, /no such path/],
     ['GET', '/', 404, /\/health.*\/kv\/KEY/],

@@ -5,7 +5,8 @@
 import { Code, RpcError } from '../../rpc/status.ts';
 import { decoded } from './target.ts';
 
-const MAX_INT64 = 2n ** 63n - 1n;
+/** The largest number that etcd has: of revisions, leases, limits. */
+export const MAX_INT64: bigint = 2n ** 63n - 1n;
 const DECIMAL = /^[0-9]{1,19}$/;
 const HEXADECIMAL = /^0x[0-9a-f]{1,16}$/i;
 const TRUE: ReadonlySet<string> = new Set(['', '1', 'true']);

@@ -4,7 +4,7 @@ import { KV, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { Changes } from './changes.ts';
 import { seenText, snapshotText } from './events.ts';
 import { oneKey, prefixKeys } from './keys.ts';
-import { badRequest, positive, Query } from './query.ts';
+import { badRequest, MAX_INT64, positive, Query } from './query.ts';
 import { type KeyRequest, type Long, readText } from './request.ts';
 import { sendPieces } from './response.ts';
 
@@ -52,6 +52,8 @@ function lastSeen({ raw }: KeyRequest, query: Query): bigint | undefined {
   const text = field === undefined || field === '' ? query.text('lastEventId') : String(field);
   if (text === undefined || text === '') return undefined;
   const seen = text === '0' ? 0n : positive(text);
-  if (seen === undefined) throw badRequest('Last-Event-ID is the id of an event that was sent');
+  // Nothing comes after the last revision that there can be.
+  if (seen === undefined || seen === MAX_INT64)
+    throw badRequest('Last-Event-ID is the id of an event that was sent');
   return seen;
 }
