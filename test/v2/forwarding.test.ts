@@ -1,10 +1,13 @@
 /** Forwarding of `/v2` with members that a test makes up: what they are sent, what becomes of failures, and who is refused. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { createServer, IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { type AddressInfo, connect, Socket } from 'node:net';
 import { after, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { noteClient } from '../../src/rpc/client.ts';
+import { readBody } from '../../src/web/v2/body.ts';
 import type { Member, V2Options } from '../../src/web/v2/options.ts';
 import { until } from '../support/until.ts';
 import { Door } from '../web/support.ts';
@@ -445,6 +448,27 @@ test('a body of a read that is too large to be kept is refused; one that is no r
   assert.equal(status, 500);
   assert.match(text, /^{"message":"httpproxy: failed to read request body: larger than 65536 bytes/);
   assert.equal((await ask(`${place.door.url}/v2/keys`)).status, 200);
+});
+
+test('a body that is kept takes the memory that it is counted with, however small the parts that it comes in', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const raw = new IncomingMessage(new Socket());
+  raw.headers['transfer-encoding'] = 'chunked';
+  const read = readBody(raw, undefined, true);
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  // Each is a byte of what a socket has read.
+  for (let i = 0; i < 500; i++) {
+    raw.push(Buffer.alloc(128 << 10).subarray(0, 1));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(raw.readableLength, 0);
+  }
+  collect();
+  const kept = process.memoryUsage().arrayBuffers - before;
+  assert.ok(kept < 16 << 20, `${kept >> 20} MiB`);
+  raw.push(null);
+  assert.deepEqual((await read).framing, ['Content-Length', '500']);
 });
 
 test('when the proxy drains, those who wait for events ask elsewhere', async () => {

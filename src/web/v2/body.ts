@@ -2,6 +2,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Code, RpcError } from '../../rpc/status.ts';
 import { bodyOf } from '../body.ts';
+import { GrownBytes } from '../grown-bytes.ts';
 import type { WebRequest } from '../request-memory.ts';
 import type { Fields } from './headers.ts';
 
@@ -21,9 +22,9 @@ export interface Body {
 class KeptBody implements Body {
   readonly framing: Fields;
   readonly repeats = true;
-  readonly #bytes: Buffer;
+  readonly #bytes: Uint8Array;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     this.framing = bytes.length === 0 ? [] : ['Content-Length', String(bytes.length)];
   }
@@ -69,7 +70,7 @@ function roomIn(request: ClientRequest): Promise<void> {
   });
 }
 
-const NONE = new KeptBody(Buffer.alloc(0));
+const NONE = new KeptBody(new Uint8Array(0));
 
 /**
  * The body of a request.
@@ -84,13 +85,11 @@ export async function readBody(
   const { 'content-length': length = '0', 'transfer-encoding': coding } = raw.headers;
   if (coding === undefined && Number(length) === 0) return NONE;
   if (!repeats) return new PassingBody(raw, held);
-  const parts: Uint8Array[] = [];
-  let size = 0;
+  const bytes = new GrownBytes();
   for await (const part of bodyOf(raw, held)) {
-    size += part.length;
-    if (size > KEPT_BYTES)
+    if (bytes.length + part.length > KEPT_BYTES)
       throw new RpcError(Code.OUT_OF_RANGE, `larger than ${KEPT_BYTES} bytes, in a request that only reads`);
-    parts.push(part);
+    bytes.append(part);
   }
-  return new KeptBody(Buffer.concat(parts));
+  return new KeptBody(bytes.take());
 }
