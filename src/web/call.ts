@@ -17,6 +17,8 @@ import { Code, RpcError } from '../rpc/status.ts';
 import type { WebOutlet } from './outlet.ts';
 import type { Sender } from './sender.ts';
 
+const ignore = (): void => {};
+
 /** A call of the web door. */
 export class WebCall implements Call {
   readonly method: Method;
@@ -34,13 +36,13 @@ export class WebCall implements Call {
   /** Why the request did not reach its service, once that is known. */
   refusal: RpcError | undefined;
   /** Called when that is known: whoever reads the request need not wait for more of it. */
-  onRefused: () => void = () => {};
+  onRefused: () => void = ignore;
 
   readonly #observer: CallObserver;
   #held = 0;
   #closed = false;
   #phase: 'new' | 'reading' | 'running' | 'over' = 'new';
-  #onCancel: (error: RpcError) => void = () => {};
+  #onCancel: (error: RpcError) => void = ignore;
 
   constructor(
     method: Method,
@@ -108,14 +110,17 @@ export class WebCall implements Call {
    * @throws RpcError (rejects)
    */
   async ask(services: Services, request: () => Uint8Array): Promise<Uint8Array> {
-    const reply = Promise.withResolvers<Uint8Array>();
-    this.run(reply.reject);
+    let onCancel: (error: RpcError) => void = ignore;
+    this.run((error) => onCancel(error));
     const handler = services.unary(this.method.path);
     if (!handler) throw new RpcError(Code.UNIMPLEMENTED, `unknown method ${this.method.name}`);
     const answer = handler(request(), this);
     if (answer instanceof Uint8Array) return answer;
-    answer.then(reply.resolve, reply.reject);
-    return await reply.promise;
+    // No promise without a reader: what is at hand is converted while the client may go, which is nobody's fault.
+    return await new Promise((resolve, reject) => {
+      onCancel = reject;
+      answer.then(resolve, reject);
+    });
   }
 
   /** One message of the answer is on its way. */
@@ -143,6 +148,8 @@ export class WebCall implements Call {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     this.work = undefined;
+    // It may hold the answer, and the call is there for as long as its client reads.
+    this.#onCancel = ignore;
     this.#observer.onHandled(this, code);
   }
 

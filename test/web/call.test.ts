@@ -136,6 +136,24 @@ test('the end of a running call stops its work, and its client gets the first re
   }
 });
 
+test('an answer that was at hand is being converted when its client goes, or its deadline passes: no fault', async () => {
+  for (const end of ['expire', 'abandon'] as const) {
+    const { call, observer } = callTo(RANGE);
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
+    call.begin(60_000);
+    assert.equal(Buffer.from(await call.ask(echo, hello)).toString(), 'hello!');
+    call[end]();
+    // Node.js tells of a rejection that nobody handles when the turn is over.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', onUnhandled);
+    assert.deepEqual(unhandled, [], end);
+    assert.ok(call.cancelled);
+    assert.equal(observer.events.at(-1), `handled Range ${end === 'expire' ? 4 : 1}`);
+  }
+});
+
 test('a stream is read at the pace of its client, and ends with its status', async () => {
   const { call, observer } = callTo(WATCH);
   let drained = 0;
