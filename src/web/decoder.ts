@@ -40,12 +40,25 @@ interface Job {
   readonly reject: (error: RpcError) => void;
 }
 
+/** Begins the thread that reads. @throws Error when the system has none for it (EAGAIN, a limit of processes) */
+export function startDecoder(): Worker {
+  return new Worker(DECODE_PROGRAM, { eval: true, resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB } });
+}
+
 export class MessageDecoder {
   #worker: Worker | undefined;
   #job: Job | undefined;
   readonly #line = new Set<Job>();
+  readonly #startThread: () => Worker;
   #idle: NodeJS.Timeout | undefined;
   #late: NodeJS.Timeout | undefined;
+  /** Goes on with the line after a start that failed. */
+  #again: NodeJS.Immediate | undefined;
+
+  /** @param startThread what begins the thread; may throw when the system has none */
+  constructor(startThread: () => Worker = startDecoder) {
+    this.#startThread = startThread;
+  }
 
   /**
    * The protobuf form of a request; one is read at a time.
@@ -90,21 +103,32 @@ export class MessageDecoder {
     if (this.#job !== undefined) return;
     clearTimeout(this.#idle);
     const [job] = this.#line;
-    if (job !== undefined) {
-      this.#line.delete(job);
-      this.#job = job;
-      const worker = this.#worker ?? this.#start();
-      this.#worker = worker;
-      this.#late = setTimeout(() => void worker.terminate(), MAX_MS).unref();
-      worker.postMessage(job.question, [job.question.bytes.buffer]);
+    if (job === undefined) {
+      this.#idle = setTimeout(() => this.#stop(), IDLE_MS).unref();
       return;
     }
-    this.#idle = setTimeout(() => this.#stop(), IDLE_MS).unref();
+    this.#line.delete(job);
+    try {
+      this.#worker ??= this.#start();
+    } catch (error) {
+      job.reject(noThread(error));
+      // A start that fails takes its time too, and the line may be long.
+      this.#again ??= setImmediate(() => this.#goOn());
+      return;
+    }
+    this.#job = job;
+    const worker = this.#worker;
+    this.#late = setTimeout(() => void worker.terminate(), MAX_MS).unref();
+    worker.postMessage(job.question, [job.question.bytes.buffer]);
+  }
+
+  #goOn(): void {
+    this.#again = undefined;
+    this.#next();
   }
 
   #start(): Worker {
-    const resourceLimits = { maxOldGenerationSizeMb: MAX_HEAP_MIB };
-    const worker = new Worker(DECODE_PROGRAM, { eval: true, resourceLimits });
+    const worker = this.#startThread();
     worker.on('message', (answer: DecodeAnswer) => {
       const job = this.#take();
       if ('bytes' in answer) job?.resolve(answer.bytes);
@@ -137,4 +161,12 @@ export class MessageDecoder {
     this.#worker = undefined;
     void worker?.terminate();
   }
+}
+
+function noThread(error: unknown): RpcError {
+  const why = error instanceof Error && 'code' in error ? `: ${String(error.code)}` : '';
+  return new RpcError(
+    Code.RESOURCE_EXHAUSTED,
+    `etcd-connect-proxy: no thread can be started that reads large requests${why}`,
+  );
 }
