@@ -14,7 +14,8 @@ export class ProxyRecords implements Http2ConnectionsObserver {
   readonly #log: Logger;
   readonly #faults: ProgramLog['faults'];
   readonly #http2: Gauge;
-  readonly #limits: Counter<'limit'>;
+  readonly #http1Limits: Counter<'limit'>;
+  readonly #http2Limits: Counter<'limit'>;
   readonly #silent: Counter;
   /** By the bound that was reached. */
   readonly #throttles = new Throttles(QUIET_MS);
@@ -34,7 +35,13 @@ export class ProxyRecords implements Http2ConnectionsObserver {
       help: 'Connections closed because they sent nothing within --first-byte-timeout.',
       registers,
     });
-    this.#limits = new Counter({
+    this.#http1Limits = new Counter({
+      name: 'etcd_proxy_http1_limits_total',
+      help: 'Bounds on HTTP/1.1 connections reached by clients, by the name of the setting.',
+      labelNames: ['limit'],
+      registers,
+    });
+    this.#http2Limits = new Counter({
       name: 'etcd_proxy_http2_limits_total',
       help: 'Bounds of the HTTP/2 engine reached by clients, by the name of the setting.',
       labelNames: ['limit'],
@@ -54,14 +61,15 @@ export class ProxyRecords implements Http2ConnectionsObserver {
     this.#http2.dec();
   }
 
+  /** A bound on an HTTP/1.1 connection was reached by this client. */
+  onHttp1Limit(limit: string, client: Client): void {
+    this.#http1Limits.inc({ limit });
+    this.#warn('HTTP/1.1', limit, client);
+  }
+
   onHttp2Limit(limit: string, client: Client): void {
-    this.#limits.inc({ limit });
-    this.#throttles.line(limit, (suppressed) => {
-      this.#log.warn(
-        { limit, ...clientFields(client), suppressed },
-        'a client has reached a bound of its HTTP/2 connection',
-      );
-    });
+    this.#http2Limits.inc({ limit });
+    this.#warn('HTTP/2', limit, client);
   }
 
   onFault(error: unknown, client: Client): void {
@@ -70,5 +78,14 @@ export class ProxyRecords implements Http2ConnectionsObserver {
 
   onSilentConnection(): void {
     this.#silent.inc();
+  }
+
+  #warn(protocol: string, limit: string, client: Client): void {
+    this.#throttles.line(`${protocol} ${limit}`, (suppressed) => {
+      this.#log.warn(
+        { limit, ...clientFields(client), suppressed },
+        `a client has reached a bound of its ${protocol} connection`,
+      );
+    });
   }
 }

@@ -38,6 +38,8 @@ export interface WebLimits {
   readonly requestTimeout: number;
   /** How long a connection may wait for its next request. */
   readonly keepAliveTimeout: number;
+  /** How long a client may take nothing of what is sent to it; 0: for ever. */
+  readonly writeTimeout: number;
   /** Size of a request's line and headers. */
   readonly maxHeaderBytes: number;
   /** Bytes of a server stream that may wait for a slow client before its service is told to pause. */
@@ -53,6 +55,7 @@ export const DEFAULT_LIMITS: WebLimits = {
   headersTimeout: 60_000,
   requestTimeout: 300_000,
   keepAliveTimeout: 75_000,
+  writeTimeout: 120_000,
   maxHeaderBytes: 1024 * 1024,
   maxUnreadBytes: 256 * 1024,
   heartbeatMs: 15_000,
@@ -85,6 +88,8 @@ export interface WebServerOptions {
   /** How etcd's v2 API is served; without it, not at all. */
   readonly v2?: V2Options | undefined;
   readonly observer: CallObserver;
+  /** A bound of {@link WebLimits} was reached by this client, whose connection is closed. */
+  readonly onLimit?: (limit: 'writeTimeout', client: Client) => void;
   /** Serve health and metrics, and no RPC. */
   readonly pagesOnly?: boolean;
   /** Bounds that differ from {@link DEFAULT_LIMITS}. */

@@ -28,6 +28,7 @@ import { addPages } from './pages.ts';
 import { hasLongType, isGrpc, refuseBrowser, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
 import { RequestMemory } from './request-memory.ts';
 import { V2 } from './v2/routes.ts';
+import { WriteTimeouts } from './write-timeouts.ts';
 
 export type { WebServerOptions } from './options.ts';
 
@@ -70,6 +71,7 @@ export class WebServer {
     });
     this.http = this.app.server;
     this.#connections = new Connections(this.http);
+    new WriteTimeouts(limits.writeTimeout, options.onLimit).watch(this.http);
     addGround(this.app, options, guard);
     this.#addDraining();
     addPages(this.app, options);

@@ -34,7 +34,7 @@ const LOG_PAUSE_MS = 5000;
 const LOG_READ_MS = 10;
 /** What the proxy counts of reached bounds, of lines that nobody read, and of trouble with etcd. */
 const BOUNDS =
-  /^etcd_proxy_(http2_limits|request_bytes_limit|log_lines_lost|mirror_fallbacks|faults|upstream_\w+)_total/;
+  /^etcd_proxy_(http[12]_limits|request_bytes_limit|log_lines_lost|mirror_fallbacks|faults|upstream_\w+)_total/;
 /** Those who only give up: their connections must live, and in the long run no call of theirs may be refused either. */
 const IMPATIENT = LONG ? /given up|deadlines|cancelled/ : /given up|deadlines of/;
 const GROUPS = ['frames', 'calls', 'web'];

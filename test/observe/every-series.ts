@@ -146,6 +146,7 @@ const doors: Part = (registry) => {
     [() => metrics.onHttp2Opened(), { etcd_proxy_http2_connections: 1 }],
     [() => metrics.onHttp2Closed(), { etcd_proxy_http2_connections: -1 }],
     [() => metrics.onSilentConnection(), { etcd_proxy_silent_connections_total: 1 }],
+    [() => metrics.onHttp1Limit('x', ITSELF), { 'etcd_proxy_http1_limits_total{limit="x"}': 1 }],
     [() => metrics.onHttp2Limit('x', ITSELF), { 'etcd_proxy_http2_limits_total{limit="x"}': 1 }],
     [() => metrics.onFault(new Error('x'), ITSELF), { etcd_proxy_faults_total: 1 }],
     ...grows(quiet.sink as { lost: number }, { lost: 'etcd_proxy_log_lines_lost_total' }),

@@ -1,6 +1,8 @@
-/** A client that asks for large replies and reads none of them: what waits for it is bounded, by a flag. */
+/** A client that asks for large replies and reads none of them: what waits for it is bounded, and how long over HTTP/1.1, each by a flag. */
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { ErrorCode, encodeHeaders } from '../../src/http2/index.ts';
@@ -9,6 +11,8 @@ import * as raw from '../http2/support/raw-peer.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { metric } from '../support/metrics.ts';
 import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
+import { clientOptions, metrics, series, toClients, usual } from '../tls/support.ts';
 import { envelope } from './raw-stream.ts';
 
 const VALUE_BYTES = 1 << 20;
@@ -61,4 +65,30 @@ test('a client that reads none of its replies', async () => {
   await greedy.closed();
   assert.equal(await metric(proxy.url, 'etcd_proxy_http2_limits_total{limit="maxQueuedBytes"}'), 1);
   await connectTo(proxy.url).kv.range({ key: bytes('big') });
+});
+
+test('a client that reads none of its replies over HTTP/1.1 is closed, counted and logged; over TLS too', async () => {
+  await using etcd = await startEtcd();
+  await connectTo(etcd.first.url).kv.put({ key: bytes('big'), value: Buffer.alloc(VALUE_BYTES, 1) });
+  const files = await usual();
+  for (const secure of [false, true]) {
+    await using proxy = await startProxy({
+      endpoints: etcd.endpoints,
+      flags: ['--client-write-timeout=1s', ...(secure ? toClients(files) : [])],
+    });
+    const client = secure
+      ? connectTls(clientOptions(proxy.address, files.ca, files.client))
+      : connect(Number(proxy.address.split(':')[1]), '127.0.0.1');
+    client.on('error', () => {});
+    client.pause();
+    client.write('GET /kv/big HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(2 * MANY));
+    const told = /"msg":"a client has reached a bound of its HTTP\/1\.1 connection"/;
+    const line = await proxy.process.waitForLine(told, 60_000);
+    const { limit, client: address } = JSON.parse(line) as Record<string, string>;
+    assert.deepEqual([limit, address], ['writeTimeout', `127.0.0.1:${client.localPort}`]);
+    const counted = 'etcd_proxy_http1_limits_total{limit="writeTimeout"}';
+    assert.equal(secure ? series(await metrics(files, proxy), counted) : await metric(proxy.url, counted), 1);
+    client.resume();
+    await until('the end', () => client.closed);
+  }
 });
