@@ -192,7 +192,7 @@ export class StreamInput {
     if (!isServer || intake.turns.mayGrow(this)) this.grant();
   }
 
-  /** Gives the window back. */
+  /** Gives the window back. Something must be owed: a WINDOW_UPDATE of 0 is an error (RFC 9113 section 6.9). */
   grant(): void {
     const { stream } = this;
     stream.connection.output.number(FrameType.WINDOW_UPDATE, stream.id, this.owed);

@@ -36,10 +36,12 @@ export class WindowTurns {
     return this.later.size > 0;
   }
 
-  /** Whether a stream may have its window back now. If not, it gets it later. */
+  /** Whether a stream may have its window back now, from who asks. If not, it gets it later, from here. */
   mayGrow(input: StreamInput): boolean {
     if (this.now.size === 0 && !this.account.crowded) return true;
     if (!this.account.crowded) {
+      // Its window is not given back twice: the second one would be of nothing, an error (RFC 9113 section 6.9).
+      this.later.delete(input);
       this.onRoomChanged();
       return true;
     }

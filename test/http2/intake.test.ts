@@ -174,6 +174,21 @@ describe('what is held for the requests of a connection', () => {
     while (granted().length < 20) assert.ok(await peer.nextOf('WINDOW_UPDATE'));
   });
 
+  test('whose turn it is gets its window once, also where memory is free again before anybody was told', async () => {
+    await using play = await Play.begin(64 << 20);
+    const peer = await play.peer();
+    // From 2 MiB on they take turns: this one and the next seven have theirs, the last two wait for it.
+    peer.send(post(1), data(1, 2 << 20));
+    const others = Array.from({ length: 9 }, (_, i) => 2 * i + 3);
+    for (const id of others) peer.send(post(id), data(id, WINDOW / 2));
+    assert.ok(await peer.settled());
+    // The large one ends and sets memory free, and the same segment brings more of one that waits.
+    peer.send(frame('RST_STREAM', 0, 1, raw.u32(ErrorCode.CANCEL)), data(19, 16 * KIB));
+    assert.ok(await peer.settled());
+    // A WINDOW_UPDATE of 0 is an error (RFC 9113 section 6.9), which `RawPeer` looks for.
+    for (const id of [17, 19]) assert.ok(windows(peer, id) >= WINDOW / 2, `${windows(peer, id)} for ${id}`);
+  });
+
   test('requests of nothing but header fields are refused as well when all memory is taken', async () => {
     await using play = await Play.begin(1 << 20);
     const peer = await play.peer();

@@ -1,4 +1,8 @@
-/** A scripted peer on a raw socket: sends any bytes, and lets a test wait for frames. Independent of the engine's code. */
+/**
+ * A scripted peer on a raw socket: sends any bytes, and lets a test wait for frames. Independent of the engine's code. What
+ * no peer may send, whatever it was sent, fails the test.
+ */
+import assert from 'node:assert/strict';
 import net from 'node:net';
 
 /** One frame that was received. */
@@ -156,6 +160,8 @@ export class RawPeer {
     const from = Math.min(this.skip, chunk.length);
     this.skip -= from;
     const { frames, rest } = parseFrames(Buffer.concat([this.rest, chunk.subarray(from)]));
+    for (const { type, id, payload } of frames)
+      if (type === 'WINDOW_UPDATE') checkIncrement(id, payload.readUInt32BE(0));
     this.frames.push(...frames);
     this.rest = rest;
     this.wakeUp();
@@ -165,6 +171,11 @@ export class RawPeer {
     this.ended = true;
     this.wakeUp();
   }
+}
+
+/** RFC 9113 section 6.9: from 1 to 2^31 - 1. */
+function checkIncrement(id: number, increment: number): void {
+  assert.ok(increment > 0 && increment <= 0x7fffffff, `WINDOW_UPDATE of ${increment} on stream ${id}`);
 }
 
 /** A raw client of a server on this port, with the connection preface already sent. */
