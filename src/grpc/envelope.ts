@@ -84,6 +84,7 @@ export class Deframer {
   /** So many bytes it has. */
   #packed = 0;
   #drop: (() => void) | undefined;
+  #stopped = false;
 
   /** @param encoding the `grpc-encoding` of this direction; `undefined` for none */
   constructor(limits: ReceiveLimits, encoding: string | undefined) {
@@ -101,8 +102,9 @@ export class Deframer {
     return this.#chunks.length + this.#packed;
   }
 
-  /** Nobody waits for messages any more: one that waits to be unpacked is dropped. */
+  /** Nobody waits for messages any more: none is handed on or unpacked; only what a thread has already begun is done. */
   stop(): void {
+    this.#stopped = true;
     this.#drop?.();
   }
 
@@ -131,7 +133,7 @@ export class Deframer {
 
   #cut(bytes: Buffer, sink: MessageSink): RpcError | undefined {
     let at = 0;
-    while (bytes.length - at >= ENVELOPE_BYTES) {
+    while (!this.#stopped && bytes.length - at >= ENVELOPE_BYTES) {
       const flag = bytes[at] as number;
       const length = bytes.readUInt32BE(at + 1);
       const error = this.#check(flag, length);
@@ -151,7 +153,7 @@ export class Deframer {
         if (this.#busy) break;
       }
     }
-    if (at < bytes.length) this.#chunks.add(at === 0 ? bytes : bytes.subarray(at));
+    if (at < bytes.length && !this.#stopped) this.#chunks.add(at === 0 ? bytes : bytes.subarray(at));
     return undefined;
   }
 
@@ -190,6 +192,7 @@ export class Deframer {
     this.#busy = true;
     this.#packed = ENVELOPE_BYTES + payload.length;
     this.#drop = unpackLine.unpack(sink.onUnpacking(), payload, maxBytes, (result) => {
+      if (this.#stopped) return;
       this.#busy = false;
       this.#packed = 0;
       const error = this.#opened(result, sink) ?? this.#cut(this.#chunks.take(), sink);

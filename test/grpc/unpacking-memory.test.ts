@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { unknownMethod } from '../../src/etcd/methods.ts';
-import { envelopeHead } from '../../src/grpc/envelope.ts';
+import { Deframer, envelopeHead } from '../../src/grpc/envelope.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
 import { ErrorCode, encodeHeaders } from '../../src/http2/index.ts';
 import type { ServerStream } from '../../src/rpc/contract.ts';
@@ -31,12 +31,15 @@ class Scene implements AsyncDisposable {
   /** Who serves the streams keeps their messages. */
   keeps = false;
   unaryCalls = 0;
+  /** What the observer of calls was told. */
+  readonly told: string[] = [];
   readonly #server: EngineServer;
 
   constructor() {
     const observer = {
-      ...{ onStarted: ignore, onReceived: ignore, onSent: ignore },
-      ...{ onHandled: ignore, onMalformedReply: ignore, onFault: ignore },
+      onReceived: () => void this.told.push('received'),
+      onHandled: () => void this.told.push('handled'),
+      ...{ onStarted: ignore, onSent: ignore, onMalformedReply: ignore, onFault: ignore },
     };
     const door = new GrpcServer({
       services: {
@@ -165,6 +168,56 @@ describe('messages on streams that wait to be unpacked', () => {
     await threads;
     assert.deepEqual(scene.sizes, []);
   });
+});
+
+for (const [kind, fields] of [
+  ['unary', UNARY],
+  ['stream', STREAM],
+] as const)
+  test(`a message that is being unpacked when its call ends is not counted as received, ${kind}`, async () => {
+    await using scene = new Scene();
+    const peer = await scene.begin();
+    // It is with a thread when the end of the call is read, in the same segment.
+    peer.send(
+      raw.frame('HEADERS', raw.END_HEADERS, 1, fields),
+      data(1, packed(Buffer.alloc(8 << 20)), kind === 'unary' ? raw.END_STREAM : 0),
+      raw.frame('RST_STREAM', 0, 1, raw.u32(ErrorCode.CANCEL)),
+    );
+    assert.ok(await peer.settled());
+    // What the threads are given after it is done later.
+    await occupy(unpackLine, OCCUPANTS);
+    assert.deepEqual(scene.told, ['handled']);
+    assert.equal(scene.ledger.held, 0);
+  });
+
+test('what came behind a message is not unpacked when the call ends meanwhile', async () => {
+  const deframer = new Deframer({ maxBytes: 8 << 20, tooLarge: () => 'too large' }, 'gzip');
+  let begun = 0;
+  const sink = {
+    onMessage: () => assert.fail('a message for nobody'),
+    onUnpacking: () => {
+      begun++;
+      return sink;
+    },
+    onUnpacked: () => assert.fail('nobody waits'),
+  };
+  const message = packed(Buffer.alloc(8 << 20));
+  assert.equal(deframer.push(Buffer.concat([message, message]), sink), undefined);
+  deframer.stop();
+  await occupy(unpackLine, OCCUPANTS);
+  assert.equal(begun, 1);
+});
+
+test('a unary request of three messages is received once, and the call ends once', async () => {
+  await using scene = new Scene();
+  const peer = await scene.begin();
+  const message = Buffer.concat([envelopeHead(10), Buffer.alloc(10)]);
+  peer.send(
+    raw.frame('HEADERS', raw.END_HEADERS, 1, UNARY),
+    data(1, Buffer.concat([message, message, message])),
+  );
+  assert.ok(await peer.settled());
+  assert.deepEqual(scene.told, ['received', 'handled']);
 });
 
 test('a message that is dropped leaves the line, and nobody is called back for it', async () => {
