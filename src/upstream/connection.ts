@@ -16,6 +16,7 @@ import {
 import type { Endpoint } from '../net/endpoint.ts';
 import { describeTlsError } from '../tls/handshake-failure.ts';
 import { lookupOf } from './addresses.ts';
+import { Patience } from './patience.ts';
 import { PingCompany } from './ping-company.ts';
 import type { PingIntervals } from './ping-intervals.ts';
 
@@ -65,7 +66,7 @@ export class Dial implements ConnectionListener {
   readonly #interval: number;
   readonly #company: PingCompany;
   readonly #pingsIdle: boolean;
-  readonly #timer: NodeJS.Timeout;
+  readonly #patience: Patience;
   #settled = false;
   #cause = '';
 
@@ -84,7 +85,7 @@ export class Dial implements ConnectionListener {
     });
     const settings = { ...http2, keepaliveIntervalMs: this.#interval, permitWithoutStream: true };
     this.#connection = new Http2Connection(socket, 'client', this, settings);
-    this.#timer = setTimeout(() => this.#giveUp(dialTimeout), dialTimeout);
+    this.#patience = new Patience(dialTimeout, () => this.#giveUp(dialTimeout));
   }
 
   /** Somebody else hears what becomes of the connection from now on. */
@@ -94,7 +95,7 @@ export class Dial implements ConnectionListener {
 
   /** Ends the attempt or the connection without a word to the owner. */
   close(): void {
-    clearTimeout(this.#timer);
+    this.#patience.end();
     this.#settled = true;
     this.#connection.destroy();
   }
@@ -106,7 +107,7 @@ export class Dial implements ConnectionListener {
   onReady(connection: Http2Connection): void {
     if (this.#settled) return;
     this.#settled = true;
-    clearTimeout(this.#timer);
+    this.#patience.end();
     this.#owner.onConnected(connection);
   }
 
@@ -131,7 +132,7 @@ export class Dial implements ConnectionListener {
   }
 
   onClose(connection: Http2Connection, error: Http2Error | undefined): void {
-    clearTimeout(this.#timer);
+    this.#patience.end();
     const cause = this.#cause || error?.message || 'connection closed';
     if (this.#settled) {
       this.#owner.onLost(connection, cause);

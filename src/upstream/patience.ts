@@ -1,6 +1,6 @@
 /**
  * Timers that judge others. One that fires late says that this process was held up, and then answers may wait in the
- * sockets unread: so it grants its whole time once more.
+ * sockets unread: so it grants its whole time once more. In any case the sockets are read before it judges.
  */
 
 /** A timer that fires later than this was held up. Milliseconds. */
@@ -10,27 +10,36 @@ export const LATE_MS = 150;
 export class Patience {
   readonly #expired: () => void;
   readonly #ms: number;
+  readonly #until: number;
   #timer: NodeJS.Timeout | undefined;
+  #read: NodeJS.Immediate | undefined;
   #due = 0;
 
-  /** Starts to wait for `ms` milliseconds. */
-  constructor(ms: number, expired: () => void) {
+  /**
+   * Starts to wait for `ms` milliseconds.
+   * @param until no more time is granted beyond this moment of `performance.now()`
+   */
+  constructor(ms: number, expired: () => void, until = Number.POSITIVE_INFINITY) {
     this.#ms = ms;
     this.#expired = expired;
+    this.#until = until;
     this.#start();
   }
 
   /** Stops waiting. */
   end(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#read);
   }
 
   #start(): void {
-    this.#due = performance.now() + this.#ms;
+    const now = performance.now();
+    const ms = Math.max(0, Math.min(this.#ms, this.#until - now));
+    this.#due = now + ms;
     this.#timer = setTimeout(() => {
       if (performance.now() - this.#due > LATE_MS) this.#start();
-      else this.#expired();
-    }, this.#ms);
+      else this.#read = setImmediate(this.#expired);
+    }, ms);
     this.#timer.unref();
   }
 }

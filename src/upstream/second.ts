@@ -6,6 +6,7 @@ import type { Endpoint } from '../net/endpoint.ts';
 import { Backoff } from '../rpc/backoff.ts';
 import { Candidate } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
+import { Patience } from './patience.ts';
 
 /** Who uses the connection. */
 export interface SecondOwner {
@@ -26,7 +27,7 @@ export class Second {
   readonly #limitMs: number;
   readonly #retries = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
   #candidate: Candidate | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #patience: Patience | undefined;
   /** No attempt begins before this moment. */
   #restsUntil = 0;
 
@@ -48,7 +49,7 @@ export class Second {
       dial: (target, owner) => this.#owner.dial(target, owner),
       onStep: (candidate) => this.#step(candidate),
     });
-    this.#timer = setTimeout(() => this.#giveUp(), this.#limitMs);
+    this.#patience = new Patience(this.#limitMs, () => this.#giveUp());
   }
 
   /** A connection is lost. @param settled it was of use for a while */
@@ -95,7 +96,7 @@ export class Second {
   }
 
   #done(): void {
-    clearTimeout(this.#timer);
+    this.#patience?.end();
     this.#candidate = undefined;
   }
 }

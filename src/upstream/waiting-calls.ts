@@ -1,7 +1,7 @@
 /** Calls without a connection yet, boundedly many. Each is told how it goes on, or fails in time for its client to learn why. */
-import { setTimeout as schedule } from 'node:timers';
 import { Code, type LocalCause, RpcError } from '../rpc/status.ts';
 import { MAX_TIMER_MS } from '../rpc/timer.ts';
+import { Patience } from './patience.ts';
 import type { Route } from './route.ts';
 import { TRAFFIC, type Traffic } from './traffic.ts';
 
@@ -18,7 +18,7 @@ export interface Waiter {
 /** A waiting call fails this long before its client gives up, so that the client learns why. Milliseconds. */
 const DEADLINE_MARGIN_MS = 50;
 
-type Line = Map<Waiter, NodeJS.Timeout | undefined>;
+type Line = Map<Waiter, Patience | undefined>;
 
 export class WaitingCalls {
   readonly #lines: Readonly<Record<Traffic, Line>> = {
@@ -36,22 +36,23 @@ export class WaitingCalls {
 
   /**
    * Lets a call wait.
-   * @param atMost milliseconds after which it fails in any case
+   * @param atMost milliseconds after which it fails in any case, see {@link Patience}
    * @param error what it fails with, asked when it does
    */
   add(waiter: Waiter, atMost: number, error: () => RpcError): void {
-    let left = waiter.deadline - performance.now();
-    left = Math.min(atMost, left - Math.min(DEADLINE_MARGIN_MS, left / 10));
-    const timer =
-      left > MAX_TIMER_MS ? undefined : schedule(() => this.#fail(waiter, error()), Math.max(0, left));
-    this.#lines[waiter.traffic].set(waiter, timer);
+    const { deadline, traffic } = waiter;
+    const now = performance.now();
+    const until = deadline - Math.min(DEADLINE_MARGIN_MS, (deadline - now) / 10);
+    const fail = (): void => this.#fail(waiter, error());
+    const ends = Math.min(atMost, until - now) <= MAX_TIMER_MS;
+    this.#lines[traffic].set(waiter, ends ? new Patience(atMost, fail, until) : undefined);
   }
 
   /** Whoever waits now fails after so many milliseconds at the latest. */
   limit(atMost: number, error: (waiter: Waiter) => RpcError): void {
     for (const traffic of TRAFFIC)
       for (const waiter of [...this.#lines[traffic].keys()]) {
-        clearTimeout(this.#lines[traffic].get(waiter));
+        this.#lines[traffic].get(waiter)?.end();
         this.add(waiter, atMost, () => error(waiter));
       }
   }
@@ -59,7 +60,7 @@ export class WaitingCalls {
   /** Takes a call back. */
   withdraw(waiter: Waiter): void {
     const line = this.#lines[waiter.traffic];
-    clearTimeout(line.get(waiter));
+    line.get(waiter)?.end();
     line.delete(waiter);
   }
 

@@ -52,6 +52,8 @@ export class ScriptedEtcd implements AsyncDisposable {
   question: Act = 'serve';
   /** So long the answer to the question takes. Milliseconds. */
   questionMs = 0;
+  /** Called when it answers, before the answer is sent. */
+  onAnswering: (isQuestion: boolean) => void = ignore;
   /** The revision in its replies. */
   revision = 5;
   readonly seen: SeenCall[] = [];
@@ -168,7 +170,10 @@ export class ScriptedEtcd implements AsyncDisposable {
     if (act instanceof RpcError) throw act;
     if (act === 'serve' && hasLeader && this.questionMs > 0)
       return sleep(this.questionMs).then(() => this.reply());
-    if (act === 'serve') return this.reply();
+    if (act === 'serve') {
+      this.onAnswering(hasLeader);
+      return this.reply();
+    }
     return new Promise(() => {
       call.work = {
         cancel: () => {

@@ -1,0 +1,119 @@
+/**
+ * A process that gets no core, or is stopped, for as long as it would wait for an answer: the answer that has arrived
+ * meanwhile counts, although timers run before sockets are read. Here the process holds itself up, right after the other
+ * side has answered.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { describe, test } from 'node:test';
+import { KV } from '../../src/etcd/methods.ts';
+import { parseEndpoint } from '../../src/net/endpoint.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import { Dial } from '../../src/upstream/connection.ts';
+import * as raw from '../http2/support/raw-peer.ts';
+import { until } from '../support/until.ts';
+import { ask, connectionOf, inUse, PATIENT, Stream } from './client.ts';
+import { clientOptions, connectTo, ScriptedEtcd } from './scripted-etcd.ts';
+
+/** What is waited for at most. Milliseconds. */
+const LIMIT_MS = 1000;
+/** A call fails so long before its deadline. Milliseconds. */
+const MARGIN_MS = 50;
+
+/**
+ * How far the timer is over when the process goes on: by so much that it can tell, or by so little that it may have been
+ * busy. Milliseconds.
+ */
+const CASES = [
+  ['long', 400],
+  ['briefly', 40],
+] as const;
+
+/** Keeps this process from doing anything until then, in milliseconds of `performance.now()`. */
+function standStill(end: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.max(0, end - performance.now()));
+}
+
+/** Stands still as soon as the answer that is being made is sent, for once, and before anything else is read. */
+function standStillAfter(member: ScriptedEtcd, ofQuestion: boolean, end: number): void {
+  member.onAnswering = (isQuestion) => {
+    if (isQuestion !== ofQuestion) return;
+    member.onAnswering = () => {};
+    setImmediate(() => standStill(end));
+  };
+}
+
+for (const [name, ms] of CASES)
+  describe(`what has arrived while the process stood still, the time being over for ${name}`, () => {
+    test('connects: the SETTINGS of etcd', async () => {
+      await using held = new AsyncDisposableStack();
+      const began = performance.now();
+      const sockets: Socket[] = [];
+      const server = createServer((socket) => {
+        sockets.push(socket);
+        socket.once('data', () => {
+          socket.write(raw.settings());
+          standStill(began + LIMIT_MS + ms);
+        });
+      }).listen(0, '127.0.0.1');
+      held.defer(() => void server.close());
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const outcome = Promise.withResolvers<string>();
+      const dial = new Dial(
+        parseEndpoint(`127.0.0.1:${port}`),
+        { ...clientOptions([]).options, dialTimeout: LIMIT_MS },
+        {
+          onConnected: () => outcome.resolve('connected'),
+          onFailed: (cause) => outcome.resolve(cause),
+          onLost: () => {},
+          onSpent: () => {},
+          onStreamSlots: () => {},
+          onLimit: () => {},
+          onFault: (error) => outcome.reject(error),
+          pingsIdle: () => false,
+        },
+      );
+      held.defer(() => dial.close());
+      assert.equal(await outcome.promise, 'connected');
+      for (const socket of sockets) socket.destroy();
+    });
+
+    test('gives watches a connection of their own: its answer to the question', async () => {
+      await using held = new AsyncDisposableStack();
+      const member = held.use(await ScriptedEtcd.start());
+      const { cluster } = connectTo([member], { dialTimeout: 2 * LIMIT_MS });
+      held.defer(() => cluster.close());
+      await inUse(cluster);
+      await ask(cluster, KV.Range);
+      standStillAfter(member, true, performance.now() + LIMIT_MS + ms);
+      new Stream(cluster);
+      await until('the watch is there', () => member.messages.length > 0);
+      assert.notEqual(member.messages[0]?.connection, connectionOf(member, KV.Range));
+    });
+
+    for (const [limit, dialTimeout, deadlineMs] of [
+      ['the dial timeout', LIMIT_MS, Number.POSITIVE_INFINITY],
+      ['its deadline', PATIENT.dialTimeout, LIMIT_MS + MARGIN_MS],
+    ] as const) {
+      // A call whose deadline is over has ended.
+      if (ms > MARGIN_MS && deadlineMs !== Number.POSITIVE_INFINITY) continue;
+      test(`frees a stream for a call that may wait until ${limit}`, async () => {
+        await using held = new AsyncDisposableStack();
+        const member = held.use(await ScriptedEtcd.start(7, 1));
+        const { cluster } = connectTo([member], { dialTimeout, maxConnections: 1 });
+        held.defer(() => cluster.close());
+        await inUse(cluster);
+        // When it is in use, the question that it was asked may not have ended yet.
+        await ask(cluster, KV.Range);
+        const now = performance.now();
+        standStillAfter(member, false, now + LIMIT_MS + ms);
+        const first = ask(cluster, KV.Range);
+        const second = new OwnCall(KV.Range, NO_METADATA, now + deadlineMs);
+        await Promise.all([first, cluster.unary(new Uint8Array(0), second)]);
+        assert.equal(member.count(KV.Range.path), 3);
+      });
+    }
+  });
