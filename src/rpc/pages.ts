@@ -28,7 +28,7 @@ export interface PageBounds {
   readonly statuses: readonly number[];
   /** What its content type begins with, if not `text/plain`. */
   readonly type?: string;
-  /** Milliseconds until it has to be there whole. */
+  /** Milliseconds until it has to be there whole; once more as many where the process could not read meanwhile. */
   readonly timeout: number;
   readonly maxBytes: number;
 }

@@ -9,6 +9,7 @@ import type { Endpoint } from '../net/endpoint.ts';
 import type { Call, Cancellable } from '../rpc/contract.ts';
 import { Code } from '../rpc/status.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
+import { Patience } from './patience.ts';
 import { requestBlock } from './request-block.ts';
 
 /** So long may one endpoint take, connecting included. Milliseconds. */
@@ -46,7 +47,7 @@ class Visit implements ConnectionOwner, ClientCallListener, Cancellable {
   readonly #call: Call;
   readonly #done: (reply: Uint8Array | undefined) => void;
   readonly #dial: Dial;
-  readonly #timer: NodeJS.Timeout;
+  readonly #patience: Patience;
   #reply: Uint8Array | undefined;
 
   constructor(
@@ -61,7 +62,7 @@ class Visit implements ConnectionOwner, ClientCallListener, Cancellable {
     this.#request = request;
     this.#call = call;
     this.#done = done;
-    this.#timer = setTimeout(() => this.#end(undefined), LIMIT_MS);
+    this.#patience = new Patience(LIMIT_MS, () => this.#end(undefined));
     this.#dial = dial(endpoint, this);
   }
 
@@ -125,7 +126,7 @@ class Visit implements ConnectionOwner, ClientCallListener, Cancellable {
   }
 
   #end(reply: Uint8Array | undefined): void {
-    clearTimeout(this.#timer);
+    this.#patience.end();
     this.#done(reply);
     this.#dial.close();
   }

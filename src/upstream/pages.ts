@@ -8,6 +8,7 @@ import type { Endpoint } from '../net/endpoint.ts';
 import type { EtcdPage, EtcdPages, NoPage, PageBounds } from '../rpc/pages.ts';
 import type { TlsDialer } from './connection.ts';
 import { dialHttp1 } from './dial-http1.ts';
+import { Patience } from './patience.ts';
 
 /** Is told how each fetch went. */
 export interface PageObserver {
@@ -94,7 +95,7 @@ class PageRequest {
   readonly #connections: PageConnections;
   readonly #path: string;
   readonly #bounds: PageBounds;
-  readonly #timer: NodeJS.Timeout;
+  readonly #patience: Patience;
   #resolve: ((result: EtcdPage | NoPage) => void) | undefined;
   #abandon: () => void = () => {};
 
@@ -108,7 +109,7 @@ class PageRequest {
     this.#path = path;
     this.#bounds = bounds;
     this.#resolve = resolve;
-    this.#timer = setTimeout(() => this.#settle('timeout'), bounds.timeout);
+    this.#patience = new Patience(bounds.timeout, () => this.#settle('timeout'));
   }
 
   start(): void {
@@ -155,7 +156,7 @@ class PageRequest {
     const resolve = this.#resolve;
     if (resolve === undefined) return;
     this.#resolve = undefined;
-    clearTimeout(this.#timer);
+    this.#patience.end();
     if (typeof result === 'string') this.#abandon();
     resolve(result);
   }

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { KV } from '../../src/etcd/methods.ts';
@@ -12,9 +13,10 @@ import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Dial } from '../../src/upstream/connection.ts';
+import { EndpointPages } from '../../src/upstream/pages.ts';
 import * as raw from '../http2/support/raw-peer.ts';
 import { until } from '../support/until.ts';
-import { ask, connectionOf, inUse, PATIENT, Stream } from './client.ts';
+import { ask, connectionOf, inUse, ofTwo, PATIENT, Stream } from './client.ts';
 import { clientOptions, connectTo, ScriptedEtcd } from './scripted-etcd.ts';
 
 /** What is waited for at most. Milliseconds. */
@@ -92,6 +94,33 @@ for (const [name, ms] of CASES)
       new Stream(cluster);
       await until('the watch is there', () => member.messages.length > 0);
       assert.notEqual(member.messages[0]?.connection, connectionOf(member, KV.Range));
+    });
+
+    test('is the answer of an endpoint that is asked beside the one in use', async () => {
+      await using held = new AsyncDisposableStack();
+      const { cluster, to } = await ofTwo(held);
+      standStillAfter(to, false, performance.now() + LIMIT_MS + ms);
+      const call = new OwnCall(KV.Range, NO_METADATA, Number.POSITIVE_INFINITY);
+      assert.ok(await cluster.askElsewhere(new Uint8Array(0), call, () => true));
+    });
+
+    test('is a page of etcd', async () => {
+      await using held = new AsyncDisposableStack();
+      const server = createHttpServer((_, response) => {
+        response.setHeader('content-type', 'text/plain');
+        response.end('fine');
+        setImmediate(() => standStill(began + LIMIT_MS + ms));
+      }).listen(0, '127.0.0.1');
+      held.defer(() => void server.close());
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const endpoint = parseEndpoint(`127.0.0.1:${port}`);
+      const { tls } = clientOptions([]).options;
+      const pages = new EndpointPages({ endpoint: () => endpoint, tls, observer: { onFetched: () => {} } });
+      held.defer(() => pages.close());
+      const began = performance.now();
+      const page = await pages.get('/health', { timeout: LIMIT_MS, maxBytes: 1000, statuses: [200] });
+      assert.ok(typeof page === 'object', page as string);
     });
 
     for (const [limit, dialTimeout, deadlineMs] of [
