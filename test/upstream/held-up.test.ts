@@ -14,6 +14,7 @@ import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Dial } from '../../src/upstream/connection.ts';
 import { EndpointPages } from '../../src/upstream/pages.ts';
+import { noStream, WaitingCalls } from '../../src/upstream/waiting-calls.ts';
 import * as raw from '../http2/support/raw-peer.ts';
 import { until } from '../support/until.ts';
 import { ask, connectionOf, inUse, ofTwo, PATIENT, Stream } from './client.ts';
@@ -47,40 +48,44 @@ function standStillAfter(member: ScriptedEtcd, ofQuestion: boolean, end: number)
   };
 }
 
+/** Dials somebody who answers the first octets by this. @returns what comes of it: `connected`, or why not */
+async function dialled(held: AsyncDisposableStack, onFirst: (socket: Socket) => void): Promise<string> {
+  const server = createServer((socket) => {
+    socket.once('data', () => onFirst(socket));
+    held.defer(() => void socket.destroy());
+  }).listen(0, '127.0.0.1');
+  held.defer(() => void server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const outcome = Promise.withResolvers<string>();
+  const dial = new Dial(
+    parseEndpoint(`127.0.0.1:${port}`),
+    { ...clientOptions([]).options, dialTimeout: LIMIT_MS },
+    {
+      onConnected: () => outcome.resolve('connected'),
+      onFailed: (cause) => outcome.resolve(cause),
+      onLost: () => {},
+      onSpent: () => {},
+      onStreamSlots: () => {},
+      onLimit: () => {},
+      onFault: (error) => outcome.reject(error),
+      pingsIdle: () => false,
+    },
+  );
+  held.defer(() => dial.close());
+  return await outcome.promise;
+}
+
 for (const [name, ms] of CASES)
   describe(`what has arrived while the process stood still, the time being over for ${name}`, () => {
     test('connects: the SETTINGS of etcd', async () => {
       await using held = new AsyncDisposableStack();
       const began = performance.now();
-      const sockets: Socket[] = [];
-      const server = createServer((socket) => {
-        sockets.push(socket);
-        socket.once('data', () => {
-          socket.write(raw.settings());
-          standStill(began + LIMIT_MS + ms);
-        });
-      }).listen(0, '127.0.0.1');
-      held.defer(() => void server.close());
-      await once(server, 'listening');
-      const { port } = server.address() as AddressInfo;
-      const outcome = Promise.withResolvers<string>();
-      const dial = new Dial(
-        parseEndpoint(`127.0.0.1:${port}`),
-        { ...clientOptions([]).options, dialTimeout: LIMIT_MS },
-        {
-          onConnected: () => outcome.resolve('connected'),
-          onFailed: (cause) => outcome.resolve(cause),
-          onLost: () => {},
-          onSpent: () => {},
-          onStreamSlots: () => {},
-          onLimit: () => {},
-          onFault: (error) => outcome.reject(error),
-          pingsIdle: () => false,
-        },
-      );
-      held.defer(() => dial.close());
-      assert.equal(await outcome.promise, 'connected');
-      for (const socket of sockets) socket.destroy();
+      const outcome = await dialled(held, (socket) => {
+        socket.write(raw.settings());
+        standStill(began + LIMIT_MS + ms);
+      });
+      assert.equal(outcome, 'connected');
     });
 
     test('gives watches a connection of their own: its answer to the question', async () => {
@@ -146,3 +151,36 @@ for (const [name, ms] of CASES)
       });
     }
   });
+
+describe('where the process stood still for so long that the time is far over', () => {
+  test('an endpoint has its time again to answer', async () => {
+    await using held = new AsyncDisposableStack();
+    const began = performance.now();
+    const outcome = await dialled(held, (socket) => {
+      standStill(began + LIMIT_MS + 400);
+      setTimeout(() => void socket.write(raw.settings()), 100);
+    });
+    assert.equal(outcome, 'connected');
+  });
+
+  test('a call may wait again, but not beyond its deadline', async () => {
+    const waiting = new WaitingCalls();
+    const failed: string[] = [];
+    const add = (name: string, deadline: number): void =>
+      waiting.add(
+        {
+          deadline,
+          traffic: 'replies',
+          onRoute: () => assert.fail('there is none'),
+          onUnavailable: () => void failed.push(name),
+        },
+        LIMIT_MS,
+        noStream,
+      );
+    add('without a deadline', Number.POSITIVE_INFINITY);
+    add('with a deadline', performance.now() + LIMIT_MS + 500);
+    standStill(performance.now() + LIMIT_MS + 400);
+    await until('both have failed', () => failed.length === 2);
+    assert.deepEqual(failed, ['with a deadline', 'without a deadline']);
+  });
+});
