@@ -1,7 +1,7 @@
 /** Shared streams that are lost or part: what counts for a watch that had just come, and what a compaction may end. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
@@ -119,4 +119,29 @@ test('a watch that was suspected shares a stream again when its own was good for
   }
   assert.equal((await at.created('a')).stream, shared.stream);
   assert.equal(client.ending, undefined);
+});
+
+test('a watch that nobody wants any more when the first of those that waited begins is not asked for', async () => {
+  const unary = at.upstream.unary.bind(at.upstream);
+  const known = Promise.withResolvers<void>();
+  at.upstream.unary = async (request, call) => {
+    if (call.method.name === 'Status') await known.promise;
+    return unary(request, call);
+  };
+  const open = at.upstream.stream.bind(at.upstream);
+  const [first, second] = [at.client(), at.client()];
+  at.upstream.stream = (call, listener) => {
+    second.leave();
+    return open(call, listener);
+  };
+  first.watch({ key: b('a') });
+  second.watch({ key: b('b') });
+  for (let i = 0; i < 8; i++) await turn();
+  known.resolve();
+  await at.created('a');
+  await until('the reply', () => first.responses.length === 1);
+  assert.deepEqual(
+    at.upstream.watches.map(({ key }) => key),
+    ['a'],
+  );
 });

@@ -159,9 +159,9 @@ export class Rides implements RideHost, StreamHost {
 
   #onLearned(refusal: Status | undefined): void {
     this.#asking = false;
-    const rides = [...this.#waiting];
-    this.#waiting.clear();
-    for (const ride of rides) {
+    for (const ride of [...this.#waiting]) {
+      // What became of one before may have been the end of others.
+      if (!this.#waiting.delete(ride)) continue;
       try {
         if (refusal === undefined) this.#begin(ride);
         else ride.refuse(refusal);
