@@ -128,9 +128,13 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWa
   }
 
   onProbed(result: ProbeResult): void {
-    if (this.#over) return;
+    if (!this.#over) this.#guard(() => this.#take(result));
+  }
+
+  /** A fault in what etcd's answers bring about ends the client's stream. */
+  #guard(act: () => void): void {
     try {
-      this.#take(result);
+      act();
     } catch (error) {
       this.#owner.onFault(error);
     }
@@ -150,7 +154,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWa
     } else {
       const { circles, feeds } = this.#owner;
       const at = performance.now();
-      circles.learn(feeds, request, result, (own) => this.#allow({ ...result, at, own }));
+      circles.learn(feeds, request, result, (own) => this.#guard(() => this.#allow({ ...result, at, own })));
     }
   }
 

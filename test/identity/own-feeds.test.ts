@@ -19,6 +19,8 @@ class Place implements Disposable {
   readonly allowed = new Set(['own', 'a', 'b', 'c']);
   /** The tokens of all reads so far. */
   readonly reads: string[] = [];
+  /** Of the program. */
+  readonly faults: unknown[] = [];
   readonly hub: ScriptedHub;
   /** The token that each stream carries. */
   readonly #tokens: string[] = [];
@@ -26,7 +28,8 @@ class Place implements Disposable {
   constructor() {
     const login = new Login(async () => new Metadata(['token', 'own']));
     const revision = { current: async () => undefined };
-    this.hub = new ScriptedHub({ sharing: { login, revision, reauthorize: 0 } });
+    const onFault = (error: unknown): void => void this.faults.push(error);
+    this.hub = new ScriptedHub({ sharing: { login, revision, reauthorize: 0 }, onFault });
     const { upstream } = this.hub;
     upstream.revision = 10;
     const unary = upstream.unary.bind(upstream);
@@ -127,3 +130,16 @@ for (const [what, member] of [
     assert.ok(!client.revisions.includes(revision));
     assert.equal(client.ending, undefined);
   });
+
+test('a fault in what comes of the answer about the own user ends the stream of that client', async () => {
+  using at = new Place();
+  const fault = new Error('of the program');
+  at.hub.hub.circles.serving = () => {
+    throw fault;
+  };
+  const client = at.hub.client(['token', 'a']);
+  client.watch({ key: b('k') });
+  await until('the end of the stream', () => client.ending !== undefined);
+  assert.equal(client.ending?.code, Code.UNAVAILABLE);
+  assert.deepEqual(at.faults, [fault]);
+});
