@@ -2,6 +2,7 @@
  * The watchers of a feed that have something before them, and the lowest revision that one of them needs. They are asked
  * for it whenever one of them comes, goes or reads, so it is kept: a heap of revisions, each with how many need it.
  */
+import { addTo, removeLeast } from './heap.ts';
 import type { Watcher } from './watcher.ts';
 
 /** Fewer revisions that nobody needs any more are not worth to be swept out. */
@@ -28,7 +29,7 @@ export class Behind {
       if (this.#counts.get(least) !== 0) return least;
       this.#counts.delete(least);
       this.#unneeded--;
-      removeFirst(this.#heap);
+      removeLeast(this.#heap);
     }
   }
 
@@ -58,7 +59,7 @@ export class Behind {
   #need(revision: number): void {
     const count = this.#counts.get(revision);
     this.#counts.set(revision, (count ?? 0) + 1);
-    if (count === undefined) add(this.#heap, revision);
+    if (count === undefined) addTo(this.#heap, revision);
     else if (count === 0) this.#unneeded--;
   }
 
@@ -76,35 +77,4 @@ export class Behind {
     // What is sorted is a heap.
     this.#heap = [...this.#counts.keys()].sort((one, other) => one - other);
   }
-}
-
-/** Adds a number to a heap whose least one is the first. */
-function add(heap: number[], number: number): void {
-  let at = heap.length;
-  heap.push(number);
-  while (at > 0) {
-    const parent = (at - 1) >> 1;
-    const above = heap[parent] as number;
-    if (above <= number) break;
-    heap[at] = above;
-    at = parent;
-  }
-  heap[at] = number;
-}
-
-/** Removes the least number of a heap that is not empty. */
-function removeFirst(heap: number[]): void {
-  const last = heap.pop() as number;
-  const { length } = heap;
-  if (length === 0) return;
-  let at = 0;
-  for (;;) {
-    let child = 2 * at + 1;
-    if (child >= length) break;
-    if (child + 1 < length && (heap[child + 1] as number) < (heap[child] as number)) child++;
-    if ((heap[child] as number) >= last) break;
-    heap[at] = heap[child] as number;
-    at = child;
-  }
-  heap[at] = last;
 }

@@ -29,7 +29,7 @@
  *       KnownStore          whether what it remembers is the past of the store that etcd has now
  *       Flow                whether it reads etcd: not while much lies unread
  *       ProgressClock       when its watchers are told how far it is; ProgressInterval: etcd's interval
- *       ProgressQuestions   asks etcd how far it is
+ *       ProgressQuestions   asks etcd how far it is; RevisionWaiters: who wants to know
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share; Selection: events that
  *                         go out as one response
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in Behind; Renderings:

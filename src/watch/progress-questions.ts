@@ -9,6 +9,7 @@ import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { FeedStreamState } from './feed-stream.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
+import { RevisionWaiters } from './revision-waiters.ts';
 
 /** The feed that is asked about. */
 export interface QuestionedFeed {
@@ -31,15 +32,12 @@ export interface QuestionedFeed {
 const FIRST_MS = 10;
 const MAX_MS = 2000;
 
-interface Waiting {
-  readonly revision: number;
-  readonly done: () => void;
-}
-
 export class ProgressQuestions {
   readonly #feed: QuestionedFeed;
   readonly #etcd: IdentityUpstream;
-  #waiting: Waiting[] = [];
+  readonly #waiting = new RevisionWaiters();
+  /** One function, so that it is told once of a member however often that is asked for. */
+  readonly #onLearned = (): void => this.#later(() => this.look());
   /** It keeps asking while the feed catches up with its target. */
   #catchingUp = false;
   /** One more waits since the last question. */
@@ -70,7 +68,7 @@ export class ProgressQuestions {
   /** Finds out about the member, if it is not known, and goes on with the questions that wait for that. */
   learnMember(): void {
     if (this.#knowsMember) return;
-    this.#etcd.versions.learn(this.#feed.header.member, () => this.#later(() => this.look()));
+    this.#etcd.versions.learn(this.#feed.header.member, this.#onLearned);
   }
 
   /**
@@ -91,7 +89,11 @@ export class ProgressQuestions {
 
   /** The same for a revision that is known. */
   reach(revision: number, done: () => void): void {
-    this.#waiting.push({ revision, done });
+    if (revision <= this.#feed.announced) {
+      done();
+      return;
+    }
+    this.#waiting.add(revision, done);
     this.#hasNewcomer = true;
     this.look();
   }
@@ -105,16 +107,15 @@ export class ProgressQuestions {
 
   /** The feed has come further, or more is known about its member. */
   look(): void {
-    if (this.#waiting.length === 0 && !this.#catchingUp) return;
+    if (this.#waiting.isEmpty && !this.#catchingUp) return;
     const { announced, state } = this.#feed;
-    if (state === 'ended' || this.isUseless) this.#release(() => true);
-    else this.#release(({ revision }) => revision <= announced);
+    this.#release(state === 'ended' || this.isUseless ? Number.POSITIVE_INFINITY : announced);
     this.#next();
   }
 
   /** A question was answered. The next one may take its time where only a catch-up wants to know more. */
   onAnswer(): void {
-    this.#stop(this.#waiting.length > 0);
+    this.#stop(!this.#waiting.isEmpty);
     this.look();
   }
 
@@ -134,14 +135,12 @@ export class ProgressQuestions {
   close(): void {
     this.#stop();
     this.#catchingUp = false;
-    this.#release(() => true);
+    this.#release(Number.POSITIVE_INFINITY);
   }
 
-  #release(there: (waiting: Waiting) => boolean): void {
-    const all = this.#waiting;
-    if (all.length === 0) return;
-    this.#waiting = all.filter((waiting) => !there(waiting));
-    for (const waiting of all) if (there(waiting)) waiting.done();
+  /** Calls back those that wait for a revision or an earlier one. */
+  #release(revision: number): void {
+    for (const done of this.#waiting.take(revision)) done();
   }
 
   /** Whether the last question was long enough ago. */
@@ -152,7 +151,7 @@ export class ProgressQuestions {
   #next(): void {
     const feed = this.#feed;
     if (!feed.catchesUp) this.#catchingUp = false;
-    if (this.#waiting.length === 0 && !this.#catchingUp) {
+    if (this.#waiting.isEmpty && !this.#catchingUp) {
       this.#stop();
       return;
     }
@@ -170,7 +169,7 @@ export class ProgressQuestions {
     this.#hasNewcomer = false;
     this.#sentAt = performance.now();
     // How far a catch-up is does not matter while all of its watchers lag: none of them reads what it brings.
-    if (this.#waiting.length > 0 || !this.#feed.cursors.allLagging) this.#feed.askProgress();
+    if (!this.#waiting.isEmpty || !this.#feed.cursors.allLagging) this.#feed.askProgress();
     this.#timer = setTimeout(() => this.#later(() => this.#again()), this.#delay);
     this.#delay = Math.min(this.#delay * 2, MAX_MS);
   }

@@ -24,7 +24,8 @@ interface Known {
 export class Versions {
   readonly #ask: AskStatus;
   readonly #safe = new Map<string, boolean>();
-  #asking: Promise<void> | undefined;
+  /** What is asked now, and who will be called. */
+  #asking: { readonly over: Promise<void>; readonly waiting: Set<() => void> } | undefined;
   #epoch = 0;
 
   constructor(ask: AskStatus) {
@@ -56,11 +57,17 @@ export class Versions {
     this.#asking = undefined;
   }
 
-  /** Finds out about a member that a feed is on now, and calls `done` when something is known, good or bad. */
+  /**
+   * Finds out about a member that a feed is on now, and calls `done` when something is known, good or bad; once, however
+   * often the same function is given meanwhile.
+   */
   learn(member: string, done: () => void): void {
     if (this.#safe.has(member)) return;
-    this.#asking ??= this.#learn(member, this.#epoch);
-    void this.#asking.then(done);
+    this.#asking ??= { over: this.#learn(member, this.#epoch), waiting: new Set() };
+    const { over, waiting } = this.#asking;
+    if (waiting.has(done)) return;
+    waiting.add(done);
+    void over.then(done);
   }
 
   /**

@@ -29,6 +29,7 @@ import { ProgressQuestions } from '../../src/watch/progress-questions.ts';
 import { ProgressRounds } from '../../src/watch/progress-rounds.ts';
 import { RangeMap } from '../../src/watch/range-map.ts';
 import { Ticket } from '../../src/watch/request-ticket.ts';
+import { RevisionWaiters } from '../../src/watch/revision-waiters.ts';
 import { CreateLine } from '../../src/watch/rides/create-line.ts';
 import { Drain } from '../../src/watch/rides/drain.ts';
 import { LiveStreams } from '../../src/watch/rides/live-streams.ts';
@@ -84,7 +85,17 @@ const PARTS: readonly Part[] = [
     History,
     IdentityFeeds,
   ],
-  ...[IdentityProbes, Intake, KnownStore, Line, ProgressQuestions, ProgressRounds, RangeMap, Selection],
+  ...[
+    IdentityProbes,
+    Intake,
+    KnownStore,
+    Line,
+    ProgressQuestions,
+    ProgressRounds,
+    RangeMap,
+    RevisionWaiters,
+    Selection,
+  ],
   ...[ScriptedClient, Ticket, TicketLine, Watcher, WatcherIndex],
   ...[ClientOutput, Inbox],
   ...RIDES,

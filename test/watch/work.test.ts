@@ -2,11 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { KeyRange } from '../../src/etcd/key-range.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
 import { Cursors } from '../../src/watch/cursors.ts';
 import { Feed } from '../../src/watch/feed.ts';
 import { Flow } from '../../src/watch/flow.ts';
+import type { IdentityUpstream } from '../../src/watch/identity-upstream.ts';
 import { Line } from '../../src/watch/line.ts';
+import { ProgressQuestions, type QuestionedFeed } from '../../src/watch/progress-questions.ts';
+import { Versions } from '../../src/watch/versions.ts';
 import { Watcher } from '../../src/watch/watcher.ts';
+import { functionCalls } from '../support/function-calls.ts';
 import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
 import type { ScriptedClient } from './scripted-client.ts';
@@ -119,6 +124,42 @@ describe('many watches that lag', () => {
       });
     });
   });
+});
+
+/** A feed whose member is not known, and what asks for its progress. */
+function questioned() {
+  const status = Promise.withResolvers<Uint8Array>();
+  const versions = new Versions(() => status.promise);
+  const header = { bytes: new Uint8Array(0), revision: 0, cluster: 'c', member: 'm' };
+  const cursors = { allLagging: false };
+  const feed = { state: 'live', announced: 0, header, catchesUp: false, cursors, askProgress() {} };
+  const progress = new ProgressQuestions(
+    feed as unknown as QuestionedFeed,
+    { versions } as unknown as IdentityUpstream,
+  );
+  return { feed, progress, status };
+}
+
+describe('many questions for the progress of one feed', () => {
+  for (const [what, revisionOf] of [
+    ['the same revision', () => 5],
+    ['a revision each', (i: number) => 5 + i],
+  ] as const)
+    test(`wait for ${what} without a look at each other`, async () => {
+      await isLinear(1000, async (questions) => {
+        const { feed, progress, status } = questioned();
+        let answered = 0;
+        const count = await functionCalls('/src/watch/', async () => {
+          for (let i = 0; i < questions; i++) progress.reach(revisionOf(i), () => answered++);
+          // Until it is known that the member's answers are worth nothing, whatever comes is looked at.
+          for (; feed.announced < questions / 2; feed.announced++) progress.look();
+          status.reject(new RpcError(Code.PERMISSION_DENIED, 'no'));
+          await until('all answers', () => answered === questions);
+        });
+        progress.close();
+        return count;
+      });
+    });
 });
 
 test('watches of single keys that lag do not look at every event of a huge delete', async () => {
