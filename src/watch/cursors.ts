@@ -198,7 +198,7 @@ export class Cursors {
     for (const watcher of this.#index.synced()) {
       if (!watcher.options.progressNotify || !watcher.onTick() || !watcher.isAt(announced)) continue;
       try {
-        watcher.sink.sendProgress(watcher, withRevision(header, announced));
+        watcher.sendProgress(withRevision(header, announced));
       } catch (error) {
         watcher.sink.onFault(error);
       }

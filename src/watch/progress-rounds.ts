@@ -80,8 +80,14 @@ export class ProgressRounds {
     const count = this.#asked;
     this.#asked = 0;
     const least = this.#least();
-    if (least !== undefined) this.#owner.answerProgress(withRevision(least.header, least.announced), count);
+    if (least !== undefined) this.#answer(withRevision(least.header, least.announced), count);
     this.#next();
+  }
+
+  /** The answer is about every watch of the stream: none of them is told less from now on. */
+  #answer(header: Header, count: number): void {
+    for (const watcher of this.#owner.watchers.all()) watcher.onTold(header.revision);
+    this.#owner.answerProgress(header, count);
   }
 
   /** The feed that is furthest behind, if every watch has had everything up to where that is. */

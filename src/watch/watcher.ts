@@ -115,7 +115,7 @@ export class Watcher {
     return this.#synced && feed !== undefined ? Math.max(this.#unsent, feed.applied + 1) : this.#unsent;
   }
 
-  /** `header.revision` of what it was sent last; a client never sees it go back. */
+  /** `header.revision` of what it was told last, with events or of its progress; a client never sees it go back. */
   get sentRevision(): number {
     return this.#sentRevision;
   }
@@ -184,6 +184,17 @@ export class Watcher {
     return (
       this.#synced && !this.sink.blocked && revision >= this.#unsent - 1 && revision >= this.#sentRevision
     );
+  }
+
+  /** Tells its client so; {@link isAt} has to say that it may be told. */
+  sendProgress(header: Header): void {
+    this.onTold(header.revision);
+    this.sink.sendProgress(this, header);
+  }
+
+  /** Its client was told so of all watches of its stream. */
+  onTold(revision: number): void {
+    this.#sentRevision = Math.max(this.#sentRevision, revision);
   }
 
   /** Whether all of a batch lies before what its client wants. */

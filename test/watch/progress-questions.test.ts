@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
+import type { ScriptedClient } from './scripted-client.ts';
 import { ScriptedHub } from './scripted-hub.ts';
 import type { ScriptedWatch } from './scripted-upstream.ts';
 
@@ -192,6 +193,48 @@ describe('progress that comes by itself', () => {
     await sleep(30); // nothing may happen
     assert.deepEqual([client.responses.length, client.answers, at.seen.revision], [1, [], 1]);
   });
+});
+
+describe('after the stream was lost, on a member that is behind', () => {
+  /** A watch whose client was told of progress up to 200, on a stream that has begun on a member at 150. */
+  async function behind(tell: (client: ScriptedClient, stream: ScriptedWatch) => void | Promise<void>) {
+    const client = await at.watching('a', { progressNotify: true });
+    const stream = await at.created('a');
+    at.upstream.revision = 200;
+    await tell(client, stream);
+    await until('progress', () => lastOf(client) === 200);
+    at.upstream.revision = 150;
+    stream.end(new RpcError(Code.UNAVAILABLE, 'the connection broke'));
+    return { client, again: await at.created('a') };
+  }
+  const lastOf = ({ responses }: ScriptedClient): number => Number(responses.at(-1)?.header?.revision);
+  const ask = async (client: ScriptedClient, stream: ScriptedWatch): Promise<void> => {
+    client.progress();
+    await answerLater(stream, 0);
+  };
+  const notify = async (_: ScriptedClient, stream: ScriptedWatch): Promise<void> => {
+    stream.say(200, {});
+    await answerLater(stream, 0);
+  };
+
+  for (const [how, tell] of [
+    ['it was asked for', ask],
+    ['it came by itself', notify],
+  ] as const)
+    test(`no less is told than before, when ${how}`, async () => {
+      const { client, again } = await behind(tell);
+      const before = client.responses.length;
+      again.say(150, {});
+      client.progress();
+      await answerLater(again, 1);
+      again.say(160, {});
+      await sleep(20); // nothing may happen
+      assert.deepEqual([client.responses.length, lastOf(client)], [before, 200]);
+      at.upstream.revision = 205;
+      await answerLater(again, 0);
+      await until('an answer', () => client.responses.length > before);
+      assert.equal(lastOf(client), 205);
+    });
 });
 
 describe('a catch-up', () => {
