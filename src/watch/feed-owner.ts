@@ -11,8 +11,8 @@ export interface FeedOptions<Feed> {
   readonly start: number | 'now';
   /** Whether it is started for events of the past. */
   readonly past: boolean;
-  /** The cluster that has told its first watcher where it starts; empty: not known, or nobody was told. */
-  readonly cluster: string;
+  /** What has told its first watcher where it starts; {@link NO_HEADER}: not known, or nobody was told. */
+  readonly told: Header;
   /** The feed that this one's watchers move to as soon as they have caught up with its history. */
   readonly target: Feed | undefined;
 }
@@ -23,6 +23,8 @@ export interface FeedOwner<Feed> {
   onUsed(feed: Feed): void;
   /** The feed's last user has gone. */
   onUnused(feed: Feed): void;
+  /** The feed may have come further. */
+  onTaken(feed: Feed): void;
   /** The feed takes no new users from now on. */
   onRetired(feed: Feed): void;
   /** The feed has forgotten what the watcher needs next. */

@@ -1,7 +1,8 @@
 /**
  * Which feed of an identity serves a watcher: one whose range contains the watcher's and which still knows the revision
- * that it needs next. Where there is none, a feed is started. If another feed covers the range but has forgotten that
- * revision, the new one is a catch-up: its watchers move over as soon as they fit.
+ * that it needs next, or soon will. Where there is none, a feed is started. If another feed covers the range but has forgotten
+ * that revision, the new one is a catch-up: its watchers move over as soon as they fit. If another one is far behind it, they
+ * move over when that has come.
  */
 
 import { type Header, NO_HEADER } from '../etcd/header.ts';
@@ -9,6 +10,7 @@ import type { KeyRange } from '../etcd/key-range.ts';
 import { Code } from '../rpc/status.ts';
 import { type Beginning, Beginnings, type BeginningsOwner } from './beginnings.ts';
 import { CatchUps } from './catch-ups.ts';
+import { isFarFrom, PassedOver } from './far-behind.ts';
 import { Feed } from './feed.ts';
 import type { FeedOptions, FeedOwner } from './feed-owner.ts';
 import { FeedTable } from './feed-table.ts';
@@ -42,6 +44,7 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
   readonly #table = new FeedTable();
   readonly #catchUps: CatchUps;
   readonly #beginnings = new Beginnings(this);
+  readonly #passedOver = new PassedOver();
 
   /** @param onClosed is called whenever a feed is gone */
   constructor(shared: SharedFeeds, etcd: IdentityUpstream, onClosed: () => void) {
@@ -69,7 +72,8 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
    */
   carries({ range, prevKv, next }: Wanted, header: Header): boolean {
     for (const feed of this.#table.covering(range, prevKv))
-      if (feed.state === 'live' && feed.serves(next) && feed.knows(header)) return true;
+      if (feed.state === 'live' && feed.serves(next) && feed.knows(header) && !isFarFrom(feed, next))
+        return true;
     return false;
   }
 
@@ -78,11 +82,12 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
    * @returns what to wait for; `undefined` where a feed of the present covers the range
    */
   begin(range: KeyRange, prevKv: boolean): Beginning | undefined {
-    return this.#containing(range, prevKv) === undefined ? this.#beginnings.of(range, prevKv) : undefined;
+    const there = this.#containing(range, prevKv, Number.POSITIVE_INFINITY);
+    return there === undefined ? this.#beginnings.of(range, prevKv) : undefined;
   }
 
   startNow(range: KeyRange, prevKv: boolean): Feed {
-    return this.#start({ range, prevKv, start: 'now', target: undefined, past: false, cluster: '' });
+    return this.#start({ range, prevKv, start: 'now', target: undefined, past: false, told: NO_HEADER });
   }
 
   onBegun(feed: Feed): void {
@@ -99,12 +104,12 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     const { prevKv } = options;
     let feed = this.#find(range, prevKv, next, header);
     if (feed === undefined || next < 1 || (maybeCompacted && feed.state !== 'gathering')) {
-      const target = next < 1 ? undefined : this.#containing(range, prevKv);
+      const target = next < 1 ? undefined : this.#containing(range, prevKv, next);
       // No watch starts beyond the revision that etcd is known to have: the feed would count everything before its start
       // as known.
       const now = header === NO_HEADER ? next : header.revision + 1;
       const start = Math.min(now, next);
-      feed = this.#start({ range, prevKv, start, target, past: next < now, cluster: header.cluster });
+      feed = this.#start({ range, prevKv, start, target, past: next < now, told: header });
     }
     try {
       feed.attach(watcher);
@@ -128,12 +133,12 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
   ): Subscription | undefined {
     let feed: Feed | undefined;
     for (const candidate of this.#table.covering(range, prevKv)) {
-      if (candidate.catchesUp || !candidate.serves(next)) continue;
+      if (candidate.catchesUp || !candidate.serves(next) || isFarFrom(candidate, next)) continue;
       feed = candidate;
       if (feed.state === 'live') break;
     }
     if (feed === undefined && start)
-      feed = this.#start({ range, prevKv, start: next, target: undefined, past: false, cluster: '' });
+      feed = this.#start({ range, prevKv, start: next, target: undefined, past: false, told: NO_HEADER });
     return feed?.subscribe(range, next, subscriber);
   }
 
@@ -150,6 +155,15 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     if (!this.#feeds.has(feed)) return;
     const bytes = RANGE_COPIES * feed.range.bytes + TOKEN_COPIES * this.#etcd.identity.bytes;
     this.#shared.lingering.onUnused(feed, bytes);
+  }
+
+  /** Takes the watchers of those that were started since it was far behind, when it is not any more. */
+  onTaken(feed: Feed): void {
+    if (!this.#passedOver.has(feed) || isFarFrom(feed, Number.POSITIVE_INFINITY)) return;
+    for (const bridge of this.#passedOver.take(feed)) {
+      if (bridge.state !== 'ended') bridge.cursors.moveTo(feed);
+      if (!bridge.used) this.close(bridge);
+    }
   }
 
   onRetired(feed: Feed): void {
@@ -189,6 +203,7 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     lingering.onUsed(feed);
     this.#shared.attempt(() => this.#retire(feed));
     this.#shared.attempt(() => this.#catchUps.onEnding(feed));
+    this.#shared.attempt(() => this.#passedOver.onEnding(feed));
     this.#shared.attempt(() => feed.stop());
     this.#onClosed();
   }
@@ -198,17 +213,17 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     let found: Feed | undefined;
     for (const feed of this.#table.covering(range, prevKv)) {
       if (feed.range.id === range.id) feed.startFrom(next);
-      if (!feed.serves(next) || !feed.knows(header)) continue;
+      if (!feed.serves(next) || !feed.knows(header) || isFarFrom(feed, next)) continue;
       if (!feed.catchesUp && feed.prevKv === prevKv) return feed;
       if (found === undefined || found.catchesUp) found = feed;
     }
     return found;
   }
 
-  /** A feed that new events of the range come from. */
-  #containing(range: KeyRange, prevKv: boolean): Feed | undefined {
+  /** A feed that new events of the range come from. @param isFar one that is far from a revision, or one that is not */
+  #containing(range: KeyRange, prevKv: boolean, next: number, isFar = false): Feed | undefined {
     for (const feed of this.#table.covering(range, prevKv))
-      if (feed.state !== 'ended' && !feed.catchesUp) return feed;
+      if (feed.state !== 'ended' && !feed.catchesUp && isFarFrom(feed, next) === isFar) return feed;
     return undefined;
   }
 
@@ -220,6 +235,7 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     stats.feeds++;
     try {
       this.#catchUps.onStarted(feed);
+      if (feed.target === undefined) this.#passOver(feed, start === 'now' ? Number.POSITIVE_INFINITY : start);
       // Releases of etcd differ in what they make of a revision below the first, so such a feed is never shared. What one that
       // begins now can serve is known when it has begun.
       if (start !== 'now' && start >= 1) this.#table.add(feed);
@@ -230,9 +246,19 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     return feed;
   }
 
+  /** A feed is started from a revision on that another one may be far from, and that one is not to be needed twice. */
+  #passOver(feed: Feed, next: number): void {
+    const behind = this.#containing(feed.range, feed.prevKv, next, true);
+    if (behind === undefined) return;
+    this.#passedOver.add(behind, feed);
+    // It may be there already, and nobody has asked.
+    behind.progress.nudge();
+  }
+
   /** The feed takes no new users; catch-ups that were to lead to it stand on their own. */
   #retire(feed: Feed): void {
     this.#table.remove(feed);
+    this.#passedOver.take(feed);
     for (const other of this.#catchUps.take(feed)) {
       const serves = this.#table.remove(other);
       other.promote();

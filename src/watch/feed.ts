@@ -54,7 +54,7 @@ export class Feed
   #beginsNow: boolean;
   readonly #shared: SharedFeeds;
   readonly #owner: FeedOwner<Feed>;
-  readonly #store: KnownStore;
+  readonly store: KnownStore;
   readonly #stream: FeedStream;
   readonly intake: Intake;
   readonly #guard: FeedGuard;
@@ -70,7 +70,7 @@ export class Feed
     const start = options.start === 'now' ? 1 : options.start;
     this.#beginsNow = options.start === 'now';
     this.range = range;
-    this.#store = new KnownStore(options.cluster);
+    this.store = new KnownStore(options.told);
     this.prevKv = prevKv;
     this.past = past;
     this.applied = start - 1;
@@ -93,11 +93,11 @@ export class Feed
   }
 
   get header(): Header {
-    return this.#store.header;
+    return this.store.header;
   }
 
   get undoneUpTo(): number {
-    return this.#store.undoneUpTo;
+    return this.store.undoneUpTo;
   }
 
   /**
@@ -105,7 +105,7 @@ export class Feed
    * that etcd had when the present stream began. `Infinity` without a stream, and until its member is as far as the feed.
    */
   get syncPoint(): number {
-    return this.state === 'live' ? this.#store.syncPoint : Number.POSITIVE_INFINITY;
+    return this.state === 'live' ? this.store.syncPoint : Number.POSITIVE_INFINITY;
   }
 
   get target(): Feed | undefined {
@@ -137,7 +137,7 @@ export class Feed
 
   /** Whether what it remembers is the past of the store that says this of itself. */
   knows(header: Header): boolean {
-    return this.#store.isStoreOf(header, this.applied, this.state !== 'resuming');
+    return this.store.isStoreOf(header, this.applied, this.state !== 'resuming');
   }
 
   /** Makes a feed that has not been sent to etcd start earlier, unless it is one for new events only. */
@@ -229,11 +229,11 @@ export class Feed
   }
 
   onHeader(header: Header): void {
-    if (this.#store.isForeign(header)) {
+    if (this.store.isForeign(header)) {
       this.#end({ kind: 'status', status: OTHER_CLUSTER });
       return;
     }
-    if (!this.#store.onHeader(header, this.applied)) return;
+    if (!this.store.onHeader(header, this.applied)) return;
     this.#shared.permits.onOtherStore();
     this.subscribers.end({ kind: 'replaced', header });
     // What it remembers is of a cluster that is gone: no new user may get that.
@@ -244,7 +244,7 @@ export class Feed
   onBegan(again: boolean): void {
     if (again) this.cursors.suspend(); // as in onLost
     this.intake.onBegan(this.header.revision);
-    if (this.#store.onBegan(this.applied)) {
+    if (this.store.onBegan(this.applied)) {
       this.#shared.permits.onOtherStore();
       this.history.forgetBefore(this.applied + 1);
       this.history.floor = this.applied + 1;
@@ -260,6 +260,7 @@ export class Feed
     this.progress.look();
     this.subscribers.onMoved();
     if (this.#target !== undefined) this.cursors.moveTo(this.#target);
+    this.#owner.onTaken(this);
     if (this.state !== 'ended') this.flow.onTaken(partial);
   }
 

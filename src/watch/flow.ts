@@ -39,6 +39,11 @@ export class Flow {
     this.#stream = stream;
   }
 
+  /** The stream was given up, or waits, until somebody reads. */
+  get isParked(): boolean {
+    return this.#stream.parked;
+  }
+
   /** A response was taken. @param partial more follows of what etcd had in one */
   onTaken(partial: boolean): void {
     this.#partial = partial;

@@ -16,7 +16,8 @@
  *
  *   IdentityFeeds       the feeds of one identity, or of a circle: what clients' streams and subscribers call
  *     FeedPlacement       which feed serves a watcher, or whether one is started; FeedTable: the feeds by range;
- *                         CatchUps: those that lead to a feed; Beginnings: those that clients wait for before they are told
+ *                         CatchUps: those that lead to a feed; Beginnings: those that clients wait for before they are told;
+ *                         PassedOver: those that are too far behind, and what was started instead
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
  *                         may watch; Versions, what progress responses of a member are worth
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything

@@ -5,8 +5,8 @@
 import { type Header, NO_HEADER } from '../etcd/header.ts';
 
 export class KnownStore {
-  /** The cluster that the feed was started for; empty: any. */
-  readonly #cluster: string;
+  /** What etcd said of itself when the feed was started. */
+  readonly #told: Header;
   /** etcd's latest header on the feed. */
   header: Header = NO_HEADER;
   /** Up to here the feed's knowledge may be of a past that was undone: a stream began on a member at a lower revision. */
@@ -17,13 +17,14 @@ export class KnownStore {
    */
   syncPoint = Number.POSITIVE_INFINITY;
 
-  constructor(cluster: string) {
-    this.#cluster = cluster;
+  /** @param told of which cluster the feed is to be, if of a certain one, and at which revision etcd is known to be */
+  constructor(told: Header) {
+    this.#told = told;
   }
 
   /** Whether the first header of all is of another cluster than the feed was started for. */
   isForeign({ cluster }: Header): boolean {
-    return this.header === NO_HEADER && this.#cluster !== '' && cluster !== this.#cluster;
+    return this.header === NO_HEADER && this.#told.cluster !== '' && cluster !== this.#told.cluster;
   }
 
   /** etcd says this of itself on the stream. @returns whether it is another cluster than before */
@@ -54,6 +55,16 @@ export class KnownStore {
     if (this.header !== NO_HEADER && header !== NO_HEADER && this.header.cluster !== header.cluster)
       return false;
     return hasStream || applied <= header.revision;
+  }
+
+  /**
+   * By how many revisions etcd is known to be ahead of the feed.
+   * @param isCounted whether the feed hears of revisions without events; otherwise only those count that were there when
+   * the present stream began
+   */
+  lead(applied: number, isCounted: boolean): number {
+    const { revision } = this.header === NO_HEADER ? this.#told : this.header;
+    return (isCounted ? revision : Math.min(revision, this.syncPoint)) - applied;
   }
 
   #sync(applied: number): void {

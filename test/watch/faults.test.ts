@@ -15,6 +15,7 @@ import { Behind } from '../../src/watch/behind.ts';
 import { CatchUps } from '../../src/watch/catch-ups.ts';
 import { ClientOutput } from '../../src/watch/client-output.ts';
 import { Cursors } from '../../src/watch/cursors.ts';
+import { PassedOver } from '../../src/watch/far-behind.ts';
 import { Feed } from '../../src/watch/feed.ts';
 import { FeedPlacement } from '../../src/watch/feed-placement.ts';
 import { FeedTable } from '../../src/watch/feed-table.ts';
@@ -97,7 +98,7 @@ const PARTS: readonly Part[] = [
     Selection,
   ],
   ...[ScriptedClient, Ticket, TicketLine, Watcher, WatcherIndex],
-  ...[ClientOutput, Inbox],
+  ...[ClientOutput, Inbox, PassedOver],
   ...RIDES,
 ];
 

@@ -1,7 +1,7 @@
 /** The parts of a feed that keep one invariant each: a watcher's position, the store that is known, the flow. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Header } from '../../src/etcd/header.ts';
+import { type Header, NO_HEADER } from '../../src/etcd/header.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import type { EventRecord } from '../../src/etcd/watch-response.ts';
 import { Audience } from '../../src/watch/audience.ts';
@@ -114,7 +114,7 @@ describe('the position of a watcher', () => {
 
 describe('the store that a feed knows', () => {
   test('is another one when its cluster is', () => {
-    const store = new KnownStore('');
+    const store = new KnownStore(NO_HEADER);
     assert.equal(store.onHeader(headerAt(5), 5), false);
     assert.ok(store.isStoreOf(headerAt(3), 5, true));
     assert.equal(store.isStoreOf(headerAt(9, 'other'), 5, true), false);
@@ -122,7 +122,7 @@ describe('the store that a feed knows', () => {
   });
 
   test('may have lost what is beyond a member that a stream begins on', () => {
-    const store = new KnownStore('');
+    const store = new KnownStore(NO_HEADER);
     store.onHeader(headerAt(8), 8);
     assert.equal(store.onBegan(8), false);
     assert.deepEqual([store.undoneUpTo, store.syncPoint], [0, 8]);
@@ -134,7 +134,7 @@ describe('the store that a feed knows', () => {
   });
 
   test('without a stream is known only as far as it says itself', () => {
-    const store = new KnownStore('');
+    const store = new KnownStore(NO_HEADER);
     store.onHeader(headerAt(8), 8);
     assert.deepEqual(
       [7, 8].map((revision) => store.isStoreOf(headerAt(revision), 8, false)),
