@@ -159,7 +159,8 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
 
   /** Takes the watchers of those that were started since it was far behind, when it is not any more. */
   onTaken(feed: Feed): void {
-    if (!this.#passedOver.has(feed) || isFarFrom(feed, Number.POSITIVE_INFINITY)) return;
+    if (!this.#passedOver.has(feed) || feed.state !== 'live') return;
+    if (isFarFrom(feed, Number.POSITIVE_INFINITY)) return;
     for (const bridge of this.#passedOver.take(feed)) {
       if (bridge.state !== 'ended') bridge.cursors.moveTo(feed);
       if (!bridge.used) this.close(bridge);
