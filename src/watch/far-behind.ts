@@ -8,14 +8,19 @@ import type { Feed } from './feed.ts';
 const NEAR = 1000;
 
 /**
- * Whether a watcher would wait for what it does not want, on a feed that will be where the watcher begins in more than one
- * round of etcd. A feed that merely hears nothing, or is about to come back, is not far.
+ * Whether a watcher of the present would wait for what it does not want, on a feed that will be there in more than one round
+ * of etcd. A feed that merely hears nothing, or is about to come back, is not far.
  * @param next what the watcher needs first; `Infinity`: whatever comes next
  */
-export function isFarFrom({ applied, store, flow, past, progress }: Feed, next: number): boolean {
+export function isFarFrom(feed: Feed, next: number): boolean {
+  const { applied, store, flow, past, progress, target } = feed;
+  // A catch-up serves whoever needs what its target has forgotten, and nobody for whom that one is too far.
+  if (target !== undefined) return isFarFrom(target, next);
   // How much lies before one that etcd brings nothing to is not known.
   if (flow.isParked) return next > applied + 1;
   if (next - applied <= NEAR) return false;
+  // Were there a feed for each old revision that somebody begins at, etcd would read the same backlog for each.
+  if (store.lead(next - 1, progress.isSafe) > NEAR) return false;
   // Where nothing but an event moves a feed, a quiet one would seem to be behind each time that its stream was lost.
   if (!progress.isSafe && !past) return false;
   return store.lead(applied, progress.isSafe) > NEAR;

@@ -148,15 +148,32 @@ test('what is behind by less than etcd brings in one go serves everybody', async
   assert.deepEqual(client.revisions, [event]);
 });
 
-test('a watch from an old revision rides with the old feed, or leads to it', async () => {
-  const [, watch] = await old();
-  const client = at.client();
-  client.watch({ key: b('k/a'), startRevision: BigInt(OLD + 1) });
-  await until('the reply', () => client.responses.length === 1);
+for (const start of [OLD + 1, NOW / 2])
+  test(`a watch from revision ${start} rides with the old feed`, async () => {
+    const [, watch] = await old();
+    const client = at.client();
+    client.watch({ key: b('k/a'), startRevision: BigInt(start) });
+    await until('the reply', () => client.responses.length === 1);
+    await settled();
+    assert.equal(at.upstream.watches.length, 1);
+    bring(watch, 'k/a', start);
+    assert.deepEqual(client.revisions, [start]);
+  });
+
+test('a watch from a revision that only a catch-up will have shares it, however far that is', async () => {
+  using few = new ScriptedHub({ historyRevisions: 6 });
+  await few.watching('c');
+  const main = await few.created('c');
+  for (let i = 0; i < 3000; i++) few.tell(main, 'c');
+  const clients = [few.client(), few.client()] as const;
+  clients[0].watch({ key: b('c'), startRevision: 2n });
+  const catchUp = await few.created('c', 2);
+  clients[1].watch({ key: b('c'), startRevision: 2500n });
+  await until('the reply', () => clients[1].responses.length === 1);
   await settled();
-  assert.equal(at.upstream.watches.length, 1);
-  bring(watch, 'k/a', OLD + 1);
-  assert.deepEqual(client.revisions, [OLD + 1]);
+  assert.equal(few.upstream.watches.length, 2);
+  catchUp.say(few.upstream.revision, { events: [{ kv: { key: b('c'), modRevision: 2500n } }] });
+  assert.deepEqual(clients[1].revisions, [2500]);
 });
 
 test('a subscriber of what comes next has a feed of its own as well', async () => {
