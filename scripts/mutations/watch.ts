@@ -208,8 +208,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'any-answer-will-do',
     `${HUB}/progress-questions.ts`,
-    'this.#release(({ revision }) => revision <= announced);',
-    'this.#release(({ revision }) => announced > 0 || revision < 0);',
+    'this.isUseless ? Number.POSITIVE_INFINITY : announced',
+    'this.isUseless || announced > 0 ? Number.POSITIVE_INFINITY : announced',
   ),
   mutation(
     'unsafe-progress-asked-for',

@@ -79,7 +79,8 @@ describe('sharing', () => {
     assert.ok(calls <= roundTrips, `${calls} calls in at most ${roundTrips} round trips`);
     assert.ok(calls <= history.reads.length / 10, `${calls} calls for ${history.reads.length} reads`);
     assert.deepEqual(violations(history, await logOf(etcd.first.address)).slice(0, 5), []);
-    assert.equal(await metric(proxy.url, 'etcd_proxy_read_flights'), 0, 'nothing is left');
+    // On a busy machine the proxy may just ask a member that was silent whether it serves.
+    await until('nothing is left', async () => (await metric(proxy.url, 'etcd_proxy_read_flights')) === 0);
   });
 
   test('errors of etcd reach every client as etcd gave them', async () => {
@@ -130,7 +131,8 @@ describe('sharing', () => {
       const { code, messages } = await collect(call);
       assert.deepEqual([code, messages.length], [0, 1]);
     }
-    assert.equal(await metric(proxy.url, 'etcd_proxy_read_flights'), 0, 'nothing is left');
+    // On a busy machine the proxy may just ask a member that was silent whether it serves.
+    await until('nothing is left', async () => (await metric(proxy.url, 'etcd_proxy_read_flights')) === 0);
   });
 
   test('switched off, and beyond the bound, every read is a call of its own', async () => {
