@@ -16,8 +16,8 @@ import { Stage } from './stage.ts';
 const OUTAGE_MS = 15_000;
 /** Of all endpoints together, while there is no quorum: with a backoff of up to 3 s this is some ten. */
 const DIALS = 40;
-/** From the new leader on: the longest backoff and a pause of the machine, and not as long as the outage was. */
-const BACK_MS = 10_000;
+/** From the new leader on. */
+const BACK_MS = 6_000;
 
 /** Loses the quorum, and gives what brings it back. */
 type Loss = (stage: Stage) => Promise<() => Promise<void>>;

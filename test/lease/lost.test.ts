@@ -78,7 +78,7 @@ test('a heartbeat whose client is gone is not sent again', async () => {
   stays.close();
 });
 
-test('a lease whose client stops ends when its time is over: nobody else keeps it alive', async () => {
+test('a lease whose client stops ends within its time to live and a second: nobody else keeps it alive', async () => {
   await using etcd = await startEtcd();
   await using proxy = await startProxy({ endpoints: [etcd.first.address] });
   using client = new RawGrpcClient(proxy.address);
@@ -104,8 +104,9 @@ test('a lease whose client stops ends when its time is over: nobody else keeps i
     return (await timeToLive(client, silent)) === -1;
   });
   const seconds = (performance.now() - last) / 1000;
-  assert.ok(seconds > TTL - 0.1, `gone after ${seconds.toFixed(1)} s`);
-  // How long etcd takes to notice is its own affair; it has heard of the other lease alone.
+  // etcd looks for leases that are over every half second, and another second is for a busy machine.
+  assert.ok(seconds > TTL - 0.1 && seconds < TTL + 2, `gone after ${seconds.toFixed(1)} s`);
+  // It has heard of the other lease alone.
   assert.equal((await etcdMetric(etcd.first.metricsUrl, RECEIVED)) - before, beats);
   assert.equal(await call.beat(alive), LONG_TTL);
   call.close();
