@@ -10,18 +10,30 @@ import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { Beginning, BeginningWaiter } from './beginnings.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
-import type { Allowed, Circles } from './sharing/circles.ts';
+import type { Allowed, Circles, Learner } from './sharing/circles.ts';
 import { OTHER_CLUSTER } from './terminal.ts';
 import type { TurnTaker } from './turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
+/** etcd allows the watch. */
+type AllowedAnswer = { readonly kind: 'ok' } & Allowed;
+
 /** What etcd said. */
 export type Answer =
-  | ({ readonly kind: 'ok' } & Allowed)
+  | AllowedAnswer
   | { readonly kind: 'refused'; readonly header: Header; readonly reason: string }
   | { readonly kind: 'failed'; readonly header: Header; readonly error: Status };
 
-const NOTHING: Answer = { kind: 'ok', header: NO_HEADER, maybeCompacted: false, at: 0, own: undefined };
+/** One that lacks whose feeds serve the watch. */
+type Draft = { -readonly [Name in keyof AllowedAnswer]: AllowedAnswer[Name] };
+
+const NOTHING: AllowedAnswer = {
+  kind: 'ok',
+  header: NO_HEADER,
+  maybeCompacted: false,
+  at: 0,
+  own: undefined,
+};
 
 /** Why the proxy itself refuses a watch. */
 const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
@@ -36,7 +48,7 @@ export interface TicketOwner {
   onFault(error: unknown): void;
 }
 
-export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWaiter {
+export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, BeginningWaiter {
   readonly request: WatchRequest;
   /** The size of the request. */
   readonly bytes: number;
@@ -53,8 +65,10 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWa
   #granted: Answer | undefined;
   /** The feed that begins for a watch of what comes next. */
   #beginning: Beginning | undefined;
-  /** What etcd has said, while that is waited for. */
-  #allowed: Allowed | undefined;
+  /** What etcd has said, before it is known whose feeds serve the watch; it becomes {@link answer}, for very many wait at a time. */
+  #probed: Draft | undefined;
+  /** The same, once that is known, while a feed is waited for. */
+  #allowed: AllowedAnswer | undefined;
   /** There is room for its keys, and for those of the watch that it becomes. */
   #hasRoom = false;
 
@@ -153,9 +167,14 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWa
       this.#relay();
     } else {
       const { circles, feeds } = this.#owner;
-      const at = performance.now();
-      circles.learn(feeds, request, result, (own) => this.#guard(() => this.#allow({ ...result, at, own })));
+      const { header, maybeCompacted } = result;
+      this.#probed = { kind: 'ok', header, maybeCompacted, at: performance.now(), own: undefined };
+      circles.learn(feeds, request, result, this);
     }
+  }
+
+  onLearned(own: boolean): void {
+    this.#guard(() => this.#allow(own));
   }
 
   /** Has a feed begin for a watch of what comes next, where none is there. */
@@ -166,11 +185,12 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWa
   }
 
   /** etcd lets the client watch; the watch begins where its feed does. */
-  #allow(allowed: Allowed): void {
-    if (this.#over) return;
+  #allow(own: boolean): void {
+    if (this.#over || this.#probed === undefined) return;
     const { feeds, circles } = this.#owner;
-    this.#allowed = allowed;
-    if (feeds.identity.hasToken) this.#begin(circles.serving(feeds, allowed.own));
+    this.#probed.own = own;
+    this.#allowed = this.#probed;
+    if (feeds.identity.hasToken) this.#begin(circles.serving(feeds, own));
     if (this.#beginning?.isOver !== false) this.onBegun();
   }
 
@@ -183,8 +203,8 @@ export class Ticket implements UpstreamWatchOwner, Asker, TurnTaker, BeginningWa
     else if (begun !== NO_HEADER && begun.cluster !== probed.cluster)
       this.#settle({ kind: 'failed', header: NO_HEADER, error: OTHER_CLUSTER });
     else {
-      const header = begun.revision > probed.revision ? begun : probed;
-      this.#settle({ kind: 'ok', ...this.#allowed, header });
+      const isLater = begun.revision > probed.revision;
+      this.#settle(isLater ? { ...this.#allowed, header: begun } : this.#allowed);
     }
   }
 

@@ -40,6 +40,11 @@ export interface Allowed {
 /** The part of that which is known before the proxy's own user is asked about. */
 export type Learned = Pick<Allowed, 'header' | 'maybeCompacted'>;
 
+/** Waits to be told whether the proxy's own user may watch a range. */
+export interface Learner {
+  onLearned(own: boolean): void;
+}
+
 export class Circles {
   readonly #shared: SharedFeeds;
   readonly #sharing: SharingOptions | undefined;
@@ -117,15 +122,15 @@ export class Circles {
 
   /**
    * etcd has allowed a client a range: finds out whether the proxy's own user may watch it.
-   * @param done is called at once where that need not be asked
+   * @param learner is told at once where that need not be asked
    */
-  learn(feeds: IdentityFeeds, request: CreateRequest, answer: Learned, done: (own: boolean) => void): void {
+  learn(feeds: IdentityFeeds, request: CreateRequest, answer: Learned, learner: Learner): void {
     const own = this.#sharing?.login.hasUser === true ? this.#sharing.login : undefined;
-    if (!feeds.identity.hasToken || own === undefined) done(false);
-    else if (this.#isCarried(request, answer)) done(true);
+    if (!feeds.identity.hasToken || own === undefined) learner.onLearned(false);
+    else if (this.#isCarried(request, answer)) learner.onLearned(true);
     else {
       const { range } = request;
-      const asker: Asker = { askedStart: 0, onProbed: ({ kind }) => done(kind === 'ok') };
+      const asker: Asker = { askedStart: 0, onProbed: ({ kind }) => learner.onLearned(kind === 'ok') };
       this.#ownUser(own).etcd.probe(range, asker);
     }
   }
