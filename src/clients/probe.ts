@@ -17,6 +17,8 @@ export type ProbeResult =
       readonly header: Header;
       /** Some revision that was asked about may be compacted. */
       readonly maybeCompacted: boolean;
+      /** When it came, in milliseconds of `performance.now()`. */
+      readonly at: number;
     }
   /** etcd refuses the client. @see cancelReasonOf */
   | { readonly kind: 'refused'; readonly reason: string }
@@ -94,7 +96,8 @@ export class Probe {
     let maybeCompacted = false;
     for (;;) {
       try {
-        return { kind: 'ok', header: headerOf(await this.#read(this.#request(revision))), maybeCompacted };
+        const header = headerOf(await this.#read(this.#request(revision)));
+        return { kind: 'ok', header, maybeCompacted, at: performance.now() };
       } catch (thrown) {
         const error = RpcError.from(thrown);
         if (error.code === Code.OUT_OF_RANGE && revision !== 0) {

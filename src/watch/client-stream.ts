@@ -215,8 +215,8 @@ class WatchStream
     this.#line.onSettled();
   }
 
-  answer({ request, answer }: Ticket): boolean {
-    if (request.kind === 'create' && answer.kind !== 'failed') return this.#create(request, answer);
+  answer({ request, answer, own }: Ticket): boolean {
+    if (request.kind === 'create' && answer.kind !== 'failed') return this.#create(request, answer, own);
     if (answer.kind === 'failed') this.fail(answer.error.code, answer.error.message);
     else if (request.kind === 'progress') this.#progress.onRequest();
     else if (request.kind === 'cancel') this.#cancel(request.id, answer);
@@ -224,7 +224,11 @@ class WatchStream
   }
 
   /** @returns whether there is a watch now */
-  #create(request: CreateRequest, answer: Exclude<Answer, { kind: 'failed' }>): boolean {
+  #create(
+    request: CreateRequest,
+    answer: Exclude<Answer, { kind: 'failed' }>,
+    own: boolean | undefined,
+  ): boolean {
     const { header } = answer;
     if (answer.kind === 'refused') return this.#refuse(header, answer.reason);
     const id = this.watchers.numberOf(request.id);
@@ -235,7 +239,7 @@ class WatchStream
     this.watchers.add(watcher);
     this.#reply({ header, id, created: true });
     // The stream may have ended with the reply.
-    if (!this.#over) this.circles.place(watcher, this.feeds, answer, request.start !== 0);
+    if (!this.#over) this.circles.place(watcher, this.feeds, answer, own, request.start !== 0);
     return true;
   }
 

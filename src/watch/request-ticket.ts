@@ -15,25 +15,13 @@ import { OTHER_CLUSTER } from './terminal.ts';
 import type { TurnTaker } from './turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
-/** etcd allows the watch. */
-type AllowedAnswer = { readonly kind: 'ok' } & Allowed;
-
 /** What etcd said. */
 export type Answer =
-  | AllowedAnswer
+  | ({ readonly kind: 'ok' } & Allowed)
   | { readonly kind: 'refused'; readonly header: Header; readonly reason: string }
   | { readonly kind: 'failed'; readonly header: Header; readonly error: Status };
 
-/** One that lacks whose feeds serve the watch. */
-type Draft = { -readonly [Name in keyof AllowedAnswer]: AllowedAnswer[Name] };
-
-const NOTHING: AllowedAnswer = {
-  kind: 'ok',
-  header: NO_HEADER,
-  maybeCompacted: false,
-  at: 0,
-  own: undefined,
-};
+const NOTHING: Answer & Allowed = { kind: 'ok', header: NO_HEADER, maybeCompacted: false, at: 0 };
 
 /** Why the proxy itself refuses a watch. */
 const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
@@ -55,6 +43,8 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   /** Whether {@link answer} is there. */
   ready = false;
   answer: Answer = NOTHING;
+  /** Whether the proxy's own user may watch the range; `undefined`: the watch is to be the client's own. */
+  own: boolean | undefined;
   askedStart = 0;
   readonly #owner: TicketOwner;
   #watch: UpstreamWatch | undefined;
@@ -65,10 +55,10 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   #granted: Answer | undefined;
   /** The feed that begins for a watch of what comes next. */
   #beginning: Beginning | undefined;
-  /** What etcd has said, before it is known whose feeds serve the watch; it becomes {@link answer}, for very many wait at a time. */
-  #probed: Draft | undefined;
-  /** The same, once that is known, while a feed is waited for. */
-  #allowed: AllowedAnswer | undefined;
+  /** What etcd has said. */
+  #probed: Answer & Allowed = NOTHING;
+  /** It is known whose feeds serve the watch; at most a feed is waited for that begins. */
+  #isAllowed = false;
   /** There is room for its keys, and for those of the watch that it becomes. */
   #hasRoom = false;
 
@@ -131,7 +121,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
     if (canceled && compactRevision === 0) this.#settle({ kind: 'refused', header, reason: cancelReason });
     else if (this.#refusal !== '') this.#settle({ kind: 'refused', header, reason: this.#refusal });
     else {
-      this.#granted = { kind: 'ok', header, maybeCompacted: false, at: 0, own: undefined };
+      this.#granted = { kind: 'ok', header, maybeCompacted: false, at: 0 };
       if (this.request.kind === 'create') this.#owner.feeds.etcd.probe(this.request.range, this);
     }
   }
@@ -158,7 +148,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
     const { request } = this;
     if (request.kind !== 'create') {
       // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
-      this.#settle(result.kind === 'ok' ? { ...result, at: 0, own: undefined } : NOTHING);
+      this.#settle(result.kind === 'ok' ? result : NOTHING);
     } else if (result.kind === 'failed') this.#settle({ ...result, header: NO_HEADER });
     else if (this.#granted !== undefined)
       this.#settle(result.kind === 'ok' ? this.#granted : { ...result, header: this.#granted.header });
@@ -167,8 +157,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
       this.#relay();
     } else {
       const { circles, feeds } = this.#owner;
-      const { header, maybeCompacted } = result;
-      this.#probed = { kind: 'ok', header, maybeCompacted, at: performance.now(), own: undefined };
+      this.#probed = result;
       circles.learn(feeds, request, result, this);
     }
   }
@@ -186,17 +175,17 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
 
   /** etcd lets the client watch; the watch begins where its feed does. */
   #allow(own: boolean): void {
-    if (this.#over || this.#probed === undefined) return;
+    if (this.#over) return;
     const { feeds, circles } = this.#owner;
-    this.#probed.own = own;
-    this.#allowed = this.#probed;
+    this.own = own;
+    this.#isAllowed = true;
     if (feeds.identity.hasToken) this.#begin(circles.serving(feeds, own));
     if (this.#beginning?.isOver !== false) this.onBegun();
   }
 
   onBegun(): void {
-    if (this.#allowed === undefined) return;
-    const { header: probed } = this.#allowed;
+    if (!this.#isAllowed) return;
+    const { header: probed } = this.#probed;
     const begun = this.#beginning?.header ?? probed;
     const failure = this.#beginning?.failure;
     if (failure !== undefined) this.#settle({ kind: 'failed', header: NO_HEADER, error: failure });
@@ -204,7 +193,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
       this.#settle({ kind: 'failed', header: NO_HEADER, error: OTHER_CLUSTER });
     else {
       const isLater = begun.revision > probed.revision;
-      this.#settle(isLater ? { ...this.#allowed, header: begun } : this.#allowed);
+      this.#settle(isLater ? { ...this.#probed, header: begun } : this.#probed);
     }
   }
 

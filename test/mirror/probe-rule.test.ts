@@ -86,7 +86,7 @@ describe('the rule of asking after the read came', () => {
           const [mirror] = mirrors.all;
           const { store, cluster } = mirror as NonNullable<typeof mirror>;
           const header = { bytes: new Uint8Array(), revision: store?.applied ?? 0, cluster, member: '' };
-          asker.onProbed({ kind: 'ok', header, maybeCompacted: false });
+          asker.onProbed({ kind: 'ok', header, maybeCompacted: false, at: 0 });
         },
       }),
     };

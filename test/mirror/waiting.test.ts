@@ -74,6 +74,7 @@ describe('reads that wait for a mirror', () => {
       kind: 'ok' as const,
       header: { bytes: new Uint8Array(), revision, cluster, member: '' },
       maybeCompacted: false,
+      at: 0,
     };
   };
   const applied = () => mirrors.all[0]?.store?.applied ?? 0;

@@ -4,9 +4,8 @@
  * client's own, as for everybody without a token. Only the first two are shared by others than who shows the same token.
  */
 import type { Identity } from '../../clients/identity.ts';
-import type { Asker } from '../../clients/probe.ts';
+import type { Asker, ProbeResult } from '../../clients/probe.ts';
 import { ANY_RANGE } from '../../clients/probes.ts';
-import type { Header } from '../../etcd/header.ts';
 import type { KeyRange } from '../../etcd/key-range.ts';
 import type { CreateRequest } from '../../etcd/watch-request.ts';
 import type { IdentityFeeds } from '../identity-feeds.ts';
@@ -26,19 +25,8 @@ export interface CirclesOwner {
   existing(id: string): IdentityFeeds | undefined;
 }
 
-/** What etcd has said of a watch that begins. */
-export interface Allowed {
-  readonly header: Header;
-  /** The watch asks for a revision that may be compacted. */
-  readonly maybeCompacted: boolean;
-  /** When it said so, in milliseconds of `performance.now()`. */
-  readonly at: number;
-  /** Whether the proxy's own user may watch the range; `undefined`: the watch is to be the client's own. */
-  readonly own: boolean | undefined;
-}
-
-/** The part of that which is known before the proxy's own user is asked about. */
-export type Learned = Pick<Allowed, 'header' | 'maybeCompacted'>;
+/** What etcd has said of a watch that begins; very many watches share one object. */
+export type Allowed = Omit<ProbeResult & { kind: 'ok' }, 'kind'>;
 
 /** Waits to be told whether the proxy's own user may watch a range. */
 export interface Learner {
@@ -124,7 +112,7 @@ export class Circles {
    * etcd has allowed a client a range: finds out whether the proxy's own user may watch it.
    * @param learner is told at once where that need not be asked
    */
-  learn(feeds: IdentityFeeds, request: CreateRequest, answer: Learned, learner: Learner): void {
+  learn(feeds: IdentityFeeds, request: CreateRequest, answer: Allowed, learner: Learner): void {
     const own = this.#sharing?.login.hasUser === true ? this.#sharing.login : undefined;
     if (!feeds.identity.hasToken || own === undefined) learner.onLearned(false);
     else if (this.#isCarried(request, answer)) learner.onLearned(true);
@@ -140,11 +128,17 @@ export class Circles {
     return (own === undefined ? undefined : this.#choose(feeds.identity, own)) ?? feeds;
   }
 
-  /** Puts a watcher on a feed. @param feeds its client's own. @param fromPast whether it asks for a revision */
+  /**
+   * Puts a watcher on a feed.
+   * @param feeds its client's own
+   * @param own whether the proxy's own user may watch the range; `undefined`: the watch is to be the client's own
+   * @param fromPast whether it asks for a revision
+   */
   place(
     watcher: Watcher,
     feeds: IdentityFeeds,
-    { header, maybeCompacted, at, own }: Allowed,
+    { header, maybeCompacted, at }: Allowed,
+    own: boolean | undefined,
     fromPast: boolean,
   ): void {
     const shared = own === undefined ? undefined : this.#choose(feeds.identity, own);
@@ -156,7 +150,7 @@ export class Circles {
    * Whether a feed of the proxy's own user serves a watch as it is. One of those without a token proves nothing: it may be
    * from before auth was switched on, and without a question the user would not sign in.
    */
-  #isCarried({ range, start, options }: CreateRequest, { header, maybeCompacted }: Learned): boolean {
+  #isCarried({ range, start, options }: CreateRequest, { header, maybeCompacted }: Allowed): boolean {
     if (maybeCompacted && start !== 0) return false;
     const next = start === 0 ? header.revision + 1 : start;
     return this.signedIn?.carries({ range, prevKv: options.prevKv, next }, header) === true;
