@@ -2,21 +2,32 @@
  * Loaded into a program before its own code (`memory.ts`): at SIGUSR2 it collects its garbage and writes a line with
  * what is in use after that.
  */
-import { setImmediate as turn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { collectGarbage } from './garbage.ts';
 
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
+/** So often at most, with so many milliseconds between. */
+const COLLECTIONS = 50;
+const PAUSE_MS = 10;
+
+/** Less is not worth another collection. Bytes. */
+const LITTLE = 64 << 10;
+
+const inUse = (): number => {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+};
 
 async function report(): Promise<void> {
-  // What was freed by one collection may have held memory outside of the heap, which the next one gives back.
-  for (let i = 0; i < 3; i++) {
+  // What was freed by one collection may have held memory outside of the heap, which another thread gives back after the next one.
+  let before = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < COLLECTIONS && (i < 3 || inUse() < before - LITTLE); i++) {
+    before = inUse();
     collectGarbage();
-    await turn();
+    await sleep(PAUSE_MS);
   }
-  const { heapUsed, external, rss } = process.memoryUsage();
-  process.stderr.write(`${JSON.stringify({ msg: 'memory in use', bytes: heapUsed + external, rss })}\n`);
+  process.stderr.write(
+    `${JSON.stringify({ msg: 'memory in use', bytes: inUse(), rss: process.memoryUsage().rss })}\n`,
+  );
 }
 
 process.on('SIGUSR2', () => void report());

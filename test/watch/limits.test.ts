@@ -2,19 +2,15 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { WatchCreateRequest_FilterType } from '#gen/etcdserverpb/watch_pb.js';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import type { WatchHubOptions } from '../../src/watch/hub.ts';
+import { collectGarbage } from '../support/garbage.ts';
 import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
 import { ScriptedClient } from './scripted-client.ts';
 import { KIB, MIB, ScriptedHub } from './scripted-hub.ts';
 import type { ScriptedWatch } from './scripted-upstream.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 let at: ScriptedHub;
 

@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import { connect as connectHttp2 } from 'node:http2';
 import { test } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { RangeResponseSchema, TxnResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
@@ -12,6 +10,7 @@ import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import type { ServerStream, StreamHandler, UnaryHandler } from '../../src/rpc/contract.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { DEFAULT_LIMITS } from '../../src/web/options.ts';
+import { collectGarbage } from '../support/garbage.ts';
 import { until } from '../support/until.ts';
 import { type Asked, ask, EventStream } from './kv/ask.ts';
 import { Door } from './support.ts';
@@ -413,7 +412,6 @@ test('a snapshot that was told is held no longer, while its watch goes on', asyn
 
 /** What buffers take when all are gone that nobody has. Bytes. */
 function buffersNow(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
+  collectGarbage();
   return process.memoryUsage().arrayBuffers;
 }

@@ -5,9 +5,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { type ConnectionHandle, type ConnectionListener, Http2Connection } from '../../../src/http2/index.ts';
+import { collectGarbage } from '../../support/garbage.ts';
 import { Exchange } from './exchange.ts';
 
 /** What becomes of a server under attack. */
@@ -19,9 +18,6 @@ export interface Condition {
   /** What listeners have thrown. */
   readonly failures: number;
 }
-
-setFlagsFromString('--expose-gc');
-const gc = runInNewContext('gc') as () => void;
 
 const connections = new Set<ConnectionHandle>();
 let failures = 0;
@@ -38,7 +34,7 @@ const listener: ConnectionListener = {
 };
 
 function condition(): Condition {
-  gc();
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   let streams = 0;
   for (const { openStreams } of connections) streams += openStreams;
