@@ -118,8 +118,11 @@ export class UserCredentials implements Credentials {
   }
 
   onRefused({ token }: Identity): void {
+    // Other streams may have shown it too, and etcd has refused it on one of them before.
+    const isNews = this.shown.token === token || this.has(token);
     this.#owner.forget(token);
     this.drop(token);
+    if (!isNews) return;
     const now = performance.now();
     if (now - this.#refusedAt > AT_ONCE_MS) this.#refusals = 0;
     this.#refusedAt = now;

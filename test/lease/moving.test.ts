@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { TokenUsers } from '../../src/clients/token-users.ts';
 import { Lease } from '../../src/etcd/methods.ts';
 import { ClientLine } from '../../src/lease/client-line.ts';
 import { Heartbeat } from '../../src/lease/heartbeat.ts';
 import { Leases } from '../../src/lease/leases.ts';
 import { leaseService } from '../../src/lease/service.ts';
+import { TICK_MS } from '../../src/lease/ticker.ts';
 import { ITSELF } from '../../src/rpc/client.ts';
 import type { Call, ClientStream, ClientStreamListener } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
@@ -15,6 +17,9 @@ import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { Caller } from './caller.ts';
 import { Hearer, ScriptedEtcd, type ScriptedStream } from './scripted.ts';
+
+/** With so many that are no good one after the other, each client is judged by its own. */
+const MOST_TOKENS = 8;
 
 const BAD = new RpcError(Code.UNAUTHENTICATED, 'etcdserver: invalid auth token');
 
@@ -108,7 +113,7 @@ test('where many tokens are no good one after the other, each client is judged b
   const { etcd, leases, openAll } = scene();
   const callers = await openAll(20);
   for (const [i, caller] of callers.entries()) caller.beat(BigInt(i + 1));
-  for (let i = 0; i < 8; i++) etcd.refuse(etcd.last(`${i}`));
+  for (let i = 0; i < MOST_TOKENS; i++) etcd.refuse(etcd.last(`${i}`));
   assert.equal(new Set(etcd.shown).size, 20);
   for (let i = 0; i < 20; i++) {
     if (i < 15) etcd.refuse(etcd.last(`${i}`));
@@ -117,6 +122,28 @@ test('where many tokens are no good one after the other, each client is judged b
   }
   assert.equal(etcd.streams.length, 28);
   assert.equal(leases.stats.limits.tokens, 1);
+  leases.close();
+});
+
+test('a token that ends on all of many streams is one token that is no good', async () => {
+  const { etcd, leases, openAll } = scene();
+  const callers = await openAll(10);
+  for (const [i, caller] of callers.entries())
+    for (let n = 1; n <= 200; n++) caller.beat(BigInt(1000 * i + n));
+  const carriers = leases.of(clientIdentityOf(new Metadata(['token', '0'])));
+  for (let tick = 0; tick < 40; tick++) {
+    for (const stream of etcd.streams) if (stream.answered < stream.sent.length) stream.answer(1);
+    carriers.onTick(TICK_MS);
+  }
+  const all = [...etcd.streams];
+  assert.ok(all.length > MOST_TOKENS, `${all.length} streams`);
+  assert.deepEqual(new Set(etcd.shown), new Set(['0']));
+  for (const stream of all) etcd.refuse(stream);
+  assert.equal(leases.stats.limits.tokens, 0);
+  assert.deepEqual([...new Set(etcd.shown.slice(all.length))].toSorted(), ['0', '1']);
+  for (const stream of etcd.streams.slice(all.length))
+    while (stream.answered < stream.sent.length) stream.answer(1);
+  assert.deepEqual(new Set(replies(callers)), new Set([200]));
   leases.close();
 });
 
