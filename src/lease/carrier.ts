@@ -12,7 +12,8 @@ import type { Metadata } from '../rpc/metadata.ts';
 import type { Status } from '../rpc/status.ts';
 import { type Heartbeat, HeartbeatLine, type Refusal } from './heartbeat.ts';
 import { Promptness } from './promptness.ts';
-import type { LeaseStats } from './stats.ts';
+import type { RefusedOnes } from './refused.ts';
+import type { ApartReason, LeaseStats } from './stats.ts';
 
 /** Heartbeats without an answer on one stream. What waits here instead is shared, moves to other streams, or is not sent. */
 const WINDOW = 64;
@@ -24,6 +25,8 @@ export interface CarrierOwner {
   readonly shown: Identity;
   /** Whether they may show another one where etcd does not take it. */
   readonly renews: boolean;
+  /** Whom of theirs etcd has refused a heartbeat. */
+  readonly refused: RefusedOnes | undefined;
   open(listener: ClientStreamListener, shown: Identity): ClientStream;
   /** Finds other carriers for heartbeats. */
   placeAll(line: HeartbeatLine): void;
@@ -202,6 +205,8 @@ export class Carrier implements ClientStreamListener, Keeper {
       const heartbeat = this.#waiting.shift() as Heartbeat;
       const { hash } = heartbeat;
       if (this.#byLease.get(hash) === heartbeat) this.#byLease.delete(hash);
+      // Refused meanwhile, it would end the stream for the others once more.
+      if (this.#owner.refused?.hasLease(heartbeat)) tellApart(heartbeat, 'refused');
       if (heartbeat.isWanted) this.#send(heartbeat, keepAliveRequest(heartbeat));
       else this.done++;
     }
@@ -235,8 +240,7 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.close();
     const all = this.giveBack();
     all.prepend(this.#sent);
-    for (let each = all.shift(); each !== undefined; each = all.shift())
-      for (let one: Heartbeat | undefined = each; one !== undefined; one = one.joined) one.owner?.onStrange();
+    for (let each = all.shift(); each !== undefined; each = all.shift()) tellApart(each, 'strange');
   }
 
   #finishIfDone(): void {
@@ -253,6 +257,12 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#blocked = false;
     this.#owner.stats.streams--;
   }
+}
+
+/** The streams of all that would share its answer are left to etcd. */
+function tellApart(heartbeat: Heartbeat, reason: ApartReason): void {
+  for (let each: Heartbeat | undefined = heartbeat; each !== undefined; each = each.joined)
+    each.owner?.onApart(reason);
 }
 
 /** Whether a status is about the member, the way to it, or the token that all share: one after the other would meet it. */

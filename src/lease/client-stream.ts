@@ -144,8 +144,8 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
     this.#refuse(this.#waiting as Heartbeat, refusal);
   }
 
-  onStrange(): void {
-    this.#handOver('strange');
+  onApart(reason: ApartReason): void {
+    this.#handOver(reason);
   }
 
   #place(): void {

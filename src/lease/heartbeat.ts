@@ -5,6 +5,7 @@
 import type { LeaseId } from '../etcd/lease-keep-alive.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Status } from '../rpc/status.ts';
+import type { ApartReason } from './stats.ts';
 
 /** How a stream ended on which a heartbeat was not answered. */
 export interface Refusal {
@@ -22,8 +23,8 @@ export interface HeartbeatOwner {
   onReply(heartbeat: Heartbeat, reply: Uint8Array): void;
   /** The stream that it was on ended without an answer to it. */
   onRefused(heartbeat: Heartbeat, refusal: Refusal): void;
-  /** What answers is not etcd as it is known: the stream is left to it, with this heartbeat and those behind it. */
-  onStrange(): void;
+  /** It is not to share: its stream is left to etcd, with this heartbeat and those behind it. */
+  onApart(reason: ApartReason): void;
 }
 
 export class Heartbeat implements LeaseId {

@@ -79,15 +79,15 @@ export class ScriptedEtcd implements Upstream {
 export class Hearer implements HeartbeatOwner {
   replies = 0;
   readonly refusals: Refusal[] = [];
-  strange = 0;
+  apart = 0;
   onReply(): void {
     this.replies++;
   }
   onRefused(_: Heartbeat, refusal: Refusal): void {
     this.refusals.push(refusal);
   }
-  onStrange(): void {
-    this.strange++;
+  onApart(): void {
+    this.apart++;
   }
 }
 
