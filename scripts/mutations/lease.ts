@@ -194,7 +194,21 @@ export const HEARTBEATS: readonly Mutation[] = [
     '++this.#refusals >= MOST_REFUSALS',
     'this.#refusals < 0',
   ),
-  mutation('who-moves-beats-no-more', CLIENT, 'this.#waiting = this.#line.renew(this);', ''),
+  mutation('who-moves-beats-no-more', CLIENT, 'this.#waiting = open;', ''),
+  mutation('a-token-that-ends-counts-for-each-stream', CREDENTIALS, 'if (!isNews) return;', ''),
+  mutation(
+    'what-was-refused-meanwhile-is-sent-again',
+    CARRIER,
+    "if (this.#owner.refused?.hasLease(heartbeat)) tellApart(heartbeat, 'refused');",
+    '',
+  ),
+  mutation('what-clients-leave-behind-piles-up', CARRIERS, 'sum + carrier.sweep()', 'sum'),
+  mutation(
+    'who-joins-is-lost-where-others-are-let-go',
+    'lease/heartbeat.ts',
+    'this.lastJoined = last === this ? undefined : last;',
+    'this.lastJoined = undefined;',
+  ),
   mutation(
     'every-second-stream-is-idle',
     'lease/heartbeat.ts',

@@ -93,6 +93,23 @@ export class Carrier implements ClientStreamListener, Keeper {
     return this.#takeWaiting();
   }
 
+  /** Lets go of what nobody waits for any more. @returns how many are left, with those that share an answer */
+  sweep(): number {
+    let left = 0;
+    const prune = (heartbeat: Heartbeat): void => {
+      left += heartbeat.prune();
+    };
+    this.#sent.each(prune);
+    this.#waiting.each(prune);
+    const dropped = this.#waiting.drop();
+    this.done += dropped;
+    this.#byLease.clear();
+    this.#waiting.each((heartbeat) => {
+      if (!this.#byLease.has(heartbeat.hash)) this.#byLease.set(heartbeat.hash, heartbeat);
+    });
+    return left - dropped;
+  }
+
   /** Ends once what was sent is answered. */
   retire(): void {
     this.#retired = true;

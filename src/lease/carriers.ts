@@ -22,6 +22,9 @@ export const MAX_CARRIERS = 32;
 /** So long all answers have to be prompt before half of the streams are given up, in milliseconds. */
 const PROMPT_MS = 60_000;
 
+/** So many heartbeats of clients that are gone may be left on the streams, or as many as there are others. */
+export const MOST_ABANDONED = 1024;
+
 /** What all carriers share. */
 export interface SharedCarriers {
   readonly upstream: Upstream;
@@ -47,6 +50,9 @@ export class Carriers implements CarrierOwner, Ticking {
   readonly #retired = new Set<Carrier>();
   readonly #shares = new WeakMap<Client, Share>();
   #clients = 0;
+  /** Heartbeats of clients that are gone, at most so many, and how many there may be. */
+  #abandoned = 0;
+  #mostAbandoned = MOST_ABANDONED;
   /** It is with the ticker. */
   #ticks = false;
   /** When answers were late, or a stream was given up, in milliseconds of `performance.now()`. */
@@ -63,6 +69,11 @@ export class Carriers implements CarrierOwner, Ticking {
   /** Stands for them in tables. */
   get id(): string {
     return this.credentials.id;
+  }
+
+  /** How many heartbeats are on them, each with all that share its answer. */
+  get size(): number {
+    return this.#carriers.reduce((sum, { size }) => sum + size, 0);
   }
 
   get shown(): Identity {
@@ -95,6 +106,16 @@ export class Carriers implements CarrierOwner, Ticking {
   leave(member: Member): void {
     this.credentials.leave(member);
     if (--this.#clients === 0) this.#shared.onUnused(this);
+  }
+
+  /** Nobody waits any more for so many that have no answer. While etcd gives none, they would pile up. */
+  abandon(count: number): void {
+    this.#abandoned += count;
+    if (this.#abandoned < this.#mostAbandoned) return;
+    this.#abandoned = 0;
+    // As many as are left may follow until all are looked at again: each of them pays for one look at another one.
+    const left = this.#carriers.reduce((sum, carrier) => sum + carrier.sweep(), 0);
+    this.#mostAbandoned = Math.max(MOST_ABANDONED, left);
   }
 
   /** Sends a heartbeat. @param request its message, where it is at hand */
@@ -141,14 +162,10 @@ export class Carriers implements CarrierOwner, Ticking {
 
   onTick(ms: number): boolean {
     let isLate = false;
-    let size = 0;
-    for (const carrier of this.#carriers) {
-      size += carrier.size;
-      if (carrier.promptness.onTick(ms)) isLate = true;
-    }
+    for (const { promptness } of this.#carriers) if (promptness.onTick(ms)) isLate = true;
     if (isLate) this.#grow();
     else if (this.#carriers.length > 1 && performance.now() - this.#lateAt > PROMPT_MS) this.#shrink();
-    this.#ticks = size > 0;
+    this.#ticks = this.size > 0;
     return this.#ticks;
   }
 

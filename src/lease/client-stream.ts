@@ -75,8 +75,9 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
 
   move(): void {
     if (this.#over) return;
+    const open = this.#line.renew(this);
     this.#leaveCarriers();
-    this.#waiting = this.#line.renew(this);
+    this.#waiting = open;
     this.#place();
   }
 
@@ -263,12 +264,15 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
     this.#leader?.remove(this);
   }
 
+  /** What it has there was disowned before. */
   #leaveCarriers(): void {
     const carriers = this.#carriers;
+    const abandoned = this.#passed;
     this.#share?.forget(this);
-    this.#giveBack(this.#passed);
+    this.#giveBack(abandoned);
     this.#carriers = undefined;
     this.#share = undefined;
+    carriers?.abandon(abandoned);
     carriers?.leave(this);
   }
 }

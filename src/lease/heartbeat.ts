@@ -73,6 +73,21 @@ export class Heartbeat implements LeaseId {
     this.lastJoined = heartbeat.lastJoined ?? heartbeat;
   }
 
+  /** Lets go of those that share the answer and that nobody waits for. @returns how many there are now, with this one */
+  prune(): number {
+    let last: Heartbeat = this;
+    let count = 1;
+    for (let each = this.joined; each !== undefined; each = each.joined) {
+      if (each.owner === undefined) continue;
+      last.joined = each;
+      last = each;
+      count++;
+    }
+    last.joined = undefined;
+    this.lastJoined = last === this ? undefined : last;
+    return count;
+  }
+
   /** Whether somebody waits for the answer. */
   get isWanted(): boolean {
     for (let each: Heartbeat | undefined = this; each !== undefined; each = each.joined)

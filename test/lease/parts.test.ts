@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { LeaseKeepAliveRequestSchema } from '#gen/etcdserverpb/lease_pb.js';
 import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { keepAliveRequest, LeaseReader } from '../../src/etcd/lease-keep-alive.ts';
-import { MAX_CARRIERS } from '../../src/lease/carriers.ts';
+import { MAX_CARRIERS, MOST_ABANDONED } from '../../src/lease/carriers.ts';
 import { Heartbeat } from '../../src/lease/heartbeat.ts';
 import { Promptness } from '../../src/lease/promptness.ts';
 import { Refused } from '../../src/lease/refused.ts';
@@ -162,6 +162,27 @@ describe('a carrier', () => {
     assert.equal(etcd.streams[0]?.sent.length, 66);
     etcd.streams[0]?.answer(2);
     assert.equal(hearer.replies, 66);
+    all.close();
+  });
+
+  test('keeps few of those that share an answer for whom is gone', () => {
+    const { etcd, all, carriers, hearer, send } = scene();
+    for (let i = 0; i < 64; i++) send(i);
+    const first = send(1000);
+    let most = 0;
+    for (let round = 0; round < 200; round++) {
+      const gone = Array.from({ length: 100 }, () => send(1000));
+      if (round % 50 === 0) send(1000);
+      for (const each of gone) each.owner = undefined;
+      carriers.abandon(gone.length);
+      let length = 0;
+      for (let each = first.joined; each !== undefined; each = each.joined) length++;
+      most = Math.max(most, length);
+    }
+    assert.ok(most <= MOST_ABANDONED + 100 + 4, `${most}`);
+    send(1000);
+    etcd.streams[0]?.answer(65);
+    assert.equal(hearer.replies, 64 + 1 + 4 + 1);
     all.close();
   });
 

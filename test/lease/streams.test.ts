@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NOBODY } from '../../src/clients/identity.ts';
 import { Lease } from '../../src/etcd/methods.ts';
+import { MOST_ABANDONED } from '../../src/lease/carriers.ts';
 import { Leases } from '../../src/lease/leases.ts';
 import { leaseService } from '../../src/lease/service.ts';
 import { MAX_OF_CONNECTION } from '../../src/lease/share.ts';
@@ -93,6 +94,26 @@ test('what a connection may have on its way is free again when its streams are g
   const [stream] = etcd.streams;
   stream?.answer(64 + MAX_OF_CONNECTION);
   assert.equal(caller.replies, MAX_OF_CONNECTION);
+  leases.close();
+});
+
+test('what clients leave behind does not pile up while etcd answers nothing, and nobody else waits for it', () => {
+  const { etcd, leases, open } = scene();
+  const [early, late] = [open(connection()), open(connection())];
+  for (let n = 1; n <= 100; n++) early.beat(BigInt(n));
+  const carriers = leases.of(NOBODY);
+  for (let round = 1; round <= 500; round++) {
+    const gone = open(connection());
+    for (let n = 0; n < 200; n++) gone.beat(BigInt(1000 * round + n));
+    if (round === 300) late.beat(1n, 101n, 300_001n);
+    gone.listener.onCancel();
+    assert.ok(carriers.size < 200 + 2 * MOST_ABANDONED, `${carriers.size} after ${round} clients`);
+  }
+  const [stream] = etcd.streams;
+  stream?.answer(64);
+  assert.equal(carriers.size, 100 + 3 - 64);
+  stream?.answer(39);
+  assert.deepEqual([early.replies, late.replies, stream?.sent.length], [100, 3, 103]);
   leases.close();
 });
 
