@@ -8,7 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import { atEndOfTurn } from './end-of-turn.ts';
-import { ErrorCode, Http2Error } from './errors.ts';
+import { ErrorCode, Http2Error, lostBy } from './errors.ts';
 import { MAX_31_BITS } from './frame.ts';
 import { FrameHandler, type HandledConnection } from './frame-handler.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -35,6 +35,9 @@ import { Timeouts } from './timeouts.ts';
 
 /** Data that may be in the socket beside what the peer's own frames made us send. */
 const PUMPED = 2 << 20;
+
+const DEFAULTS: Partial<Http2Settings> = {};
+const NOTHING = Buffer.alloc(0);
 
 /** A connection. It starts by itself; its listener is first called after the constructor has returned. */
 export class Http2Connection implements ConnectionHandle, HandledConnection {
@@ -79,8 +82,8 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
     socket: Socket,
     role: Role,
     listener: ConnectionListener,
-    settings: Partial<Http2Settings> = {},
-    head?: Buffer,
+    settings: Partial<Http2Settings> = DEFAULTS,
+    head: Buffer = NOTHING,
     accounts?: RequestAccounts,
   ) {
     this.isServer = role === 'server';
@@ -180,9 +183,11 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
     this.wake();
   }
 
-  /** @internal SocketOwner: the connection may begin. */
-  onStarted(): void {
-    this.now = performance.now();
+  /** @internal SocketOwner: the connection may begin. What was read before comes first: often no time is needed then. */
+  onStarted(head: Buffer): void {
+    if (head.length > 0) this.onReceived(head);
+    else this.now = performance.now();
+    if (this.closed) return;
     this.timeouts.start(this.now);
     this.wake();
   }
@@ -203,11 +208,8 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
 
   /** @internal SocketOwner: the socket has ended. */
   onGone(failure: Error | undefined): void {
-    const lost = new Http2Error(ErrorCode.CANCEL, failure?.message ?? 'the peer closed the connection', {
-      cause: failure,
-    });
-    const error = failure === undefined && this.openStreams === 0 ? undefined : lost;
-    this.shut(this.away.reason ?? error, undefined, '');
+    const isLost = failure !== undefined || this.openStreams > 0;
+    this.shut(this.away.reason ?? (isLost ? lostBy(failure) : undefined), undefined, '');
   }
 
   /** @internal OutputOwner: the socket has written. */
@@ -292,7 +294,7 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
     }
     this.intake.close();
     this.link.close(this.settings.lingerTimeoutMs);
-    this.pings.fail(error ?? new Http2Error(ErrorCode.CANCEL, 'the connection is closed'));
+    this.pings.fail(error);
     this.reports.tell(() => this.listener.onClose(this, error));
   }
 }

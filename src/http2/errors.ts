@@ -58,3 +58,9 @@ export class Http2Error extends Error {
 export function protocolError(message: string): Http2Error {
   return new Http2Error(ErrorCode.PROTOCOL_ERROR, message);
 }
+
+/** The end of a connection whose socket has failed, or was closed by the peer. */
+export function lostBy(failure: Error | undefined): Http2Error {
+  const message = failure?.message ?? 'the peer closed the connection';
+  return new Http2Error(ErrorCode.CANCEL, message, { cause: failure });
+}

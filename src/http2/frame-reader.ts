@@ -12,13 +12,15 @@ export interface FrameSink {
   frame(type: number, flags: number, id: number, source: Buffer, start: number, end: number): void;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /** The input side of one connection. */
 export class FrameReader {
   private readonly sink: FrameSink;
   private readonly maxFrameSize: number;
   /** Octets of the client's preface still to come (server role). */
   private prefaceLeft: number;
-  private partial: Buffer = Buffer.alloc(0);
+  private partial: Buffer = NOTHING;
   private have = 0;
   /** What had been read when no more frames were wanted. */
   private unread: Buffer | undefined = undefined;
@@ -101,7 +103,7 @@ export class FrameReader {
     if (this.have < whole) return at;
     const { partial } = this;
     this.have = 0;
-    this.partial = Buffer.alloc(0);
+    this.partial = NOTHING;
     const id = partial.readUInt32BE(5) & 0x7fffffff;
     this.sink.frame(partial[3] as number, partial[4] as number, id, partial, FRAME_HEADER, whole);
     return at;

@@ -2,7 +2,7 @@
  * PING frames (RFC 9113 section 6.7): our own, matched with their answers, and the enforcement of how
  * often the peer may send its own.
  */
-import type { Http2Error } from './errors.ts';
+import { ErrorCode, Http2Error } from './errors.ts';
 import { FrameType, writeUint32 } from './frame.ts';
 import type { Output } from './output.ts';
 import type { Http2Settings } from './settings.ts';
@@ -39,11 +39,13 @@ export class Pings {
     ping.done(undefined, performance.now() - ping.at);
   }
 
-  /** Fails all that wait: the connection is gone. */
-  fail(error: Http2Error): void {
+  /** Fails all that wait: the connection is gone. @param error why, where it is not just closed */
+  fail(error: Http2Error | undefined): void {
     const { sent } = this;
+    if (sent.length === 0) return;
     this.sent = [];
-    for (const ping of sent) ping.done(error, 0);
+    const reason = error ?? new Http2Error(ErrorCode.CANCEL, 'the connection is closed');
+    for (const ping of sent) ping.done(reason, 0);
   }
 }
 

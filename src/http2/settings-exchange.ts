@@ -1,8 +1,16 @@
 /** The exchange of SETTINGS of one connection (RFC 9113 section 6.5.3), and what it changes on open streams. */
 import { ErrorCode, Http2Error } from './errors.ts';
-import { DEFAULT_WINDOW, Flag, FrameType, PREFACE } from './frame.ts';
+import {
+  DEFAULT_WINDOW,
+  Flag,
+  FRAME_HEADER,
+  FrameType,
+  PREFACE,
+  writeFrameHeader,
+  writeUint32,
+} from './frame.ts';
 import type { Output } from './output.ts';
-import type { Http2Settings } from './settings.ts';
+import type { Http2Settings, Role } from './settings.ts';
 import { encodeSettings, PeerSettings } from './settings-frame.ts';
 import type { StreamTable } from './stream-table.ts';
 import type { Timeouts } from './timeouts.ts';
@@ -12,6 +20,9 @@ const NOTHING = new Uint8Array(0);
 const STREAMS_PER_FRAME = 64;
 /** Larger frames are not worth it: streams take turns by the frame. */
 const LARGEST_FRAME = 65_536;
+
+/** What a connection says first, by its settings, which belong to one role. */
+const greetings = new WeakMap<Http2Settings, Uint8Array>();
 
 /** The connection whose two sides tell each other their settings. */
 export interface AgreeingConnection {
@@ -45,10 +56,12 @@ export class SettingsExchange {
   /** Appends the connection preface of our role (RFC 9113 section 3.4), and opens the connection's window. */
   sendPreface(): void {
     const { output, settings, isServer } = this.connection;
-    if (!isServer) output.bytes(PREFACE);
-    output.frame(FrameType.SETTINGS, 0, 0, encodeSettings(isServer ? 'server' : 'client', settings));
-    const more = settings.connectionWindowSize - DEFAULT_WINDOW;
-    if (more > 0) output.number(FrameType.WINDOW_UPDATE, 0, more);
+    let greeting = greetings.get(settings);
+    if (greeting === undefined) {
+      greeting = greetingOf(settings, isServer ? 'server' : 'client');
+      greetings.set(settings, greeting);
+    }
+    output.bytes(greeting);
   }
 
   /** Our SETTINGS were acknowledged; false if they had been before. */
@@ -93,4 +106,24 @@ export class SettingsExchange {
       throw new Http2Error(ErrorCode.FLOW_CONTROL_ERROR, 'stream window over 2^31 - 1');
     }
   }
+}
+
+function greetingOf(settings: Http2Settings, role: Role): Uint8Array {
+  const payload = encodeSettings(role, settings);
+  const parts = role === 'client' ? [PREFACE] : [];
+  parts.push(frame(FrameType.SETTINGS, payload));
+  const more = settings.connectionWindowSize - DEFAULT_WINDOW;
+  if (more > 0) {
+    const window = Buffer.alloc(4);
+    writeUint32(window, 0, more);
+    parts.push(frame(FrameType.WINDOW_UPDATE, window));
+  }
+  return Buffer.concat(parts);
+}
+
+/** A frame of the connection. */
+function frame(type: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(FRAME_HEADER);
+  writeFrameHeader(head, 0, payload.length, type, 0, 0);
+  return Buffer.concat([head, payload]);
 }

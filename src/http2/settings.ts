@@ -140,11 +140,19 @@ const clientDefaults: Http2Settings = {
   streamLowWaterMark: 0,
 };
 
+/** What was given, filled up. */
+const completed: Readonly<Record<Role, WeakMap<Partial<Http2Settings>, Http2Settings>>> = {
+  server: new WeakMap(),
+  client: new WeakMap(),
+};
+
 /**
- * Fills `given` up with the defaults of the role.
+ * Fills `given` up with the defaults of the role, once: all connections with it have the same object.
  * @throws RangeError for a value that RFC 9113 section 6.5.2 does not allow
  */
 export function completeSettings(role: Role, given: Partial<Http2Settings>): Http2Settings {
+  const known = completed[role].get(given);
+  if (known !== undefined) return known;
   const settings = { ...(role === 'server' ? serverDefaults : clientDefaults), ...given };
   range('initialWindowSize', settings.initialWindowSize, 0, 0x7fffffff);
   range('connectionWindowSize', settings.connectionWindowSize, 65_535, 0x7fffffff);
@@ -152,6 +160,7 @@ export function completeSettings(role: Role, given: Partial<Http2Settings>): Htt
   range('headerTableSize', settings.headerTableSize, 0, 0xffffffff);
   range('maxHeaderListSize', settings.maxHeaderListSize, 1, 0xffffffff);
   range('maxConcurrentStreams', settings.maxConcurrentStreams, 0, Number.POSITIVE_INFINITY);
+  completed[role].set(given, settings);
   return settings;
 }
 

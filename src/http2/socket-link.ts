@@ -12,8 +12,8 @@ const LINGER_BYTES = 256 << 10;
 
 /** Is told what happens on the socket. */
 export interface SocketOwner {
-  /** The first call: the connection is ready to go. */
-  onStarted(): void;
+  /** The first call: the connection is ready to go. @param head octets that were read before; none: empty */
+  onStarted(head: Buffer): void;
   /** Octets were read. */
   onReceived(chunk: Buffer): void;
   /** The socket has failed, was closed, or the peer sent its end; only once. */
@@ -31,7 +31,7 @@ export class SocketLink {
   private paused = false;
   private dropped = 0;
 
-  constructor(socket: Socket, owner: SocketOwner, head: Buffer | undefined) {
+  constructor(socket: Socket, owner: SocketOwner, head: Buffer) {
     this.socket = socket;
     this.owner = owner;
     const secure = 'encrypted' in socket;
@@ -88,15 +88,14 @@ export class SocketLink {
     if (this.dropped > LINGER_BYTES) this.socket.destroy();
   }
 
-  private start(head: Buffer | undefined): void {
+  private start(head: Buffer): void {
     const { socket } = this;
     if (this.over) return;
     if (socket.destroyed) {
       this.finish();
       return;
     }
-    this.owner.onStarted();
-    if (head !== undefined && head.length > 0) this.owner.onReceived(head);
+    this.owner.onStarted(head);
     socket.on('data', (chunk: Buffer) => {
       if (this.over) this.drop(chunk.length);
       else this.owner.onReceived(chunk);

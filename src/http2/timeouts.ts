@@ -11,6 +11,8 @@ export interface TimedConnection extends KeptConnection {
   readonly table: StreamTable;
   readonly away: { sendFinal(): void };
   readonly intake: { readonly turns: { onExpired(now: number): void } };
+  /** Whether the peer's first SETTINGS have arrived. */
+  readonly exchange: { readonly ready: boolean };
   /** A time has passed that a setting sets. */
   onTimedOut(limit: LimitName, code: number): void;
 }
@@ -32,8 +34,8 @@ export class Timeouts {
 
   /** The connection begins. */
   start(now: number): void {
-    const { settings } = this.connection;
-    this.watchdog.arm(Deadline.PREFACE, settings.prefaceTimeoutMs, now);
+    const { settings, exchange } = this.connection;
+    if (!exchange.ready) this.watchdog.arm(Deadline.PREFACE, settings.prefaceTimeoutMs, now);
     this.watchdog.arm(Deadline.SETTINGS_ACK, settings.settingsTimeoutMs, now);
     this.watchdog.arm(Deadline.IDLE, settings.idleTimeoutMs, now);
     this.keepalive.start(now);

@@ -1,0 +1,69 @@
+/** What a connection costs that a client has opened and says little on: counted, not timed. Thousands of clients are thousands of these. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeHeaders, Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
+import { Exchange, Owner } from './support/exchange.ts';
+import { MemorySocket } from './support/memory-socket.ts';
+import * as raw from './support/raw-peer.ts';
+
+const { END_HEADERS, frame } = raw;
+const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/a', ':authority', 'a']);
+/** What a client says first, all of it together. */
+const HELLO = Buffer.concat([raw.MAGIC, raw.settings()]);
+
+const OPEN = frame('HEADERS', END_HEADERS, 1, POST);
+
+/** Lets what is put off happen. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A connection of a client whose first octets were read before the engine got it, with one stream. */
+async function accept(settings: Partial<Http2Settings>, head: Buffer = HELLO) {
+  const owner = new Owner((stream) => {
+    stream.listener = new Exchange();
+  });
+  const memory = new MemorySocket(true);
+  const connection = new Http2Connection(memory.socket, 'server', owner, settings, head);
+  await turns();
+  memory.push(OPEN);
+  await turns();
+  assert.equal(owner.streams.length, 1);
+  return { owner, memory, connection };
+}
+
+test('its times need no timer once it has said what it speaks', async (t) => {
+  const timers = t.mock.method(globalThis, 'setTimeout');
+  const { connection } = await accept({});
+  assert.equal(timers.mock.callCount(), 0);
+  connection.destroy();
+  timers.mock.resetCalls();
+  // One for the silence after which it is asked whether it is there, as long as for all others.
+  const { connection: kept } = await accept({ keepaliveIntervalMs: 1000 });
+  assert.deepEqual(
+    timers.mock.calls.map(({ arguments: [, ms] }) => ms),
+    [1000],
+  );
+  kept.destroy();
+});
+
+test('a client that has not said all yet has its time as before', async () => {
+  const owner = new Owner();
+  const memory = new MemorySocket();
+  new Http2Connection(memory.socket, 'server', owner, { prefaceTimeoutMs: 5 }, HELLO.subarray(0, 20));
+  const alive = setInterval(() => {}, 1000);
+  await owner.closed;
+  clearInterval(alive);
+  assert.deepEqual(owner.limits, ['prefaceTimeoutMs']);
+});
+
+test('its settings, and the frames that tell them, are made once for all connections with them', async (t) => {
+  const given = { maxConcurrentStreams: 5 };
+  const first = await accept(given);
+  const alloc = t.mock.method(Buffer, 'alloc');
+  const second = await accept(given);
+  assert.equal(second.connection.settings, first.connection.settings);
+  assert.equal(alloc.mock.callCount(), 0);
+  assert.deepEqual(second.memory.written, first.memory.written);
+  for (const { connection } of [first, second]) connection.destroy();
+});
