@@ -15,6 +15,6 @@ export function requestAside(
   const { table, exchange } = connection;
   if (!connection.canOpenStream || table.size + 2 > exchange.peer.maxConcurrentStreams) return undefined;
   const stream = connection.request(block, listener, false);
-  table.asides.add(stream);
+  table.setAside(stream);
   return stream;
 }

@@ -105,7 +105,7 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
   }
 
   get openStreams(): number {
-    return this.table.size - this.table.asides.size;
+    return this.table.awaited;
   }
 
   get draining(): boolean {

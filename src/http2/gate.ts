@@ -15,6 +15,9 @@ import type { Stream } from './stream.ts';
 /** New streams get their share of the rate in slices of this many milliseconds. */
 const SLICE_MS = 100;
 
+/** Nothing is ever put in here. */
+const NONE = new Set<Stream>();
+
 /** The connection that the streams are on. */
 export interface GatedConnection {
   readonly settings: Http2Settings;
@@ -33,7 +36,8 @@ export class Gate {
   private readonly waste: RateLimit;
   /** Streams that may begin in a slice, answered or not. */
   private readonly share: number;
-  private readonly waiting = new Set<Stream>();
+  /** {@link NONE} until one has to wait, as hardly any ever does. */
+  private waiting = NONE;
   /** Streams that may begin now. */
   private credits = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -76,6 +80,7 @@ export class Gate {
     }
     stream.waits = true;
     stream.pause();
+    if (this.waiting === NONE) this.waiting = new Set();
     this.waiting.add(stream);
     return true;
   }

@@ -6,10 +6,14 @@
 import type { Output } from './output.ts';
 import type { Stream } from './stream.ts';
 
+/** Nothing is ever put in here. */
+const NONE = new Set<Stream>();
+
 /** Requests whose header fields were not appended to the output yet. */
 export class RequestLine {
   private readonly output: Output;
-  private readonly streams = new Set<Stream>();
+  /** {@link NONE} until one waits; a server's never do. */
+  private streams = NONE;
 
   constructor(output: Output) {
     this.output = output;
@@ -29,11 +33,13 @@ export class RequestLine {
     }
     stream.unsent = block;
     if (endStream) stream.endWhenSent();
+    if (this.streams === NONE) this.streams = new Set();
     this.streams.add(stream);
   }
 
   /** Sends what the socket has room for; not more than half of it, so that content comes through as well. */
   pump(): void {
+    if (!this.waiting) return;
     const { output } = this;
     const most = output.pending + output.space / 2;
     for (const stream of this.streams) {

@@ -30,17 +30,22 @@ export class StreamTable {
   nextId = 1;
   /** Streams opened so far, by either side. */
   opened = 0;
-  /** The open streams that nobody waits for. */
-  readonly asides = new Set<Stream>();
+  /** The open streams that nobody waits for; few connections have any. */
+  private asides: Set<Stream> | undefined;
   private readonly streams = new Map<number, Stream>();
   private readonly gaps: number[] = [];
-  // Packed as 8 * id + Past; ids have 31 bits, so doubles are needed.
-  private readonly recent = new Float64Array(RECENT);
+  /** Packed as 8 * id + Past; up to {@link RECENT} of them. */
+  private readonly recent: number[] = [];
   private recentAt = 0;
 
   /** Number of open streams of all kinds. */
   get size(): number {
     return this.streams.size;
+  }
+
+  /** Number of open streams that somebody waits for. */
+  get awaited(): number {
+    return this.streams.size - (this.asides?.size ?? 0);
   }
 
   get(id: number): Stream | undefined {
@@ -65,10 +70,16 @@ export class StreamTable {
     this.streams.set(stream.id, stream);
   }
 
+  /** Nobody waits for an open stream. */
+  setAside(stream: Stream): void {
+    this.asides ??= new Set();
+    this.asides.add(stream);
+  }
+
   /** Removes a stream that is closed; `local` says that we reset it. */
   remove(stream: Stream, local: boolean): void {
     this.streams.delete(stream.id);
-    if (this.asides.size > 0) this.asides.delete(stream);
+    this.asides?.delete(stream);
     if (local) return;
     this.recent[this.recentAt] = 8 * stream.id + (stream.endStreamReceived ? Past.ENDED : Past.RESET_BY_PEER);
     this.recentAt = (this.recentAt + 1) % RECENT;
@@ -77,10 +88,7 @@ export class StreamTable {
   /** What became of a stream that is not in the table. */
   past(id: number): number {
     if (id % 2 === 0 || id > Math.max(this.lastPeerId, this.nextId - 2)) return Past.IDLE;
-    for (let i = 0; i < RECENT; i++) {
-      const entry = this.recent[i] as number;
-      if (Math.floor(entry / 8) === id && entry > 0) return entry % 8;
-    }
+    for (const entry of this.recent) if (Math.floor(entry / 8) === id) return entry % 8;
     for (let i = 0; i < this.gaps.length; i += 2) {
       if (id >= (this.gaps[i] as number) && id < (this.gaps[i + 1] as number)) return Past.SKIPPED;
     }

@@ -22,7 +22,7 @@ const OFF = Number.POSITIVE_INFINITY;
 
 /** Deadlines, each at most once, in milliseconds. */
 export class Watchdog {
-  private readonly due = new Float64Array(KINDS).fill(OFF);
+  private readonly due: number[] = new Array<number>(KINDS).fill(OFF);
   private readonly expired: (kind: number) => void;
   private timer: NodeJS.Timeout | undefined;
   private timerAt = OFF;

@@ -11,6 +11,10 @@ const TURNS = 8;
 /** A stream that has not used its window in this time has lost its turn. Milliseconds. */
 const TURN_MS = 1000;
 
+/** Nothing is ever put in here: few connections come to this. */
+const NOBODY = new Map<StreamInput, number>();
+const NONE = new Set<StreamInput>();
+
 /** The connection whose streams take turns. */
 export interface TakingTurns {
   readonly now: number;
@@ -23,8 +27,8 @@ export class WindowTurns {
   private readonly connection: TakingTurns;
   private readonly account: { readonly crowded: boolean; wait(): void };
   /** Streams whose turn it is, each with the time of its latest window. */
-  private readonly now = new Map<StreamInput, number>();
-  private readonly later = new Set<StreamInput>();
+  private now = NOBODY;
+  private later = NONE;
 
   constructor(connection: TakingTurns, account: { readonly crowded: boolean; wait(): void }) {
     this.connection = connection;
@@ -47,9 +51,10 @@ export class WindowTurns {
     }
     const { now } = this.connection;
     if (this.now.size < TURNS || this.now.has(input)) {
-      this.now.set(input, now);
+      this.begin(input, now);
       return true;
     }
+    if (this.later === NONE) this.later = new Set();
     this.later.add(input);
     this.account.wait();
     this.connection.timeouts.onTurnsTaken(TURN_MS, now);
@@ -84,8 +89,13 @@ export class WindowTurns {
     for (const input of this.later) {
       if (this.now.size >= TURNS) return;
       this.later.delete(input);
-      this.now.set(input, performance.now());
+      this.begin(input, performance.now());
       input.grant();
     }
+  }
+
+  private begin(input: StreamInput, now: number): void {
+    if (this.now === NOBODY) this.now = new Map();
+    this.now.set(input, now);
   }
 }
