@@ -2,7 +2,8 @@
  * Remembers decoded field blocks by their bytes. Clients repeat the same block for every call, so most
  * blocks need no decoding at all.
  *
- * A block is remembered only when decoding it left the dynamic table alone. If it refers to the dynamic
+ * A block is remembered when it comes for the second time: many connections never send one twice. And only when decoding
+ * it left the dynamic table alone. If it refers to the dynamic
  * table it is valid for one generation of that table; any insertion, eviction or resize makes it stale.
  * A block without such a reference stays valid for ever.
  */
@@ -35,6 +36,8 @@ class Entry {
 /** A small direct-mapped cache from the bytes of a field block to its {@link HeaderBlock}. */
 export class BlockMemo {
   private readonly slots: (Entry | undefined)[] = [];
+  /** A bit for each slot that a block has come for. */
+  private seen = 0;
 
   /** The block these octets decoded to before, if it is still valid at this generation of the table. */
   find(source: Buffer, start: number, end: number, generation: number): HeaderBlock | undefined {
@@ -53,9 +56,15 @@ export class BlockMemo {
   /** Remembers a block that did not change the dynamic table; `indexed` says that it refers to it. */
   store(source: Buffer, start: number, end: number, block: HeaderBlock, indexed: boolean, gen: number): void {
     if (end - start > MAX_OCTETS || block.list.length > 2 * MAX_FIELDS) return;
+    const slot = slotOf(source, start, end);
+    const bit = 1 << slot;
+    if ((this.seen & bit) === 0) {
+      this.seen |= bit;
+      return;
+    }
     while (this.slots.length < SLOTS) this.slots.push(undefined);
     const octets = Uint8Array.prototype.slice.call(source, start, end);
-    this.slots[slotOf(source, start, end)] = new Entry(octets, indexed ? gen : ANY_GENERATION, block);
+    this.slots[slot] = new Entry(octets, indexed ? gen : ANY_GENERATION, block);
   }
 }
 
