@@ -51,6 +51,8 @@ export class OnePort {
   readonly #firstBytes: FirstBytes;
   #tls: TlsAcceptor | undefined;
   #address = '';
+  /** The same, where it is the only one that clients connect to. */
+  #local: string | undefined;
 
   constructor(options: OnePortOptions) {
     this.#options = options;
@@ -72,6 +74,7 @@ export class OnePort {
       this.#server.listen(options, () => {
         this.#server.off('error', reject);
         this.#address = addressOf(this.#server);
+        if (!listensToAll(this.#server)) this.#local = this.#address;
         resolve();
       });
     });
@@ -123,10 +126,19 @@ export class OnePort {
   #serve(socket: Socket, opening: Opening, head: Buffer): void {
     const { protocols, namespace } = this.#options;
     const { http1, http2 } = protocols;
-    noteClient(socket, clientOn(socket, { listener: this.#address, namespace }));
+    noteClient(socket, clientOn(socket, { listener: this.#address, namespace, local: this.#local }));
     if (opening === 'http2') http2(socket, head);
     else http1(socket, head);
   }
+}
+
+/** Every address of the machine; that of a Unix socket is none. */
+const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+/** Whether only a connection itself tells which address it came in at. */
+function listensToAll(server: Server): boolean {
+  const address = server.address();
+  return address === null || typeof address === 'string' || ALL_ADDRESSES.has(address.address);
 }
 
 function addressOf(server: Server): string {

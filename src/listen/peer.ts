@@ -6,16 +6,19 @@ import type { Client } from '../rpc/client.ts';
 import { commonNames } from '../tls/common-names.ts';
 
 /** Where a connection came in. */
-type Place = Pick<Client, 'listener' | 'namespace'>;
+interface Place extends Pick<Client, 'listener' | 'namespace'> {
+  /** The only address, as `host:port`, that clients connect to there; undefined: the socket has to be asked. */
+  readonly local: string | undefined;
+}
 
 /** The client of a connection. */
-export function clientOn(socket: Socket, { listener, namespace }: Place): Client {
-  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+export function clientOn(socket: Socket, { listener, namespace, local }: Place): Client {
+  const { remoteAddress, remotePort } = socket;
   const certificate = 'encrypted' in socket ? (socket as TLSSocket).getPeerX509Certificate() : undefined;
   return {
     address: hostPort(remoteAddress, remotePort),
     listener,
-    local: hostPort(localAddress, localPort),
+    local: local ?? hostPort(socket.localAddress, socket.localPort),
     namespace,
     certificate: certificate && subjectOf(certificate),
     commonName: certificate && onlyNameOf(certificate),

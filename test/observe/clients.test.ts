@@ -12,6 +12,7 @@ import { KV } from '../../src/etcd/methods.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
 import { Http2Connections } from '../../src/listen/http2-connections.ts';
 import { Listeners, type TlsSource } from '../../src/listen/listeners.ts';
+import { clientOn } from '../../src/listen/peer.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { CallRecords } from '../../src/observe/calls.ts';
 import { Faults } from '../../src/observe/faults.ts';
@@ -37,7 +38,7 @@ function recording() {
 }
 
 /** All doors on one port. What a handler does with a Range is up to the test. */
-async function open(range: (call: Call) => Uint8Array, tls?: TlsSource) {
+async function open(range: (call: Call) => Uint8Array, tls?: TlsSource, at = '127.0.0.1:0') {
   const { lines, log } = recording();
   const registry = new Registry();
   const observer = new CallRecords(registry, [], log);
@@ -76,7 +77,7 @@ async function open(range: (call: Call) => Uint8Array, tls?: TlsSource) {
     firstByteTimeout: 60_000,
     observer: { onSilentConnection: ignore, onWrongTransport: ignore },
   });
-  const address = await listeners.listen(parseEndpoint('127.0.0.1:0'));
+  const address = await listeners.listen(parseEndpoint(at));
   const close = async (): Promise<void> => {
     listeners.destroy();
     http2.close();
@@ -132,6 +133,31 @@ describe('the client of a call', () => {
     });
     assert.equal(clients.length, 3);
     for (const client of clients) assert.equal(client, clients[0]);
+  });
+
+  test('knows which address of the machine it has come in at, where that may be any', async () => {
+    const { clients, range } = noting();
+    await using door = await open(range, undefined, '0.0.0.0:0');
+    const session = connect(`http://127.0.0.2:${door.address.split(':')[1]}`);
+    await grpc(session);
+    session.destroy();
+    const [{ local, listener }] = clients as [Client];
+    assert.deepEqual([local, listener], [door.address.replace('0.0.0.0', '127.0.0.2'), door.address]);
+  });
+
+  test('is not asked for the address that all come in at: that is a system call', () => {
+    let asked = 0;
+    const socket = {
+      ...{ remoteAddress: '127.0.0.1', remotePort: 4, localPort: 5 },
+      get localAddress() {
+        asked++;
+        return '127.0.0.1';
+      },
+    } as Socket;
+    const place = { listener: 'x', namespace: '' };
+    assert.equal(clientOn(socket, { ...place, local: '127.0.0.1:5' }).local, '127.0.0.1:5');
+    assert.equal(asked, 0);
+    assert.equal(clientOn(socket, { ...place, local: undefined }).local, '127.0.0.1:5');
   });
 
   test('over HTTP/1.1 is there too', async () => {
