@@ -19,12 +19,15 @@ export interface Sharer {
   refuse(refusal: Refusal): void;
 }
 
+/** Nothing is ever put in here: hardly any connection needs turns. */
+const NONE = new Set<Sharer>();
+
 export class Share {
   readonly #stats: LeaseStats;
   /** How many are on carriers. */
   #taken = 0;
   /** In the order of their turns. There are some only while all places are taken, or are being given away. */
-  readonly #waiting = new Set<Sharer>();
+  #waiting = NONE;
   /** Goes through those that wait. */
   #isBusy = false;
 
@@ -39,6 +42,7 @@ export class Share {
       return true;
     }
     if (this.#waiting.size === 0) this.#stats.limits.connection++;
+    if (this.#waiting === NONE) this.#waiting = new Set();
     this.#waiting.add(sharer);
     return false;
   }

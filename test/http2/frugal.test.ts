@@ -1,7 +1,8 @@
 /** What a connection costs that a client has opened and says little on: counted, not timed. Thousands of clients are thousands of these. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { encodeHeaders, Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
+import { countMade } from '../support/count-made.ts';
 import { Exchange, Owner } from './support/exchange.ts';
 import { MemorySocket } from './support/memory-socket.ts';
 import * as raw from './support/raw-peer.ts';
@@ -32,23 +33,6 @@ async function accept(settings: Partial<Http2Settings>, head: Buffer = HELLO) {
   return { owner, memory, connection };
 }
 
-/** Counts how often a class is made, or a function called, that all of the process knows by this name. */
-function count(t: TestContext, name: 'Set' | 'Map' | 'Float64Array'): { made: number } {
-  const all = globalThis as unknown as Record<string, new (...args: unknown[]) => object>;
-  const counted = { made: 0 };
-  const original = all[name] as new (...args: unknown[]) => object;
-  all[name] = class extends original {
-    constructor(...args: unknown[]) {
-      super(...args);
-      counted.made++;
-    }
-  };
-  t.after(() => {
-    all[name] = original;
-  });
-  return counted;
-}
-
 test('its times need no timer once it has said what it speaks', async (t) => {
   const timers = t.mock.method(globalThis, 'setTimeout');
   const { connection } = await accept({});
@@ -75,7 +59,7 @@ test('a client that has not said all yet has its time as before', async () => {
 });
 
 test('it has one table, for its streams; others are made when something is put into them', async (t) => {
-  const [sets, maps, arrays] = [count(t, 'Set'), count(t, 'Map'), count(t, 'Float64Array')];
+  const [sets, maps, arrays] = [countMade(t, 'Set'), countMade(t, 'Map'), countMade(t, 'Float64Array')];
   const { connection } = await accept({});
   assert.deepEqual([sets.made, maps.made, arrays.made], [0, 1, 0]);
   connection.destroy();

@@ -11,6 +11,7 @@ import { type Client, ITSELF } from '../../src/rpc/client.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
+import { countMade } from '../support/count-made.ts';
 import { Caller } from './caller.ts';
 import { ScriptedEtcd } from './scripted.ts';
 
@@ -114,6 +115,18 @@ test('what clients leave behind does not pile up while etcd answers nothing, and
   assert.equal(carriers.size, 100 + 3 - 64);
   stream?.answer(39);
   assert.deepEqual([early.replies, late.replies, stream?.sent.length], [100, 3, 103]);
+  leases.close();
+});
+
+test('a client with a stream and few heartbeats costs no table of its own', (t) => {
+  const { etcd, leases, open } = scene();
+  open(connection()).beat(1n);
+  const [sets, maps] = [countMade(t, 'Set'), countMade(t, 'Map')];
+  const caller = open(connection());
+  caller.beat(2n, 3n);
+  etcd.streams[0]?.answer(3);
+  caller.listener.onCancel();
+  assert.deepEqual([caller.replies, sets.made, maps.made], [2, 0, 0]);
   leases.close();
 });
 
