@@ -186,10 +186,8 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
   /** @internal SocketOwner: the connection may begin. What was read before comes first: often no time is needed then. */
   onStarted(head: Buffer): void {
     if (head.length > 0) this.onReceived(head);
-    else this.now = performance.now();
-    if (this.closed) return;
-    this.timeouts.start(this.now);
-    this.wake();
+    else this.wake();
+    if (!this.closed) this.timeouts.start(this.now);
   }
 
   /** @internal SocketOwner: input. No byte of the peer makes this throw. */

@@ -48,6 +48,15 @@ test('its times need no timer once it has said what it speaks', async (t) => {
   kept.destroy();
 });
 
+test('it is greeted in one write, at once, together with the acknowledgement of its settings', async (t) => {
+  const memory = new MemorySocket(true);
+  const puttingOff = t.mock.method(globalThis, 'setImmediate');
+  const connection = new Http2Connection(memory.socket, 'server', new Owner(), {}, HELLO);
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  assert.deepEqual([memory.written.length, puttingOff.mock.callCount()], [1, 0]);
+  connection.destroy();
+});
+
 test('a client that has not said all yet has its time as before', async () => {
   const owner = new Owner();
   const memory = new MemorySocket();
