@@ -197,9 +197,9 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation('who-moves-beats-no-more', CLIENT, 'this.#waiting = open;', ''),
   mutation('a-token-that-ends-counts-for-each-stream', CREDENTIALS, 'if (!isNews) return;', ''),
   mutation(
-    'what-was-refused-meanwhile-is-sent-again',
-    CARRIER,
-    "if (this.#owner.refused?.hasLease(heartbeat)) tellApart(heartbeat, 'refused');",
+    'each-of-one-lease-goes-out-again',
+    'lease/heartbeat.ts',
+    'if (other === undefined) byLease.set(hash, heartbeat);',
     '',
   ),
   mutation('what-clients-leave-behind-piles-up', CARRIERS, 'sum + carrier.sweep()', 'sum'),

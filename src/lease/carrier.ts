@@ -12,8 +12,7 @@ import type { Metadata } from '../rpc/metadata.ts';
 import type { Status } from '../rpc/status.ts';
 import { type Heartbeat, HeartbeatLine, type Refusal } from './heartbeat.ts';
 import { Promptness } from './promptness.ts';
-import type { RefusedOnes } from './refused.ts';
-import type { ApartReason, LeaseStats } from './stats.ts';
+import type { LeaseStats } from './stats.ts';
 
 /** Heartbeats without an answer on one stream. What waits here instead is shared, moves to other streams, or is not sent. */
 const WINDOW = 64;
@@ -25,8 +24,6 @@ export interface CarrierOwner {
   readonly shown: Identity;
   /** Whether they may show another one where etcd does not take it. */
   readonly renews: boolean;
-  /** Whom of theirs etcd has refused a heartbeat. */
-  readonly refused: RefusedOnes | undefined;
   open(listener: ClientStreamListener, shown: Identity): ClientStream;
   /** Finds other carriers for heartbeats. */
   placeAll(line: HeartbeatLine): void;
@@ -200,10 +197,17 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#owner.onTokenRefused(this.#shown as Identity);
   }
 
-  /** What was sent waits again, before all others. */
+  /**
+   * What was sent waits again, before all others. Those of one lease are one now: they will be answered anew, and if it is
+   * that lease which is refused, each of them would end the stream once more.
+   */
   #putBack(): void {
+    const { stats } = this.#owner;
     this.done += this.#sent.drop();
-    this.#owner.stats.resent += this.#sent.size;
+    const joined = this.#sent.unite();
+    this.done += joined;
+    stats.joined += joined;
+    stats.resent += this.#sent.size;
     this.#waiting.prepend(this.#sent);
   }
 
@@ -222,8 +226,6 @@ export class Carrier implements ClientStreamListener, Keeper {
       const heartbeat = this.#waiting.shift() as Heartbeat;
       const { hash } = heartbeat;
       if (this.#byLease.get(hash) === heartbeat) this.#byLease.delete(hash);
-      // Refused meanwhile, it would end the stream for the others once more.
-      if (this.#owner.refused?.hasLease(heartbeat)) tellApart(heartbeat, 'refused');
       if (heartbeat.isWanted) this.#send(heartbeat, keepAliveRequest(heartbeat));
       else this.done++;
     }
@@ -257,7 +259,8 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.close();
     const all = this.giveBack();
     all.prepend(this.#sent);
-    for (let each = all.shift(); each !== undefined; each = all.shift()) tellApart(each, 'strange');
+    for (let each = all.shift(); each !== undefined; each = all.shift())
+      for (let one: Heartbeat | undefined = each; one !== undefined; one = one.joined) one.owner?.onStrange();
   }
 
   #finishIfDone(): void {
@@ -274,12 +277,6 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#blocked = false;
     this.#owner.stats.streams--;
   }
-}
-
-/** The streams of all that would share its answer are left to etcd. */
-function tellApart(heartbeat: Heartbeat, reason: ApartReason): void {
-  for (let each: Heartbeat | undefined = heartbeat; each !== undefined; each = each.joined)
-    each.owner?.onApart(reason);
 }
 
 /** Whether a status is about the member, the way to it, or the token that all share: one after the other would meet it. */

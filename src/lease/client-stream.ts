@@ -145,8 +145,8 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
     this.#refuse(this.#waiting as Heartbeat, refusal);
   }
 
-  onApart(reason: ApartReason): void {
-    this.#handOver(reason);
+  onStrange(): void {
+    this.#handOver('strange');
   }
 
   #place(): void {

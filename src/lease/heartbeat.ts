@@ -5,7 +5,6 @@
 import type { LeaseId } from '../etcd/lease-keep-alive.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Status } from '../rpc/status.ts';
-import type { ApartReason } from './stats.ts';
 
 /** How a stream ended on which a heartbeat was not answered. */
 export interface Refusal {
@@ -23,8 +22,8 @@ export interface HeartbeatOwner {
   onReply(heartbeat: Heartbeat, reply: Uint8Array): void;
   /** The stream that it was on ended without an answer to it. */
   onRefused(heartbeat: Heartbeat, refusal: Refusal): void;
-  /** It is not to share: its stream is left to etcd, with this heartbeat and those behind it. */
-  onApart(reason: ApartReason): void;
+  /** What answers is not etcd as it is known: the stream is left to it, with this heartbeat and those behind it. */
+  onStrange(): void;
 }
 
 export class Heartbeat implements LeaseId {
@@ -143,6 +142,24 @@ export class HeartbeatLine {
     for (let left = before; left > 0; left--) {
       const heartbeat = this.shift() as Heartbeat;
       if (heartbeat.isWanted) this.push(heartbeat);
+    }
+    return before - this.size;
+  }
+
+  /** Those of one lease become one, where the first of them is. @returns how many fewer there are now */
+  unite(): number {
+    const before = this.size;
+    const byLease = new Map<number, Heartbeat>();
+    for (let left = before; left > 0; left--) {
+      const heartbeat = this.shift() as Heartbeat;
+      const { hash } = heartbeat;
+      const other = byLease.get(hash);
+      if (other?.isFor(heartbeat)) {
+        other.join(heartbeat);
+        continue;
+      }
+      if (other === undefined) byLease.set(hash, heartbeat);
+      this.push(heartbeat);
     }
     return before - this.size;
   }

@@ -309,7 +309,7 @@ describe('a carrier', () => {
     const { etcd, all, carriers, hearer, send } = scene();
     for (let i = 0; i < 70; i++) send(i);
     etcd.streams[0]?.listener.onMessage(replyTo(1n));
-    assert.deepEqual([hearer.replies, hearer.apart], [0, 70]);
+    assert.deepEqual([hearer.replies, hearer.strange], [0, 70]);
     assert.ok(carriers.isStrange && etcd.streams[0]?.cancelled);
     all.close();
   });
@@ -322,7 +322,7 @@ describe('carriers', () => {
     etcd.streams[0]?.listener.onMessage(replyTo(2n));
     send(3);
     etcd.streams[1]?.answer(1);
-    assert.deepEqual([hearer.apart, hearer.replies, all.stats.streams], [1, 1, 1]);
+    assert.deepEqual([hearer.strange, hearer.replies, all.stats.streams], [1, 1, 1]);
     all.close();
     assert.equal(all.stats.streams, 0);
   });

@@ -79,15 +79,15 @@ export class ScriptedEtcd implements Upstream {
 export class Hearer implements HeartbeatOwner {
   replies = 0;
   readonly refusals: Refusal[] = [];
-  apart = 0;
+  strange = 0;
   onReply(): void {
     this.replies++;
   }
   onRefused(_: Heartbeat, refusal: Refusal): void {
     this.refusals.push(refusal);
   }
-  onApart(): void {
-    this.apart++;
+  onStrange(): void {
+    this.strange++;
   }
 }
 
