@@ -30,6 +30,12 @@ import { byFeed, Watcher, type WatchSink } from './watcher.ts';
 const LARGE = 512 << 10;
 
 /**
+ * A field without its length, which is no message to any decoder. Of what is none to this one, other decoders may make a watch:
+ * etcd's take tags of more than 32 bits, and groups that do not fit together.
+ */
+const NO_MESSAGE = Uint8Array.of(0x0a);
+
+/**
  * The handler.
  * @param upstream where streams go that are left to etcd
  * @param seen is told the revisions that clients are told
@@ -113,7 +119,7 @@ class WatchStream
     try {
       request = readRequest(message, this.#shared.ranges);
     } catch {
-      this.#handOver(message);
+      this.#handOver(this.#mayBeEtcds ? message : NO_MESSAGE);
       return;
     }
     if (request.kind === 'nothing') return;
