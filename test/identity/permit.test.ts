@@ -135,6 +135,21 @@ describe('a watch on a shared feed', () => {
     assert.equal(script.asked.length, 0);
   });
 
+  test('nor does it end where a client of its user has signed in while etcd was asked', async () => {
+    const script = new Script('u');
+    const a = script.watcher('a');
+    script.now = 2n;
+    script.delay = () => 60_000;
+    script.permit.confirm();
+    await settle();
+    script.watcher('b');
+    assert.equal(await script.answer(TOKEN), 'a');
+    assert.ok(a.held, 'nothing is delivered meanwhile');
+    assert.equal(await script.answer(ALLOWED), 'b');
+    assert.deepEqual(script.told, ['a goes on']);
+    assert.equal(script.asked.length, 0);
+  });
+
   test('waits on while etcd cannot be asked', async () => {
     const script = new Script('u');
     const a = script.watcher('a');

@@ -60,6 +60,8 @@ export class Permit implements WatcherPermit {
   readonly #refused = new WeakSet<Metadata>();
   #isWanted = false;
   #isAsking = false;
+  /** Watchers have come since etcd was asked last, which has just taken their tokens. */
+  #hasNewcomers = false;
 
   constructor(owner: PermitOwner, key: string, range: KeyRange, user: string | undefined) {
     this.#owner = owner;
@@ -76,6 +78,7 @@ export class Permit implements WatcherPermit {
   /** A watcher for which etcd has just given leave to its client's own token. */
   enter(watcher: Watcher, identity: Identity): void {
     this.#watchers.set(watcher, identity);
+    this.#hasNewcomers = true;
     watcher.permit = this;
     if (this.#ending.size > 0) this.confirm();
   }
@@ -115,6 +118,7 @@ export class Permit implements WatcherPermit {
     await undefined;
     while (this.#isWanted && this.#watchers.size > 0) {
       this.#isWanted = false;
+      this.#hasNewcomers = false;
       const asking = [...this.#watchers.keys()];
       const { revision } = this.#owner;
       const leave = await this.#ask();
@@ -173,7 +177,10 @@ export class Permit implements WatcherPermit {
     else {
       const now = await this.#owner.look();
       if (now !== undefined && now === this.revision) this.#release(asking);
-      else this.#endLater(asking, leave.reason);
+      else {
+        this.#endLater(asking, leave.reason);
+        this.#isWanted ||= this.#hasNewcomers;
+      }
     }
   }
 
