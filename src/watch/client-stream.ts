@@ -230,11 +230,7 @@ class WatchStream
   }
 
   /** @returns whether there is a watch now */
-  #create(
-    request: CreateRequest,
-    answer: Exclude<Answer, { kind: 'failed' }>,
-    own: boolean | undefined,
-  ): boolean {
+  #create(request: CreateRequest, answer: Exclude<Answer, { kind: 'failed' }>, own: boolean): boolean {
     const { header } = answer;
     if (answer.kind === 'refused') return this.#refuse(header, answer.reason);
     const id = this.watchers.numberOf(request.id);

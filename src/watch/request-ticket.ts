@@ -5,7 +5,7 @@
 
 import type { Asker, ProbeResult } from '../clients/probe.ts';
 import { type Header, NO_HEADER } from '../etcd/header.ts';
-import type { WatchRequest } from '../etcd/watch-request.ts';
+import type { CreateRequest, WatchRequest } from '../etcd/watch-request.ts';
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { Beginning, BeginningWaiter } from './beginnings.ts';
@@ -43,16 +43,16 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   /** Whether {@link answer} is there. */
   ready = false;
   answer: Answer = NOTHING;
-  /** Whether the proxy's own user may watch the range; `undefined`: the watch is to be the client's own. */
-  own: boolean | undefined;
+  /** Whether the proxy's own user may watch the range of the watch that etcd has allowed. */
+  own = false;
   askedStart = 0;
   readonly #owner: TicketOwner;
   #watch: UpstreamWatch | undefined;
   #over = false;
   /** Why etcd has refused the client a read of the range, as it would say of a watch. */
   #refusal = '';
-  /** What comes of a watch that etcd itself has granted, if the client may read the range. */
-  #granted: Answer | undefined;
+  /** What etcd said of itself when it had granted the watch, which is the client's if it may read the range. */
+  #granted: Header | undefined;
   /** The feed that begins for a watch of what comes next. */
   #beginning: Beginning | undefined;
   /** What etcd has said. */
@@ -121,7 +121,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
     if (canceled && compactRevision === 0) this.#settle({ kind: 'refused', header, reason: cancelReason });
     else if (this.#refusal !== '') this.#settle({ kind: 'refused', header, reason: this.#refusal });
     else {
-      this.#granted = { kind: 'ok', header, maybeCompacted: false, at: 0 };
+      this.#granted = header;
       if (this.request.kind === 'create') this.#owner.feeds.etcd.probe(this.request.range, this);
     }
   }
@@ -150,16 +150,20 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
       // A cancel changes nothing in etcd; its reply has the revision of the store, if that can be had.
       this.#settle(result.kind === 'ok' ? result : NOTHING);
     } else if (result.kind === 'failed') this.#settle({ ...result, header: NO_HEADER });
-    else if (this.#granted !== undefined)
-      this.#settle(result.kind === 'ok' ? this.#granted : { ...result, header: this.#granted.header });
-    else if (result.kind === 'refused') {
+    else if (result.kind === 'ok') this.#learn(request, result);
+    else if (this.#granted !== undefined) this.#settle({ ...result, header: this.#granted });
+    else {
       this.#refusal = result.reason;
       this.#relay();
-    } else {
-      const { circles, feeds } = this.#owner;
-      this.#probed = result;
-      circles.learn(feeds, request, result, this);
     }
+  }
+
+  /** etcd lets the client watch: finds out by whose feeds. One that etcd has granted begins where it did so. */
+  #learn(request: CreateRequest, result: Answer & Allowed): void {
+    const { circles, feeds } = this.#owner;
+    this.#probed =
+      this.#granted === undefined ? result : { ...result, header: this.#granted, maybeCompacted: false };
+    circles.learn(feeds, request, this.#probed, this);
   }
 
   onLearned(own: boolean): void {

@@ -79,6 +79,32 @@ describe('leave to watch', { concurrency: 2 }, async () => {
     a.close();
   });
 
+  for (const install of await outerEtcds())
+    for (const own of [true, false])
+      test(`etcd ${install.version}: ends with the role from whatever revision a watch was asked for, ${own ? 'with' : 'without'} a user of the proxy’s own`, async () => {
+        const flags = ['--watch-reauthorize=300ms'];
+        await using at = await startPlace({ install, users: ['a'], own, flags });
+        const startRevision = BigInt(await write(at, 'w/0'));
+        const watches = [
+          await watching(at, await at.as('a')),
+          await watching(at, await at.as('a'), { ...RANGE, startRevision }),
+        ];
+        const negative = new WatchCall(at.client, await at.as('a'));
+        negative.create({ ...RANGE, startRevision: -1n });
+        // Not every release takes it, nor is it the same to all that do.
+        const { canceled, cancelReason } = await negative.must();
+        if (canceled) assert.match(cancelReason, /compacted/);
+        else watches.push(negative);
+        await until('etcd has them', async () => (await watchesOn(at)) >= watches.length - 1);
+        await at.root('user', 'revoke-role', 'a', 'a');
+        for (const watch of watches) {
+          let told = await watch.must();
+          while (!told.canceled) told = await watch.must();
+          assert.equal(told.cancelReason, DENIED);
+          watch.close();
+        }
+      });
+
   for (const [kind, what] of [
     ['simple', 'deleted and made again'],
     ['jwt', 'given another password'],

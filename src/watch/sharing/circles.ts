@@ -124,24 +124,24 @@ export class Circles {
   }
 
   /** The feeds that serve a client's watch. @param feeds its client's own */
-  serving(feeds: IdentityFeeds, own: boolean | undefined): IdentityFeeds {
-    return (own === undefined ? undefined : this.#choose(feeds.identity, own)) ?? feeds;
+  serving(feeds: IdentityFeeds, own: boolean): IdentityFeeds {
+    return this.#choose(feeds.identity, own) ?? feeds;
   }
 
   /**
    * Puts a watcher on a feed.
    * @param feeds its client's own
-   * @param own whether the proxy's own user may watch the range; `undefined`: the watch is to be the client's own
+   * @param own whether the proxy's own user may watch the range
    * @param fromPast whether it asks for a revision
    */
   place(
     watcher: Watcher,
     feeds: IdentityFeeds,
     { header, maybeCompacted, at }: Allowed,
-    own: boolean | undefined,
+    own: boolean,
     fromPast: boolean,
   ): void {
-    const shared = own === undefined ? undefined : this.#choose(feeds.identity, own);
+    const shared = this.#choose(feeds.identity, own);
     if (shared !== undefined) this.#shared.permits.enter(watcher, feeds.identity, at);
     (shared ?? feeds).place(watcher, header, maybeCompacted && fromPast);
   }
