@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
-import { create, toBinary } from '@bufbuild/protobuf';
-import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { KV } from '../../src/etcd/methods.ts';
 import { ServicesOfClients } from '../../src/namespace/services-of-clients.ts';
 import { clientFields } from '../../src/observe/log.ts';
@@ -17,11 +17,13 @@ import { metric, proxyMetrics } from '../support/metrics.ts';
 import { tempDir } from '../support/process.ts';
 import { RawGrpcClient } from '../support/raw-grpc.ts';
 import { until } from '../support/until.ts';
-import { b, put, WatchCall } from '../support/watch-client.ts';
+import { b, put, remove, WatchCall } from '../support/watch-client.ts';
 import { type NamespacedProxy, startNamespaces } from './listeners.ts';
 
 const RANGE = KV.Range.path;
 const [A, B] = ['a/', 'b/'];
+/** Within the first one. */
+const INNER = 'a/i/';
 const read = (key: string) => toBinary(RangeRequestSchema, create(RangeRequestSchema, { key: b(key) }));
 
 describe('several namespaces on one proxy', () => {
@@ -31,7 +33,7 @@ describe('several namespaces on one proxy', () => {
   before(async () => {
     etcd = await startEtcd();
     const flags = ['--cors-allowed-origins=https://site.example'];
-    proxy = await startNamespaces([A, B], { endpoints: etcd.endpoints, flags });
+    proxy = await startNamespaces([A, B, INNER], { endpoints: etcd.endpoints, flags });
   });
 
   after(async () => {
@@ -57,6 +59,42 @@ describe('several namespaces on one proxy', () => {
     );
     assert.deepEqual(keys, ['k', 'a/k']);
     assert.equal(ofB.call.unread, 0);
+    for (const watch of watches) watch.close();
+  });
+
+  test('may lie within each other: the outer one has the keys of the inner one, and the inner one no others', async () => {
+    using outer = new RawGrpcClient(proxy.at(A));
+    using inner = new RawGrpcClient(proxy.at(INNER));
+    const all = { key: b('\0'), rangeEnd: b('\0') };
+    const keysOf = async (client: RawGrpcClient): Promise<string[]> => {
+      const request = toBinary(RangeRequestSchema, create(RangeRequestSchema, all));
+      const { messages, message } = await client.call(RANGE, [request]);
+      assert.ok(messages[0], message);
+      return fromBinary(RangeResponseSchema, messages[0]).kvs.map(({ key }) => Buffer.from(key).toString());
+    };
+    await remove(outer, '\0', '\0');
+    const watches = [new WatchCall(outer), new WatchCall(inner)] as const;
+    for (const watch of watches) await watch.created(all);
+    // The key that is the inner prefix itself is the outer one's alone, as are those around it.
+    const written: string[] = [];
+    for (const key of ['i', 'i.', 'i/', 'i/k', 'i0', 'x']) {
+      await put(outer, key, 'v');
+      written.push(key);
+    }
+    await put(inner, 'own', 'v');
+    written.push('i/own');
+    assert.deepEqual(await keysOf(outer), written.toSorted());
+    assert.deepEqual(await keysOf(inner), ['k', 'own']);
+    const told = async (watch: WatchCall, count: number): Promise<string[]> => {
+      const keys: string[] = [];
+      while (keys.length < count)
+        for (const { kv } of (await watch.must()).events) keys.push(Buffer.from(kv?.key ?? []).toString());
+      return keys;
+    };
+    assert.deepEqual(await told(watches[0], written.length), written);
+    assert.deepEqual(await told(watches[1], 2), ['k', 'own']);
+    await remove(inner, '\0', '\0');
+    assert.deepEqual(await keysOf(outer), ['i', 'i.', 'i/', 'i0', 'x']);
     for (const watch of watches) watch.close();
   });
 
