@@ -53,6 +53,9 @@ export class Place implements AsyncDisposable {
   readonly kind: TokenKind;
   readonly proxies: readonly Proxied[];
   readonly auth: Client<typeof Auth>;
+  /** The same through each proxy, which learns whose the tokens are that it hands out. */
+  readonly #doors: readonly Client<typeof Auth>[];
+  #signedIn = 0;
   readonly #kv: Client<typeof KV>;
   readonly #held: AsyncDisposableStack;
 
@@ -68,6 +71,7 @@ export class Place implements AsyncDisposable {
     this.proxies = proxies;
     const via = createGrpcTransport({ baseUrl: etcd.first.url });
     this.auth = createClient(Auth, via);
+    this.#doors = proxies.map(({ proxy }) => createClient(Auth, createGrpcTransport({ baseUrl: proxy.url })));
     this.#kv = createClient(KV, via);
   }
 
@@ -95,9 +99,10 @@ export class Place implements AsyncDisposable {
     }
   }
 
-  /** Somebody signs in at etcd. */
+  /** Somebody signs in, through each proxy in turn: so every token is known to one of them and to no other. */
   async as(name: string): Promise<Credentials> {
-    return { token: (await this.auth.authenticate({ name, password: PASSWORD })).token };
+    const door = this.#doors[this.#signedIn++ % this.#doors.length] as Client<typeof Auth>;
+    return { token: (await door.authenticate({ name, password: PASSWORD })).token };
   }
 
   /** A token that was good and is not any more. */

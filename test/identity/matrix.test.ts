@@ -2,7 +2,8 @@
  * Everybody, through every door, of proxies with every tier of memory: whatever a client is shown or told, a direct client
  * with the same credentials at that moment is. Roles are taken away meanwhile, users go and come back, auth is switched off
  * and on. It takes long: LONG=1 runs it on every release at hand with all tiers and doors, MATRIX=1 a part of it on the newest;
- * otherwise one proxy with a user of its own and a prefix in memory, by gRPC.
+ * otherwise two proxies by gRPC: one with a user of its own and a prefix in memory, and one that knows users by their tokens
+ * alone.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -13,7 +14,7 @@ import { TOKEN_KINDS } from '../watch/tokens.ts';
 import type { Credentials, Door, Read, Watching } from './doors.ts';
 import { addUser, NAMESPACE, Place, type Proxied, type Setup } from './matrix-place.ts';
 
-/** Whether more than one proxy and one door are asked. */
+/** Whether more than two proxies and one door are asked. */
 const MANY = LONG || process.env.MATRIX === '1';
 
 const TIMEOUT = { timeout: LONG ? 600_000 : 180_000 };
@@ -39,8 +40,8 @@ const ALL: readonly Setup[] = ['', NAMESPACE].flatMap((namespace) =>
     setup('prefix', own, namespace, `--cache-prefix=${namespace}/a/`),
   ]),
 );
-const ONE: Setup = setup('prefix', true, '', '--cache-prefix=/a/');
-const FEW: readonly Setup[] = [ONE, setup('cache', false, ''), setup('cache', true, NAMESPACE)];
+const TWO: readonly Setup[] = [setup('prefix', true, '', '--cache-prefix=/a/'), setup('cache', false, '')];
+const FEW: readonly Setup[] = [...TWO, setup('cache', true, NAMESPACE)];
 
 const READS: readonly (readonly [string, Read])[] = [false, true].flatMap((serializable) =>
   (
@@ -326,7 +327,7 @@ describe('nobody is shown or told anything else than directly', async () => {
   for (const install of await newestEtcds())
     for (const kind of MANY ? TOKEN_KINDS : (['simple'] as const))
       test(`etcd ${install.version}, ${kind} tokens`, TIMEOUT, async () => {
-        await using place = await Place.start(install, kind, LONG ? ALL : MANY ? FEW : [ONE]);
+        await using place = await Place.start(install, kind, LONG ? ALL : MANY ? FEW : TWO);
         for (const key of ['/a/x', '/a/y', '/b/x']) await place.put(key, 'first');
         const who = await everybody(place);
         await readsAreEtcds(place, who, 'at first');
