@@ -115,6 +115,19 @@ function permitsOf(users: TokenUsers, read: ReadAs): Permits {
   return new Permits({ read, users, revision: { current: async () => 1n }, intervalMs: 0, onFault });
 }
 
+test('a stream that is to end for want of a token waits for that a minute at most, however seldom etcd is asked', (t) => {
+  t.mock.method(Math, 'random', () => 0.5);
+  const delayOf = (intervalMs: number): number =>
+    new Permits({
+      read: async () => new Uint8Array(0),
+      users: new TokenUsers(),
+      revision: { current: async () => 1n },
+      intervalMs,
+      onFault: (error) => assert.ifError(error),
+    }).delay();
+  assert.deepEqual([0, 10_000, 60_000, 3_600_000].map(delayOf), [0, 5000, 30_000, 30_000]);
+});
+
 describe('a watch that begins on a shared feed', () => {
   for (const [what, age, held] of [
     ['at once when etcd has just allowed it', 0, false],

@@ -44,6 +44,12 @@ const LEAVE_MS = 1000;
 /** Changes of users, and new permits, are looked at together when so many milliseconds have passed. */
 const SOON_MS = 500;
 
+/**
+ * Streams that end for want of a token end over so many milliseconds at most: until then they are silent, and their clients know
+ * of nothing.
+ */
+const MOST_SPREAD_MS = 60_000;
+
 /** Above these bits of an auth state is the store that the revision is of. */
 const REVISION_BITS = 64n;
 
@@ -149,7 +155,7 @@ export class Permits implements PermitOwner {
   }
 
   delay(): number {
-    return Math.random() * this.#options.intervalMs;
+    return Math.random() * Math.min(this.#options.intervalMs, MOST_SPREAD_MS);
   }
 
   onEnded(why: 'denied' | 'token', watches: number): void {
