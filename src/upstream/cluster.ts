@@ -7,7 +7,7 @@ import { tooLargeFromEtcd } from '../rpc/status.ts';
 import type { CallEnvironment, UpstreamObserver } from './call-environment.ts';
 import type { ChoiceOptions } from './choice-owner.ts';
 import type { DialOptions } from './connection.ts';
-import { askElsewhere } from './elsewhere.ts';
+import { Elsewhere } from './elsewhere.ts';
 import type { EndpointSource } from './endpoint-source.ts';
 import { Pool } from './pool.ts';
 import type { PoolObserver } from './pool-observer.ts';
@@ -34,17 +34,20 @@ const EXTRA_ATTEMPTS = 4;
 export class Cluster implements Upstream {
   readonly #pool: Pool;
   readonly #environment: CallEnvironment;
+  readonly #elsewhere: Elsewhere;
 
   constructor(options: ClusterOptions) {
     const pool = new Pool(options);
+    const receive = { maxBytes: options.maxReceiveBytes, tooLarge: tooLargeFromEtcd };
     this.#pool = pool;
+    this.#elsewhere = new Elsewhere({ receive, dial: pool.dial.bind(pool) });
     this.#environment = {
       pool,
       observer: options.observer,
       get maxAttempts() {
         return pool.size + EXTRA_ATTEMPTS;
       },
-      receive: { maxBytes: options.maxReceiveBytes, tooLarge: tooLargeFromEtcd },
+      receive,
     };
   }
 
@@ -79,9 +82,7 @@ export class Cluster implements Upstream {
     call: Call,
     accepts: (reply: Uint8Array) => boolean,
   ): Promise<Uint8Array | undefined> {
-    const { receive } = this.#environment;
-    const options = { receive, dial: this.#pool.dial.bind(this.#pool) };
-    return askElsewhere(this.#pool.others, options, request, call, accepts);
+    return this.#elsewhere.ask(this.#pool.others, request, call, accepts);
   }
 
   stream(call: Call, listener: ClientStreamListener): ClientStream {
@@ -89,6 +90,7 @@ export class Cluster implements Upstream {
   }
 
   close(): void {
+    this.#elsewhere.close();
     this.#pool.close();
   }
 }

@@ -1,104 +1,146 @@
 /**
- * Puts a read to other endpoints than the one in use, one after the other and each on a connection of its own. For the
- * rare one that the endpoint in use cannot answer well enough.
+ * Puts reads to other endpoints than the one in use, one after the other, for the rare ones that the endpoint in use cannot
+ * answer well enough. When it is behind and cannot catch up, these are all serializable reads: so they share a connection to
+ * each endpoint, which lives as long as one of them waits there, and an endpoint that cannot be connected rests.
  */
-import { ClientCall, type ClientCallListener, type Ending } from '../grpc/client-call.ts';
 import type { ReceiveLimits } from '../grpc/envelope.ts';
 import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
-import type { Call, Cancellable } from '../rpc/contract.ts';
-import { Code } from '../rpc/status.ts';
+import type { Call } from '../rpc/contract.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
-import { Patience } from './patience.ts';
-import { requestBlock } from './request-block.ts';
+import { Visit } from './visit.ts';
 
-/** So long may one endpoint take, connecting included. Milliseconds. */
-const LIMIT_MS = 1000;
+/** An endpoint that could not be connected is not dialled again for so long. Milliseconds. */
+const REST_MS = 1000;
 
-/** What a visit needs. */
+/** What visits need. */
 export interface VisitOptions {
   dial(endpoint: Endpoint, owner: ConnectionOwner): Dial;
   readonly receive: ReceiveLimits;
 }
 
-/** The first answer of one of the endpoints that will do; `undefined` when there is none. */
-export async function askElsewhere(
-  endpoints: readonly Endpoint[],
-  options: VisitOptions,
-  request: Uint8Array,
-  call: Call,
-  accepts: (reply: Uint8Array) => boolean,
-): Promise<Uint8Array | undefined> {
-  for (const endpoint of endpoints) {
-    if (call.cancelled || performance.now() >= call.deadline) return undefined;
-    const reply = await new Promise<Uint8Array | undefined>((resolve) => {
-      call.work = new Visit(endpoint, options, request, call, resolve);
-    });
-    if (reply !== undefined && accepts(reply)) return reply;
+/** The endpoints that reads are put to. */
+export class Elsewhere {
+  readonly #options: VisitOptions;
+  /** The connections that are open or being opened; one for each endpoint at most. */
+  readonly #shared = new Map<Endpoint, SharedConnection>();
+  /** Until when endpoints rest, in milliseconds of `performance.now()`. */
+  readonly #rests = new WeakMap<Endpoint, number>();
+  #closed = false;
+
+  constructor(options: VisitOptions) {
+    this.#options = options;
   }
-  return undefined;
-}
 
-/** One endpoint is asked. */
-class Visit implements ConnectionOwner, ClientCallListener, Cancellable {
-  readonly #endpoint: Endpoint;
-  readonly #receive: ReceiveLimits;
-  readonly #request: Uint8Array;
-  readonly #call: Call;
-  readonly #done: (reply: Uint8Array | undefined) => void;
-  readonly #dial: Dial;
-  readonly #patience: Patience;
-  #reply: Uint8Array | undefined;
-
-  constructor(
-    endpoint: Endpoint,
-    { dial, receive }: VisitOptions,
+  /** The first answer of one of the endpoints that will do; `undefined` when there is none. Never rejects. */
+  async ask(
+    endpoints: readonly Endpoint[],
     request: Uint8Array,
     call: Call,
-    done: (reply: Uint8Array | undefined) => void,
-  ) {
-    this.#endpoint = endpoint;
-    this.#receive = receive;
-    this.#request = request;
-    this.#call = call;
-    this.#done = done;
-    this.#patience = new Patience(LIMIT_MS, () => this.#end(undefined));
-    this.#dial = dial(endpoint, this);
+    accepts: (reply: Uint8Array) => boolean,
+  ): Promise<Uint8Array | undefined> {
+    for (const endpoint of endpoints) {
+      if (this.#closed || call.cancelled || performance.now() >= call.deadline) return undefined;
+      const reply = await this.#visit(endpoint, request, call);
+      if (reply !== undefined && accepts(reply)) return reply;
+    }
+    return undefined;
   }
 
-  cancel(): void {
-    this.#end(undefined);
+  /** Ends all of them. */
+  close(): void {
+    this.#closed = true;
+    for (const connection of [...this.#shared.values()]) connection.close();
+  }
+
+  async #visit(endpoint: Endpoint, request: Uint8Array, call: Call): Promise<Uint8Array | undefined> {
+    if (performance.now() < (this.#rests.get(endpoint) ?? 0)) return undefined;
+    const connection = this.#shared.get(endpoint) ?? this.#open(endpoint);
+    return new Promise((resolve) => {
+      const visit = new Visit(endpoint, request, call, this.#options.receive, (reply) => {
+        connection.leave(visit);
+        resolve(reply);
+      });
+      call.work = visit;
+      connection.join(visit);
+    });
+  }
+
+  #open(endpoint: Endpoint): SharedConnection {
+    const connection = new SharedConnection((owner) => this.#options.dial(endpoint, owner), {
+      onFailed: () => this.#rests.set(endpoint, performance.now() + REST_MS),
+      onOver: () => {
+        if (this.#shared.get(endpoint) === connection) this.#shared.delete(endpoint);
+      },
+    });
+    this.#shared.set(endpoint, connection);
+    return connection;
+  }
+}
+
+/** Hears of a connection. */
+interface SharedConnectionOwner {
+  /** It could not be opened. */
+  onFailed(): void;
+  /** It is of no use to anybody else. May be called several times. */
+  onOver(): void;
+}
+
+/** A connection that is there for some visits. It is closed behind the last one. */
+class SharedConnection implements ConnectionOwner {
+  readonly #owner: SharedConnectionOwner;
+  readonly #dial: Dial;
+  readonly #visits = new Set<Visit>();
+  #connection: Http2Connection | undefined;
+
+  constructor(dial: (owner: ConnectionOwner) => Dial, owner: SharedConnectionOwner) {
+    this.#owner = owner;
+    this.#dial = dial(this);
+  }
+
+  join(visit: Visit): void {
+    this.#visits.add(visit);
+    if (this.#connection !== undefined) visit.begin(this.#connection);
+  }
+
+  leave(visit: Visit): void {
+    this.#visits.delete(visit);
+    if (this.#visits.size > 0) return;
+    this.#owner.onOver();
+    this.#dial.close();
+  }
+
+  /** Ends what is under way. */
+  close(): void {
+    for (const visit of [...this.#visits]) visit.cancel();
   }
 
   onConnected(connection: Http2Connection): void {
-    if (!connection.canOpenStream) {
-      this.#end(undefined);
-      return;
-    }
-    const { deadline } = this.#call;
-    const block = requestBlock(this.#endpoint, this.#call);
-    const attempt = new ClientCall(connection, block, this, this.#receive, deadline, this.#endpoint.name);
-    attempt.send(this.#request, true);
+    this.#connection = connection;
+    for (const visit of [...this.#visits]) visit.begin(connection);
   }
 
   onFailed(): void {
-    this.#end(undefined);
+    this.#owner.onFailed();
+    this.#owner.onOver();
+    this.close();
   }
 
+  /** What is under way there is answered or ends by itself. */
   onLost(): void {
-    this.#end(undefined);
+    this.#owner.onOver();
   }
 
   onSpent(): void {
-    // There is one call.
+    this.#owner.onOver();
   }
 
   onStreamSlots(): void {
-    // There is one call.
+    // Who finds no place goes on to the next endpoint.
   }
 
   onLimit(): void {
-    // One call reaches none but for its size, which ends it.
+    // Small calls reach none but for the size of an answer, which ends its call.
   }
 
   onFault(error: unknown): void {
@@ -107,27 +149,5 @@ class Visit implements ConnectionOwner, ClientCallListener, Cancellable {
 
   pingsIdle(): boolean {
     return false;
-  }
-
-  onHeaders(): void {
-    // The answer is the message.
-  }
-
-  onMessage(message: Uint8Array): void {
-    this.#reply = message;
-  }
-
-  onDrain(): void {
-    // The one message was queued as a whole.
-  }
-
-  onEnding({ status }: Ending): void {
-    this.#end(status.code === Code.OK ? this.#reply : undefined);
-  }
-
-  #end(reply: Uint8Array | undefined): void {
-    this.#patience.end();
-    this.#done(reply);
-    this.#dial.close();
   }
 }

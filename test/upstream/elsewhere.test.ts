@@ -1,0 +1,70 @@
+/** Reads that are put to other endpoints than the one in use: many of them at the same time cost those no more than one. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { test } from 'node:test';
+import { KV } from '../../src/etcd/methods.ts';
+import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { OwnCall } from '../../src/rpc/own-call.ts';
+import type { Cluster } from '../../src/upstream/cluster.ts';
+import { until } from '../support/until.ts';
+import { inUse, ofTwo } from './client.ts';
+import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
+
+const EMPTY = new Uint8Array(0);
+const MANY = 50;
+
+const read = (): OwnCall => new OwnCall(KV.Range, NO_METADATA, Number.POSITIVE_INFINITY);
+
+const visit = (cluster: Cluster, call = read()): Promise<Uint8Array | undefined> =>
+  cluster.askElsewhere(EMPTY, call, () => true);
+
+test('reads at the same time share a connection, which closes behind the last of them', async () => {
+  await using held = new AsyncDisposableStack();
+  const { cluster, to } = await ofTwo(held);
+  await until('the choice is made, and leaves it', () => to.connections === 0);
+  to.calls = 'silence';
+  const calls = Array.from({ length: MANY }, read);
+  const answers = calls.map((call) => visit(cluster, call));
+  await until('all are there', () => to.count(KV.Range.path) === MANY);
+  assert.equal(to.connections, 1);
+  // One that is given up takes none of the others along.
+  calls[0]?.cancel();
+  assert.equal(await answers[0], undefined);
+  await until('it is given up there too', () => to.seen.some(({ cancelled }) => cancelled));
+  assert.equal(to.connections, 1);
+  assert.deepEqual(await Promise.all(answers), Array(MANY).fill(undefined));
+  await until('it is closed', () => to.connections === 0);
+  to.calls = 'serve';
+  assert.deepEqual(await visit(cluster), to.reply());
+});
+
+test('an endpoint that could not be connected is not dialled for each read', async () => {
+  await using held = new AsyncDisposableStack();
+  const member = held.use(await ScriptedEtcd.start());
+  let dialled = 0;
+  const refusing = createServer((socket) => {
+    dialled++;
+    socket.destroy();
+  }).listen(0, '127.0.0.1');
+  held.defer(() => void refusing.close());
+  await once(refusing, 'listening');
+  const { port } = refusing.address() as AddressInfo;
+  const { cluster } = connectTo([member, { address: `127.0.0.1:${port}` }]);
+  held.defer(() => cluster.close());
+  await inUse(cluster);
+  const before = dialled;
+  for (let i = 0; i < MANY; i++) assert.equal(await visit(cluster), undefined);
+  assert.ok(dialled - before <= 3, `${dialled - before} times`);
+});
+
+test('a close ends them', async () => {
+  await using held = new AsyncDisposableStack();
+  const { cluster, to } = await ofTwo(held);
+  to.calls = 'silence';
+  const answer = visit(cluster);
+  await until('it is there', () => to.count(KV.Range.path) === 1);
+  cluster.close();
+  assert.equal(await answer, undefined);
+  await until('the connection is closed', () => to.connections === 0);
+});
