@@ -181,6 +181,10 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     this.#serveWaiting();
   }
 
+  onRested(): void {
+    this.#serveWaiting();
+  }
+
   onGrown(traffic: Traffic, endpoint: Endpoint, dial: Dial, connection: Http2Connection): void {
     this.#inUse.extend(traffic, this.#connected(dial, connection, endpoint));
     this.#serveWaiting();
@@ -284,6 +288,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     this.#inUse.remove(route);
     if (this.routes.length > 0) {
       this.#second.onLost(settled);
+      this.#growth.onLost(settled);
       this.#choice.onThinned(route);
       this.#serveWaiting();
       return;
