@@ -14,6 +14,8 @@ export class Patience {
   #timer: NodeJS.Timeout | undefined;
   #read: NodeJS.Immediate | undefined;
   #due = 0;
+  /** Where each turn is late, there is still an end. */
+  #granted = false;
 
   /**
    * Starts to wait for `ms` milliseconds.
@@ -37,8 +39,11 @@ export class Patience {
     const ms = Math.max(0, Math.min(this.#ms, this.#until - now));
     this.#due = now + ms;
     this.#timer = setTimeout(() => {
-      if (performance.now() - this.#due > LATE_MS) this.#start();
-      else this.#read = setImmediate(this.#expired);
+      if (this.#granted || performance.now() - this.#due <= LATE_MS) this.#read = setImmediate(this.#expired);
+      else {
+        this.#granted = true;
+        this.#start();
+      }
     }, ms);
     this.#timer.unref();
   }

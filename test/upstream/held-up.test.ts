@@ -183,4 +183,26 @@ describe('where the process stood still for so long that the time is far over', 
     await until('both have failed', () => failed.length === 2);
     assert.deepEqual(failed, ['with a deadline', 'without a deadline']);
   });
+
+  test('again and again: time is granted once more, and not for ever', async () => {
+    const waiting = new WaitingCalls();
+    let failed = 0;
+    for (const deadline of [Number.POSITIVE_INFINITY, performance.now() + LIMIT_MS + 500])
+      waiting.add(
+        {
+          deadline,
+          traffic: 'replies',
+          onRoute: () => assert.fail('there is none'),
+          onUnavailable: () => failed++,
+        },
+        LIMIT_MS,
+        noStream,
+      );
+    // As where a process has a fraction of a core: each turn of its event loop is late.
+    for (let turns = 0; failed < 2; turns++) {
+      assert.ok(turns < 20, 'it waits for ever');
+      standStill(performance.now() + 400);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  });
 });
