@@ -2,8 +2,7 @@
  * Which user of etcd a client is, by the common name of the certificate that it has shown: a file, read again when it
  * changes. Nothing of what is in it gets into a message.
  */
-import { statSync } from 'node:fs';
-import { readFlagged, TlsFileError } from './files.ts';
+import { readFlagged, sizeOfFlagged, TlsFileError } from './files.ts';
 import { type Loaded, Reloading, type ReloadObserver } from './reloading.ts';
 import type { FlaggedFile } from './settings.ts';
 
@@ -31,8 +30,7 @@ export class ClientUsers extends Reloading<UserMap> {
 
 /** Reads the file. @throws TlsFileError that names it and nothing of what is in it */
 export function readUserMap(file: FlaggedFile): UserMap {
-  const size = statSync(file.path, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > MAX_BYTES) throw new TlsFileError(file, `is larger than ${MAX_BYTES >> 20} MiB`);
+  if (sizeOfFlagged(file) > MAX_BYTES) throw new TlsFileError(file, `is larger than ${MAX_BYTES >> 20} MiB`);
   const users = new Map<string, MappedUser>();
   for (const [commonName, user] of Object.entries(parse(file))) {
     if (commonName === '' || !isUser(user)) throw new TlsFileError(file, FORM);

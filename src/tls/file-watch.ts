@@ -80,8 +80,13 @@ export class FileWatch {
   #look(): string {
     return this.#paths
       .map((path) => {
-        const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-        return stat === undefined ? 'missing' : `${stat.dev}:${stat.ino}:${stat.mtimeNs}:${stat.size}`;
+        try {
+          const { dev, ino, mtimeNs, size } = statSync(path, { bigint: true });
+          return `${dev}:${ino}:${mtimeNs}:${size}`;
+        } catch (error) {
+          // Missing, or in a folder that may not be looked into: whoever reads it says so.
+          return (error as NodeJS.ErrnoException).code ?? '';
+        }
       })
       .join(' ');
   }

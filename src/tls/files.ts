@@ -3,7 +3,7 @@
  * Contents never get into a message.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { describeTlsError } from './handshake-failure.ts';
 import type { FlaggedFile, KeyPairFiles } from './settings.ts';
@@ -25,8 +25,17 @@ export interface KeyPair {
 
 /** @throws TlsFileError when the file cannot be read */
 export function readFlagged(file: FlaggedFile): Buffer {
+  return accessed(file, (path) => readFileSync(path));
+}
+
+/** In bytes. @throws TlsFileError when there is no such file, or it cannot be looked at */
+export function sizeOfFlagged(file: FlaggedFile): number {
+  return accessed(file, (path) => statSync(path).size);
+}
+
+function accessed<T>(file: FlaggedFile, access: (path: string) => T): T {
   try {
-    return readFileSync(file.path);
+    return access(file.path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new TlsFileError(file, code === 'ENOENT' ? 'no such file' : `cannot be read (${code})`);

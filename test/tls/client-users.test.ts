@@ -1,7 +1,7 @@
 /** The file of `--client-cn-map`, and what of a certificate counts as its common name. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { readUserMap } from '../../src/tls/client-users.ts';
@@ -51,6 +51,12 @@ describe('the file', () => {
         },
       );
     assert.throws(() => readUserMap({ ...file, path: join(folder, 'absent') }), /: no such file$/);
+    const looped = join(folder, 'looped');
+    symlinkSync(looped, looped);
+    assert.throws(
+      () => readUserMap({ ...file, path: looped }),
+      /^\S*Error: --client-cn-map: .*: cannot be read \(ELOOP\)$/,
+    );
   });
 });
 

@@ -131,4 +131,18 @@ describe('the watch over files', () => {
     await until('the file is seen', () => changes === 1);
     watch.close();
   });
+
+  test('a file that cannot be looked at is no error either', async () => {
+    const folder = await tempDir('watch');
+    let changes = 0;
+    const path = join(folder, 'file');
+    // A link to itself; what nobody may look into is to root as any other.
+    await symlink(path, path);
+    const watch = new FileWatch([path], () => changes++, { pollMs: 10 });
+    watch.markSeen();
+    await rename(path, join(folder, 'other'));
+    await writeFile(path, '');
+    await until('the file is seen', () => changes > 0);
+    watch.close();
+  });
 });
