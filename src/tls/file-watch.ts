@@ -23,15 +23,23 @@ const FILE_WATCH_DEFAULTS: FileWatchSettings = { pollMs: 5000, settleMs: 100, ev
 /** A watch over some files, until it is closed. It does not keep the program alive. */
 export class FileWatch {
   readonly #paths: readonly string[];
-  readonly #changed: () => void;
+  readonly #changed: (isNew: boolean) => void;
   readonly #settings: FileWatchSettings;
   readonly #watchers: FSWatcher[] = [];
   readonly #poll: NodeJS.Timeout;
   #settle: NodeJS.Timeout | undefined;
   #seen: string;
+  #looksAgain = false;
 
-  /** @param changed called once for changes that come together, never before the constructor has returned */
-  constructor(paths: readonly string[], changed: () => void, settings: Partial<FileWatchSettings> = {}) {
+  /**
+   * @param changed called once for changes that come together, never before the constructor has returned; `isNew` unless it
+   *   was wanted again, see {@link lookAgain}
+   */
+  constructor(
+    paths: readonly string[],
+    changed: (isNew: boolean) => void,
+    settings: Partial<FileWatchSettings> = {},
+  ) {
     this.#paths = paths;
     this.#changed = changed;
     this.#settings = { ...FILE_WATCH_DEFAULTS, ...settings };
@@ -44,6 +52,11 @@ export class FileWatch {
   /** Takes the files as they are now for seen. */
   markSeen(): void {
     this.#seen = this.#look();
+  }
+
+  /** The next look calls back whatever it finds, since what was to be made of the files could not be. */
+  lookAgain(): void {
+    this.#looksAgain = true;
   }
 
   close(): void {
@@ -71,9 +84,11 @@ export class FileWatch {
 
   #compare(): void {
     const now = this.#look();
-    if (now === this.#seen) return;
+    const isNew = now !== this.#seen;
+    if (!isNew && !this.#looksAgain) return;
+    this.#looksAgain = false;
     this.#seen = now;
-    this.#changed();
+    this.#changed(isNew);
   }
 
   /** What tells one state of the files from another. */

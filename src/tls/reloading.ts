@@ -1,6 +1,7 @@
 /**
  * Something made from files, made again when they change. What cannot be made leaves what was there before, and
- * is said.
+ * is said; it is tried again, since what was in the way need not be in the files: a process without a free descriptor, a
+ * file system that is away.
  */
 import { FileWatch, type FileWatchSettings } from './file-watch.ts';
 import type { FlaggedFile, TlsSide } from './settings.ts';
@@ -43,6 +44,9 @@ export class Reloading<T extends Loaded> {
   #watch: FileWatch | undefined;
   #running: Promise<void> | undefined;
   #again = false;
+  /** Whether a failure is told although it is the same as the one before. */
+  #tells = false;
+  #problem: string | undefined;
   #closed = false;
 
   constructor(
@@ -78,7 +82,8 @@ export class Reloading<T extends Loaded> {
     const paths = await this.#source.paths();
     if (this.#closed) return;
     // Watched first: nothing that changes while it is read goes unnoticed.
-    if (paths.length > 0) this.#watch = new FileWatch(paths, () => void this.reload(), this.#watchSettings);
+    if (paths.length > 0)
+      this.#watch = new FileWatch(paths, (isNew) => void this.#reload(isNew), this.#watchSettings);
     try {
       this.#use(await this.#source.load());
     } catch (error) {
@@ -89,17 +94,22 @@ export class Reloading<T extends Loaded> {
 
   /** Loads again; never rejects. Calls that come during a reload are answered by one more after it. */
   reload(): Promise<void> {
-    this.#again = true;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#reload(true);
   }
 
   /** Stops to watch the files. */
   close(): void {
     this.#closed = true;
     this.#watch?.close();
+  }
+
+  #reload(tells: boolean): Promise<void> {
+    this.#again = true;
+    this.#tells ||= tells;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
   }
 
   async #run(): Promise<void> {
@@ -111,11 +121,17 @@ export class Reloading<T extends Loaded> {
   }
 
   async #tryReload(): Promise<void> {
+    const tells = this.#tells;
+    this.#tells = false;
     try {
       this.#use(await this.#source.load());
+      this.#problem = undefined;
       this.#observer.onReloaded(this.#side);
     } catch (error) {
-      this.#observer.onReloadFailed(this.#side, (error as Error).message);
+      const problem = (error as Error).message;
+      if (tells || problem !== this.#problem) this.#observer.onReloadFailed(this.#side, problem);
+      this.#problem = problem;
+      this.#watch?.lookAgain();
     }
   }
 

@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecureContext } from 'node:tls';
 import { opensslSuite } from '../../src/tls/cipher-suites.ts';
 import { FileWatch, type FileWatchSettings } from '../../src/tls/file-watch.ts';
 import { TlsFileError } from '../../src/tls/files.ts';
 import { describeTlsError, failureOf } from '../../src/tls/handshake-failure.ts';
+import { Reloading } from '../../src/tls/reloading.ts';
 import { parseRevocationList } from '../../src/tls/revocation-list.ts';
 import { tempDir } from '../support/process.ts';
 import { until } from '../support/until.ts';
@@ -145,4 +147,40 @@ describe('the watch over files', () => {
     await until('the file is seen', () => changes > 0);
     watch.close();
   });
+});
+
+test('what could not be made of the files is tried again though they stay as they are, and told of once', async () => {
+  const path = join(await tempDir('watch'), 'file');
+  await writeFile(path, '');
+  const told: string[] = [];
+  // As where the process has no descriptor left.
+  let problem: string | undefined;
+  let tries = 0;
+  const load = async () => {
+    tries++;
+    if (problem !== undefined) throw new TlsFileError({ flag: '--cert-file', path }, problem);
+    return { expires: undefined };
+  };
+  const observer = {
+    onLoaded: () => {},
+    onReloaded: () => told.push('ok'),
+    onReloadFailed: (_side: unknown, failure: string) => told.push(failure.replace(/^.*: /, '')),
+  };
+  const made = new Reloading('server', { paths: async () => [path], load }, observer, {
+    pollMs: 10,
+    events: false,
+  });
+  await made.start();
+  problem = 'cannot be read (EMFILE)';
+  await writeFile(path, 'new');
+  await until('it is tried several times', () => tries > 3);
+  assert.deepEqual(told, [problem]);
+  await made.reload();
+  assert.deepEqual(told, [problem, problem], 'who asks for it is told');
+  problem = undefined;
+  await until('it is made', () => told.length === 3);
+  const last = tries;
+  await sleep(50); // nothing may happen
+  assert.deepEqual([told.at(-1), tries], ['ok', last], 'what is made is not made again');
+  made.close();
 });
