@@ -318,6 +318,24 @@ describe('parsing', () => {
     assert.match(refusal(['start', '--endpoints=ftp://a:1']), /--endpoints/);
   });
 
+  test('the zone of an IPv6 address, which URLs write with an escaped percent sign (RFC 6874)', () => {
+    const texts = [
+      '[fe80::1%eth0]:1',
+      'http://[fe80::1%25eth0]:1',
+      'https://[fe80::1%eth0.7]:1',
+      '[fe80::1%br-0a]:1',
+    ];
+    assert.deepEqual(
+      configOf([`--endpoints=${texts.join(',')}`]).endpoints.map(({ target, serverName }) => [
+        target,
+        serverName,
+      ]),
+      ['eth0', 'eth0', 'eth0.7', 'br-0a'].map((zone) => [{ host: `fe80::1%${zone}`, port: 1 }, 'fe80::1']),
+    );
+    for (const text of ['[fe80::1%]:1', 'http://[fe80::1%25]:1', '[fe80::1%a%b]:1', '[fe80::1%a/b]:1'])
+      assert.match(refusal(['start', `--endpoints=${text}`]), /--endpoints/, text);
+  });
+
   test('flags that hold a list may be repeated', () => {
     const names = (args: readonly string[]) => configOf(args)['metrics-addr'].map(({ name }) => name);
     const repeated = ['--metrics-addr=http://a:1', '--metrics-addr', 'https://b:2', ...PAIR];

@@ -30,5 +30,6 @@ function parsed(url: string): Endpoint | undefined {
 
 /** An endpoint as a URL of which nothing is left but scheme, host and port. */
 export function urlOf({ scheme, authority }: Endpoint): string {
-  return `${scheme}://${authority}`;
+  // In a URL the percent sign before a zone is escaped (RFC 6874).
+  return `${scheme}://${authority.replace('%', '%25')}`;
 }

@@ -32,7 +32,10 @@ const ETCD_PORT = 2379;
 
 const UNIX = /^(unixs?):(?:\/\/)?(.+)$/i;
 const HTTP_URL = /^(https?):\/\/(?:[^/?#]*@)?([^/?#]*)(?:[/?#].*)?$/is;
-const HOST_PORT = /^(\[[0-9A-Fa-f:.%\w]+\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/;
+/** An address of IPv6 may have a zone (RFC 4007), whose name is that of an interface. */
+const HOST_PORT = /^(\[[\dA-Fa-f:.]+(?:%[\w.-]+)?\]|[^/:[\]@\s]*)(?::(\d{1,5}))?\/?$/;
+/** Before a zone in a URL (RFC 6874). */
+const ESCAPED_PERCENT = /^(\[[^%\]]*)%25/;
 
 /**
  * Reads `host:port`, `http://host:port`, `https://host:port`, `unix://path`, `unix:path` or `unixs://path`;
@@ -70,7 +73,7 @@ function endpointOf(text: string, otherwise: number | undefined): Endpoint {
   }
   const url = HTTP_URL.exec(text);
   const scheme = url?.[1]?.toLowerCase() as Scheme | undefined;
-  const match = HOST_PORT.exec(url?.[2] ?? text);
+  const match = HOST_PORT.exec(url?.[2]?.replace(ESCAPED_PERCENT, '$1%') ?? text);
   if (!match) throw new Error('want host:port, http://host:port, unix:///path or unixs:///path');
   const written = match[1] as string;
   if (written === '' && match[2] === undefined) throw new Error('the address is empty');

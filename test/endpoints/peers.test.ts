@@ -93,6 +93,7 @@ describe('members at their peer ports', () => {
       null,
       { clientURLs: 'http://no.list:1' },
       member([7 as unknown as string, 'no url', 'bare:1', 'http://c:3', 'HTTPS://[::1]:4/']),
+      member(['http://[fe80::1%25eth0]:5']),
       member([
         'unix:///var/run/a',
         'http://:2379',
@@ -102,14 +103,21 @@ describe('members at their peer ports', () => {
       ]),
     ]);
     using looking = await look([first]);
-    await looking.sees('http://a:1', 'http://b:2', 'http://c:3', 'http://c:3', 'https://[::1]:4');
+    await looking.sees(
+      ...['http://[fe80::1%25eth0]:5', 'http://a:1', 'http://b:2', 'http://c:3', 'http://c:3'],
+      'https://[::1]:4',
+    );
+    // In the form that a URL has, and etcd's own proxy reads.
+    const file = join(looking.data, 'proxy', 'cluster');
+    const kept = (name: string): string[] => JSON.parse(readFileSync(file, 'utf8'))[name];
+    await until('the list is kept', () => existsSync(file));
+    assert.ok(kept('ClientURLs').includes('http://[fe80::1%25eth0]:5'));
     const asked = second.asked;
     second.answers([member(['http://d:4'], { peerURLs: [second.endpoint.name] })]);
     await first[Symbol.asyncDispose]();
     await looking.sees('http://d:4');
     assert.ok(second.asked > asked);
-    const kept = JSON.parse(readFileSync(join(looking.data, 'proxy', 'cluster'), 'utf8'));
-    assert.deepEqual(kept.PeerURLs, [second.endpoint.name]);
+    assert.deepEqual(kept('PeerURLs'), [second.endpoint.name]);
   });
 
   test('whatever else they answer changes nothing, and names a cause', async () => {
