@@ -381,6 +381,13 @@ describe('command lines of the v2 proxy', () => {
       listeningOf(startOf(...args)).map(({ address }) => address.authority);
     assert.deepEqual(listening(...urls), ['a:1', 'b:2', 'c:3']);
     assert.deepEqual(listening(...urls, '--listen-addr=d:4'), ['d:4', 'a:1', 'b:2', 'c:3']);
+    // Whatever is given is meant, also where it is the default.
+    const own = '127.0.0.1:23790';
+    assert.deepEqual(listening(...urls, `--listen-addr=${own}`), [own, 'a:1', 'b:2', 'c:3']);
+    assert.deepEqual(
+      listeningOf(configOf(urls, { ETCD_PROXY_LISTEN_ADDR: own })).map(({ address }) => address.authority),
+      [own, 'a:1', 'b:2', 'c:3'],
+    );
     assert.match(
       refusal(['--listen-client-urls=https://a:1']),
       /^--listen-client-urls=https:\/\/a:1 needs --cert-file/,
@@ -408,6 +415,10 @@ describe('command lines of the v2 proxy', () => {
     assert.equal(
       refreshInterval(startOf('--proxy-refresh-interval=1500', '--discovery-refresh-interval=7s')),
       7000,
+    );
+    assert.equal(
+      refreshInterval(startOf('--proxy-refresh-interval=1500', '--discovery-refresh-interval=30s')),
+      30_000,
     );
     assert.equal(refreshInterval(startOf('--debug')), 30_000);
   });

@@ -7,8 +7,13 @@ import { withinLimits } from './limits.ts';
 import { UsageError } from './usage-error.ts';
 import { PARSERS, ValueError, type Values, type ValueType } from './values.ts';
 
+/** Under which a configuration keeps where its values came from. */
+const SOURCES = Symbol('sources');
+
 /** The values of all flags by name, each of the type that its row in the table says. */
-export type Config = { readonly [Name in FlagName]: Values[Rows[Name]['type']] };
+export type Config = { readonly [Name in FlagName]: Values[Rows[Name]['type']] } & {
+  readonly [SOURCES]: Sources;
+};
 
 /** The names of the flags of a type. */
 export type FlagOf<T extends ValueType> = {
@@ -33,15 +38,20 @@ export interface Settings {
  * @throws UsageError on a value that its flag does not take, from the command line or the environment
  */
 export function readSettings(flags: ReadonlyMap<string, string>, environment: NodeJS.ProcessEnv): Settings {
-  const values: Record<string, unknown> = {};
   const sources: Record<string, Source> = {};
+  const values: Record<string | symbol, unknown> = { [SOURCES]: sources };
   for (const flag of FLAGS) {
     const { value, source } = read(flag, flags, environment);
     values[flag.name] = value;
     sources[flag.name] = source;
   }
   // Each flag has its value by now, made by the parser of the type that its row says.
-  return { config: values as Config, sources: sources as Sources };
+  return { config: values as unknown as Config, sources: sources as Sources };
+}
+
+/** Whether the user has set a flag, be it to the value that it would have anyway. */
+export function isGiven(config: Config, name: FlagName): boolean {
+  return config[SOURCES][name] !== 'default';
 }
 
 /** Whether a flag has the value it would have anyway. */

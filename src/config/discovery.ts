@@ -1,6 +1,6 @@
 /** The flags by which endpoints are looked for, read together. */
 import type { Endpoint } from '../net/endpoint.ts';
-import { type Config, isDefault } from './config.ts';
+import { type Config, isDefault, isGiven } from './config.ts';
 import { discoveryTls, endpoints } from './tls.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -53,7 +53,7 @@ export function discoveryEndpoints(config: Config): readonly Endpoint[] {
 /** How often it is looked again, in milliseconds: the flag of the v2 proxy counts where the other one is not given. */
 export function refreshInterval(config: Config): number {
   const flag = 'discovery-refresh-interval';
-  return isDefault(config, flag) ? config['proxy-refresh-interval'] : config[flag];
+  return isGiven(config, flag) ? config[flag] : config['proxy-refresh-interval'];
 }
 
 /** Whether the process ends when the cluster at the discovery service has all its members, instead of serving it. */
@@ -73,5 +73,5 @@ export function asksPeers(config: Config): boolean {
  * @throws UsageError
  */
 export function fixedEndpoints(config: Config): readonly Endpoint[] {
-  return asksPeers(config) && isDefault(config, 'endpoints') ? [] : endpoints(config);
+  return asksPeers(config) && !isGiven(config, 'endpoints') ? [] : endpoints(config);
 }

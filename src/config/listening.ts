@@ -1,6 +1,6 @@
 /** Where clients of etcd's API come in, as the flags say. */
 import type { Endpoint } from '../net/endpoint.ts';
-import { type Config, isDefault } from './config.ts';
+import { type Config, isGiven } from './config.ts';
 
 /** An address, the flag that names it, and the namespace of whoever comes in there; empty: none. */
 export interface Listening {
@@ -19,7 +19,7 @@ export function listeningOf(config: Config): readonly [Listening, ...Listening[]
     namespace,
   }));
   // The v2 proxy's flag stands in for the other one, unless both are given.
-  const [first = own, ...others] = isDefault(config, 'listen-addr') ? urls : [own, ...urls];
+  const [first = own, ...others] = isGiven(config, 'listen-addr') ? [own, ...urls] : urls;
   const within = config['listen-namespace'].map(({ address, prefix }) => ({
     flag: '--listen-namespace',
     address,

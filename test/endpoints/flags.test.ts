@@ -91,7 +91,12 @@ describe('flags of sources', () => {
     assert.deepEqual(namesOf(fixedEndpoints(configOf())), ['127.0.0.1:2379']);
     assert.deepEqual(namesOf(fixedEndpoints(configOf('--discovery-srv=d'))), ['127.0.0.1:2379']);
     assert.deepEqual(fixedEndpoints(configOf('--initial-cluster=a=http://a:1')), []);
-    assert.deepEqual(namesOf(fixedEndpoints(configOf('--discovery=http://h/t', '--endpoints=x:1'))), ['x:1']);
+    // Whatever is given is meant, also where it is the default.
+    for (const endpoint of ['x:1', '127.0.0.1:2379'])
+      assert.deepEqual(
+        namesOf(fixedEndpoints(configOf('--discovery=http://h/t', `--endpoints=${endpoint}`))),
+        [endpoint],
+      );
   });
 
   test('a discovery service without a scheme speaks TLS where a flag about that is given', () => {
