@@ -1,7 +1,4 @@
-/**
- * Chooses the connection that a call travels on. One endpoint, the one that `Choice` has chosen, serves everything. While
- * there is none, calls wait here, boundedly.
- */
+/** Chooses the connection for a call: to the one endpoint that `Choice` has chosen. While there is none, calls wait, boundedly. */
 import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { RpcError } from '../rpc/status.ts';
@@ -37,9 +34,6 @@ export interface PoolOptions extends DialOptions {
   readonly choice?: ChoiceOptions;
   readonly observer: PoolObserver;
 }
-
-/** A connection that lived shorter than this counts as a failed attempt. Milliseconds. */
-const SETTLED_MS = 1000;
 
 export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   readonly #options: PoolOptions;
@@ -80,6 +74,11 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   /** The endpoint in use. */
   get current(): Endpoint | undefined {
     return this.routes[0]?.endpoint;
+  }
+
+  /** See `Cluster.id`. */
+  get cluster(): string | undefined {
+    return this.#choice.cluster;
   }
 
   /** The endpoints that are not in use, the most promising first. */
@@ -271,10 +270,9 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
       if (connection.closed && this.#left.onClosed(connection)) this.#options.observer.onClosed();
       return;
     }
-    const settled = performance.now() - route.connectedAt >= SETTLED_MS;
     this.#outage.cause = `${endpoint.name}: ${cause}`;
     this.#options.observer.onLost(endpoint, cause);
-    this.#remove(route, settled);
+    this.#remove(route, route.settled);
   }
 
   /** What can go on elsewhere does; the rest ends where it is. */

@@ -3,6 +3,11 @@ import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import { type Asked, type Leaver, Unanswered } from './unanswered.ts';
 
+/** A connection that lived shorter than this counts as a failed attempt. Milliseconds. */
+const SETTLED_MS = 1000;
+/** Unless it has had so many answers: balancers close connections after so many calls, nginx after 1000. */
+const SETTLED_ANSWERS = 50;
+
 /** One connection to an endpoint. */
 export class Route {
   readonly connection: Http2Connection;
@@ -13,6 +18,8 @@ export class Route {
   readonly lasting = new Set<Leaver>();
   /** Whether etcd was asked to tell here when it does not serve. */
   healthWatched = false;
+  /** How many unary calls etcd has answered well here. */
+  answers = 0;
   /** In milliseconds of `performance.now()`. */
   readonly connectedAt = performance.now();
   readonly #heed: () => void;
@@ -22,6 +29,11 @@ export class Route {
     this.connection = connection;
     this.endpoint = endpoint;
     this.#heed = heed;
+  }
+
+  /** Whether it was of use: whatever ended it is no failed attempt. */
+  get settled(): boolean {
+    return this.answers >= SETTLED_ANSWERS || performance.now() - this.connectedAt >= SETTLED_MS;
   }
 
   /** A call was sent whose answer is due soon. */

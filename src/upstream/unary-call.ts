@@ -142,8 +142,10 @@ export class UnaryUpstreamCall implements Waiter, Cancellable, Asked, Accuser {
     route.lasting.delete(this);
     this.#attempt = undefined;
     this.#environment.observer.onAnswered(this.#call.method, code, performance.now() - this.askedAt);
-    if (code === Code.OK) this.#succeed(ending);
-    else if (ending.answered) this.#refused(route, ending);
+    if (code === Code.OK) {
+      route.answers++;
+      this.#succeed(ending);
+    } else if (ending.answered) this.#refused(route, ending);
     else if (this.#mayRepeat(ending.unprocessed) && isBroken(ending)) this.#again();
     else this.#failWith(ending);
   }
