@@ -155,6 +155,7 @@ export class Endpoints {
           const call = new OwnCall(ClusterApi.MemberList, metadata, performance.now() + MEMBER_LIST_MS);
           return call.inTime(cluster().unary(request, call));
         }),
+      cluster: () => cluster().id,
       hasUser: config['user-file'] !== '',
       interval,
       observer: records,

@@ -2,6 +2,7 @@
  * Endpoints from the cluster itself (`--endpoints-auto-sync-interval`): asks the etcd in use for its members, and takes the
  * URLs that they advertise to clients. Learners and members that have not started are left out.
  */
+import { clusterInHex } from '../etcd/header.ts';
 import { MEMBER_LIST, membersIn } from '../etcd/member-list.ts';
 import { wantsToken } from '../etcd/words.ts';
 import type { Endpoint } from '../net/endpoint.ts';
@@ -14,6 +15,8 @@ import { endpointsOf } from './urls.ts';
 export interface SyncOptions {
   /** Calls `MemberList` at the etcd in use, as the proxy's own user where there is one. @throws RpcError */
   ask(request: Uint8Array): Promise<Uint8Array>;
+  /** The id of the cluster that is meant, in hex; undefined while it is not known. */
+  cluster(): string | undefined;
   /** Whether the proxy has a user to be while etcd's auth is on. */
   readonly hasUser: boolean;
   /** Milliseconds between two looks; a tenth of a second at least. */
@@ -71,7 +74,12 @@ export class SyncedMembers implements FoundEndpoints {
 
   async #ask(): Promise<readonly Endpoint[]> {
     try {
-      const members = membersIn(await this.#options.ask(MEMBER_LIST));
+      const reply = await this.#options.ask(MEMBER_LIST);
+      // A member of another cluster may be in use for want of a better one: its list would lead away for good.
+      const meant = this.#options.cluster();
+      if (meant !== undefined && (clusterInHex(reply) ?? meant) !== meant)
+        throw new LookFailure('the list is that of another cluster: not followed');
+      const members = membersIn(reply);
       // To follow a list of proxies could lead back here, and away from etcd.
       if (members.some(({ hasId }) => !hasId))
         throw new LookFailure('the list is that of a proxy: not followed');

@@ -61,6 +61,11 @@ export class Cluster implements Upstream {
     return this.#pool.current;
   }
 
+  /** The id of the cluster that is meant, in hex, be a member of it in use or not; undefined while it is not known. */
+  get id(): string | undefined {
+    return this.#pool.cluster;
+  }
+
   /** All endpoints, the one in use first, the others by promise. */
   get all(): readonly Endpoint[] {
     const { current, others } = this.#pool;

@@ -11,14 +11,16 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { noEtcdVariables } from '../support/etcd-member.ts';
+import { metric } from '../support/metrics.ts';
 import { takePort } from '../support/ports.ts';
 import { startProcess, tempDir } from '../support/process.ts';
 import { startProxy } from '../support/proxy.ts';
 import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
-import { knows, logged, saves, uses } from './proxies.ts';
+import { ask, knows, logged, saves, uses } from './proxies.ts';
 
 const TIMEOUT = { timeout: 120_000 };
+const FAILED = 'etcd_proxy_endpoints_refreshes_total{source="endpoints-auto-sync-interval",result="failed"}';
 
 /** The peer URLs of a cluster, as `--initial-cluster` takes them. */
 async function initialCluster(etcd: EtcdCluster): Promise<string> {
@@ -151,4 +153,27 @@ describe('the member list', async () => {
     await uses(proxy, 2);
     await saves(proxy, 'by the endpoint that was written down');
   });
+
+  test(
+    'of another cluster, whose member is used for want of a better one, is not followed',
+    TIMEOUT,
+    async () => {
+      await using etcd = await startEtcd({ install: newest });
+      await using other = await startEtcd({ install: newest });
+      const { address } = etcd.first;
+      // Two of three belong to the one that is meant.
+      const endpoints = [address, address.replace('127.0.0.1', 'localhost'), other.first.address];
+      await using proxy = await startProxy({ endpoints, flags: ['--endpoints-auto-sync-interval=100ms'] });
+      await knows(proxy, 'endpoints-auto-sync-interval', 1);
+      await saves(proxy, 'at home');
+      await etcd.first.kill();
+      await logged(proxy, new RegExp(`"${other.first.address}","msg":"connected to etcd"`));
+      const failures = (): Promise<number> => metric(proxy.url, FAILED);
+      const before = await failures();
+      await until('it has looked twice', async () => (await failures()) > before + 1);
+      await etcd.first.start();
+      const key = Buffer.from('at home').toString('base64');
+      await until('it is back', async () => 'kvs' in (await ask(proxy, 'range', { key })));
+    },
+  );
 });
