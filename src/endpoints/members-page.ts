@@ -5,8 +5,10 @@ import { LookFailure } from './found-endpoints.ts';
 import { httpGet, jsonOf } from './http-get.ts';
 import { endpointsOf } from './urls.ts';
 
-/** Where members are reached. Neither list is empty. */
+/** Where members are reached. */
 export interface Membership {
+  /** The id of their cluster, where the page says so, as etcd does in every release. */
+  readonly cluster?: string | undefined;
   /** By other members. */
   readonly peers: readonly Endpoint[];
   /** By clients, as members that vote advertise it. */
@@ -30,7 +32,8 @@ export async function askMembers(peer: Endpoint, tls: TlsDialer, signal: AbortSi
   const voting = members.filter((member: unknown) => !isLearner(member));
   const clients = endpointsOf(voting.flatMap((member: unknown) => textsIn(member, 'clientURLs')));
   if (clients.length === 0) throw new LookFailure(`${peer.name}: no member has a URL for clients`);
-  return { peers, clients };
+  const cluster = answer.headers['x-etcd-cluster-id'];
+  return { cluster: typeof cluster === 'string' ? cluster : undefined, peers, clients };
 }
 
 function isLearner(member: unknown): boolean {

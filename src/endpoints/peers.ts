@@ -55,6 +55,8 @@ export class Peers implements FoundEndpoints {
   #learned: readonly Endpoint[] = [];
   #seeded: readonly Endpoint[] = [];
   #kept: readonly Endpoint[] = [];
+  /** The id of the cluster that was found, which others are told from by. */
+  #cluster: string | undefined;
   #state: 'new' | 'seeking' | 'closed' = 'new';
   #isLooking = false;
 
@@ -122,7 +124,7 @@ export class Peers implements FoundEndpoints {
     let failure: unknown;
     for (const peers of stages) {
       try {
-        return await askAny(peers, this.#options.tls, signal);
+        return await askAny(peers, this.#cluster, this.#options.tls, signal);
       } catch (error) {
         if (!(error instanceof LookFailure) || signal.aborted) throw error;
         failure ??= error;
@@ -135,6 +137,7 @@ export class Peers implements FoundEndpoints {
   async #take(membership: Membership): Promise<void> {
     const { peers, clients } = membership;
     const changed = !sameEndpoints(this.endpoints, clients);
+    this.#cluster = membership.cluster;
     if (peers.length > 0) this.#learned = peers;
     this.endpoints = clients;
     this.#options.observer.onFound(this.name, clients, changed);
@@ -150,16 +153,39 @@ export class Peers implements FoundEndpoints {
   }
 }
 
-/** What the first one says that answers well. @throws LookFailure with the cause of one of them */
-async function askAny(peers: readonly Endpoint[], tls: TlsDialer, signal: AbortSignal): Promise<Membership> {
+/**
+ * What the first one says that answers well.
+ * @param known the id of the cluster that is meant: what members of another one say counts when most of those asked belong to it
+ * @throws LookFailure with the cause of one of them
+ */
+async function askAny(
+  peers: readonly Endpoint[],
+  known: string | undefined,
+  tls: TlsDialer,
+  signal: AbortSignal,
+): Promise<Membership> {
+  const asked = peers.slice(0, MAX_ASKED);
+  const foreign: Membership[] = [];
   const done = new AbortController();
   const limit = AbortSignal.any([signal, done.signal, AbortSignal.timeout(ANSWER_MS)]);
+  const ask = async (peer: Endpoint): Promise<Membership> => {
+    const answer = await askMembers(peer, tls, limit);
+    if ((answer.cluster ?? known) === (known ?? answer.cluster)) return answer;
+    foreign.push(answer);
+    throw new LookFailure(`${peer.name}: a member of another cluster`);
+  };
   try {
-    return await Promise.any(peers.slice(0, MAX_ASKED).map((peer) => askMembers(peer, tls, limit)));
+    return await Promise.any(asked.map(ask));
   } catch (error) {
     if (!(error instanceof AggregateError)) throw error;
+    const anew = foreign.find(({ cluster }) => votesFor(cluster, foreign) * 2 > asked.length);
+    if (anew !== undefined) return anew;
     throw error.errors.find((each) => !(each instanceof LookFailure)) ?? error.errors[0];
   } finally {
     done.abort();
   }
+}
+
+function votesFor(id: string | undefined, answers: readonly Membership[]): number {
+  return answers.filter(({ cluster }) => cluster === id).length;
 }

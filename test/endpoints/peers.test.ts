@@ -55,6 +55,14 @@ const tells =
     response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));
   };
 
+/** The same as a member of a cluster with this id. */
+const tellsAs =
+  (cluster: string, answer: unknown): RequestListener =>
+  (request, response) => {
+    response.setHeader('X-Etcd-Cluster-ID', cluster);
+    tells(answer)(request, response);
+  };
+
 const member = (clientURLs: readonly string[], more: object = {}) => ({
   id: 9372538179322589801n.toString(),
   name: 'm',
@@ -172,6 +180,39 @@ describe('members at their peer ports', () => {
     await good[Symbol.asyncDispose]();
     await until('it fails', () => looking.observer.failures.some((each) => /no answer in time/.test(each)));
     assert.deepEqual(namesOf(looking.peers.endpoints), ['http://a:1']);
+  });
+});
+
+describe('a member that was set up anew, as a cluster of its own', () => {
+  test('says nothing of the cluster that is meant, though it is the only one to answer', async () => {
+    await using first = await Peer.open();
+    await using second = await Peer.open();
+    await using astray = await Peer.open();
+    const peerURLs = [first, second, astray].map(({ endpoint }) => endpoint.name);
+    const all = [member(['http://a:1'], { peerURLs })];
+    for (const peer of [first, second, astray]) peer.answers(tellsAs('one', all));
+    using looking = await look([first, second, astray]);
+    await looking.sees('http://a:1');
+    astray.answers(tellsAs('other', [member(['http://c:1'], { peerURLs: [astray.endpoint.name] })]));
+    first.answers(tells(7));
+    second.answers(tells(7));
+    const { length } = looking.observer.failures;
+    await until('looks fail', () => looking.observer.failures.length > length + 2);
+    assert.deepEqual(namesOf(looking.peers.endpoints), ['http://a:1']);
+    first.answers(tellsAs('one', [member(['http://b:1'], { peerURLs })]));
+    await looking.sees('http://b:1');
+  });
+
+  test('is followed where most of them were', async () => {
+    await using first = await Peer.open();
+    await using second = await Peer.open();
+    const peerURLs = [first, second].map(({ endpoint }) => endpoint.name);
+    for (const peer of [first, second]) peer.answers(tellsAs('one', [member(['http://a:1'], { peerURLs })]));
+    using looking = await look([first, second]);
+    await looking.sees('http://a:1');
+    for (const peer of [first, second])
+      peer.answers(tellsAs('other', [member(['http://c:1'], { peerURLs })]));
+    await looking.sees('http://c:1');
   });
 });
 
