@@ -69,9 +69,10 @@ export function asksPeers(config: Config): boolean {
 
 /**
  * The endpoints that were written down, which are for a cluster that is found in another way no more than a help. Their
- * default is none: somebody else's etcd may be there.
+ * default is none then: somebody else's etcd may be there.
  * @throws UsageError
  */
 export function fixedEndpoints(config: Config): readonly Endpoint[] {
-  return asksPeers(config) && !isGiven(config, 'endpoints') ? [] : endpoints(config);
+  const finds = asksPeers(config) || config['discovery-srv'] !== '';
+  return finds && !isGiven(config, 'endpoints') ? [] : endpoints(config);
 }

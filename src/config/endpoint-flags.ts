@@ -10,7 +10,7 @@ export const ENDPOINT_FLAGS = {
   endpoints: flag(
     'endpoints',
     '127.0.0.1:2379',
-    'etcd endpoints (comma separated): host:port, http://host:port, https://host:port, unix:///path, unixs:///path; where they are looked for by other flags, those to use while none are found',
+    'etcd endpoints (comma separated): host:port, http://host:port, https://host:port, unix:///path, unixs:///path; where they are looked for by other flags, those to use while none are found, if given',
   ),
   'endpoints-auto-sync-interval': number(
     'duration',

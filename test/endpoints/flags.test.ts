@@ -87,9 +87,9 @@ describe('flags of sources', () => {
     assert.match(refusal('--discovery-refresh-interval=1ms'), /want at least 100ms/);
   });
 
-  test('the default of --endpoints holds where members are not asked at their peer ports', () => {
+  test('the default of --endpoints holds where no others are looked for: somebody else may be there', () => {
     assert.deepEqual(namesOf(fixedEndpoints(configOf())), ['127.0.0.1:2379']);
-    assert.deepEqual(namesOf(fixedEndpoints(configOf('--discovery-srv=d'))), ['127.0.0.1:2379']);
+    assert.deepEqual(fixedEndpoints(configOf('--discovery-srv=d')), []);
     assert.deepEqual(fixedEndpoints(configOf('--initial-cluster=a=http://a:1')), []);
     // Whatever is given is meant, also where it is the default.
     for (const endpoint of ['x:1', '127.0.0.1:2379'])
