@@ -56,18 +56,26 @@ export function headerOf(message: Uint8Array): Header {
   return NO_HEADER;
 }
 
-/** The same header with another revision. */
+/**
+ * The same header with another revision, its fields in their order: a proxy in front of this one finds the revision where
+ * etcd has it ({@link HeaderPlace}).
+ */
 export function withRevision(header: Header, revision: number): Header {
   if (header.revision === revision) return header;
   const scan = new Scanner(header.bytes);
   const writer = new BinaryWriter();
+  let missing = revision !== 0;
   while (!scan.done) {
     const start = scan.pos;
     const tag = scan.varint();
     scan.skip(tag & 7);
+    if (missing && tag >= Tag.revision) {
+      writer.uint32(Tag.revision).int64(revision);
+      missing = false;
+    }
     if (tag !== Tag.revision) writer.raw(header.bytes.subarray(start, scan.pos));
   }
-  if (revision !== 0) writer.uint32(Tag.revision).int64(revision);
+  if (missing) writer.uint32(Tag.revision).int64(revision);
   return readHeader(writer.finish());
 }
 

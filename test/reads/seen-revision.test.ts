@@ -10,6 +10,7 @@ import {
 } from '#gen/etcdserverpb/kv_pb.js';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import { headerField, headerOf, withRevision } from '../../src/etcd/header.ts';
 
 interface Fields {
   readonly clusterId?: bigint;
@@ -30,6 +31,17 @@ function put(header: Fields): Uint8Array {
 }
 
 describe('the seen revision', () => {
+  test('is the one of a header to which a proxy behind this one has given another revision', () => {
+    const seen = new SeenRevision();
+    const header = withRevision(headerOf(put({ revision: 5n })), 9);
+    assert.equal(seen.saw(headerField(header.bytes)), 9);
+    const first = withRevision(headerOf(put({ revision: 0n })), 11);
+    assert.equal(seen.saw(headerField(first.bytes)), 11);
+    const last = withRevision(headerOf(put({ revision: 5n, raftTerm: 0n })), 12);
+    assert.equal(seen.saw(headerField(last.bytes)), 12);
+    assert.equal(seen.replacements, 0);
+  });
+
   test('is the highest one in any header, whatever follows it', () => {
     const id = fc.bigInt({ min: 1n, max: 2n ** 64n - 1n });
     const revisions = fc.array(fc.tuple(fc.bigInt({ min: 1n, max: 2n ** 50n }), id, fc.nat(3)), {
