@@ -57,9 +57,14 @@ export class HotReplies {
     return hot.reply;
   }
 
-  /** Keeps a reply that {@link get} did not know; it must not change any more. */
+  /** Keeps a reply that {@link get} did not know; it must not change any more. Another read may have made one meanwhile. */
   set(request: string, store: Store, revision: number, reply: Buffer, header: string): void {
     if (reply.length < MIN_BYTES || reply.length > MAX_BYTES) return;
+    const before = this.#replies.get(request);
+    if (before !== undefined) {
+      this.#replies.delete(request);
+      this.bytes -= costOf(request, before);
+    }
     const hot = { reply, header, revision, store: store.serial };
     this.#replies.set(request, hot);
     this.bytes += costOf(request, hot);

@@ -56,6 +56,15 @@ describe('hot replies', () => {
     assert.equal(hot.get('request', new Store(9, 1000), query, 9, ''), undefined);
   });
 
+  test('one that two reads made at the same time is counted once', () => {
+    const hot = new HotReplies();
+    const store = new Store(5, 1000);
+    for (let i = 0; i < 3; i++) hot.set('request', store, 5, body, '');
+    assert.ok(hot.get('request', store, query, 5, ''));
+    assert.equal(hot.get('request', new Store(5, 1000), query, 5, ''), undefined);
+    assert.equal(hot.bytes, 0);
+  });
+
   test('bounded: the one that was used longest ago goes first', () => {
     const hot = new HotReplies();
     const store = new Store(5, 1000);
