@@ -86,8 +86,8 @@ export const MIRRORED: readonly Mutation[] = [
   mutation(
     'waits-for-one-revision-less',
     `${MIRROR}/arrivals.ts`,
-    'revision <= applied',
-    'revision <= applied + 1',
+    'this.#waiting.take(applied)',
+    'this.#waiting.take(applied + 1)',
   ),
   mutation(
     'fall-backs-without-a-bound',

@@ -3,6 +3,7 @@
  * asked how far the feed is, with one question for all of them.
  */
 import type { SubscribedFeed } from '../watch/subscribers.ts';
+import { RevisionLine } from './revision-line.ts';
 import type { FallBack } from './stats.ts';
 
 /** Waits for a revision. */
@@ -15,7 +16,7 @@ export interface Arrival {
 
 export class Arrivals {
   readonly #feed: () => SubscribedFeed | undefined;
-  #waiting = new Map<Arrival, number>();
+  readonly #waiting = new RevisionLine<Arrival>();
   /** The highest revision that the feed was asked to reach. */
   #asked = 0;
 
@@ -35,7 +36,7 @@ export class Arrivals {
       arrival.onFailed('progress');
       return;
     }
-    this.#waiting.set(arrival, revision);
+    this.#waiting.add(arrival, revision);
     if (revision > this.#asked) this.#ask(feed, revision);
   }
 
@@ -46,27 +47,21 @@ export class Arrivals {
 
   /** Everything up to a revision has been applied. */
   onMoved(applied: number): void {
-    if (this.#waiting.size === 0) return;
-    const there = [...this.#waiting].filter(([, revision]) => revision <= applied);
-    for (const [arrival] of there) this.#waiting.delete(arrival);
-    for (const [arrival] of there) arrival.onArrived();
+    for (const arrival of this.#waiting.take(applied)) arrival.onArrived();
   }
 
   /** The mirror lives on another feed: the question on the one before is not answered any more. */
   onOtherFeed(): void {
     const feed = this.#feed();
     this.#asked = 0;
-    let highest = 0;
-    for (const revision of this.#waiting.values()) highest = Math.max(highest, revision);
-    if (feed !== undefined && highest > 0) this.#ask(feed, highest);
+    const { latest } = this.#waiting;
+    if (feed !== undefined && latest > 0) this.#ask(feed, latest);
   }
 
   /** Nothing will come any more. */
   giveUp(reason: FallBack): void {
-    const waiting = this.#waiting;
-    this.#waiting = new Map();
     this.#asked = 0;
-    for (const arrival of waiting.keys()) arrival.onFailed(reason);
+    for (const arrival of this.#waiting.take(Number.POSITIVE_INFINITY)) arrival.onFailed(reason);
   }
 
   /** The feed tells its subscribers when it is there; what matters here is whether its member can be asked at all. */
