@@ -11,7 +11,7 @@ import { Odd, RangeScan } from './range-request.ts';
 export const Kind = {
   /** A linearizable read, or bytes that are no request. */
   other: 0,
-  /** A serializable read that is not remembered: at a revision, or with fields that nobody here knows. */
+  /** A serializable read that is not remembered: at a revision, or one of which nobody here knows what it asks for. */
   unfit: 1,
   /** A serializable read of the present state. */
   present: 2,
@@ -19,13 +19,16 @@ export const Kind = {
 /** A number of {@link Kind}. */
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
+/** What a request asks for follows from something that is not known here. */
+const UNKNOWN = Odd.unknown | Odd.emptyEnd;
+
 /** For all requests. */
 const scan = new RangeScan();
 
 /** What a request asks for. Makes nothing, and takes what is written unusually for `other`. */
 export function kindOf(request: Uint8Array): Kind {
   if (!scan.read(request) || !scan.serializable || (scan.odd & Odd.unusual) !== 0) return Kind.other;
-  return scan.revision === 0 && (scan.odd & Odd.unknown) === 0 ? Kind.present : Kind.unfit;
+  return scan.revision === 0 && (scan.odd & UNKNOWN) === 0 ? Kind.present : Kind.unfit;
 }
 
 /** The keys that a request is about, or `undefined` for a range that has no key in it and that etcd does not watch. */

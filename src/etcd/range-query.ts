@@ -6,6 +6,8 @@ import { endOf } from './key-range.ts';
 import { latin1 } from './latin1.ts';
 import { Odd, Order, RangeScan, Target } from './range-request.ts';
 
+const NOT_UNDERSTOOD = Odd.unknown | Odd.repeated | Odd.longNumber | Odd.emptyEnd;
+
 /** For all requests. */
 const scan = new RangeScan();
 
@@ -52,10 +54,9 @@ export function readRangeQuery(request: Uint8Array): RangeQuery | undefined {
 /** Reads the request that lies in `bytes` from `start` to `end`. */
 export function readRange(bytes: Uint8Array, start: number, end: number): RangeQuery | undefined {
   if (!scan.read(bytes, start, end)) return undefined;
-  if ((scan.odd & (Odd.unknown | Odd.repeated | Odd.longNumber)) !== 0) return undefined;
+  if ((scan.odd & NOT_UNDERSTOOD) !== 0) return undefined;
   const { keyAt, keyLength, rangeEndAt, rangeEndLength, order, target } = scan;
-  // An empty `range_end` that is written out is not the same as none.
-  if (keyLength <= 0 || rangeEndLength === 0) return undefined;
+  if (keyLength <= 0) return undefined;
   // Values that etcd would refuse or not know.
   if (order > Order.descend || target > Target.value) return undefined;
   const query = new RangeQuery();

@@ -59,6 +59,8 @@ export const Odd = {
   longNumber: 4,
   /** A text of 16 KiB and more, or `serializable` in more than one octet. */
   unusual: 8,
+  /** An empty `range_end` that is written out: no end to some releases of etcd, and none at all to others. */
+  emptyEnd: 16,
 } as const;
 
 /** Tags of the two texts; those of all numbers that are known are above, and have one octet. */
@@ -131,7 +133,7 @@ export class RangeScan {
       if ((seen & bit) !== 0) odd |= Odd.repeated;
       seen |= bit;
     }
-    this.odd = odd;
+    this.odd = this.rangeEndLength === 0 ? odd | Odd.emptyEnd : odd;
     return at === end;
   }
 

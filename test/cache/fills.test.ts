@@ -15,6 +15,7 @@ import { Metadata } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { bytes } from '../reads/clients.ts';
+import { outerEtcds } from '../support/releases.ts';
 import { until } from '../support/until.ts';
 import { serializable, setUp } from './place.ts';
 
@@ -81,6 +82,27 @@ test('an answer from before the cover began to listen is not remembered', async 
   delay.release();
   assert.equal(await late, 'old');
   for (let i = 0; i < 10; i++) assert.equal(await ask(1n), 'new');
+});
+
+test('an answer to an empty range_end that is written out is not remembered: to some releases it is no end', async () => {
+  await using held = new AsyncDisposableStack();
+  const [install] = await outerEtcds();
+  assert.ok(install);
+  const { cache, direct } = await setUp(held, { install });
+  await direct.put({ key: bytes('a') });
+  await direct.put({ key: bytes('b'), value: bytes('old') });
+  const request = Buffer.concat([serializable({ key: bytes('a') }), Buffer.of(0x12, 0)]);
+  const ask = async (): Promise<string[]> => {
+    const call = new OwnCall(KV.Range, new Metadata([]), Number.POSITIVE_INFINITY);
+    const { kvs } = fromBinary(RangeResponseSchema, await cache.unary(request, call));
+    return kvs.map(({ value }) => Buffer.from(value).toString());
+  };
+  const before = await ask();
+  assert.ok(before.length > 0);
+  for (let i = 0; i < 10; i++) assert.deepEqual(await ask(), before);
+  await direct.put({ key: bytes('b'), value: bytes('new') });
+  assert.deepEqual(await ask(), before.length > 1 ? ['', 'new'] : ['']);
+  assert.equal(cache.covers, 0);
 });
 
 test('an answer from before etcd refused the client is not remembered', async () => {

@@ -88,6 +88,16 @@ describe('RangeRequests in place', () => {
     );
   });
 
+  test('an empty range_end that is written out: of no kind that is remembered, since etcd takes it for no end', () => {
+    const request = Buffer.concat([
+      encode({ key: Buffer.from('a'), serializable: true }),
+      Buffer.of(0x12, 0),
+    ]);
+    assert.equal(kindOf(request), Kind.unfit);
+    // The last one counts.
+    assert.equal(kindOf(Buffer.concat([request, Buffer.of(0x12, 1, 0x62)])), Kind.present);
+  });
+
   test('for a mirror have every field that they were encoded with, or are left to etcd', () => {
     fc.assert(
       fc.property(fields, (request) => {
