@@ -67,6 +67,9 @@ export const Odd = {
 const KEY_TAG = (Field.key << 3) | WireType.LengthDelimited;
 const RANGE_END_TAG = (Field.rangeEnd << 3) | WireType.LengthDelimited;
 
+/** Larger tags are to etcd the fields that their lower 35 bits name. */
+const TAG_LIMIT = 2 ** 32;
+
 /** A byte of a varint with this bit is followed by another. */
 const CONTINUED = 0x80;
 /** Varints have at most this many octets, numbers that are meant one less, and lengths of usual texts two. */
@@ -109,6 +112,7 @@ export class RangeScan {
       let tag = bytes[at++] as number;
       if (tag >= CONTINUED) {
         tag = this.#varint(bytes, at - 1, end);
+        if (tag >= TAG_LIMIT) return false;
         at = this.#at;
       }
       const field = tag >>> 3;

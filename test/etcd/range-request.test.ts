@@ -98,6 +98,14 @@ describe('RangeRequests in place', () => {
     assert.equal(kindOf(Buffer.concat([request, Buffer.of(0x12, 1, 0x62)])), Kind.present);
   });
 
+  test('a tag of more than 32 bits is another field to etcd than its lower bits are', () => {
+    const key = encode({ key: Buffer.from('a') });
+    // 2^32 + 0x38, and 0x38 is `serializable`.
+    const request = Buffer.concat([key, Buffer.of(0xb8, 0x80, 0x80, 0x80, 0x10, 1)]);
+    assert.equal(kindOf(request), Kind.other);
+    assert.equal(readRangeQuery(request), undefined);
+  });
+
   test('for a mirror have every field that they were encoded with, or are left to etcd', () => {
     fc.assert(
       fc.property(fields, (request) => {
