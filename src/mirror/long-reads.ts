@@ -1,6 +1,6 @@
 /**
  * Reads that take long to work out: each starts when its client's connection has room for the reply, one after the other,
- * a slice in each round of the event loop. While it waits, a read costs no more than its request.
+ * clients in turn, a slice in each round of the event loop. While it waits, a read costs no more than its request.
  *
  *     line ──first, room──▶ working ──slice──▶ event loop ──slice──▶ ... ──▶ reply
  *       ▲          └─no room─▶ waits at its connection ─┐
@@ -9,6 +9,8 @@
 
 import type { NoAnswer } from '../mvcc/range-reply.ts';
 import { SLICE_VISITS, type Steps, Work } from '../mvcc/work.ts';
+import type { Client } from '../rpc/client.ts';
+import { ClientTurns } from '../rpc/client-turns.ts';
 import type { Call, Cancellable, RoomWaiter } from '../rpc/contract.ts';
 import { RpcError } from '../rpc/status.ts';
 import type { FallBack } from './stats.ts';
@@ -31,6 +33,7 @@ export interface LongWork {
 
 class LongRead implements Cancellable, RoomWaiter {
   readonly work: LongWork;
+  readonly client: Client;
   readonly reject: (error: unknown) => void;
   readonly #resolve: (reply: Uint8Array | Promise<Uint8Array>) => void;
   readonly #line: LongReads;
@@ -43,6 +46,7 @@ class LongRead implements Cancellable, RoomWaiter {
   ) {
     this.#line = line;
     this.work = work;
+    this.client = work.call.client;
     this.#resolve = resolve;
     this.reject = reject;
     work.call.work = this;
@@ -72,8 +76,8 @@ class LongRead implements Cancellable, RoomWaiter {
 }
 
 export class LongReads {
-  /** Those that may begin, the first of them next. */
-  readonly #line = new Set<LongRead>();
+  /** Those that may begin. */
+  readonly #line = new ClientTurns<LongRead>();
   /** All of them, also those that wait at their connections. */
   readonly #all = new Set<LongRead>();
   #working: LongRead | undefined;
@@ -96,10 +100,10 @@ export class LongReads {
     });
   }
 
-  /** To the end of the line. */
+  /** To the end of what its client has in line. */
   enter(read: LongRead): void {
     if (!this.#all.has(read)) return;
-    this.#line.add(read);
+    this.#line.add(read.client, read);
     if (this.#awake) return;
     this.#awake = true;
     setImmediate(this.#round);
@@ -107,7 +111,7 @@ export class LongReads {
 
   /** It is wanted no more. */
   remove(read: LongRead): void {
-    this.#line.delete(read);
+    this.#line.delete(read.client, read);
     this.#all.delete(read);
     if (this.#working === read) this.#working = undefined;
   }
@@ -122,21 +126,21 @@ export class LongReads {
       this.#try(read, () => this.#slice());
       left -= this.#work.visits - before;
     }
-    this.#awake = this.#working !== undefined || this.#line.size > 0;
+    this.#awake = this.#working !== undefined || !this.#line.isEmpty;
     if (this.#awake) setImmediate(this.#round);
   };
 
   /** The first in line that has room begins. */
   #next(): LongRead | undefined {
-    for (const read of this.#line) {
-      this.#line.delete(read);
+    for (let read = this.#line.shift(); read !== undefined; read = this.#line.shift()) {
       const { outlet } = read.work.call;
       if (!outlet.room) {
         outlet.wait(read);
         continue;
       }
-      const over = this.#try(read, () => this.#begin(read));
-      if (!over) return read;
+      const first = read;
+      const over = this.#try(first, () => this.#begin(first));
+      if (!over) return first;
     }
     return undefined;
   }

@@ -4,6 +4,7 @@
  * is done at once, which costs less than asking a thread.
  */
 import { gunzip, gunzipSync } from 'node:zlib';
+import { ClientTurns } from './client-turns.ts';
 
 /** Unpacked at once: so many bytes of the message, and so many packed ones. */
 const SMALL_BYTES = 16 << 10;
@@ -49,8 +50,7 @@ interface Job {
 
 /** What waits for a thread. */
 export class UnpackLine {
-  /** By client; the one whose turn is next comes first. */
-  readonly #waiting = new Map<object, Set<Job>>();
+  readonly #waiting = new ClientTurns<Job>();
   #running = 0;
   /** Bytes of the messages that wait, packed. */
   waitingBytes = 0;
@@ -62,9 +62,7 @@ export class UnpackLine {
    */
   unpack(client: object, packed: Buffer, maxBytes: number, done: (result: Unpacked) => void): () => void {
     const job = { packed, maxBytes, done };
-    const jobs = this.#waiting.get(client);
-    if (jobs === undefined) this.#waiting.set(client, new Set([job]));
-    else jobs.add(job);
+    this.#waiting.add(client, job);
     this.waitingBytes += packed.length;
     this.#start();
     return () => this.#drop(client, job);
@@ -72,23 +70,16 @@ export class UnpackLine {
 
   #start(): void {
     while (this.#running < MAX_RUNNING) {
-      const [next] = this.#waiting;
-      if (next === undefined) return;
-      const [client, jobs] = next;
-      const [job] = jobs;
-      if (job !== undefined) this.#drop(client, job);
-      this.#waiting.delete(client);
-      if (jobs.size > 0) this.#waiting.set(client, jobs);
-      if (job !== undefined) this.#run(job);
+      const job = this.#waiting.shift();
+      if (job === undefined) return;
+      this.waitingBytes -= job.packed.length;
+      this.#run(job);
     }
   }
 
   /** Takes a message out of the line, if it waits there. */
   #drop(client: object, job: Job): void {
-    const jobs = this.#waiting.get(client);
-    if (jobs?.delete(job) !== true) return;
-    this.waitingBytes -= job.packed.length;
-    if (jobs.size === 0) this.#waiting.delete(client);
+    if (this.#waiting.delete(client, job)) this.waitingBytes -= job.packed.length;
   }
 
   #run({ packed, maxBytes, done }: Job): void {

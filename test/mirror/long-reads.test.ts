@@ -7,6 +7,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { type TxnRequest, TxnRequestSchema, TxnResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { LongReads, type LongWork, MAX_LONG_READS } from '../../src/mirror/long-reads.ts';
 import { SLICE_VISITS } from '../../src/mvcc/work.ts';
+import { type Client, ITSELF } from '../../src/rpc/client.ts';
 import type { Outlet, RoomWaiter } from '../../src/rpc/contract.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { bytes, connect, lightClientOf } from '../reads/clients.ts';
@@ -93,6 +94,23 @@ describe('the line', () => {
     assert.deepEqual(log, ['a begins', 'a made', 'b begins', 'b made']);
     assert.deepEqual(await Promise.all(replies), ['a', 'b']);
     assert.equal(reads.size, 0);
+  });
+
+  test('clients have their turns: one with many does not keep another waiting for all of them', async () => {
+    log.length = 0;
+    const reads = new LongReads();
+    const [many, one] = [{ ...ITSELF }, { ...ITSELF }];
+    const workOf = (name: string, client: Client) => {
+      const work = longWork(name, new Gate());
+      return { ...work, call: Object.assign(work.call, { client }) };
+    };
+    const works = ['a', 'b', 'c', 'd'].map((name) => workOf(name, many));
+    const replies = [...works, workOf('other', one)].map((work) => read(reads.add(work)));
+    await Promise.all(replies);
+    assert.deepEqual(
+      log.filter((line) => line.endsWith('made')),
+      ['a made', 'other made', 'b made', 'c made', 'd made'],
+    );
   });
 
   test('one without room begins when there is some; the others do not wait for it', async () => {
