@@ -39,7 +39,8 @@ export class Output {
   private start = 0;
   private used = 0;
   private pieces: Uint8Array[] = [];
-  private retired: Buffer[] = [];
+  /** Full slabs, the first one first, each with the epoch in which it was full. */
+  private retired: { readonly slab: Buffer; readonly epoch: number }[] = [];
   private writing = 0;
   private readonly written: () => void;
 
@@ -167,7 +168,7 @@ export class Output {
   private room(length: number): number {
     if (this.used + length > this.slab.length) {
       this.closePiece();
-      if (this.slab !== NO_SLAB) this.retired.push(this.slab);
+      if (this.slab !== NO_SLAB) this.retired.push({ slab: this.slab, epoch: this.epoch });
       this.slab = takeSlab();
       this.start = 0;
       this.used = 0;
@@ -187,12 +188,22 @@ export class Output {
   private afterWrite(): void {
     this.writing--;
     this.owner.onOutputWritten();
+    this.freeWritten();
     if (this.writing > 0 || this.pending > 0) return;
-    for (const slab of this.retired) freeSlab(slab);
-    this.retired = [];
     if (this.slab !== NO_SLAB) freeSlab(this.slab);
     this.slab = NO_SLAB;
     this.start = 0;
     this.used = 0;
+  }
+
+  /** The last octets of a full slab go with the flush that ends its epoch. A busy socket always has one more to write. */
+  private freeWritten(): void {
+    const { retired } = this;
+    const written = this.epoch - this.writing;
+    let count = 0;
+    for (let full = retired[0]; full !== undefined && full.epoch < written; full = retired[++count]) {
+      freeSlab(full.slab);
+    }
+    if (count > 0) retired.splice(0, count);
   }
 }

@@ -100,3 +100,15 @@ test('a buffer is free for others as soon as the socket has written all of it, a
   assert.equal(after.buffer, slab);
   assert.equal(after.length, SLAB_SIZE);
 });
+
+test('a socket that always has something left to write keeps no more than that', () => {
+  const { socket, output } = start();
+  const buffers = new Set<ArrayBufferLike>();
+  for (let turn = 0; turn < 1000; turn++) {
+    output.bytes(Buffer.alloc(2000, turn));
+    output.flush();
+    if (turn > 0) assert.deepEqual(socket.writeOne(), Buffer.alloc(2000, turn - 1));
+    buffers.add((socket.oldest as Uint8Array).buffer);
+  }
+  assert.ok(buffers.size <= 3, `${buffers.size} buffers for two that are in use at a time`);
+});
