@@ -30,8 +30,6 @@ export interface Receiving extends Told {
   readonly connection: ReceivingConnection;
   readonly input: StreamInput;
   tooSlow: boolean;
-  /** Its owner does not know of it yet. */
-  readonly waits: boolean;
   /** `onEnd` was called. */
   onInputFinished(): void;
 }
@@ -155,9 +153,12 @@ export class StreamInput {
     if (this.ended) this.end();
   }
 
-  /** The stream is about to close: a message that is complete is delivered, paused or not. */
+  /**
+   * The stream is about to close: a response that is complete is delivered, paused or not. A request is not: nobody waits
+   * for its answer, and none may be sent (RFC 9113 section 6.4).
+   */
   deliverComplete(): void {
-    if (!this.ended || this.finished || this.stream.waits) return;
+    if (!this.ended || this.finished || this.stream.connection.isServer) return;
     this.paused = false;
     this.deliverHeld();
   }

@@ -7,7 +7,7 @@ import * as raw from './support/raw-peer.ts';
 
 const { END_HEADERS, END_STREAM, frame, PADDED, PRIORITY, settings, u32 } = raw;
 
-import { list, OK, POST, POST_LIST, play, post, TRAILERS } from './support/play.ts';
+import { answer, list, OK, POST, POST_LIST, play, post, TRAILERS } from './support/play.ts';
 
 describe('what is right', () => {
   test('padding, priority, unknown frames, settings and flags are accepted', async () => {
@@ -141,6 +141,29 @@ describe('closed streams', () => {
         wait,
       );
     }
+  });
+
+  test('a request that was reset is not delivered, complete or not, and gets no answer', async () => {
+    const paused = (stream: Http2Stream) => {
+      answer(stream);
+      stream.pause();
+    };
+    await play(
+      async (peer, server) => {
+        peer.send(post(1));
+        assert.ok(await peer.settled());
+        peer.send(frame('DATA', END_STREAM, 1, [1]), frame('RST_STREAM', 0, 1, u32(8)));
+        assert.ok(await peer.settled());
+        const exchange = server.owners[0]?.streams[0]?.listener as Exchange;
+        assert.deepEqual([exchange.events, exchange.code], [['close'], 8]);
+        assert.deepEqual(
+          peer.frames.filter(({ id }) => id === 1),
+          [],
+        );
+      },
+      {},
+      paused,
+    );
   });
 
   test('RST_STREAM in every state', async () => {
