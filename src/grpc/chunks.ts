@@ -1,7 +1,11 @@
 /** The parts of a message that is not complete. They cost little more than their bytes, however small they are. */
 
-/** A shorter part is copied: a slice would keep the whole buffer alive that was read from the socket. */
+/**
+ * A shorter part is copied, and one that is a smaller share of its memory: a slice keeps all of that alive, be it what was
+ * read from the socket or what Node.js cuts small buffers from.
+ */
 const COPY_BELOW = 4096;
+const SHARE = 1 / 5;
 const FIRST_BLOCK = 256;
 
 /** Bytes that arrive in parts and are needed as a whole. */
@@ -17,7 +21,7 @@ export class Chunks {
   /** Adds a part, which must not change. */
   add(part: Buffer): void {
     this.length += part.length;
-    if (part.length >= COPY_BELOW) {
+    if (part.length >= COPY_BELOW && part.length >= SHARE * part.buffer.byteLength) {
       this.#seal();
       this.#parts.push(part);
       return;

@@ -12,9 +12,9 @@ import type { SendScheduler } from './send-scheduler.ts';
 import type { Stream } from './stream.ts';
 import { Past } from './stream-table.ts';
 
-/** A shorter part of a larger buffer is copied. Octets. */
-const SMALL = 1024;
+/** Of a buffer larger than this, octets, a part is copied that is smaller than this share of it: a full frame is none. */
 const LARGE_BUFFER = 16_384;
+const SHARE = 1 / 5;
 
 /** The connection that frames arrive on. */
 export interface HandledConnection extends OpenedConnection {
@@ -243,7 +243,8 @@ export class FrameHandler implements FrameSink {
  */
 function part(source: Buffer, start: number, end: number): Buffer {
   const slice = source.subarray(start, end);
-  return end - start < SMALL && source.length > LARGE_BUFFER ? Buffer.from(slice) : slice;
+  const small = source.length > LARGE_BUFFER && slice.length < SHARE * source.length;
+  return small ? Buffer.from(slice) : slice;
 }
 
 function fixedSize(length: number, expected: number): void {

@@ -1,6 +1,7 @@
 /** Long messages handed on in parts, where somebody takes them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Chunks } from '../../src/grpc/chunks.ts';
 import { Deframer, envelopeHead } from '../../src/grpc/envelope.ts';
 import { MIB } from '../watch/scripted-hub.ts';
 
@@ -74,4 +75,14 @@ test('a message over the limit is refused by its prefix, also where it would com
   const head = Buffer.concat([stream([3]), envelopeHead(4 * MIB + 1)]);
   const { messages, error } = received(head, head.length, true);
   assert.deepEqual([messages.length, error?.code, error?.cause], [1, 8, 'too-large']);
+});
+
+test('parts of a message that is not complete keep little more alive than they are', () => {
+  for (const size of [10, 4096, 8000, 16_384]) {
+    const chunks = new Chunks();
+    for (const fill of [1, 2]) chunks.add(Buffer.alloc(64 << 10, fill).subarray(0, size));
+    const { byteLength } = chunks.front(1).buffer;
+    assert.ok(byteLength <= Math.max(4096, 5 * size), `${byteLength} bytes for ${size}`);
+    assert.deepEqual(chunks.take(), Buffer.concat([Buffer.alloc(size, 1), Buffer.alloc(size, 2)]));
+  }
 });

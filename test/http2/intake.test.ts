@@ -1,9 +1,17 @@
 /** What a server does when too much is held for the requests of a connection. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ErrorCode, encodeHeaders, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
+import {
+  ErrorCode,
+  encodeHeaders,
+  Http2Connection,
+  type Http2Settings,
+  type Http2Stream,
+} from '../../src/http2/index.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
-import { EngineServer, Exchange } from './support/exchange.ts';
+import { until } from '../support/until.ts';
+import { EngineServer, Exchange, Owner } from './support/exchange.ts';
+import { MemorySocket } from './support/memory-socket.ts';
 import { OK, POST_LIST, post, TRAILERS } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
@@ -241,5 +249,31 @@ describe('what is held for the requests of a connection', () => {
     const { chunks } = stream.listener as Exchange;
     assert.equal(chunks.length, 5);
     assert.ok(new Set(chunks.map(({ buffer }) => buffer)).size <= 2, 'they share what they were copied to');
+  });
+
+  test('nor does a larger one that is still a small part; what is read in full frames is not copied', async () => {
+    const memory = new MemorySocket();
+    const exchange = new Exchange();
+    const owner = new Owner((stream) => {
+      stream.listener = exchange;
+    });
+    const connection = new Http2Connection(memory.socket, 'server', owner);
+    memory.push(Buffer.concat([raw.MAGIC, raw.settings(), post(1)]));
+    for (const [size, copied] of [
+      [1100, true],
+      [4096, true],
+      [12_000, true],
+      [16_384, false],
+    ] as const) {
+      const ignored = Array.from({ length: 3 }, () => frame(99, 0, 0, Buffer.alloc(16_000)));
+      const read = Buffer.concat([frame('DATA', 0, 1, Buffer.alloc(size)), ...ignored]).subarray(0, 64 * KIB);
+      const before = exchange.chunks.length;
+      memory.push(read);
+      await until('it has arrived', () => exchange.chunks.length > before);
+      const chunk = exchange.chunks.at(-1) as Buffer;
+      assert.deepEqual([chunk.length, chunk.buffer !== read.buffer], [size, copied]);
+    }
+    connection.destroy();
+    memory.destroy();
   });
 });
