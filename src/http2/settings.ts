@@ -57,7 +57,7 @@ export interface Http2Settings {
   readonly streamLowWaterMark: number;
   /** Time for the peer's connection preface with its SETTINGS (RFC 9113 section 3.4), connecting included. Default 10 s. */
   readonly prefaceTimeoutMs: number;
-  /** Time for the acknowledgement of our SETTINGS (RFC 9113 section 6.5.3). Default 20 s client, off server. */
+  /** Time from the peer's SETTINGS until it acknowledges ours (RFC 9113 section 6.5.3). Default 20 s client, off server. */
   readonly settingsTimeoutMs: number;
   /** Time a field block may stay incomplete. Default 60 s: TCP may notice the end of a pause of 30 s only then. */
   readonly headersTimeoutMs: number;

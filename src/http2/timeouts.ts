@@ -36,7 +36,6 @@ export class Timeouts {
   start(now: number): void {
     const { settings, exchange } = this.connection;
     if (!exchange.ready) this.watchdog.arm(Deadline.PREFACE, settings.prefaceTimeoutMs, now);
-    this.watchdog.arm(Deadline.SETTINGS_ACK, settings.settingsTimeoutMs, now);
     this.watchdog.arm(Deadline.IDLE, settings.idleTimeoutMs, now);
     this.keepalive.start(now);
   }
@@ -46,9 +45,11 @@ export class Timeouts {
     this.watchdog.stop();
   }
 
-  /** The peer's first SETTINGS arrived. */
+  /** The peer's first SETTINGS arrived: it is there, and so it has to acknowledge ours. */
   onPreface(): void {
+    const { now, settings } = this.connection;
     this.watchdog.disarm(Deadline.PREFACE);
+    this.watchdog.arm(Deadline.SETTINGS_ACK, settings.settingsTimeoutMs, now);
   }
 
   /** The peer acknowledged our SETTINGS. */

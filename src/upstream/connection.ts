@@ -51,7 +51,7 @@ export interface TlsDialer {
 export interface DialOptions {
   /** Milliseconds for one attempt: the socket, TLS, and etcd's SETTINGS. */
   readonly dialTimeout: number;
-  readonly http2: Omit<Partial<Http2Settings>, 'keepaliveIntervalMs'>;
+  readonly http2: Omit<Partial<Http2Settings>, 'keepaliveIntervalMs' | 'prefaceTimeoutMs'>;
   readonly pings: PingIntervals;
   /** For endpoints that are {@link Endpoint.secure}. */
   readonly tls: TlsDialer;
@@ -83,7 +83,13 @@ export class Dial implements ConnectionListener {
     socket.once('error', (error: NodeJS.ErrnoException) => {
       this.#cause = endpoint.secure ? describeTlsError(error) : (error.code ?? error.message);
     });
-    const settings = { ...http2, keepaliveIntervalMs: this.#interval, permitWithoutStream: true };
+    const settings = {
+      ...http2,
+      keepaliveIntervalMs: this.#interval,
+      permitWithoutStream: true,
+      // The attempt has a time of its own.
+      prefaceTimeoutMs: 0,
+    };
     this.#connection = new Http2Connection(socket, 'client', this, settings);
     this.#patience = new Patience(dialTimeout, () => this.#giveUp(dialTimeout));
   }

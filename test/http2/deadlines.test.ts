@@ -1,6 +1,7 @@
 /** Deadlines, and the timer that all of a connection share. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Http2Connection } from '../../src/http2/index.ts';
 import { completeSettings } from '../../src/http2/settings.ts';
 import { Timeouts } from '../../src/http2/timeouts.ts';
@@ -40,6 +41,28 @@ describe('deadlines', () => {
     timeouts.onOutputWaits();
     timeouts.onOutputMoved(true);
     assert.equal(await passed.promise, 'writeTimeoutMs');
+    clearInterval(alive);
+  });
+
+  test('a peer has to acknowledge SETTINGS once it is there, however long it took to get there', async () => {
+    const passed = Promise.withResolvers<string>();
+    const limits: string[] = [];
+    const connection = {
+      settings: completeSettings('client', { settingsTimeoutMs: 10, prefaceTimeoutMs: 0 }),
+      now: 0,
+      onTimedOut: (limit: string) => {
+        limits.push(limit);
+        passed.resolve(limit);
+      },
+    };
+    const timeouts = new Timeouts(connection as unknown as Http2Connection);
+    timeouts.start(performance.now());
+    await sleep(50);
+    assert.deepEqual(limits, []);
+    const alive = setInterval(() => {}, 1000);
+    connection.now = performance.now();
+    timeouts.onPreface();
+    assert.equal(await passed.promise, 'settingsTimeoutMs');
     clearInterval(alive);
   });
 });

@@ -9,6 +9,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { KV } from '../../src/etcd/methods.ts';
+import type { Http2Connection } from '../../src/http2/index.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
@@ -48,8 +49,11 @@ function standStillAfter(member: ScriptedEtcd, ofQuestion: boolean, end: number)
   };
 }
 
-/** Dials somebody who answers the first octets by this. @returns what comes of it: `connected`, or why not */
-async function dialled(held: AsyncDisposableStack, onFirst: (socket: Socket) => void): Promise<string> {
+/** Dials somebody who answers the first octets by this. @returns what comes of it: a connection, or why there is none */
+async function dialled(
+  held: AsyncDisposableStack,
+  onFirst: (socket: Socket) => void,
+): Promise<Http2Connection | string> {
   const server = createServer((socket) => {
     socket.once('data', () => onFirst(socket));
     held.defer(() => void socket.destroy());
@@ -57,12 +61,12 @@ async function dialled(held: AsyncDisposableStack, onFirst: (socket: Socket) => 
   held.defer(() => void server.close());
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const outcome = Promise.withResolvers<string>();
+  const outcome = Promise.withResolvers<Http2Connection | string>();
   const dial = new Dial(
     parseEndpoint(`127.0.0.1:${port}`),
     { ...clientOptions([]).options, dialTimeout: LIMIT_MS },
     {
-      onConnected: () => outcome.resolve('connected'),
+      onConnected: (connection) => outcome.resolve(connection),
       onFailed: (cause) => outcome.resolve(cause),
       onLost: () => {},
       onSpent: () => {},
@@ -85,7 +89,7 @@ for (const [name, ms] of CASES)
         socket.write(raw.settings());
         standStill(began + LIMIT_MS + ms);
       });
-      assert.equal(outcome, 'connected');
+      assert.ok(typeof outcome === 'object', outcome as string);
     });
 
     test('gives watches a connection of their own: its answer to the question', async () => {
@@ -160,7 +164,7 @@ describe('where the process stood still for so long that the time is far over', 
       standStill(began + LIMIT_MS + 400);
       setTimeout(() => void socket.write(raw.settings()), 100);
     });
-    assert.equal(outcome, 'connected');
+    assert.ok(typeof outcome === 'object', outcome as string);
   });
 
   test('a call may wait again, but not beyond its deadline', async () => {
@@ -205,4 +209,11 @@ describe('where the process stood still for so long that the time is far over', 
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   });
+});
+
+test('an attempt to connect has the time that it was given, and no other that may be shorter', async () => {
+  await using held = new AsyncDisposableStack();
+  const connection = await dialled(held, (socket) => socket.write(raw.settings()));
+  assert.ok(typeof connection === 'object', connection as string);
+  assert.equal(connection.settings.prefaceTimeoutMs, 0);
 });
