@@ -4,6 +4,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Client, clientOf } from '../rpc/client.ts';
 import type { EtcdPage, HealthReport, MetricsPage } from '../rpc/pages.ts';
+import { queryOf } from './long-targets.ts';
 import type { WebServerOptions } from './options.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -55,11 +56,6 @@ export function getOnly(page: Page) {
     if (request.method === 'GET') return page(reply, new URLSearchParams(queryOf(request.url)));
     return plainError(reply.header('allow', 'GET'), 405, 'Method Not Allowed');
   };
-}
-
-/** The query of a request's target, from its question mark on; empty when it has none. */
-export function queryOf(url: string): string {
-  return url.includes('?') ? url.slice(url.indexOf('?')) : '';
 }
 
 /** An error page as Go's `http.Error` writes it. */

@@ -23,6 +23,7 @@ import { Connections, createHttp1Server, refuseUnreadable } from './http1.ts';
 import { KEY_HEADERS, KEY_METHODS } from './kv/cors.ts';
 import { addKeyRoutes } from './kv/routes.ts';
 import { routeOf } from './kv/target.ts';
+import { routable } from './long-targets.ts';
 import { DEFAULT_LIMITS, type WebLimits, type WebServerOptions } from './options.ts';
 import { addPages } from './pages.ts';
 import { hasLongType, isGrpc, refuseBrowser, refuseGrpc, refuseLongType, refuseUnknown } from './refusals.ts';
@@ -64,7 +65,9 @@ export class WebServer {
       logger: false,
       exposeHeadRoutes: false,
       clientErrorHandler: refuseUnreadable,
-      rewriteUrl: ({ url = '' }) => routeOf(url) ?? url,
+      rewriteUrl: ({ url = '' }) => routeOf(url) ?? routable(url),
+      // Whoever reads a query reads it by itself.
+      routerOptions: { querystringParser: noQuery },
       schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
       serverFactory: (handler) =>
         createHttp1Server(this.#pastHooks(handler), limits, memory, webSockets, () => this.#onAnswered()),
@@ -142,6 +145,10 @@ export function createWebServer(options: WebServerOptions): WebServer {
 /** No route has a schema, so the compilers of schemas, which are the larger half of Fastify, are not read. */
 function noSchemas(): never {
   throw new Error('no route has a schema');
+}
+
+function noQuery(): Record<string, never> {
+  return {};
 }
 
 /** What is common to all routes. */

@@ -6,6 +6,9 @@ import { Code, RpcError } from '../../rpc/status.ts';
 
 const TEXT_TYPE = /^application\/grpc-web-text(?=$|[+;])/i;
 
+/** The most types in `Accept` that are looked at. */
+const MAX_ACCEPTED = 100;
+
 /** Whether a body of this content type is in the text form. */
 export function isTextForm(contentType: string | undefined): boolean {
   return contentType !== undefined && TEXT_TYPE.test(contentType);
@@ -13,7 +16,9 @@ export function isTextForm(contentType: string | undefined): boolean {
 
 /** Whether the answer goes out in the text form: as the client accepts it, or as it sent its request. */
 export function wantsTextForm(accept: string | undefined, textRequest: boolean): boolean {
-  const named = accept?.split(',').find((type) => /^\s*application\/grpc-web(?:$|[-+;,\s])/i.test(type));
+  const named = accept
+    ?.split(',', MAX_ACCEPTED)
+    .find((type) => /^\s*application\/grpc-web(?:$|[-+;,\s])/i.test(type));
   return named === undefined ? textRequest : isTextForm(named.trim());
 }
 

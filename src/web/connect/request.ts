@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { bodyOf, clientGone } from '../body.ts';
 import { MessageDecoder } from '../decoder.ts';
-import { queryOf } from '../pages.ts';
+import { queryOf } from '../long-targets.ts';
 import type { WebRequest } from '../request-memory.ts';
 import { dropLongDeadlines } from './deadline.ts';
 import type { ConnectCall, UniversalHandler, UniversalRequest } from './gate.ts';

@@ -67,6 +67,9 @@ export const PATHS: ReadonlyMap<string, DescMethod> = new Map<string, DescMethod
 /** etcd serves the paths under both. Clients of forward proxies send the whole address (RFC 9112 section 3.2.2). */
 const TARGET = /^(?:https?:\/\/[^/?]*)?\/v3(?:beta)?\/([^?]*)/;
 
+/** No target of these is longer, with a host and each character as its number, but for its query. Characters. */
+const MAX_ENCODED = 1024;
+
 /** The method of a request's target. */
 export function methodAt(target: string): DescMethod | undefined {
   const path = TARGET.exec(target)?.[1];
@@ -77,6 +80,7 @@ export function methodAt(target: string): DescMethod | undefined {
 /** As Go reads paths: a character may be written as its number. */
 function methodEncoded(target: string): DescMethod | undefined {
   const [path = ''] = target.split('?', 1);
+  if (path.length > MAX_ENCODED) return undefined;
   const characters = path.replaceAll(/%([\da-f]{2})/gi, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 16)),
   );

@@ -10,6 +10,9 @@ import { badRequest, positive } from './query.ts';
 /** The most tags in a condition: each is a comparison, or a question to etcd. */
 const MAX_TAGS = 64;
 
+/** The most elements of its list: there may be empty ones. */
+const MAX_ELEMENTS = 1000;
+
 /** One entity tag in a list. */
 const TAG = /[ \t]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|$)/y;
 
@@ -109,10 +112,11 @@ function tagsOf(name: string, value: string | undefined): Tags | undefined {
   if (value.trim() === '*') return '*';
   const tags: Tag[] = [];
   TAG.lastIndex = 0;
-  while (TAG.lastIndex < value.length) {
+  for (let elements = 1; TAG.lastIndex < value.length; elements++) {
     const [, weak, text] = TAG.exec(value) ?? badTags(name);
     if (text !== undefined) tags.push({ weak: weak !== undefined, text });
-    if (tags.length > MAX_TAGS) throw badRequest(`${name} has more than ${MAX_TAGS} entity tags`);
+    if (tags.length > MAX_TAGS || elements > MAX_ELEMENTS)
+      throw badRequest(`${name} has more than ${MAX_TAGS} entity tags`);
   }
   if (tags.length === 0) badTags(name);
   return tags;

@@ -12,6 +12,7 @@ import { clientOf } from '../../rpc/client.ts';
 import type { CallObserver } from '../../rpc/observer.ts';
 import { RpcError } from '../../rpc/status.ts';
 import type { BrowserGuard } from '../browser-guard.ts';
+import { queryOf } from '../long-targets.ts';
 import { refuseBrowser } from '../refusals.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { MemberAgents } from './agents.ts';
@@ -29,8 +30,7 @@ const CONFIG = '/v2/config/local/proxy';
 
 /** Whether a target has `wait=true`, of whichever value: etcd refuses what is none. Names may be percent-encoded. */
 function waits(target: string): boolean {
-  const query = target.indexOf('?');
-  return query >= 0 && new URLSearchParams(target.slice(query)).has('wait');
+  return new URLSearchParams(queryOf(target)).has('wait');
 }
 
 /** What it has of the web door. */
