@@ -1,5 +1,6 @@
 /** What frames of WebSockets hold: all of it is counted, all of it is let go, and without room nothing more is read. */
 import assert from 'node:assert/strict';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import type { ServerStream } from '../../src/rpc/contract.ts';
@@ -8,6 +9,7 @@ import { NOBODY } from '../../src/rpc/nobody.ts';
 import { until } from '../support/until.ts';
 import { Door } from './support.ts';
 
+const RANGE = '/etcdserverpb.KV/Range';
 const WATCH = '/etcdserverpb.Watch/Watch';
 const MIB = 1 << 20;
 
@@ -152,4 +154,64 @@ test('without room a frame that is not whole is read no further', async () => {
   other.close();
   await until('all of it is read', () => ledger.held >= 3 * MIB);
   assert.equal(ledger.refused, 0);
+});
+
+const UPGRADE = [
+  'GET /v3/kv/range HTTP/1.1',
+  'host: localhost',
+  'connection: upgrade',
+  'upgrade: websocket',
+  'sec-websocket-version: 13',
+  'sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==',
+];
+
+/** A connection, and what was read of it. */
+class Wire implements Disposable {
+  readonly #socket: Socket;
+  read = '';
+
+  constructor(door: Door) {
+    this.#socket = connect(door.port, '127.0.0.1');
+    this.#socket.on('error', () => {});
+    this.#socket.on('data', (part) => {
+      this.read += part.toString('latin1');
+    });
+  }
+
+  /** Writes these bytes at once, and waits for an end of what is read. */
+  async answer(bytes: string | Uint8Array, end: string): Promise<void> {
+    this.#socket.write(bytes);
+    await until(
+      () => `the answer, not ${this.read}`,
+      () => this.read.endsWith(end),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.destroy();
+  }
+}
+
+test('a frame that comes with the request for the WebSocket is read', async () => {
+  await using door = await Door.open({ unary: { [RANGE]: () => new Uint8Array(0) } });
+  using wire = new Wire(door);
+  // Masked with zeroes.
+  const frame = Buffer.of(0x81, 0x82, 0, 0, 0, 0, 0x7b, 0x7d);
+  const bytes = Buffer.concat([Buffer.from(`${UPGRADE.join('\r\n')}\r\n\r\n`), frame]);
+  await wire.answer(bytes, '\x88\x02\x03\xe8');
+  assert.match(wire.read, /^HTTP\/1\.1 101 /);
+  assert.ok(wire.read.includes('\x81\x02{}'));
+});
+
+test('a request with a body becomes no WebSocket', async () => {
+  await using door = await Door.open();
+  for (const body of [
+    'content-length: 3\r\n\r\nabc',
+    'transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n',
+  ]) {
+    using wire = new Wire(door);
+    await wire.answer(`${UPGRADE.join('\r\n')}\r\n${body}`, '"Method Not Allowed"}');
+    await wire.answer('GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n', '"reason":""}');
+    assert.deepEqual(wire.read.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 501', 'HTTP/1.1 200']);
+  }
 });

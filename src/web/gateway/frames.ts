@@ -58,6 +58,8 @@ export class Frames {
       await this.#held?.room;
       if (this.#call.refusal) throw this.#call.refusal;
       if (this.#socket.readyState !== this.#socket.OPEN) throw clientGone();
+      // Some came while this waited, and nobody was told.
+      if (this.#waiting.length > 0) continue;
       this.#socket.resume();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

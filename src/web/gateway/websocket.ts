@@ -61,8 +61,10 @@ export class WebSockets implements Upgrades {
     this.#options = options;
   }
 
+  /** One whose request has a body is none: Node.js takes that for a part of neither while it comes. */
   wants({ headers }: IncomingMessage): boolean {
-    return headers.upgrade?.toLowerCase() === 'websocket';
+    const { upgrade, 'content-length': length = '0', 'transfer-encoding': coding } = headers;
+    return upgrade?.toLowerCase() === 'websocket' && coding === undefined && Number(length) === 0;
   }
 
   /** Takes a connection whose request asks for a WebSocket. */
