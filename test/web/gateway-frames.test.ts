@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { WebSocket } from 'ws';
+import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import type { ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
 import { NOBODY } from '../../src/rpc/nobody.ts';
@@ -154,6 +156,34 @@ test('without room a frame that is not whole is read no further', async () => {
   other.close();
   await until('all of it is read', () => ledger.held >= 3 * MIB);
   assert.equal(ledger.refused, 0);
+});
+
+test('a large reply is made in turns with others', async () => {
+  const kvs = Array.from({ length: 60_000 }, () => ({ value: Buffer.alloc(200) }));
+  // A value within the last key that is not whole is found when all before it is made.
+  const broken = Buffer.of(0x12, 2, 0x2a, 7);
+  const reply = Buffer.concat([toBinary(RangeResponseSchema, create(RangeResponseSchema, { kvs })), broken]);
+  let turns = 0;
+  let running = true;
+  const turn = (): void => {
+    turns++;
+    if (running) setImmediate(turn);
+  };
+  await using door = await Door.open({
+    unary: {
+      [RANGE]: () => {
+        turn();
+        return reply;
+      },
+    },
+  });
+  const socket = new WebSocket(`${door.url.replace('http', 'ws')}/v3/kv/range`);
+  socket.on('error', () => {});
+  socket.on('open', () => socket.send('{}'));
+  await until('it is found', () => door.observer.events.includes('malformed Range') || socket.readyState > 1);
+  running = false;
+  assert.ok(turns > 20, `${turns} turns`);
+  socket.terminate();
 });
 
 const UPGRADE = [

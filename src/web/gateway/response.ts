@@ -61,15 +61,30 @@ export function sendError(
 
 /** A message of a stream: one line, made in pieces where it is large. @throws RpcError when it is no message */
 export async function lineOf(call: WebCall, schema: DescMessage, message: Uint8Array): Promise<Uint8Array> {
-  if (message.length < LARGE_BYTES) return Buffer.from(`{"result":${textOf(call, schema, message)}}\n`);
-  const pieces: Uint8Array[] = [Buffer.from('{"result":')];
+  return await wholeOf(call, schema, message, '{"result":', '}\n');
+}
+
+/**
+ * The JSON of a message, made in pieces where it is large.
+ * @param before what stands before it @param after what stands behind it
+ * @throws RpcError (rejects) when it is none
+ */
+export async function wholeOf(
+  call: WebCall,
+  schema: DescMessage,
+  message: Uint8Array,
+  before = '',
+  after = '',
+): Promise<Uint8Array> {
+  if (message.length < LARGE_BYTES) return Buffer.from(`${before}${textOf(call, schema, message)}${after}`);
+  const pieces: Uint8Array[] = [Buffer.from(before)];
   for await (const piece of piecesOf(call, schema, message)) pieces.push(piece);
-  pieces.push(Buffer.from('}\n'));
+  pieces.push(Buffer.from(after));
   return Buffer.concat(pieces);
 }
 
 /** The JSON of a message. @throws RpcError when it is none */
-export function textOf(call: WebCall, schema: DescMessage, message: Uint8Array): string {
+function textOf(call: WebCall, schema: DescMessage, message: Uint8Array): string {
   try {
     return etcdJson(schema, message);
   } catch (error) {

@@ -20,7 +20,7 @@ import { streamError } from './error.ts';
 import { Frames } from './frames.ts';
 import { methodAt } from './paths.ts';
 import { GatewayReader, timeoutOf } from './request.ts';
-import { textOf } from './response.ts';
+import { wholeOf } from './response.ts';
 import { type GatewayCall, type Serving, serveStream, serveUnary } from './serve.ts';
 
 /** The subprotocol after which a token comes. */
@@ -144,7 +144,7 @@ export class WebSockets implements Upgrades {
     try {
       if (method.methodKind === 'unary') {
         const reply = await serveUnary(gatewayCall, serving);
-        await send(socket, textOf(call, method.output, reply));
+        await send(socket, await wholeOf(call, method.output, reply));
         call.onSent();
         call.finish(Code.OK);
       } else {
