@@ -1,7 +1,7 @@
 /** The lease of `LockRequest` and `CampaignRequest`: field 2 in both. */
+import { LeaseTag } from './lease-tags.ts';
 
 const NAME_TAG = 0x0a;
-const LEASE_TAG = 0x10;
 
 /**
  * Whether a request names a lease. Then its key in etcd is made of the name and that lease, so that asking again, be it on
@@ -18,5 +18,5 @@ export function namesLease(request: Uint8Array): boolean {
     }
     at += 1 + length;
   }
-  return request[at] === LEASE_TAG && request[at + 1] !== 0;
+  return request[at] === LeaseTag.session && request[at + 1] !== 0;
 }

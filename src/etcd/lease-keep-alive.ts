@@ -2,10 +2,8 @@
  * The two messages of `LeaseKeepAlive`, of which only the lease is read: field 1 of a request, field 2 of a reply. All 64
  * bits count, and no number of JavaScript has them, so a lease is two halves of 32 bits.
  */
-
-const REQUEST_LEASE_TAG = 0x08;
-const REPLY_HEADER_TAG = 0x0a;
-const REPLY_LEASE_TAG = 0x10;
+import { HEADER_TAG } from './header.ts';
+import { LeaseTag } from './lease-tags.ts';
 
 /** The bytes of the longest varint. */
 const MAX_VARINT = 10;
@@ -28,7 +26,7 @@ export class LeaseReader implements LeaseId {
     this.low = 0;
     this.high = 0;
     if (request.length === 0) return true;
-    return request[0] === REQUEST_LEASE_TAG && this.#varint(request, 1) === request.length;
+    return request[0] === LeaseTag.ofLease && this.#varint(request, 1) === request.length;
   }
 
   /** Whether a reply is about a lease. */
@@ -36,8 +34,8 @@ export class LeaseReader implements LeaseId {
     this.low = 0;
     this.high = 0;
     // The header is the first field, and short.
-    const at = reply[0] === REPLY_HEADER_TAG ? 2 + (reply[1] as number) : 0;
-    if (reply[at] === REPLY_LEASE_TAG && this.#varint(reply, at + 1) === 0) return false;
+    const at = reply[0] === HEADER_TAG ? 2 + (reply[1] as number) : 0;
+    if (reply[at] === LeaseTag.reply && this.#varint(reply, at + 1) === 0) return false;
     return this.low === low && this.high === high;
   }
 
@@ -70,7 +68,7 @@ export class LeaseReader implements LeaseId {
 export function keepAliveRequest({ low, high }: LeaseId): Uint8Array {
   const bytes = Buffer.allocUnsafe(1 + MAX_VARINT);
   let length = 0;
-  bytes[length++] = REQUEST_LEASE_TAG;
+  bytes[length++] = LeaseTag.ofLease;
   let [rest, upper] = [low >>> 0, high >>> 0];
   while (upper > 0 || rest >= 0x80) {
     bytes[length++] = (rest & 0x7f) | 0x80;

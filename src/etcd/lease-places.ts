@@ -1,18 +1,6 @@
-/** Where messages about one lease name it, and the same messages with another one. Puts and leaders are in `key-fields.ts`. */
+/** The lease that a message names, and the same message with another one. */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { numberIn, StrictFields } from './strict-fields.ts';
-
-/** The tags of the field that is the lease, by message. */
-export const LeaseTag = {
-  /** `LeaseGrantRequest`. */
-  grant: 0x10,
-  /** Any other request about one lease. */
-  ofLease: 0x08,
-  /** A reply about one lease. */
-  reply: 0x10,
-  /** `LockRequest` and `CampaignRequest`. */
-  session: 0x10,
-} as const;
 
 /** The lease that a message names itself; zero: none. @throws RpcError as {@link numberIn} does */
 export function leaseIn(message: Uint8Array, tag: number): bigint {

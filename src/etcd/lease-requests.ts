@@ -1,24 +1,29 @@
 /** Requests about leases of the proxy's own, and what is read of their replies. */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { LeaseTag } from './lease-tags.ts';
 import { Scanner } from './scanner.ts';
 
-/** `LeaseGrantRequest`. */
-const Grant = { ttl: 0x08, id: 0x10 } as const;
-/** The lease of `LeaseRevokeRequest` and of `LeaseKeepAliveRequest`. */
-const ID_TAG = 0x08;
+/** `TTL` of `LeaseGrantRequest`. */
+const GRANT_TTL_TAG = 0x08;
 /** `PutRequest`. */
 const Put = { key: 0x0a, value: 0x12, lease: 0x18 } as const;
 /** `TTL` of `LeaseGrantResponse` and of `LeaseKeepAliveResponse`. */
 const TTL_TAG = 0x18;
 
+/** How long the lease lives that etcd grants to a lock or campaign which names none, in seconds. */
+const SESSION_TTL = 60;
+
+/** Asks for such a lease, with whatever id. */
+export const SESSION_GRANT: Uint8Array = new BinaryWriter().uint32(GRANT_TTL_TAG).int64(SESSION_TTL).finish();
+
 /** Asks for a lease with this id. @param ttl in seconds */
 export function grantRequest(id: bigint, ttl: number): Uint8Array {
-  return new BinaryWriter().uint32(Grant.ttl).int64(ttl).uint32(Grant.id).int64(id).finish();
+  return new BinaryWriter().uint32(GRANT_TTL_TAG).int64(ttl).uint32(LeaseTag.grant).int64(id).finish();
 }
 
 /** Asks to revoke a lease, or is a heartbeat of it. */
 export function leaseRequest(id: bigint): Uint8Array {
-  return new BinaryWriter().uint32(ID_TAG).int64(id).finish();
+  return new BinaryWriter().uint32(LeaseTag.ofLease).int64(id).finish();
 }
 
 /** Asks to put a key that goes with a lease. */

@@ -1,5 +1,5 @@
 /** A list of leases without some of them, made in parts: etcd's list of all leases may have millions. */
-import { LeaseTag } from './lease-places.ts';
+import { LeaseTag } from './lease-tags.ts';
 import { StrictFields } from './strict-fields.ts';
 
 /** `LeaseLeasesResponse.leases`. */

@@ -20,7 +20,9 @@ export const MORE_TAG = 0x18;
 /** `more`, set, as text. */
 export const MORE_TEXT: string = varintText(MORE_TAG, 1);
 
+const COUNT_TAG = 0x20;
+
 /** `count` as text. */
 export function countText(count: number): string {
-  return varintText(0x20, count);
+  return varintText(COUNT_TAG, count);
 }

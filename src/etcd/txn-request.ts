@@ -7,6 +7,7 @@ import { endOf, NO_END } from './key-range.ts';
 import { type RangeQuery, readRange } from './range-query.ts';
 import { Target } from './range-request.ts';
 import { MalformedMessage, Scanner } from './scanner.ts';
+import { OperationTag, TxnTag } from './txn-tags.ts';
 
 /** `Compare.CompareResult`. */
 export const CompareResult = { equal: 0, greater: 1, less: 2, notEqual: 3 } as const;
@@ -17,12 +18,8 @@ const MAX_OPERATIONS = 128;
 /** No number that is meant has more octets: a negative one has, and one written in a way nobody writes it. */
 const MAX_OCTETS = 9;
 
-/** Tags of the fields of `TxnRequest`, `RequestOp` and `Compare`. */
+/** Tags of the fields of `Compare`. */
 const Tag = {
-  compare: 0x0a,
-  success: 0x12,
-  failure: 0x1a,
-  requestRange: 0x0a,
   result: 0x08,
   target: 0x10,
   key: 0x1a,
@@ -95,11 +92,11 @@ function read(scan: Scanner): TxnQuery | undefined {
   const query = new TxnQuery();
   while (!scan.done) {
     const tag = scan.varint();
-    if (tag !== Tag.compare && tag !== Tag.success && tag !== Tag.failure) return undefined;
+    if (tag !== TxnTag.compare && tag !== TxnTag.success && tag !== TxnTag.failure) return undefined;
     const end = scan.delimited();
     const part = new Scanner(scan.bytes, scan.pos, end);
     scan.pos = end;
-    if (tag === Tag.compare) {
+    if (tag === TxnTag.compare) {
       const comparison = readComparison(part);
       if (comparison === undefined) return undefined;
       query.comparisons.push(comparison);
@@ -107,7 +104,7 @@ function read(scan: Scanner): TxnQuery | undefined {
     } else {
       const range = readOperation(part);
       if (range === undefined || range.revision !== 0) return undefined;
-      (tag === Tag.success ? query.success : query.failure).push(range);
+      (tag === TxnTag.success ? query.success : query.failure).push(range);
       query.reach(range);
     }
     if (mostOf(query) > MAX_OPERATIONS) return undefined;
@@ -121,7 +118,7 @@ function mostOf({ comparisons, success, failure }: TxnQuery): number {
 
 /** The range of a `RequestOp` that has nothing else. */
 function readOperation(scan: Scanner): RangeQuery | undefined {
-  if (scan.done || scan.varint() !== Tag.requestRange) return undefined;
+  if (scan.done || scan.varint() !== OperationTag.range) return undefined;
   const end = scan.delimited();
   return end === scan.end ? readRange(scan.bytes, scan.pos, end) : undefined;
 }

@@ -5,15 +5,7 @@
  */
 import { Code, RpcError } from '../rpc/status.ts';
 import { StrictFields } from './strict-fields.ts';
-
-/** Tags of the fields of `TxnRequest` and `RequestOp`. */
-const Tag = {
-  compare: 0x0a,
-  success: 0x12,
-  failure: 0x1a,
-  requestRange: 0x0a,
-  requestTxn: 0x22,
-} as const;
+import { OperationTag, TxnTag } from './txn-tags.ts';
 
 /** How deep transactions may lie within each other and their operations; the decoders of etcd go no further either. */
 export const MAX_TXN_DEPTH = 10_000;
@@ -52,10 +44,12 @@ export class TxnWrites {
       const { fields, isTxn } = level;
       if (!fields.next()) this.#levels.pop();
       else if (
-        isTxn ? fields.tag === Tag.success || fields.tag === Tag.failure : fields.tag === Tag.requestTxn
+        isTxn
+          ? fields.tag === TxnTag.success || fields.tag === TxnTag.failure
+          : fields.tag === OperationTag.txn
       )
         this.#enter({ fields: fields.inner(), isTxn: !isTxn });
-      else if (fields.tag !== (isTxn ? Tag.compare : Tag.requestRange)) return true;
+      else if (fields.tag !== (isTxn ? TxnTag.compare : OperationTag.range)) return true;
     }
     return undefined;
   }

@@ -1,5 +1,6 @@
 /** A stream of heartbeats within an isolated namespace: leases of elsewhere are answered as leases that are not there. */
-import { LeaseTag, leaseIn, withLease } from '../etcd/lease-places.ts';
+import { leaseIn, withLease } from '../etcd/lease-places.ts';
+import { LeaseTag } from '../etcd/lease-tags.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { NOBODY } from '../rpc/nobody.ts';
 import { PassingStream } from '../rpc/passing-stream.ts';

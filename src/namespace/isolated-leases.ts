@@ -2,8 +2,10 @@
  * Leases within an isolated namespace. Whatever names a lease of elsewhere reaches etcd with an id that no lease has, so
  * that etcd itself answers what it answers where a lease is not there, after all that it looks at before.
  */
-import { LeaseTag, leaseIn, withLease } from '../etcd/lease-places.ts';
+import { leaseIn, withLease } from '../etcd/lease-places.ts';
+import { SESSION_GRANT } from '../etcd/lease-requests.ts';
 import { LeaseSelection } from '../etcd/lease-selection.ts';
+import { LeaseTag } from '../etcd/lease-tags.ts';
 import { Election, Lease, Lock } from '../etcd/methods.ts';
 import { saysLeaseExists } from '../etcd/words.ts';
 import type { Call, UnaryHandler } from '../rpc/contract.ts';
@@ -18,15 +20,12 @@ import { withReplies } from './unary.ts';
 /** With so many leases that every choice of eight is taken, a namespace is full. */
 const MOST_CHOICES = 8;
 
-/** `LeaseGrantRequest` for as long as etcd grants a lease to a lock or campaign that names none: 60 s. */
-const SESSION_GRANT = Uint8Array.of(0x08, 60);
-
 const WANTED_ID = new RpcError(
   Code.PERMISSION_DENIED,
   'etcd-connect-proxy: a lease of this namespace is granted with ID 0, for which the proxy chooses an id, or with an id of the namespace',
 );
 
-/** The handlers of the unary methods about one lease, by path; puts and leaders name leases that {@link LeasesWithin} looks at. */
+/** The handlers of the unary methods about one lease, by path; puts and leaders name leases that `LeasesWithin` looks at. */
 export class IsolatedLeases {
   readonly #ids: LeaseIds;
   readonly #stats: IsolationStats;
