@@ -67,6 +67,18 @@ export class KeyRange {
   }
 }
 
+/** No byte is larger; a prefix goes on behind it. */
+const LAST_BYTE = 0xff;
+
+/** All keys that begin with a prefix, latin1; the empty one: all keys. */
+export function prefixRange(prefix: string): KeyRange {
+  let length = prefix.length;
+  while (length > 0 && prefix.charCodeAt(length - 1) === LAST_BYTE) length--;
+  if (length === 0) return new KeyRange(prefix, '\0');
+  const last = prefix.charCodeAt(length - 1);
+  return new KeyRange(prefix, prefix.slice(0, length - 1) + String.fromCharCode(last + 1));
+}
+
 /** No short id begins like this, since no key has the character; and none is found for two ranges (SHA-256). */
 function digestOf(start: string, rangeEnd: string): string {
   return NO_END + hash('sha256', Buffer.from(`${start.length} ${start}${rangeEnd}`, 'latin1'), 'base64');

@@ -12,9 +12,9 @@
  */
 import { hostname } from 'node:os';
 import type { Login } from '../clients/login.ts';
+import { prefixRange } from '../etcd/key-range.ts';
 import { memberField, withMembers } from '../etcd/member-list.ts';
 import { Cluster, KV } from '../etcd/methods.ts';
-import { prefixRange } from '../mirror/mirrors.ts';
 import type { UnaryHandler } from '../rpc/contract.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import { entryKey, entryValue } from './entry.ts';

@@ -20,7 +20,7 @@ import type { Login } from '../clients/login.ts';
 import type { Permissions } from '../clients/permission.ts';
 import { ProbeTable } from '../clients/probes.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
-import { KeyRange } from '../etcd/key-range.ts';
+import { type KeyRange, prefixRange } from '../etcd/key-range.ts';
 import { KV } from '../etcd/methods.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import { Mirror, type MirrorLog } from './mirror.ts';
@@ -99,13 +99,4 @@ export function distinct(prefixes: readonly string[]): KeyRange[] {
     if (!ranges.some((wider) => wider.covers(range))) ranges.push(range);
   }
   return ranges;
-}
-
-/** All keys that begin with a prefix, latin1. */
-export function prefixRange(prefix: string): KeyRange {
-  let length = prefix.length;
-  while (length > 0 && prefix.charCodeAt(length - 1) === 0xff) length--;
-  if (length === 0) return new KeyRange(prefix, '\0');
-  const last = prefix.charCodeAt(length - 1);
-  return new KeyRange(prefix, prefix.slice(0, length - 1) + String.fromCharCode(last + 1));
 }

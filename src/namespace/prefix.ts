@@ -2,8 +2,7 @@
  * The prefix of a namespace: the keys that clients name stand behind it. The key that is the prefix itself belongs to no
  * client, since there is no empty key.
  */
-
-const LAST_BYTE = 0xff;
+import { prefixRange } from '../etcd/key-range.ts';
 
 export class Prefix {
   readonly bytes: Buffer;
@@ -16,7 +15,7 @@ export class Prefix {
   constructor(bytes: Uint8Array) {
     if (bytes.length === 0) throw new Error('a namespace needs a prefix');
     this.bytes = Buffer.from(bytes);
-    this.end = endOf(this.bytes);
+    this.end = Buffer.from(prefixRange(this.bytes.toString('latin1')).rangeEnd, 'latin1');
     this.least = Buffer.concat([this.bytes, Buffer.of(0)]);
   }
 
@@ -28,14 +27,4 @@ export class Prefix {
     for (let i = 0; i < length; i++) if (source[start + i] !== bytes[i]) return false;
     return true;
   }
-}
-
-/** The least key behind all that begin with some bytes. */
-function endOf(bytes: Uint8Array): Buffer {
-  let length = bytes.length;
-  while (length > 0 && bytes[length - 1] === LAST_BYTE) length--;
-  const end = Buffer.from(bytes.subarray(0, length));
-  if (length === 0) return Buffer.of(0);
-  end[length - 1] = (end[length - 1] as number) + 1;
-  return end;
 }
