@@ -1,4 +1,4 @@
-/** The shape of the house: which folder may import which, where no circles may be, and how large a file may grow. */
+/** The shape of the house: which folder may import which, where no circles may be, how large a file may grow, what it says of itself. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -257,6 +257,7 @@ function codeOf(text: string): string {
 /** Places outside of etcd/ that say what etcd says, and why. */
 const ALSO_SAID: Readonly<Record<string, string>> = {
   'services/health.ts': "a service of gRPC's, which is also etcd's",
+  'upstream/health-watch.ts': 'the same',
 };
 
 /** What belongs into etcd/: protobuf tags written by hand, the character above all keys, and the sentences of etcd. */
@@ -264,6 +265,7 @@ const ETCDS = [
   /\buint32\(\s*(0x|\d)/,
   /\b\w*_TAG = (0x|\d)/,
   /\.tag\(\s*(0x|\d)/,
+  /\.of\(0x\w\w, /,
   /\bfield === \d/,
   /u0100/,
   /['"`](etcdserver|mvcc|auth|lease|raft): /,
@@ -288,6 +290,7 @@ describe("etcd's wire and words", () => {
     for (const code of [
       'new BinaryWriter().uint32(0x0a)',
       'const HEADER_TAG = 0x0a;',
+      'const GRANT = Uint8Array.of(0x08, 60);',
       "const NO_END = '\\u0100';",
       "return 'etcdserver: permission denied';",
       "message.includes('no leader')",
@@ -336,11 +339,43 @@ describe('file sizes', () => {
       [],
     );
   });
+});
 
+/** What a file exports without a docstring right above it. */
+function undocumented(text: string): string[] {
+  const exported = /(.*)\nexport (?:abstract |async )?(?:class|interface|type|const|function\*?) (\w+)/g;
+  return [...text.matchAll(exported)]
+    .filter(([, above]) => !above?.endsWith('*/'))
+    .map(([, , name]) => name as string);
+}
+
+describe('docstrings', () => {
   test('every file opens by saying what it is', () => {
     const silent = files.filter(({ text }) => !text.startsWith('/**'));
     assert.deepEqual(
       silent.map(({ file }) => file),
+      [],
+    );
+  });
+
+  test('of what a file exports, one thing at most has no other docstring than that', () => {
+    const several = files
+      .map(({ file, text }) => ({ file, names: undocumented(text) }))
+      .filter(({ names }) => names.length > 1);
+    assert.deepEqual(several, []);
+  });
+
+  test('the check sees what has none', () => {
+    assert.deepEqual(undocumented('/** A. */\nexport class A {}\n\nexport const b = 1;\n'), ['b']);
+  });
+});
+
+describe('observe/', () => {
+  test('a file that logs is not called metrics', () => {
+    const logs = /\blog(?:ger)?\.(?:debug|info|warn|error)\(/;
+    const logging = files.filter(({ file, text }) => /^observe\/.*metrics/.test(file) && logs.test(text));
+    assert.deepEqual(
+      logging.map(({ file }) => file),
       [],
     );
   });

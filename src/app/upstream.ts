@@ -2,7 +2,7 @@
 import type { Registry } from '@prometheus-io/client';
 import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
-import { EndpointRecords } from '../observe/endpoint-metrics.ts';
+import { EndpointRecords } from '../observe/endpoints.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
 import { UpstreamRecords } from '../observe/upstream.ts';
 import type { ReloadObserver } from '../tls/reloading.ts';

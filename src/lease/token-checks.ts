@@ -18,6 +18,7 @@ const MOST_AGAIN = 256;
 /** Whoever waits for the answer. `undefined`: etcd could not be asked. */
 type Waiting = (isGood: boolean | undefined) => void;
 
+/** Who asks for the checks. */
 export interface TokenChecksOwner {
   /** Asks etcd as a client. */
   read(metadata: Metadata, request: Uint8Array): Promise<Uint8Array>;

@@ -15,7 +15,7 @@ import { NamespaceStats } from '../../src/namespace/stats.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { exposeCache } from '../../src/observe/cache-metrics.ts';
 import { CallRecords } from '../../src/observe/calls.ts';
-import { EndpointRecords } from '../../src/observe/endpoint-metrics.ts';
+import { EndpointRecords } from '../../src/observe/endpoints.ts';
 import { Faults } from '../../src/observe/faults.ts';
 import { exposeLeases } from '../../src/observe/lease-metrics.ts';
 import { createLogger } from '../../src/observe/log.ts';

@@ -1,4 +1,4 @@
-/** Where endpoints come from: how many each source knows, how its looks go, and what is used. */
+/** Where endpoints come from, in numbers and log lines: how many each source knows, how its looks go, and what is used. */
 import { Counter, Gauge, type Registry } from '@prometheus-io/client';
 import type { SourceObserver } from '../endpoints/found-endpoints.ts';
 import type { Endpoint } from '../net/endpoint.ts';
