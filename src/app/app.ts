@@ -10,47 +10,38 @@ import { AuthRevision } from '../clients/auth-revision.ts';
 import type { Login } from '../clients/login.ts';
 import type { MappedClients } from '../clients/mapped-clients.ts';
 import type { Config } from '../config/config.ts';
-import { ownHosts } from '../config/hosts.ts';
 import { listeningOf } from '../config/listening.ts';
 import { clientTls, clientUsersFile, serverTls } from '../config/tls.ts';
 import { KV } from '../etcd/methods.ts';
 import { OWN_METADATA } from '../etcd/own-metadata.ts';
-import { GrpcServer } from '../grpc/server.ts';
 import { Leases } from '../lease/leases.ts';
-import { Http2Connections } from '../listen/http2-connections.ts';
-import { Listeners } from '../listen/listeners.ts';
+import type { Http2Connections } from '../listen/http2-connections.ts';
+import type { Listeners } from '../listen/listeners.ts';
 import type { Members } from '../members/members.ts';
 import type { Mirrors } from '../mirror/mirrors.ts';
 import { CallRecords } from '../observe/calls.ts';
-import { IsolatedPages } from '../observe/isolated-pages.ts';
 import { exposeLeases } from '../observe/lease-metrics.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
 import { LoginRecords } from '../observe/login.ts';
-import { MetricsPages, PageMetrics } from '../observe/metrics-pages.ts';
+import { PageMetrics } from '../observe/metrics-pages.ts';
 import { ProxyRecords } from '../observe/proxy.ts';
-import { exposeRequestMemory } from '../observe/request-metrics.ts';
 import { TlsRecords } from '../observe/tls.ts';
 import { exposeWatches } from '../observe/watch-metrics.ts';
-import { Ledger } from '../rpc/ledger.ts';
-import { tooLargeForEtcd } from '../rpc/status.ts';
-import { EtcdHealth } from '../services/etcd-health.ts';
-import { EtcdVersion } from '../services/etcd-version.ts';
 import { SigningServices } from '../services/signing.ts';
 import { BothSides } from '../tls/both-sides.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { EndpointPages } from '../upstream/pages.ts';
 import { WatchHub } from '../watch/hub.ts';
-import { LateWebDoor } from '../web/late-door.ts';
-import type { WebServerOptions } from '../web/options.ts';
+import type { LateWebDoor } from '../web/late-door.ts';
+import { buildDoors } from './doors.ts';
 import { type Endpoints, mayBeSecure } from './endpoints.ts';
-import { http2Settings } from './http2-settings.ts';
 import { buildClients, buildLogin } from './login.ts';
 import { buildMembers } from './members.ts';
 import { buildNamespaces } from './namespaces.ts';
 import { buildReads } from './reads.ts';
 import { buildServices } from './services.ts';
 import { buildUpstream } from './upstream.ts';
-import { buildV2, withMode } from './v2.ts';
+import { withMode } from './v2.ts';
 
 export class App {
   readonly #config: Config;
@@ -166,65 +157,39 @@ export class App {
       members: this.#members,
     });
     const calls = new CallRecords(registry, full.methods(), programLog);
-    const doors = buildNamespaces({ config, registry, services: full, calls, proxy: proxyRecords });
+    const { services: within, ...observers } = buildNamespaces({
+      config,
+      registry,
+      services: full,
+      calls,
+      proxy: proxyRecords,
+    });
 
     // Clients that are users of etcd by their certificates.
     this.#clients = buildClients({ records, services: full, upstream: this.#cluster, tls: this.#tls });
     const services = withMode(
       config,
-      this.#clients === undefined ? doors.services : new SigningServices(doors.services, this.#clients),
+      this.#clients === undefined ? within : new SigningServices(within, this.#clients),
     );
 
-    // Doors: gRPC on the HTTP/2 engine, everything else on Fastify, which is read when gRPC is served.
-    const maxRequestBytes = config['max-send-bytes'];
-    const maxMetadataBytes = config['max-metadata-bytes'];
-    const ledger = new Ledger(config['max-request-bytes-in-flight']);
-    exposeRequestMemory(registry, ledger);
-    const grpc = new GrpcServer({
+    // Doors: what speaks with clients, and the listeners before it.
+    const doors = buildDoors({
+      config,
+      registry,
       services,
-      receive: { maxBytes: maxRequestBytes, tooLarge: tooLargeForEtcd },
-      refusesOwn: true,
-      observer: doors.calls,
+      full,
+      healthCheck,
+      observers,
+      etcdPages: this.#etcdPages,
+      cluster: this.#cluster,
+      tls: this.#tls,
+      proxyRecords,
+      tlsRecords,
     });
-    const etcdHealth = new EtcdHealth(this.#etcdPages, () => healthCheck.check());
-    const pages = new MetricsPages(registry, this.#etcdPages);
-    const isOwnHost = ownHosts(config);
-    const web: WebServerOptions = {
-      services,
-      maxRequestBytes,
-      ledger,
-      limits: { maxHeaderBytes: maxMetadataBytes, writeTimeout: config['client-write-timeout'] },
-      onLimit: (limit, client) => proxyRecords.onHttp1Limit(limit, client),
-      corsAllowedOrigins: config['cors-allowed-origins'],
-      isOwnHost: (name) => isOwnHost(name) || this.#tls.server?.isFor(name) === true,
-      health: { check: (query) => etcdHealth.check(query), checkProxy: () => healthCheck.checkProxy() },
-      metrics: config['namespace-isolation'] === 'strict' ? new IsolatedPages(pages) : pages,
-      version: new EtcdVersion(this.#etcdPages, full),
-      v2: buildV2({ config, registry, cluster: this.#cluster, tls: this.#tls.client }),
-      observer: doors.calls,
-    };
-    this.#web = new LateWebDoor(web);
-    this.#pages = new LateWebDoor({ ...web, pagesOnly: true });
-
-    // Listeners: ALPN or the first bytes decide between the two.
-    this.#http2 = new Http2Connections({
-      grpc,
-      fallback: (stream) => this.#web.stream(stream),
-      settings: http2Settings(config),
-      accounts: ledger,
-      observer: doors.connections,
-    });
-    this.#listeners = new Listeners({
-      http2: this.#http2,
-      http1: (socket, head) => this.#web.connection(socket, head),
-      pages: (socket, head) => this.#pages.connection(socket, head),
-      tls: this.#tls.server,
-      firstByteTimeout: config['first-byte-timeout'],
-      observer: {
-        onSilentConnection: () => proxyRecords.onSilentConnection(),
-        onWrongTransport: (spoken) => tlsRecords.onWrongTransport(spoken),
-      },
-    });
+    this.#web = doors.web;
+    this.#pages = doors.pages;
+    this.#http2 = doors.http2;
+    this.#listeners = doors.listeners;
   }
 
   /**
