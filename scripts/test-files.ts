@@ -43,7 +43,7 @@ const QUARTER: readonly string[] = [
   'http2/soak',
   'lease/follower',
   'mirror/differential',
-  'mirror/long-reads',
+  'mirror/long-reads-served',
   'mirror/schedules',
   'mvcc/work',
   'namespace/differential',
@@ -60,7 +60,8 @@ const QUARTER: readonly string[] = [
   'watch/lifetimes',
   'watch/model',
   'watch/scale',
-  'web/large',
+  'web/large-reply',
+  'web/large-request',
 ];
 
 /** The longest ones begin first, so that none of them is left over at the end; seconds on two cores. */
@@ -108,7 +109,7 @@ const LONG: Readonly<Record<string, number>> = {
   'web/fuzz': 30,
   'clients/grpcio': 30,
   'watch/limits': 30,
-  'web/large': 23,
+  'web/large-request': 20,
 };
 
 const nameOf = (file: string): string => file.replace(/^test\//, '').replace(/\.test\.ts$/, '');
