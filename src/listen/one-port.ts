@@ -44,6 +44,9 @@ export interface OnePortOptions {
 
 const NOTHING = Buffer.alloc(0);
 
+/** TCP asks a silent peer after so long whether it is still there. Milliseconds. */
+const TCP_KEEPALIVE_MS = 30_000;
+
 /** A listener on one address. */
 export class OnePort {
   readonly #server: Server;
@@ -57,7 +60,8 @@ export class OnePort {
   constructor(options: OnePortOptions) {
     this.#options = options;
     this.#firstBytes = new FirstBytes(options.firstByteTimeout, options.onSilent);
-    this.#server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) =>
+    const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS };
+    this.#server = createServer(tcp, (socket) =>
       this.#firstBytes.wait(socket, (_, opening, head) => this.#opened(socket, opening, head)),
     );
   }

@@ -12,6 +12,9 @@ import { deletion, type Version } from './version.ts';
 import { versionAt, type Walk } from './walk.ts';
 import type { Work } from './work.ts';
 
+/** Forgotten places at the front of the log that are given back together, once they are half of it. */
+const FORGOTTEN_TOGETHER = 1024;
+
 let stores = 0;
 
 export class Store {
@@ -178,7 +181,7 @@ export class Store {
     }
     this.floor = revision;
     this.#revisions--;
-    if (this.#logHead < 1024 || this.#logHead * 2 < this.#log.length) return;
+    if (this.#logHead < FORGOTTEN_TOGETHER || this.#logHead * 2 < this.#log.length) return;
     this.#log = this.#log.slice(this.#logHead);
     this.#logHead = 0;
   }

@@ -29,6 +29,9 @@ interface Session {
   readonly expires: number;
 }
 
+/** TCP asks a silent peer after so long whether it is still there. Milliseconds. */
+const TCP_KEEPALIVE_MS = 30_000;
+
 export class ClientTls extends Reloading<ClientState> {
   readonly #settings: ClientTlsSettings;
   /** By protocol, server name and target; two for each endpoint. */
@@ -62,7 +65,7 @@ export class ClientTls extends Reloading<ClientState> {
       checkServerIdentity: (_name, certificate) => checkServerIdentity(serverName, certificate),
       ...(session === undefined ? {} : { session: session.ticket }),
     });
-    socket.setKeepAlive(true, 30_000);
+    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
     socket.on('session', (ticket: Buffer) => {
       const certificate = socket.getPeerX509Certificate();
       // A resumed session does not always have the certificate that it began with.

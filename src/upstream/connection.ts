@@ -170,9 +170,12 @@ export class Dial implements ConnectionListener {
 /** What gRPC servers say when they want fewer pings. */
 const TOO_MANY_PINGS = Buffer.from('too_many_pings');
 
+/** TCP asks a silent peer after so long whether it is still there. Milliseconds. */
+const TCP_KEEPALIVE_MS = 30_000;
+
 function open(endpoint: Endpoint, { tls }: DialOptions): Socket {
   const { secure, serverName } = endpoint;
   const target = { ...endpoint.target, lookup: lookupOf(endpoint) };
   if (secure) return tls.connect(target, serverName);
-  return connect({ ...target, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
+  return connect({ ...target, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS });
 }

@@ -11,6 +11,8 @@ import type { Member, V2Times } from './options.ts';
  * what it cannot do after 7 s itself, so one that takes longer hangs.
  */
 const ANSWER_MS = 15_000;
+/** TCP asks a silent peer after so long whether it is still there. Milliseconds. */
+const TCP_KEEPALIVE_MS = 30_000;
 
 /** A request as it is sent. */
 export interface Message {
@@ -95,7 +97,7 @@ export class Attempt {
     if (this.#over) return;
     clearTimeout(this.#timer);
     this.sent = true;
-    socket.setKeepAlive(true, 30_000);
+    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
     const { writeTimeout } = this.#times;
     if (writeTimeout > 0) this.#watchWrites(socket, writeTimeout, 0);
     const begun = performance.now();
