@@ -5,6 +5,7 @@
 
 import { type Endpoint, identityOf } from '../net/endpoint.ts';
 import { Backoff } from '../rpc/backoff.ts';
+import { shuffled } from '../rpc/shuffled.ts';
 import type { EndpointPick } from './endpoint-pick.ts';
 
 /** How long an endpoint that has failed is passed over while there are others. Milliseconds. */
@@ -97,13 +98,4 @@ export class EndpointOrder {
       rest(a) === rest(b) ? far(a) - far(b) : rest(a) - rest(b),
     );
   }
-}
-
-function shuffled<T>(items: readonly T[]): T[] {
-  const copy = [...items];
-  for (let i = copy.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [copy[i], copy[j]] = [copy[j] as T, copy[i] as T];
-  }
-  return copy;
 }

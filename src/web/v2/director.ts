@@ -2,6 +2,7 @@
  * Which members a request may be sent to, and in which order, as the director of etcd's v2 proxy: the first one gets all
  * requests until it fails or the order changes; one that failed rests; at each refresh failures are forgotten.
  */
+import { shuffled } from '../../rpc/shuffled.ts';
 import type { Member, V2Options } from './options.ts';
 
 export class Director {
@@ -52,14 +53,4 @@ export class Director {
     this.#refreshAt = now + this.#options.times.refreshInterval;
     this.#onRefreshed(members);
   }
-}
-
-/** In an order of chance (Fisher and Yates). */
-function shuffled<T>(items: readonly T[]): T[] {
-  const order = [...items];
-  for (let i = order.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [order[i], order[j]] = [order[j] as T, order[i] as T];
-  }
-  return order;
 }
