@@ -254,7 +254,8 @@ test('a peer that goes on sending after its end is not read for ever', async () 
   peer.send(raw.MAGIC, settings(), frame('PING', 0, 1, Buffer.alloc(8)));
   assert.equal(await peer.goaway(), ErrorCode.PROTOCOL_ERROR);
   const flood = Buffer.alloc(64 << 10);
-  while (!socket.destroyed) {
+  for (let sent = 0; !socket.destroyed; sent += flood.length) {
+    assert.ok(sent < 64 << 20, 'it is still read');
     const full = !socket.write(flood);
     await new Promise<void>((resolve) => {
       socket.once('close', () => resolve());

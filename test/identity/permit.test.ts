@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import type { Leave } from '../../src/clients/leave.ts';
 import { MOST_TOKENS } from '../../src/clients/token-users.ts';
 import { settle } from '../reads/held-upstream.ts';
+import { until } from '../support/until.ts';
 import { Script } from './permit-script.ts';
 
 const TOKEN: Leave = { kind: 'token', reason: 'etcdserver: invalid auth token' };
@@ -156,7 +157,7 @@ describe('a watch on a shared feed', () => {
     script.suspend(a);
     await script.answer({ kind: 'failed' });
     assert.ok(a.held);
-    while (script.asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until('etcd is asked again', () => script.asked.length > 0);
     await script.answer(ALLOWED);
     assert.deepEqual(script.told, ['a goes on']);
   });
