@@ -64,7 +64,7 @@ export async function versionOf(etcd: string): Promise<string> {
 }
 
 /** Describes the release whose programs are given; the other programs are looked for beside the server. */
-export async function describeInstall(note: InstallNote, etcd: string, ctl?: string): Promise<EtcdInstall> {
+async function describeInstall(note: InstallNote, etcd: string, ctl?: string): Promise<EtcdInstall> {
   const numbers = /^(\d+)\.(\d+)\.(\d+)/.exec(note.version);
   if (numbers === null) throw new Error(`${etcd}: ${note.version} is not a version of etcd`);
   const etcdctl = await executable(ctl ?? join(dirname(etcd), 'etcdctl'));

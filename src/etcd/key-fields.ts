@@ -89,7 +89,7 @@ const txn = new KeyFields();
 const requestOp = new KeyFields().holds(1, range).holds(2, put).holds(3, deleteRange).holds(4, txn);
 txn.holds(1, compare).holds(2, requestOp).holds(3, requestOp);
 /** `WatchCreateRequest`. */
-export const WATCH_CREATE_FIELDS = new KeyFields().needs(1, Use.watchKey).has(2, Use.rangeEnd);
+const WATCH_CREATE_FIELDS = new KeyFields().needs(1, Use.watchKey).has(2, Use.rangeEnd);
 const watch = new KeyFields().holds(1, WATCH_CREATE_FIELDS);
 const named = new KeyFields().needs(1, Use.name);
 const inSession = new KeyFields().needs(1, Use.name).hasLease(2);

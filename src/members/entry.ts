@@ -6,7 +6,7 @@
 import { memberField } from '../etcd/member-list.ts';
 
 /** A longer value is no proxy's. Bytes. */
-export const MAX_VALUE = 16 << 10;
+const MAX_VALUE = 16 << 10;
 
 /** A proxy that is registered. */
 export interface Entry {

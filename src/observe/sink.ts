@@ -6,7 +6,7 @@ import { write, writeSync } from 'node:fs';
 import { type Descriptor, openDescriptor } from './descriptor.ts';
 
 /** Bytes that wait for a reader; a line that does not fit is lost. */
-export const MAX_WAITING_BYTES = 1 << 20;
+const MAX_WAITING_BYTES = 1 << 20;
 
 /** Bytes given to one write, unless a single line is longer. */
 const CHUNK_BYTES = 64 << 10;

@@ -36,7 +36,7 @@ interface ChoosingServerOptions extends ServerOptions {
 }
 
 /** Whether this Node.js does. */
-export const CHOOSES_UPGRADES: boolean = atLeast(process.versions.node, 24, 9);
+const CHOOSES_UPGRADES: boolean = atLeast(process.versions.node, 24, 9);
 
 function atLeast(version: string, major: number, minor: number): boolean {
   const [ofMajor = 0, ofMinor = 0] = version.split('.').map(Number);

@@ -35,7 +35,7 @@ export function firstMessage(schema: DescMessage, body: Uint8Array): Uint8Array<
 }
 
 /** The message that a JSON value says. @throws BadJson */
-export function messageOf(schema: DescMessage, text: string): Uint8Array<ArrayBuffer> {
+function messageOf(schema: DescMessage, text: string): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
   const written = writeMessage(schema, parse(text), writer);
   // Some of its names are within what is unknown, or there twice; few texts have either.

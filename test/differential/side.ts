@@ -46,7 +46,7 @@ export const within = (kind: SideKind): SideKind => ({
 });
 
 /** Every protocol over every version of HTTP that carries it. */
-export const everySide: readonly SideKind[] = [
+const everySide: readonly SideKind[] = [
   direct,
   grpc,
   ...webProtocols.flatMap((protocol) => [web(protocol, '1.1'), web(protocol, '2')]),

@@ -28,7 +28,7 @@ export type WebProtocol = (typeof webProtocols)[number];
 export type HttpVersion = '1.1' | '2';
 
 /** `google.rpc.Status` in base64, as far as its details go, which is how gRPC carries them. */
-export function detailsText(details: readonly { readonly type: string; readonly value: Uint8Array }[]) {
+function detailsText(details: readonly { readonly type: string; readonly value: Uint8Array }[]) {
   if (details.length === 0) return undefined;
   return details.map(({ type, value }) => `${type} ${Buffer.from(value).toString('hex')}`).join(', ');
 }

@@ -52,7 +52,7 @@ export async function proxyOn(
 }
 
 /** Starts etcd's own proxy. */
-export async function incumbentOn(stage: Stage): Promise<Contestant> {
+async function incumbentOn(stage: Stage): Promise<Contestant> {
   const address = `127.0.0.1:${await takePort()}`;
   const endpoints = (await stage.endpoints()).join(',');
   const args = ['grpc-proxy', 'start', `--endpoints=${endpoints}`, `--listen-addr=${address}`];

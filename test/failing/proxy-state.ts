@@ -11,11 +11,11 @@ const PUT = '/etcdserverpb.KV/Put';
 const RANGE = '/etcdserverpb.KV/Range';
 
 /** The bytes of a linearizable read of a key. */
-export const rangeMessage = (key: string): Uint8Array =>
+const rangeMessage = (key: string): Uint8Array =>
   toBinary(RangeRequestSchema, create(RangeRequestSchema, { key: b(key) }));
 
 /** The bytes of a put. */
-export const putMessage = (key: string, value: string): Uint8Array =>
+const putMessage = (key: string, value: string): Uint8Array =>
   toBinary(PutRequestSchema, create(PutRequestSchema, { key: b(key), value: b(value) }));
 
 /** A linearizable get, with a deadline where one is given. */

@@ -11,7 +11,7 @@ export type Actor = 'a/' | 'a0' | '';
 export const NAMESPACES = ['a/', 'a0'] as const;
 
 /** By which way. */
-export const DOORS = ['grpc', 'grpc-web', 'connect-json', 'connect-proto'] as const;
+const DOORS = ['grpc', 'grpc-web', 'connect-json', 'connect-proto'] as const;
 export type Door = (typeof DOORS)[number];
 
 /** A range as its client has it. */

@@ -30,12 +30,7 @@ export async function sendReply(
 }
 
 /** Answers with a small message, with one write. @throws RpcError when it is none */
-export function sendSmall(
-  response: ServerResponse,
-  call: WebCall,
-  schema: DescMessage,
-  message: Uint8Array,
-): void {
+function sendSmall(response: ServerResponse, call: WebCall, schema: DescMessage, message: Uint8Array): void {
   sendText(response, 200, replyFields(call), textOf(call, schema, message));
 }
 

@@ -23,7 +23,7 @@ import { type Fields, hasComeAround, isCoded, requestFields } from './headers.ts
 import type { V2Options } from './options.ts';
 
 /** Requests that are forwarded at a time, most of which wait for events. */
-export const MAX_FORWARDED = 10_000;
+const MAX_FORWARDED = 10_000;
 
 /** Where the proxy says which members it has. */
 const CONFIG = '/v2/config/local/proxy';
