@@ -1,9 +1,9 @@
 /**
- * `npm run mutate [part or mutation ...]`: are the tests of watches, the cache, mirrors and shared calls worth anything?
+ * `npm run mutate [part or mutation ...]`: are the tests of what is shared and remembered worth anything?
  * Breaks the program in a scratch copy, in one way after the other (`scripts/mutations/`), and runs the tests of the part
  * until one fails. A mutation that survives is a gap in the tests. Prints a line for each, the survivors once more at the
- * end, and ends with 1 when there are any. All of them take hours; arguments choose parts (`watch`, `cache`, `mirror`,
- * `flights`, `namespace`, `members`) or single mutations.
+ * end, and ends with 1 when there are any. All of them take hours; arguments choose parts (`PARTS` in
+ * `scripts/mutations/index.ts` has their names) or single mutations.
  */
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

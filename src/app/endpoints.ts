@@ -170,7 +170,7 @@ const MAX_DISCOVERY_BYTES = 1 << 20;
 
 const nothing = () => {};
 
-/** Of connections to a discovery service nobody hears: the source tells what comes of its questions. */
+/** Connections to a discovery service are not counted or logged: the source tells what comes of its questions. */
 const UNHEARD = {
   onAnswered: nothing,
   onRetried: nothing,

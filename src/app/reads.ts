@@ -71,7 +71,7 @@ export function buildReads(parts: Parts): Reads {
   let ranges: UnaryUpstream = upstream;
   let rangeStreams = forwardStream(upstream);
 
-  // Reads that ask the same at the same time share a call. Next to etcd, since it asks for no memory of answers.
+  // Reads that ask the same at the same time share a call. The lowest layer, since it remembers no answers.
   const observer = new ReadMetrics(registry);
   if (config['read-coalescing']) {
     const limits = { ...FLIGHT_BOUNDS, maxFlights: config['max-read-flights'] };

@@ -159,7 +159,7 @@ function parsePeers(text: string): readonly Endpoint[] {
 function parseNamespace(text: string): NamespaceListener {
   const [address = '', ...rest] = text.split('=');
   const prefix = rest.join('=');
-  // Without a prefix the listener would serve every key: nobody means that who writes this flag.
+  // Without a prefix the listener would serve every key, which is not what this flag is for.
   if (prefix === '') throw new ValueError('want ADDR=prefix/, and a prefix that is not empty');
   return { address: parseListening(address.trim()), prefix };
 }

@@ -51,11 +51,11 @@ export function rangeRequest(request: RangeRequest): Uint8Array {
 
 /** What is odd about a request, a bit each; those who read it decide what that means. */
 export const Odd = {
-  /** A field that nobody here knows. */
+  /** A field that is not known here. */
   unknown: 1,
   /** A field that comes twice; the last one counts. */
   repeated: 2,
-  /** A number in more octets than one that is meant has: it is negative, or written in a way nobody writes it. */
+  /** A number of more octets than usual: it is negative, or padded. */
   longNumber: 4,
   /** A text of 16 KiB and more, or `serializable` in more than one octet. */
   unusual: 8,
@@ -72,7 +72,7 @@ const TAG_LIMIT = 2 ** 32;
 
 /** A byte of a varint with this bit is followed by another. */
 const CONTINUED = 0x80;
-/** Varints have at most this many octets, numbers that are meant one less, and lengths of usual texts two. */
+/** Varints have at most this many octets, usual numbers one less, and lengths of usual texts two. */
 const MAX_OCTETS = 10;
 const USUAL_LENGTH_OCTETS = 2;
 

@@ -2,8 +2,8 @@
 import { Code, RpcError } from '../rpc/status.ts';
 
 /**
- * Tells of bytes that are no message; the caller decides what that means. Who reads requests catches it, so whoever else
- * it reaches has read a reply of etcd.
+ * Thrown for bytes that are no message. Readers of requests catch it, so where it goes further a reply of etcd was read, as
+ * its text says.
  */
 export class MalformedMessage extends RpcError {
   constructor(what: string) {

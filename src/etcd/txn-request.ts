@@ -15,7 +15,7 @@ export const CompareResult = { equal: 0, greater: 1, less: 2, notEqual: 3 } as c
 /** Operations that every etcd takes in one transaction; it refuses more than it is told to. */
 const MAX_OPERATIONS = 128;
 
-/** No number that is meant has more octets: a negative one has, and one written in a way nobody writes it. */
+/** Numbers of more octets are negative or padded. */
 const MAX_OCTETS = 9;
 
 /** Tags of the fields of `Compare`. */

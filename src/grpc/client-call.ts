@@ -92,7 +92,7 @@ export class ClientCall implements StreamListener, MessageSink, PartSink, PartTa
     this.#stream.sendData(EMPTY, true);
   }
 
-  /** Somebody else hears the answer from now on. */
+  /** Another listener hears the answer from now on. */
   handOver(listener: ClientCallListener): void {
     this.#listener = listener;
   }

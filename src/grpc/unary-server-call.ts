@@ -64,7 +64,7 @@ export class UnaryServerCall extends ServerCall implements RoomWaiter {
     if (this.isOver()) return;
     try {
       const request = this.#request;
-      // Whoever needs it keeps it; what it is made into need not be in memory beside it.
+      // Handlers that need the request keep it; those that make something else of it need not have both in memory.
       this.#request = TAKEN;
       const reply = this.#handler(request, this);
       if (reply instanceof Promise) {

@@ -38,7 +38,7 @@ function subjectOf(certificate: X509Certificate): string | undefined {
   return subject?.replaceAll('\n', ', ');
 }
 
-/** Of several names none is the client's: whoever signed them need not have meant the one that somebody picks. */
+/** The one common name. Of several none is taken: the authority need not have meant the one that would be picked. */
 function onlyNameOf(certificate: X509Certificate): string | undefined {
   const names = commonNames(certificate);
   return names.length === 1 ? names[0] : undefined;

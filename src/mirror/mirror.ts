@@ -96,7 +96,7 @@ export class Mirror implements FeedSubscriber {
     return store.applied >= (this.#subscription?.feed.syncPoint ?? Number.POSITIVE_INFINITY);
   }
 
-  /** The cluster that it mirrors; see {@link Header.cluster}. */
+  /** The cluster that it mirrors, as headers of etcd name it. */
   get cluster(): string {
     return this.#cluster;
   }

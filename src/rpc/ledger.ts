@@ -105,7 +105,7 @@ export class Account {
     this.#ledger.relieve();
   }
 
-  /** Somebody has waited for long: the ones that hold most let go of something, so that others can go on. */
+  /** A request has waited for long: the accounts that hold most let go of something, so that others can go on. */
   makeRoom(): void {
     this.#ledger.makeRoom();
   }

@@ -1,6 +1,6 @@
 /**
  * Unpacks gzip. A message of a few bytes may be of very many once it is unpacked, so that is done on other threads, for a
- * few messages at a time; clients have their turns one after the other, whoever sends how many. What is small for certain
+ * few messages at a time; clients have their turns one after the other, however many each sends. What is small for certain
  * is done at once, which costs less than asking a thread.
  */
 import { gunzip, gunzipSync } from 'node:zlib';

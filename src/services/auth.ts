@@ -14,7 +14,7 @@ import type { OwnMethod } from './table.ts';
 /** The methods that change who may do what: all but those that only look, and the one that gives out tokens. */
 const CHANGES = Object.values(Auth).filter((method) => !method.idempotent && method !== Auth.Authenticate);
 
-/** Those after which who has the user's name may be somebody else; etcd drops the user's tokens. */
+/** Those after which the same name may be another user's; etcd drops the tokens of the one before. */
 const RENEWALS: ReadonlySet<unknown> = new Set([Auth.UserDelete, Auth.UserChangePassword]);
 
 /** Who hears of what goes through. None of it may throw. */

@@ -78,7 +78,7 @@ export class HealthCheck {
   /** For the next check. */
   #signIn(used: Metadata): void {
     this.#user.renew(used).catch(() => {
-      // Whoever observes the user's attempts has heard of it; health is no matter of credentials.
+      // The user's observer has heard of it; health is no matter of credentials.
     });
   }
 

@@ -88,7 +88,7 @@ export class ReadOnlyServices implements Services {
 
   async #longTxn(look: TxnWrites, inner: UnaryHandler, request: Uint8Array, call: Call): Promise<Uint8Array> {
     if (await this.#turns.finish(look)) throw refusal(KV.Txn);
-    // Nobody would be told what comes of it.
+    // A client that has gone would not hear the answer.
     if (call.cancelled) throw RpcError.cancelled();
     return inner(request, call);
   }

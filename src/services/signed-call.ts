@@ -17,7 +17,10 @@ export interface ClientUser {
   confirmAnew(): Promise<boolean>;
 }
 
-/** Whoever cannot sign in is to etcd who it was. An outage passes, so the client hears of that. */
+/**
+ * Gets the user another token. @returns whether there is one: a user that etcd does not let sign in keeps the token that it had
+ * @throws RpcError UNAVAILABLE in an outage, which passes
+ */
 export async function hasAnother(user: ClientUser, signed: Metadata): Promise<boolean> {
   try {
     return await user.renew(signed);

@@ -170,7 +170,7 @@ class Waiting implements ServerStreamListener {
     this.#messages = [];
   }
 
-  /** Says it all again to whoever listens now. */
+  /** Tells the present listener all that was kept. */
   replay(): void {
     const messages = this.#messages;
     this.#messages = [];

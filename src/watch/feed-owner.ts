@@ -11,7 +11,7 @@ export interface FeedOptions<Feed> {
   readonly start: number | 'now';
   /** Whether it is started for events of the past. */
   readonly past: boolean;
-  /** What has told its first watcher where it starts; {@link NO_HEADER}: not known, or nobody was told. */
+  /** What has told its first watcher where it starts; `NO_HEADER`: not known, or nobody was told. */
   readonly told: Header;
   /** The feed that this one's watchers move to as soon as they have caught up with its history. */
   readonly target: Feed | undefined;

@@ -74,7 +74,7 @@ const timed = (timeout: string, options: RpcOptions): Case =>
   );
 
 const metadata: readonly Case[] = [
-  // Longer ones are in peers/etcd-limits.test.ts: the client of this suite sends none.
+  // Longer ones are in bounds/etcd-limits.test.ts: the client of this suite sends none.
   ...[1_000, 7_000, 30_000, 60_000].map((size) =>
     calls(
       `framing: ${size} bytes of metadata`,
