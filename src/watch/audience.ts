@@ -5,6 +5,7 @@
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchOptions } from '../etcd/watch-request.ts';
 import type { Batch, BatchEvent } from './batch.ts';
+import type { Missed } from './missed.ts';
 import { Selection } from './selection.ts';
 import { STEP_VISITS, type Steps } from './slices.ts';
 
@@ -39,6 +40,8 @@ export class Audience<W> {
   size = 0;
   /** The synced watchers. */
   readonly synced = new Set<W>();
+  /** What there is for the others, while there are any. */
+  missed: Missed | undefined;
   /** The batch that is being delivered, and what of it is for these watchers. */
   #delivered: Batch | undefined;
   #chosen: Selection | undefined;
@@ -58,11 +61,14 @@ export class Audience<W> {
   }
 
   /**
-   * Chooses the event at a position of a batch that is being delivered, if a synced watcher is there to get it.
+   * Chooses the event at a position of a batch that is being delivered, if a synced watcher is there to get it. For those that
+   * are behind, the batch is one with something.
    * @returns whether it is the first one of the batch
    */
   choose(batch: Batch, at: number): boolean {
-    if (this.synced.size === 0 || !this.#passes(batch.events[at] as BatchEvent)) return false;
+    if (!this.#passes(batch.events[at] as BatchEvent)) return false;
+    this.missed?.add(batch.revision);
+    if (this.synced.size === 0) return false;
     const isFirst = this.#delivered !== batch;
     if (isFirst) this.#chosen = this.selection();
     this.#delivered = batch;

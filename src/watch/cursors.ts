@@ -8,6 +8,7 @@ import { type Audience, variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';
 import { Behind } from './behind.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
+import type { HeldBytes } from './held-bytes.ts';
 import type { History } from './history.ts';
 import { type LeftFeed, Moving } from './moving.ts';
 import { Renderings, type RenderingsBounds } from './renderings.ts';
@@ -32,19 +33,26 @@ export interface CursorsOwner extends LeftFeed {
   onStranded(watcher: Watcher): void;
 }
 
+/** What all cursors share. */
+export interface CursorsBounds extends RenderingsBounds {
+  /** What is known of batches that watchers have missed. */
+  readonly missed: HeldBytes;
+}
+
 export class Cursors {
   readonly #feed: CursorsOwner;
   readonly #stats: WatchStats;
   /** Those that do not follow the newest events; the others are known to the index only. */
   readonly #behind = new Behind();
-  readonly #index = new WatcherIndex();
+  readonly #index: WatcherIndex;
   /** What those wait for that have a huge batch before them. */
   readonly #renderings: Renderings;
   readonly #moving: Moving;
   #synced = 0;
 
-  constructor(feed: CursorsOwner, bounds: RenderingsBounds) {
+  constructor(feed: CursorsOwner, bounds: CursorsBounds) {
     this.#feed = feed;
+    this.#index = new WatcherIndex(feed.history, bounds.missed);
     this.#stats = bounds.stats;
     this.#renderings = new Renderings(this, bounds);
     this.#moving = new Moving(feed, this);
@@ -117,8 +125,7 @@ export class Cursors {
       feed.onOutrun(watcher);
       return;
     }
-    let position = history.find(watcher.next);
-    while (position < history.length) {
+    for (let position = this.#seek(watcher); position < history.length; position = this.#seek(watcher)) {
       if (watcher.sink.blocked) {
         this.#hold(watcher);
         return;
@@ -128,7 +135,7 @@ export class Cursors {
         this.#renderings.wait(watcher, batch);
         return;
       }
-      position += deliverBacklog(watcher, history, position, this.#stats);
+      deliverBacklog(watcher, history, position, this.#stats);
       if (watcher.feed !== feed) return; // its stream ended with what was sent
     }
     if (feed.terminal !== undefined) this.#finish(watcher, feed.terminal);
@@ -233,6 +240,16 @@ export class Cursors {
     }
   }
 
+  /** Where the next batch is that may hold something for a watcher that is behind; it passes those before. */
+  #seek(watcher: Watcher): number {
+    const { history } = this.#feed;
+    const { next } = watcher;
+    const position = history.find(this.#index.next(watcher.audience as Audience<Watcher>, next));
+    const passed = history.at(position - 1);
+    if (passed !== undefined && passed.revision >= next) watcher.pass(passed);
+    return position;
+  }
+
   /** The client of a watcher that is behind takes no more. */
   #hold(watcher: Watcher): void {
     this.#lag(watcher);
@@ -262,13 +279,13 @@ export class Cursors {
   #sync(watcher: Watcher): void {
     watcher.sync();
     this.#synced++;
-    watcher.audience?.synced.add(watcher);
+    this.#index.sync(watcher.audience as Audience<Watcher>, watcher);
     this.#behind.delete(watcher);
     if (this.#synced === 1) this.#feed.flow.look();
   }
 
   #unsync(watcher: Watcher): void {
-    watcher.audience?.synced.delete(watcher);
+    this.#index.unsync(watcher.audience as Audience<Watcher>, watcher);
     watcher.unsync();
     this.#synced--;
   }

@@ -27,17 +27,19 @@ export function deliver(watcher: Watcher, batch: Batch, tail: Buffer, audience: 
 
 /**
  * Sends a watcher the batch at a position of the history, and more in the same response while it catches up for the
- * first time.
- * @returns how many batches that were
+ * first time; then it needs what comes behind them.
  */
 export function deliverBacklog(
   watcher: Watcher,
   history: History,
   position: number,
   stats: WatchStats,
-): number {
+): void {
   const audience = watcher.audience as Audience<Watcher>;
-  if (watcher.mergesBacklog) return deliverMerged(watcher, audience, history, position, stats);
+  if (watcher.mergesBacklog) {
+    deliverMerged(watcher, audience, history, position, stats);
+    return;
+  }
   const batch = history.at(position) as Batch;
   const tail = audience.encode(batch);
   if (tail === undefined) watcher.pass(batch);
@@ -45,7 +47,6 @@ export function deliverBacklog(
     deliver(watcher, batch, tail, audience);
     stats.countDelivered(1);
   }
-  return 1;
 }
 
 function deliverMerged(
@@ -54,7 +55,7 @@ function deliverMerged(
   history: History,
   position: number,
   stats: WatchStats,
-): number {
+): void {
   const limit = stats.lagging > CROWD ? MERGE_BYTES_CROWDED : MERGE_BYTES;
   const selection = audience.selection();
   let revisions = 0;
@@ -70,8 +71,7 @@ function deliverMerged(
     audience.select(last, watcher.next, selection);
     if (selection.count > before) revisions += last.revisions;
   }
-  if (last === undefined) return 1;
+  if (last === undefined) return;
   watcher.sendSelected(last, selection);
   if (selection.count > 0) stats.countDelivered(1);
-  return taken;
 }

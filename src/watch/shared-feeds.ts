@@ -61,6 +61,8 @@ const RELAY_TURN_MS = 5000;
 
 /** Events held back of watches that move, in bytes; a watch that brings more moves later. */
 const MOVES_BYTES = 16 << 20;
+/** What is known of batches that hold something for watchers that are behind, in bytes; with more, they look for themselves. */
+const MISSED_BYTES = 16 << 20;
 /** Responses that wait behind a huge one of the same feed, in bytes; with more, all of them are taken at once. */
 const WAITING_BYTES = 128 << 20;
 /** Nothing is known of etcd's users. */
@@ -83,6 +85,8 @@ export class SharedFeeds {
   readonly interval: ProgressInterval;
   /** What is held back of watches that move. */
   readonly held = new HeldBytes(MOVES_BYTES, () => this.stats.limits.moves++);
+  /** What is known of batches that watchers have missed. */
+  readonly missed = new HeldBytes(MISSED_BYTES, () => this.stats.limits.missed++);
   /** What waits behind huge responses. */
   readonly waiting = new HeldBytes(WAITING_BYTES, () => this.stats.limits.waiting++);
   readonly slices = new Slices();

@@ -6,6 +6,7 @@ export type WatchLimit =
   | 'fragments'
   | 'lingering'
   | 'long_keys'
+  | 'missed'
   | 'moves'
   | 'relays'
   | 'response_bytes'
@@ -46,6 +47,7 @@ export class WatchStats {
     fragments: 0,
     lingering: 0,
     long_keys: 0,
+    missed: 0,
     moves: 0,
     relays: 0,
     response_bytes: 0,

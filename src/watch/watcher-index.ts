@@ -3,6 +3,9 @@
 import type { KeyRange } from '../etcd/key-range.ts';
 import { Audience } from './audience.ts';
 import type { Batch, BatchEvent } from './batch.ts';
+import type { HeldBytes } from './held-bytes.ts';
+import type { History } from './history.ts';
+import { Missed } from './missed.ts';
 import { RangeMap } from './range-map.ts';
 import { STEP_VISITS, type Steps } from './slices.ts';
 import type { Watcher } from './watcher.ts';
@@ -15,23 +18,57 @@ export class WatcherIndex {
   #batch: Batch | undefined;
   #at = 0;
   #visits = 0;
+  /** The audiences of all batches up to here have been found. */
+  #looked = 0;
+  readonly #history: Pick<History, 'floor'>;
+  readonly #room: HeldBytes;
   readonly #collect = (audiences: readonly Audience<Watcher>[]): void => {
     this.#visits += audiences.length;
     for (const audience of audiences)
       if (audience.choose(this.#batch as Batch, this.#at)) this.#matched.push(audience);
   };
 
-  /** The audience of one more watcher. */
+  /**
+   * @param history where the watchers that are behind find what they have missed
+   * @param room for what is known of that
+   */
+  constructor(history: Pick<History, 'floor'>, room: HeldBytes) {
+    this.#history = history;
+    this.#room = room;
+  }
+
+  /** The audience of one more watcher, which is not synced. */
   enter(range: KeyRange, variant: number): Audience<Watcher> {
     const found = this.#audiences.get(range)?.find((other) => other.variant === variant);
     const audience = found ?? this.#make(range, variant);
     audience.size++;
+    this.#track(audience);
     return audience;
   }
 
   /** A watcher, which is not synced any more, leaves its audience. */
   leave(audience: Audience<Watcher>): void {
     if (--audience.size === 0) this.#drop(audience);
+    this.#track(audience);
+  }
+
+  /** A watcher of an audience is synced from now on. */
+  sync(audience: Audience<Watcher>, watcher: Watcher): void {
+    audience.synced.add(watcher);
+    this.#track(audience);
+  }
+
+  /** It is so no longer. */
+  unsync(audience: Audience<Watcher>, watcher: Watcher): void {
+    audience.synced.delete(watcher);
+    this.#track(audience);
+  }
+
+  /** The least revision from one on at which a batch may end that holds something for an audience of which a watcher is behind. */
+  next(audience: Audience<Watcher>, revision: number): number {
+    const { missed } = audience;
+    if (missed === undefined) return revision;
+    return Math.max(revision, Math.min(missed.from(revision), this.#looked + 1));
   }
 
   /** The audiences with synced watchers that a batch is for, each once; of each, {@link Audience.take} has the events. */
@@ -67,6 +104,7 @@ export class WatcherIndex {
   #end(): readonly Audience<Watcher>[] {
     const matched = this.#matched;
     this.#matched = [];
+    this.#looked = this.#batch?.revision ?? this.#looked;
     this.#batch = undefined;
     return matched;
   }
@@ -74,6 +112,16 @@ export class WatcherIndex {
   /** The synced watchers. */
   *synced(): Iterable<Watcher> {
     for (const audiences of this.#audiences.values()) for (const { synced } of audiences) yield* synced;
+  }
+
+  /** What there is for those that are behind is kept while there are any: of a batch that is being looked at, not all may be known. */
+  #track(audience: Audience<Watcher>): void {
+    if (audience.size > audience.synced.size)
+      audience.missed ??= new Missed(this.#history, this.#room, (this.#batch?.revision ?? this.#looked) + 1);
+    else {
+      audience.missed?.forget();
+      audience.missed = undefined;
+    }
   }
 
   #make(range: KeyRange, variant: number): Audience<Watcher> {

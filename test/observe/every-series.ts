@@ -248,6 +248,7 @@ const watches: Part = (registry) => {
       fragments: 'etcd_proxy_watch_limits_total{limit="fragments"}',
       lingering: 'etcd_proxy_watch_limits_total{limit="lingering"}',
       long_keys: 'etcd_proxy_watch_limits_total{limit="long_keys"}',
+      missed: 'etcd_proxy_watch_limits_total{limit="missed"}',
       moves: 'etcd_proxy_watch_limits_total{limit="moves"}',
       relays: 'etcd_proxy_watch_limits_total{limit="relays"}',
       response_bytes: 'etcd_proxy_watch_limits_total{limit="response_bytes"}',

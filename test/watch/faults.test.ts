@@ -26,6 +26,7 @@ import { Inbox } from '../../src/watch/inbox.ts';
 import { Intake } from '../../src/watch/intake.ts';
 import { KnownStore } from '../../src/watch/known-store.ts';
 import { Line } from '../../src/watch/line.ts';
+import { Missed } from '../../src/watch/missed.ts';
 import { ProgressQuestions } from '../../src/watch/progress-questions.ts';
 import { ProgressRounds } from '../../src/watch/progress-rounds.ts';
 import { RangeMap } from '../../src/watch/range-map.ts';
@@ -91,6 +92,7 @@ const PARTS: readonly Part[] = [
     Intake,
     KnownStore,
     Line,
+    Missed,
     ProgressQuestions,
     ProgressRounds,
     RangeMap,

@@ -162,6 +162,29 @@ describe('many questions for the progress of one feed', () => {
     });
 });
 
+test('watches of single keys that lag look at what is for them, and not at all that happened meanwhile', async () => {
+  await isLinear(200, async (watches) => {
+    using at = new ScriptedHub();
+    await at.watching('m/', { rangeEnd: b('m0') });
+    const feed = await at.created('m/');
+    const client = at.client();
+    for (let i = 0; i < watches; i++) {
+      client.watch({ key: b(`m/${i}`) });
+      if (i % 16 === 15) await until('the watches', () => client.responses.length === i + 1);
+    }
+    await until('the watches', () => client.responses.length === watches);
+    client.stop();
+    const revisions = Array.from({ length: watches }, (_, i) => at.tell(feed, `m/${i}`));
+    const calls = await callsOf(() => {
+      // Each takes one response, and then its client takes no more.
+      for (let i = 0; i < watches; i++) client.go(1);
+      client.go();
+    });
+    assert.deepEqual(client.revisions, revisions);
+    return calls;
+  });
+});
+
 test('watches of single keys that lag do not look at every event of a huge delete', async () => {
   await isLinear(200, async (watches) => {
     using at = new ScriptedHub();
