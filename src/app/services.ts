@@ -1,4 +1,5 @@
 /** The table of what the proxy does with each method, and in one list the methods that it does not just forward. */
+import { clientIdentityOf } from '../clients/identity.ts';
 import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
 import { KV, Lease, Watch } from '../etcd/methods.ts';
@@ -43,6 +44,7 @@ export function buildServices({ config, reads, hub, login, leases, members }: Pa
       },
       onUserChanged: (user) => hub.shared.permits.onUserChanged(user),
       onToken: (user, token) => hub.shared.users.learn(user, token),
+      shows: (user, metadata) => hub.shared.users.userOf(clientIdentityOf(metadata).token) === user,
     }),
     // Heartbeats of many clients travel on few streams.
     { method: Lease.LeaseKeepAlive, stream: leaseService(leases, upstream, hub.shared.leader) },

@@ -5,9 +5,11 @@
  */
 import { nameIn, tokenIn } from '../etcd/auth-messages.ts';
 import { Auth } from '../etcd/methods.ts';
-import { isOutage } from '../etcd/statuses.ts';
-import type { UnaryUpstream } from '../rpc/contract.ts';
+import { isOutage, isRefusal } from '../etcd/statuses.ts';
+import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { forwardLater } from '../rpc/forward.ts';
+import type { Metadata } from '../rpc/metadata.ts';
+import { OwnCall } from '../rpc/own-call.ts';
 import { RpcError } from '../rpc/status.ts';
 import type { OwnMethod } from './table.ts';
 
@@ -17,6 +19,11 @@ const CHANGES = Object.values(Auth).filter((method) => !method.idempotent && met
 /** Those after which the same name may be another user's; etcd drops the tokens of the one before. */
 const RENEWALS: ReadonlySet<unknown> = new Set([Auth.UserDelete, Auth.UserChangePassword]);
 
+/** How long it may take to find out whether somebody may change users. Milliseconds. */
+const CHECK_MS = 5000;
+
+const NOTHING = new Uint8Array(0);
+
 /** Who hears of what goes through. None of it may throw. */
 export interface AuthListener {
   /** Users, roles or their permissions may change, or have changed. */
@@ -25,6 +32,8 @@ export interface AuthListener {
   onUserChanged(user: string): void;
   /** etcd has handed out a token. */
   onToken(user: string, token: string): void;
+  /** Whether metadata show a token that was handed out to a user. */
+  shows(user: string, metadata: Metadata): boolean;
 }
 
 /** The handlers. */
@@ -35,7 +44,9 @@ export function authService(upstream: UnaryUpstream, listener: AuthListener): Ow
       unary: (request, call) => {
         listener.onChanged();
         const reply = forwardLater(upstream, request, call);
-        const told = RENEWALS.has(method) ? tellUser(reply, request, listener) : reply;
+        const told = RENEWALS.has(method)
+          ? new Renewal(upstream, request, call, listener).told(reply)
+          : reply;
         return told.finally(() => listener.onChanged());
       },
     }),
@@ -52,23 +63,53 @@ export function authService(upstream: UnaryUpstream, listener: AuthListener): Ow
   return [...changes, authenticate];
 }
 
-/** Tells whose tokens are dropped, unless etcd has refused that: anybody may ask for it. */
-async function tellUser(
-  reply: Promise<Uint8Array>,
-  request: Uint8Array,
-  listener: AuthListener,
-): Promise<Uint8Array> {
-  try {
-    const done = await reply;
-    tell();
-    return done;
-  } catch (thrown) {
-    if (isOutage(RpcError.from(thrown))) tell();
-    throw thrown;
+/** A call after which a user may be another one. */
+class Renewal {
+  readonly #upstream: UnaryUpstream;
+  readonly #call: Call;
+  readonly #listener: AuthListener;
+  readonly #user: string;
+
+  constructor(upstream: UnaryUpstream, request: Uint8Array, call: Call, listener: AuthListener) {
+    this.#upstream = upstream;
+    this.#call = call;
+    this.#listener = listener;
+    this.#user = readName(request) ?? '';
   }
-  function tell(): void {
-    const user = readName(request);
-    if (user !== undefined) listener.onUserChanged(user);
+
+  /** Tells whose tokens are dropped, unless etcd has refused that: anybody may ask for it. */
+  async told(reply: Promise<Uint8Array>): Promise<Uint8Array> {
+    try {
+      const done = await reply;
+      this.#tell();
+      return done;
+    } catch (thrown) {
+      if (isOutage(RpcError.from(thrown))) void this.#onUnknown();
+      throw thrown;
+    }
+  }
+
+  /** Nobody knows what became of it: anybody can see to that, by a deadline that is too short. */
+  async #onUnknown(): Promise<void> {
+    if (this.#user !== '' && (await this.#mayHaveDone())) this.#tell();
+  }
+
+  /** Whether the caller may change users, as far as etcd can be asked; it lists them for nobody else. */
+  async #mayHaveDone(): Promise<boolean> {
+    const { metadata } = this.#call;
+    // Who changes its own password has lost the token that would be asked with.
+    if (this.#listener.shows(this.#user, metadata)) return true;
+    const call = new OwnCall(Auth.UserList, metadata, performance.now() + CHECK_MS);
+    try {
+      await call.inTime(forwardLater(this.#upstream, NOTHING, call));
+      return true;
+    } catch (thrown) {
+      return !isRefusal(RpcError.from(thrown));
+    }
+  }
+
+  #tell(): void {
+    if (this.#user !== '') this.#listener.onUserChanged(this.#user);
   }
 }
 

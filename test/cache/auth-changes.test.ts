@@ -1,10 +1,11 @@
 /** Which calls end permissions, and when: before etcd is asked, and again when it has answered, whatever it said. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { Auth } from '#gen/etcdserverpb/auth_pb.js';
 import { Auth as METHODS } from '../../src/etcd/methods.ts';
 import type { Upstream } from '../../src/rpc/contract.ts';
-import { NO_METADATA } from '../../src/rpc/metadata.ts';
+import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { authService } from '../../src/services/auth.ts';
@@ -24,8 +25,9 @@ test('changes of users, roles and auth itself are told twice, and nothing else i
   };
   const methods = authService(upstream, {
     onChanged: () => log.push('told'),
-    onUserChanged: (user) => assert.equal(user, ''),
+    onUserChanged: () => assert.fail('nobody'),
     onToken: () => assert.fail('no token'),
+    shows: () => false,
   });
   const changes = methods.filter(({ method }) => method !== METHODS.Authenticate);
   const names = changes.map(({ method }) => method.name).sort();
@@ -51,36 +53,49 @@ test('changes of users, roles and auth itself are told twice, and nothing else i
 });
 
 test('whose tokens etcd drops is told when it has done so, or may have; not when it has refused to', async () => {
-  const told: string[] = [];
-  let answer: RpcError | undefined;
-  const upstream: Upstream = {
-    async unary() {
-      assert.deepEqual(told, [], 'not before');
-      if (answer !== undefined) throw answer;
-      return new Uint8Array(0);
-    },
-    stream: () => assert.fail('no stream'),
-  };
-  const methods = authService(upstream, {
-    onChanged: () => {},
-    onUserChanged: (user) => told.push(user),
-    onToken: () => assert.fail('no token'),
-  });
   const name = new Uint8Array([0x0a, 1, 0x75]);
+  const own = new Metadata(['token', 'of u']);
   for (const method of [METHODS.UserDelete, METHODS.UserChangePassword, METHODS.UserRevokeRole])
-    for (const [code, wanted] of [
-      [Code.OK, ['u']],
-      [Code.UNAVAILABLE, ['u']],
-      [Code.PERMISSION_DENIED, []],
-      [Code.INVALID_ARGUMENT, []],
+    for (const [code, list, metadata, wanted] of [
+      [Code.OK, undefined, NO_METADATA, ['u']],
+      [Code.PERMISSION_DENIED, undefined, NO_METADATA, []],
+      [Code.INVALID_ARGUMENT, undefined, NO_METADATA, []],
+      // Whether it was done is not known: by somebody who may, by somebody who may not or is not known any more, by the user itself.
+      [Code.UNAVAILABLE, Code.OK, NO_METADATA, ['u']],
+      [Code.CANCELLED, Code.UNAVAILABLE, NO_METADATA, ['u']],
+      [Code.CANCELLED, Code.PERMISSION_DENIED, NO_METADATA, []],
+      [Code.DEADLINE_EXCEEDED, Code.UNAUTHENTICATED, NO_METADATA, []],
+      [Code.UNAVAILABLE, undefined, own, ['u']],
     ] as const) {
-      told.length = 0;
-      answer = code === Code.OK ? undefined : new RpcError(code, 'no');
+      const told: string[] = [];
+      const upstream: Upstream = {
+        async unary(_, call) {
+          const isList = call.method === METHODS.UserList;
+          assert.equal(isList && list === undefined, false, 'asked for nothing');
+          assert.deepEqual(told, [], 'not before');
+          assert.equal(call.metadata, metadata);
+          const answer = isList ? list : code;
+          if (answer !== Code.OK) throw new RpcError(answer as number, 'no');
+          return new Uint8Array(0);
+        },
+        stream: () => assert.fail('no stream'),
+      };
+      const methods = authService(upstream, {
+        onChanged: () => {},
+        onUserChanged: (user) => told.push(user),
+        onToken: () => assert.fail('no token'),
+        shows: (user, shown) => user === 'u' && shown === own,
+      });
       const entry = methods.find((candidate) => candidate.method === method);
       assert.ok(entry !== undefined && 'unary' in entry);
-      const reply = Promise.resolve(entry.unary(name, new OwnCall(method, NO_METADATA, Infinity)));
-      if (answer === undefined) await reply;
+      const reply = Promise.resolve(entry.unary(name, new OwnCall(method, metadata, Infinity)));
+      if (code === Code.OK) await reply;
       else await assert.rejects(reply, /no/);
-      assert.deepEqual(told, method === METHODS.UserRevokeRole ? [] : wanted, `${method.name} ${code}`);
+      await setImmediate();
+      assert.deepEqual(
+        told,
+        method === METHODS.UserRevokeRole ? [] : wanted,
+        `${method.name} ${code} ${list}`,
+      );
     }
 });
