@@ -3,6 +3,9 @@
  * on is asked, and when all have answered and every watch has been sent everything, the client gets the least of
  * their revisions. As in etcd there is no answer while a watch lags behind, or when there is no watch, and no more
  * answers than the stream has room for.
+ *
+ * Feeds do not answer at one moment, as etcd does. What a watch is told meanwhile may be more than another feed has answered,
+ * and a watch may have begun, or moved to a feed that was not asked: then the round is tried again.
  */
 
 import type { Header } from '../etcd/header.ts';
@@ -11,6 +14,12 @@ import type { Watcher, WatcherFeed } from './watcher.ts';
 
 /** Requests that one round answers; more are passed over, as etcd does when its channel is full. */
 const MAX_WAITING = 128;
+
+/** How often one is tried. */
+const MAX_TRIES = 8;
+
+/** With the first request after so many milliseconds a round begins anew: the feed that keeps it may have none of the watches left. */
+const PATIENCE_MS = 1000;
 
 /** The stream. */
 export interface ProgressRoundsOwner {
@@ -26,6 +35,16 @@ export class ProgressRounds {
   /** Requests that the round under way will answer. */
   #asked = 0;
   #waiting = 0;
+  /** Counts tries; how often the round under way was tried, and since when, in milliseconds of `performance.now()`. */
+  #try = 0;
+  #tries = 0;
+  #beganAt = 0;
+  /** Of the try: the feeds, those of them that it waits for, and the revision that they have to come to. */
+  #feeds: ReadonlySet<WatcherFeed> = new Set();
+  #awaited: Set<WatcherFeed> = new Set();
+  #told = 0;
+  /** The feeds that have not answered, of this try or an earlier one. */
+  readonly #asking = new Set<WatcherFeed>();
   #closed = false;
 
   constructor(owner: ProgressRoundsOwner) {
@@ -35,7 +54,9 @@ export class ProgressRounds {
   /** The client asks. */
   onRequest(): void {
     if (this.#waiting < MAX_WAITING) this.#waiting++;
-    if (this.#asked === 0) this.#next();
+    const isLong = this.#asked > 0 && performance.now() - this.#beganAt >= PATIENCE_MS;
+    if (isLong) this.#waiting = Math.min(MAX_WAITING, this.#waiting + this.#asked);
+    if (isLong || this.#asked === 0) this.#next();
   }
 
   /** The stream is over. */
@@ -44,43 +65,64 @@ export class ProgressRounds {
   }
 
   #next(): void {
+    this.#asked = 0;
     if (this.#waiting === 0 || this.#closed) return;
     this.#asked = this.#waiting;
     this.#waiting = 0;
-    const feeds = this.#feeds();
-    let left = feeds.size;
-    if (left === 0) this.#finish();
-    for (const [feed, told] of feeds) {
-      const done = (): void => {
-        if (--left === 0) this.#end();
-      };
-      feed.progress.ask(told, done, (error) => this.#owner.onFault(error));
-    }
+    this.#tries = 0;
+    this.#beganAt = performance.now();
+    this.#begin();
   }
 
-  /** All feeds have answered; they are not to suffer from what becomes of it. */
-  #end(): void {
+  #begin(): void {
+    this.#try++;
+    this.#tries++;
+    this.#told = 0;
+    const feeds = new Set<WatcherFeed>();
+    for (const { feed, sentRevision } of this.#owner.watchers.all()) {
+      if (feed !== undefined) feeds.add(feed);
+      this.#told = Math.max(this.#told, sentRevision);
+    }
+    this.#feeds = feeds;
+    this.#awaited = new Set(feeds);
+    if (feeds.size === 0) this.#finish();
+    for (const feed of feeds) this.#ask(feed);
+  }
+
+  /** Asks a feed; one that has not answered what it was asked before is asked again when it has. */
+  #ask(feed: WatcherFeed): void {
+    if (this.#asking.has(feed)) return;
+    this.#asking.add(feed);
+    const asked = this.#try;
+    const done = (): void => this.#guard(() => this.#onAnswer(feed, asked));
+    feed.progress.ask(this.#told, done, (error) => this.#owner.onFault(error));
+  }
+
+  #onAnswer(feed: WatcherFeed, asked: number): void {
+    this.#asking.delete(feed);
+    if (this.#closed || !this.#awaited.has(feed)) return;
+    if (asked < this.#try) this.#ask(feed);
+    else if (this.#awaited.delete(feed) && this.#awaited.size === 0) this.#finish();
+  }
+
+  /** The feeds that have answered are not to suffer from what becomes of it. */
+  #guard(act: () => void): void {
     try {
-      this.#finish();
+      act();
     } catch (error) {
       this.#owner.onFault(error);
     }
   }
 
-  /** The feeds that watches are on, each with the highest revision that one of its watches was told. */
-  #feeds(): Map<WatcherFeed, number> {
-    const feeds = new Map<WatcherFeed, number>();
-    for (const { feed, sentRevision } of this.#owner.watchers.all())
-      if (feed !== undefined) feeds.set(feed, Math.max(sentRevision, feeds.get(feed) ?? 0));
-    return feeds;
-  }
-
   #finish(): void {
     if (this.#closed) return;
-    const count = this.#asked;
-    this.#asked = 0;
-    const least = this.#least();
-    if (least !== undefined) this.#answer(withRevision(least.header, least.announced), count);
+    const { least, isAll } = this.#state();
+    if (least !== undefined && isAll && this.#hasAll(least.announced))
+      this.#answer(withRevision(least.header, least.announced), this.#asked);
+    else if (this.#tries < MAX_TRIES && (!isAll || this.#isInStep)) {
+      this.#begin();
+      return;
+    }
     this.#next();
   }
 
@@ -90,13 +132,26 @@ export class ProgressRounds {
     this.#owner.answerProgress(header, count);
   }
 
-  /** The feed that is furthest behind, if every watch has had everything up to where that is. */
-  #least(): WatcherFeed | undefined {
+  /** The feed that is furthest behind, and whether all that watches are on were asked. */
+  #state(): { readonly least: WatcherFeed | undefined; readonly isAll: boolean } {
     let least: WatcherFeed | undefined;
-    for (const feed of this.#feeds().keys())
+    for (const { feed } of this.#owner.watchers.all()) {
+      if (feed === undefined) continue;
+      if (!this.#feeds.has(feed)) return { least, isAll: false };
       if (least === undefined || feed.announced < least.announced) least = feed;
-    if (least === undefined) return undefined;
-    for (const watcher of this.#owner.watchers.all()) if (!watcher.isAt(least.announced)) return undefined;
-    return least;
+    }
+    return { least, isAll: true };
+  }
+
+  /** Whether every watch has had everything up to a revision, and may be told so. */
+  #hasAll(revision: number): boolean {
+    for (const watcher of this.#owner.watchers.all()) if (!watcher.isAt(revision)) return false;
+    return true;
+  }
+
+  /** Whether every watch has had all that its feed has. */
+  get #isInStep(): boolean {
+    for (const watcher of this.#owner.watchers.all()) if (!watcher.isInStep) return false;
+    return this.#feeds.size > 0;
   }
 }

@@ -186,6 +186,12 @@ export class Watcher {
     );
   }
 
+  /** Whether it has had all that its feed has, wants what comes next, and its client takes that. */
+  get isInStep(): boolean {
+    if (!this.#synced || this.sink.blocked) return false;
+    return this.#unsent - 1 <= (this.#feed?.applied ?? 0);
+  }
+
   /** Tells its client so; {@link isAt} has to say that it may be told. */
   sendProgress(header: Header): void {
     this.onTold(header.revision);

@@ -156,6 +156,116 @@ describe('a request for progress', () => {
     assert.deepEqual(client.answers, [5]);
   });
 
+  test('is answered although a watch was told of more than the others have had meanwhile', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    client.watch({ key: b('b') });
+    const other = await at.created('b');
+    await until('the watches', () => client.responses.length === 2);
+    at.tell(stream, 'a');
+    client.progress();
+    await until('a question', () => questions(stream) > 0);
+    const told = at.tell(other, 'b');
+    await answerLater(stream, 0);
+    await until('an answer', () => client.answers.length > 0);
+    assert.deepEqual(client.answers, [told]);
+  });
+
+  test('is answered when a watch that begins behind it has caught up', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    at.upstream.revision = 5;
+    client.progress();
+    client.watch({ key: b('c'), startRevision: 2n });
+    const late = await at.opened('c', 2);
+    await until('the watch', () => client.responses.length === 2);
+    await answerLater(stream, 0);
+    late.say(5, { created: true });
+    late.say(5, { events: [{ kv: { key: b('c'), modRevision: 3n } }] });
+    assert.deepEqual(client.answers, []);
+    await answerLater(late, 0);
+    await until('an answer', () => client.answers.length > 0);
+    assert.deepEqual(client.answers, [5]);
+  });
+
+  test('is answered although a feed that was asked for an earlier one never answers, once no watch is on that', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    const other = await at.watching('b', { prevKv: true }); // on another stream
+    const silent = await at.created('b');
+    await until('the other watch', () => other.responses.length === 1);
+    client.watch({ key: b('b'), prevKv: true });
+    await until('the watches', () => client.responses.length === 2);
+    at.upstream.revision = 5;
+    client.progress();
+    await answerLater(stream, 0);
+    await until('a question', () => questions(silent) > 0);
+    client.cancel(1n);
+    await until('the end of the watch', () => client.responses.at(-1)?.canceled === true);
+    at.upstream.revision = 6;
+    await until('an answer', () => {
+      client.progress();
+      answer(stream);
+      return client.answers.length > 0;
+    });
+    assert.equal(client.answers[0], 6);
+    // One that asks again is not kept by a question of before, and is told no less than there is now.
+    answer(silent);
+    client.watch({ key: b('b'), prevKv: true });
+    await until('the watch again', () =>
+      client.responses.some(({ created, watchId }) => created && watchId === 2n),
+    );
+    const before = client.answers.length;
+    at.upstream.revision = 8;
+    await until('another answer', () => {
+      client.progress();
+      answer(stream);
+      answer(silent);
+      return client.answers.length > before;
+    });
+    assert.equal(client.answers.at(-1), 8);
+  });
+
+  test('is not answered with less than etcd has where the watch moves to another feed meanwhile', async () => {
+    await at.watching('c');
+    const main = await at.created('c');
+    for (let i = 0; i < 9; i++) at.tell(main, 'c');
+    const late = at.client();
+    late.watch({ key: b('c'), startRevision: 2n });
+    const catchUp = await at.created('c', 2);
+    at.upstream.revision = 12; // of other keys
+    late.progress();
+    await until('a question', () => questions(catchUp) > 0);
+    const events = span(2, 10).map((revision) => ({ kv: { key: b('c'), modRevision: BigInt(revision) } }));
+    catchUp.say(10, { events });
+    await until('all events', () => late.revisions.length === 9);
+    await until('an answer', () => {
+      answer(main);
+      return late.answers.length > 0;
+    });
+    assert.deepEqual([late.answers, at.hub.stats.catchUps], [[12], 0]);
+  });
+
+  test('is not answered for a watch that its client does not read, however often it is asked', async () => {
+    const client = await at.watching('a');
+    const stream = await at.created('a');
+    client.watch({ key: b('b') });
+    const other = await at.created('b');
+    await until('the watches', () => client.responses.length === 2);
+    at.tell(stream, 'a');
+    client.progress();
+    await until('a question', () => questions(stream) > 0);
+    client.stop();
+    at.tell(other, 'b');
+    at.tell(other, 'b');
+    await answerLater(stream, 0);
+    await sleep(20); // nothing may happen
+    const asked = questions(stream);
+    client.go();
+    await sleep(20); // nothing may happen
+    assert.deepEqual([client.answers, questions(stream)], [[], asked]);
+  });
+
   test('is answered although Status failed at first', async () => {
     at.upstream.statusFailures.push(new RpcError(Code.UNAVAILABLE, 'no connection'));
     const client = await at.watching('a');

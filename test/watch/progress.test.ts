@@ -86,3 +86,30 @@ for (const install of await availableEtcds())
       watch.close();
     }
   });
+
+test('each request of a stream is answered, however much its watches are told meanwhile', async () => {
+  await using etcd = await startEtcd();
+  await using proxy = await startProxy({ endpoints: etcd.endpoints });
+  using direct = new RawGrpcClient(etcd.first.address);
+  using client = new RawGrpcClient(proxy.address);
+  let over = false;
+  const writing = Promise.all(
+    Array.from({ length: 4 }, async (_, i) => {
+      while (!over) await put(direct, `busy/${i}`, 'v');
+    }),
+  );
+  const watch = new WatchCall(client);
+  await watch.created({ key: b('busy/0') });
+  watch.create({ key: b('busy/1') });
+  watch.create({ key: b('busy/2'), prevKv: true }); // on another stream to etcd
+  for (let answers = 0, created = 1; answers < 60; ) {
+    const { watchId, created: isCreated } = await watch.must();
+    if (isCreated) created++;
+    else if (watchId === -1n) answers++;
+    else continue;
+    if (created === 3) watch.progress();
+  }
+  watch.close();
+  over = true;
+  await writing;
+});
