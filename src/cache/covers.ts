@@ -29,6 +29,9 @@ const FULL_IDLE_MS = 10_000;
 const RETRY_MS = PERMISSION_MS;
 const MAX_RESTING = 1000;
 
+/** Feeds are not counted for fewer that may be started than this share of the bound: that counts as none. */
+const LEAST_ROOM = 1 / 16;
+
 /** What covers stand on, and how many there may be. */
 export interface CoversOptions {
   readonly hub: WatchHub;
@@ -71,6 +74,8 @@ export class Covers {
   readonly #anonymous: Permission;
   /** A bound was reached: feeds are not started before the next sweep. */
   #full = false;
+  /** Feeds that may be started before they are counted again. */
+  #room = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: CoversOptions, owner: CoverOwner<Entry>) {
@@ -172,9 +177,17 @@ export class Covers {
     return hasToken ? new Permission(this.#options.permissions, this.#refusals.of(id)) : this.#anonymous;
   }
 
+  /** To count looks at all feeds, so it is done for many that are started; what clients leave meanwhile is found by the next sweep. */
   #mayStart(): boolean {
-    this.#full ||= this.feeds >= this.#options.maxFeeds;
+    if (!this.#full && this.#room <= 0) this.#count();
+    this.#room--;
     return !this.#full;
+  }
+
+  #count(): void {
+    const { maxFeeds } = this.#options;
+    this.#room = maxFeeds - this.feeds;
+    this.#full = this.#room < Math.max(1, maxFeeds * LEAST_ROOM);
   }
 
   #isOurs(feed: SubscribedFeed): boolean {
@@ -196,7 +209,7 @@ export class Covers {
       }
     }
     for (const [id, until] of this.#resting) if (until <= now) this.#resting.delete(id);
-    this.#full = this.feeds >= this.#options.maxFeeds;
+    this.#count();
     if (this.#covers.size > 0 || this.#resting.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
