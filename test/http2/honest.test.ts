@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Http2Settings, Http2Stream } from '../../src/http2/index.ts';
+import { Http2Connection, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
 import { completeSettings } from '../../src/http2/settings.ts';
 import { until } from '../support/until.ts';
-import { EngineServer, Exchange } from './support/exchange.ts';
-import { Answer, answer, POST, post, TRAILERS } from './support/play.ts';
+import { EngineServer, Exchange, Owner } from './support/exchange.ts';
+import { MemorySocket } from './support/memory-socket.ts';
+import { Answer, answer, get, POST, post, TRAILERS } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
 const { END_HEADERS, END_STREAM, frame, u32 } = raw;
@@ -221,4 +222,22 @@ describe('time', () => {
   test('a client need not acknowledge our SETTINGS', () => {
     assert.equal(completeSettings('server', {}).settingsTimeoutMs, 0);
   });
+});
+
+test('of very many calls in one turn of the event loop only so many are begun, and the others in the next turns', async () => {
+  const memory = new MemorySocket();
+  const owner = new Owner(keep);
+  const connection = new Http2Connection(memory.socket, 'server', owner);
+  memory.push(Buffer.concat([raw.MAGIC, raw.settings()]));
+  await until('it is ready', () => connection.exchange.ready);
+  // Each as much as is read at a time.
+  for (const first of [1, 5001, 10_001]) memory.push(Buffer.concat(ids(first, 2500).map((id) => get(id))));
+  assert.equal(owner.streams.length, 2500);
+  await until('all are begun', () => owner.streams.length === 7500);
+  assert.deepEqual(
+    owner.streams.map(({ id }) => id),
+    ids(1, 7500),
+  );
+  connection.destroy();
+  memory.destroy();
 });
