@@ -15,6 +15,9 @@ import type { Stream } from './stream.ts';
 /** New streams get their share of the rate in slices of this many milliseconds. */
 const SLICE_MS = 100;
 
+/** Of those that waited so many begin in one turn of the event loop: about as many as are read in one. */
+const PER_TURN = 1024;
+
 /** Nothing is ever put in here. */
 const NONE = new Set<Stream>();
 
@@ -90,10 +93,11 @@ export class Gate {
     this.waiting.delete(stream);
   }
 
-  /** Begins the streams that may begin now, in the order of their arrival. */
+  /** Begins streams that may begin now, in the order of their arrival; where they are many, {@link ready} says that more may. */
   pump(): void {
+    let begun = 0;
     for (const stream of this.waiting) {
-      if (this.credits < 1) return;
+      if (this.credits < 1 || ++begun > PER_TURN) return;
       this.credits--;
       this.begin(stream);
     }

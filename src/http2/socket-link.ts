@@ -17,6 +17,9 @@ const LINGER_BYTES = 256 << 10;
  */
 const FRAMES_PER_TURN = 2048;
 
+/** Octets; what is shorter has fewer frames than that, and is the last that is read in its turn. */
+const LONG = 16 << 10;
+
 /** Is told what happens on the socket. */
 export interface SocketOwner {
   readonly isServer: boolean;
@@ -39,7 +42,7 @@ export class SocketLink implements TurnEnd {
   private over = false;
   private paused = false;
   private dropped = 0;
-  /** Frames so far when the first octets of this turn came; -1 before that. */
+  /** Frames so far when the first long part of this turn came; -1 before that. */
   private framesBefore = -1;
   private resting = false;
 
@@ -119,12 +122,13 @@ export class SocketLink implements TurnEnd {
 
   private receive(chunk: Buffer): void {
     const { owner } = this;
-    if (owner.isServer && this.framesBefore < 0) {
+    const isLong = owner.isServer && chunk.length >= LONG;
+    if (isLong && this.framesBefore < 0) {
       this.framesBefore = owner.handler.frames;
       atEndOfTurn(this);
     }
     owner.onReceived(chunk);
-    if (!owner.isServer || this.over || owner.handler.frames - this.framesBefore < FRAMES_PER_TURN) return;
+    if (!isLong || this.over || owner.handler.frames - this.framesBefore < FRAMES_PER_TURN) return;
     this.resting = true;
     this.socket.pause();
   }

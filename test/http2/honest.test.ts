@@ -122,6 +122,31 @@ describe('streams that are given up', () => {
     assert.ok(await peer.nextOf('DATA', 1003));
   });
 
+  test('all that wait begin when there is room again, so many in one turn of the event loop', async () => {
+    await using scene = await serve({ maxResetsPerSecond: 1, maxResetsBurst: 1 });
+    const { peer, owner } = scene;
+    peer.send(post(1), cancel(1), post(3), cancel(3));
+    assert.ok(await peer.settled());
+    assert.deepEqual(owner.limits, ['maxResetsPerSecond']);
+    let begun = 0;
+    let most = 0;
+    owner.onStreamHook = (stream) => {
+      keep(stream);
+      if (begun++ === 0)
+        queueMicrotask(() => {
+          most = Math.max(most, begun);
+          begun = 0;
+        });
+    };
+    // In parts, since those that come when there is room begin at once.
+    for (let first = 1001; first < 11_001; first += 1000) {
+      peer.send(Buffer.concat(ids(first, 500).map((id) => get(id))));
+      assert.ok(await peer.settled());
+    }
+    await until('all are begun', () => owner.streams.length === 5002);
+    assert.ok(most <= 1024, `${most} at once`);
+  });
+
   test('any number, where the rate is 0', async () => {
     await using scene = await serve({ maxResetsPerSecond: 0, maxResetsBurst: 0 });
     const { peer, owner } = scene;
