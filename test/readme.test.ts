@@ -18,7 +18,20 @@ function scriptsOf(): Readonly<Record<string, string>> {
 /** curl gave up waiting, as it was told. */
 const TIMED_OUT = 28;
 
-test('npm start brings up etcd and a proxy, and every etcdctl and curl line of the README works on it', async () => {
+/** Runs a line of the README. */
+async function run(command: string, path: string): Promise<string> {
+  const shell = (text: string) => runProcess('sh', ['-c', text], { env: { PATH: path } });
+  let finished = await shell(command);
+  // A watch has one second, which a busy machine may need before it says anything.
+  if (finished.code === TIMED_OUT && !/"events":\[|^event: synced$/m.test(finished.stdout))
+    finished = await shell(command.replace('--max-time 1', '--max-time 10'));
+  const { code, stdout, stderr } = finished;
+  const ended = code === 0 || (code === TIMED_OUT && command.includes('--max-time'));
+  assert.ok(ended, `${command}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+test('npm start brings up etcd and a proxy, on which every etcdctl and curl line and the script of the README works', async () => {
   // As npm does it, but for the build: signals go to the shell.
   const { start } = scriptsOf();
   const script = start?.replace('npm run -s build', 'true');
@@ -31,19 +44,9 @@ test('npm start brings up etcd and a proxy, and every etcdctl and curl line of t
   const path = `${etcdctl ? `${dirname(etcdctl)}:` : ''}${process.env.PATH}`;
   const lines = commands.filter((command) => /^(etcdctl|curl) /.test(command));
   assert.ok(lines.length >= 5, `${lines.length} lines found`);
+  const here = (text: string): string => text.replaceAll('127.0.0.1:23790', address);
   const outputs: string[] = [];
-  for (const command of lines) {
-    const run = (text: string) =>
-      runProcess('sh', ['-c', text.replaceAll('127.0.0.1:23790', address)], { env: { PATH: path } });
-    let finished = await run(command);
-    // A watch has one second, which a busy machine may need before it says anything.
-    if (finished.code === TIMED_OUT && !finished.stdout.includes('"events":['))
-      finished = await run(command.replace('--max-time 1', '--max-time 10'));
-    const { code, stdout, stderr } = finished;
-    const ended = code === 0 || (code === TIMED_OUT && command.includes('--max-time'));
-    assert.ok(ended, `${command}\n${stdout}${stderr}`);
-    outputs.push(stdout);
-  }
+  for (const command of lines) outputs.push(await run(here(command), path));
   const all = outputs.join('\n');
   for (const expected of [
     /^OK$/m,
@@ -51,11 +54,18 @@ test('npm start brings up etcd and a proxy, and every etcdctl and curl line of t
     /"value":"aGVsbG8="/,
     /^\{"result":\{.*"created":true\}\}$/m,
     /^\{"result":\{.*"events":\[/m,
+    /^event: synced$/m,
     /"etcdserver":"\d/,
     /\{"health":"true"/,
     /^grpc_server_handled_total\{/m,
   ]) {
     assert.match(all, expected);
+  }
+  const [, page = ''] = /^```js\n(.*?)^```/ms.exec(readme) ?? [];
+  {
+    await using client = await startProcess(process.execPath, ['--input-type=module', '-e', here(page)]);
+    await client.waitForLine(/^now hello$/, 30_000);
+    await client.waitForLine(/^changed at \d+n$/, 30_000);
   }
   await proxy.stop('SIGINT', 30_000);
   assert.equal(proxy.exit?.code, 0, 'Ctrl-C ends it cleanly');
