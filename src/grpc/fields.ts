@@ -68,9 +68,13 @@ export const RESPONSE_BLOCK = encodeHeaders(RESPONSE_FIELDS);
 /** The trailers of a successful call without metadata of its own, encoded. */
 export const OK_TRAILERS_BLOCK = encodeHeaders(['grpc-status', '0', 'grpc-message', '']);
 
+/** Go's words, so that they mean the same where another proxy has found them and hands them on. */
 const HTTP_STATUS = 'unexpected HTTP status code received from server: ';
 
-/** Whether a status was made of an HTTP status: it is no word of a gRPC server, but of something before it, or in its place. */
+/**
+ * Whether a status was made of an HTTP status, here or by a proxy on the way: it is no word of a gRPC server, but of something
+ * before it, or in its place.
+ */
 export function isOfHttp({ message }: Pick<Status, 'message'>): boolean {
   return message.startsWith(HTTP_STATUS);
 }
