@@ -88,18 +88,13 @@ export class Cursors {
     const { range, options } = watcher;
     const variant = variantOf(options, this.#feed.prevKv && !options.prevKv);
     watcher.enter(this.#feed, this.#index.enter(range, variant));
-    if (this.#missedNothing(watcher)) this.#sync(watcher);
+    const { history, terminal } = this.#feed;
+    // Most have missed nothing. A place among those behind that is taken and left at once would cost a table each time.
+    if (!watcher.held && terminal === undefined && history.endsBefore(watcher.next)) this.#sync(watcher);
     else {
       this.#behind.set(watcher);
       this.pump(watcher);
     }
-  }
-
-  /** Most new watchers have nothing before them: a place among those behind, taken and left at once, costs a table each time. */
-  #missedNothing(watcher: Watcher): boolean {
-    const { history, terminal } = this.#feed;
-    if (watcher.held || terminal !== undefined || watcher.next < history.floor) return false;
-    return history.find(watcher.next) === history.length;
   }
 
   /**

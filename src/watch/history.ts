@@ -102,6 +102,11 @@ export class History {
     return low - this.#head;
   }
 
+  /** Whether it goes back to a revision, and has nothing from there on. */
+  endsBefore(revision: number): boolean {
+    return revision >= this.floor && this.find(revision) === this.length;
+  }
+
   push(batch: Batch): void {
     if (this.#released) return;
     this.#batches.push(batch);
