@@ -45,10 +45,10 @@ async function leads(member: EtcdMember): Promise<boolean> {
   return leader !== 0n && header?.memberId === leader;
 }
 
-/** Whom a member follows, and since which election. */
-async function leaderOf(member: EtcdMember): Promise<string> {
-  const { leader, raftTerm } = await statusOf(member);
-  return `${leader} since ${raftTerm}`;
+/** Whom a member follows, since which election, and what it has made of its store: some time after its start it brings that up to date. */
+async function stateOf(member: EtcdMember): Promise<string> {
+  const { leader, raftTerm, storageVersion } = await statusOf(member);
+  return `${leader} since ${raftTerm}, store ${storageVersion}`;
 }
 
 /** A member that follows; two of three do. */
@@ -136,14 +136,14 @@ for (const install of await etcdsToCompare()) {
       for (const side of sides) held.use(side);
     });
     after(() => held.disposeAsync());
-    // A leader that stands still for a moment leads no more, and calls that change nothing are made anew.
+    // A leader that stands still for a moment leads no more; calls that change nothing are made anew.
     for (const one of whole)
       test(one.name, { timeout: 120_000 }, async () =>
         assertSame(
-          await until('one leader all the while', async () => {
-            const before = await leaderOf(member);
+          await until('one leader and one kind of store all the while', async () => {
+            const before = await stateOf(member);
             const records = await Promise.all(sides.map((side) => record(one, side)));
-            return (await leaderOf(member)) === before && records;
+            return (await stateOf(member)) === before && records;
           }),
         ),
       );

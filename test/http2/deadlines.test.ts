@@ -49,6 +49,7 @@ describe('deadlines', () => {
     const limits: string[] = [];
     const connection = {
       settings: completeSettings('client', { settingsTimeoutMs: 10, prefaceTimeoutMs: 0 }),
+      exchange: { ready: false },
       now: 0,
       onTimedOut: (limit: string) => {
         limits.push(limit);
