@@ -28,6 +28,7 @@ const volatileFields: ReadonlySet<string> = new Set([
   'etcdserverpb.StatusResponse.raftTerm',
   'etcdserverpb.StatusResponse.raftIndex',
   'etcdserverpb.StatusResponse.raftAppliedIndex',
+  'etcdserverpb.StatusResponse.storageVersion',
   'etcdserverpb.StatusResponse.dbSize',
   'etcdserverpb.StatusResponse.dbSizeInUse',
   'etcdserverpb.HashResponse.hash',
