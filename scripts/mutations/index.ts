@@ -35,6 +35,8 @@ export const PARTS: Readonly<
         'subscribers',
         'progress-interval',
         'progress-questions',
+        'stream-questions',
+        'missed',
         'pasts',
         'limits',
       ),

@@ -131,6 +131,20 @@ export const WATCH: readonly Mutation[] = [
   ),
   mutation('cancelled-still-delivered', 'watch/client-stream.ts', 'watcher.feed?.leave([watcher]);', ''),
   mutation('progress-of-laggards', `${HUB}/watcher.ts`, 'this.#synced && !this.sink', '!this.sink'),
+  mutation('progress-tried-once', `${HUB}/progress-rounds.ts`, 'this.#tries < MAX_TRIES', 'this.#tries < 1'),
+  mutation(
+    'progress-of-a-feed-that-was-not-asked',
+    `${HUB}/progress-rounds.ts`,
+    'least !== undefined && isAll && ',
+    'least !== undefined && ',
+  ),
+  mutation('missed-unknown', `${HUB}/audience.ts`, 'this.missed?.add(batch.revision);', ''),
+  mutation(
+    'missed-of-a-part',
+    `${HUB}/watcher-index.ts`,
+    '(this.#batch?.revision ?? this.#looked) + 1',
+    'this.#looked + 1',
+  ),
   mutation('never-flows-again', `${HUB}/flow.ts`, 'else if (this.#stream.parked) this.#stream.unpark();', ''),
   mutation('never-given-up', `${HUB}/flow.ts`, 'this.#stream.park();', ''),
   mutation(

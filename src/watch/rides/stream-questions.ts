@@ -43,7 +43,7 @@ export class StreamQuestions {
     if (this.#turn !== undefined || !this.#stream.mayAsk) return;
     const wait = this.#sentAt + FIRST_MS - performance.now();
     if (wait <= 0) this.#turn = setImmediate(() => this.#stream.guard(() => this.#send()));
-    else if (this.#delay > 2 * FIRST_MS) this.#repeat(wait);
+    else if (this.#timer === undefined || this.#delay > 2 * FIRST_MS) this.#repeat(wait);
   }
 
   /** etcd has answered one of the questions. */
@@ -72,6 +72,9 @@ export class StreamQuestions {
 
   #repeat(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#stream.guard(() => this.#send()), ms);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#stream.guard(() => this.#send());
+    }, ms);
   }
 }
