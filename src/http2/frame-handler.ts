@@ -208,6 +208,7 @@ export class FrameHandler implements FrameSink {
     if (id !== 0) throw protocolError('GOAWAY on a stream');
     if (end - start < 8) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'GOAWAY too short');
     const last = source.readUInt32BE(start) & MAX_31_BITS;
+    this.connection.guard.countControl();
     this.connection.away.receive(last, source.readUInt32BE(start + 4), source.subarray(start + 8, end));
   }
 

@@ -35,7 +35,7 @@ export interface Http2Settings {
   /** How many resets may come at once. Default 2 000. */
   readonly maxResetsBurst: number;
   /**
-   * SETTINGS, PING, empty DATA frames, interim responses, streams refused, and resets of streams that waited, per
+   * SETTINGS, PING, GOAWAY, empty DATA frames, interim responses, streams refused, and resets of streams that waited, per
    * second and also at once. With more, reading stops for a while, see `Brake`; 0 tolerates all. Default 10 000 server,
    * 100 000 client: gRPC servers send a PING for each round trip of data.
    */

@@ -117,6 +117,13 @@ describe('floods', () => {
     });
   });
 
+  test('GOAWAY frames, one after the other, of a client that stays', async () => {
+    await attack('maxFloodMs', STRICT, (peer) => {
+      peer.send(frame('HEADERS', END_HEADERS, 1, POST));
+      for (let i = 0; i < 100; i++) peer.send(frame('GOAWAY', 0, 0, [...u32(0), ...u32(1)]));
+    });
+  });
+
   test('requests whose answers are never read', async () => {
     const big = Buffer.alloc(60_000);
     const answerAll = (stream: Http2Stream) => {
