@@ -1,7 +1,7 @@
 /**
  * Slows a peer down that sends too many frames which cost it nothing and make us work: nothing is read from it for a
- * slice of time, and TCP stops it. Everything under way on the connection lives on. Only a peer that goes on at many
- * times the rate for long is cut off: a new connection would cost us more than a slow one.
+ * slice of time, and TCP stops it. Everything under way on the connection lives on. Only a peer that has more of them
+ * ready than may be read, for long, is cut off: a new connection would cost us more than a slow one.
  */
 import { RateLimit } from './rate-limit.ts';
 import type { Reports } from './reports.ts';
@@ -10,7 +10,7 @@ import type { SocketLink } from './socket-link.ts';
 
 /** How long nothing is read, in milliseconds. */
 const SLICE_MS = 100;
-/** A peer that uses up the frames of a slice in this part of it sends very many more. */
+/** A peer that uses up the frames of a slice in this part of it had them ready: it has sent more than may be read. */
 const FLOOD_PART = 1 / 10;
 
 const NOTHING = Buffer.alloc(0);

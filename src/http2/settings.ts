@@ -40,7 +40,7 @@ export interface Http2Settings {
    * 100 000 client: gRPC servers send a PING for each round trip of data.
    */
   readonly maxControlFramesPerSecond: number;
-  /** How long a peer may go on to send ten times as many of them and more. Default 10 s. */
+  /** How long a peer may have more of them ready than may be read, without a break. Default 10 s. */
   readonly maxFloodMs: number;
   /** Frames in the socket that it could not write, beside up to 2 MiB of data: a peer that does not read. Default 8 MiB. */
   readonly maxUnreadBytes: number;
