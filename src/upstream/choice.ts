@@ -211,6 +211,7 @@ export class Choice implements SurveyOwner, RedrawOwner {
     const alone = this.#order.size === 1;
     if (survey.alone && !alone) {
       survey.cancel();
+      this.#survey = undefined;
       this.#choose();
       return;
     }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { KV, Watch } from '../../src/etcd/methods.ts';
 import { NO_LEADER } from '../../src/etcd/words.ts';
@@ -199,6 +199,25 @@ describe('a list of endpoints that changes', () => {
     source.become(first, second);
     await call(cluster, KV.Range);
     await isUsed(second);
+  });
+
+  test('whoever comes after the only one, which is gone, is asked at once', async () => {
+    await using held = new AsyncDisposableStack();
+    const dialled: string[] = [];
+    const { options } = clientOptions([]);
+    const source = new ChangingEndpoints(['https://127.0.0.1:1']);
+    const tls = {
+      connect: (_target: unknown, serverName: string) => {
+        dialled.push(serverName);
+        return new Socket();
+      },
+    };
+    const cluster = new Cluster({ ...options, source, tls });
+    held.defer(() => cluster.close());
+    cluster.start();
+    source.become();
+    source.become({ address: 'https://later.test:1' });
+    assert.deepEqual(dialled, ['127.0.0.1', 'later.test']);
   });
 
   test('lists that change all the time do no harm', async () => {
