@@ -7,6 +7,7 @@ import { Candidate } from './candidate.ts';
 import type { ConnectionOwner, Dial } from './connection.ts';
 import type { EndpointOrder } from './endpoint-order.ts';
 import { type EndpointPick, isNearer, nearestOf, QUESTIONS } from './endpoint-pick.ts';
+import { Patience } from './patience.ts';
 import { isForeign } from './votes.ts';
 
 /** Who chooses. */
@@ -30,6 +31,7 @@ export class Redraw {
   readonly #intervalMs: number;
   #candidates: Candidate[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #limit: Patience | undefined;
 
   /** @param intervalMs the time between two, on average: proxies that were started together soon differ; 0: never */
   constructor(owner: RedrawOwner, order: EndpointOrder, pick: EndpointPick, intervalMs: number) {
@@ -61,7 +63,7 @@ export class Redraw {
         }),
     );
     if (this.#candidates.length === 0) this.start();
-    else this.#timer = setTimeout(() => this.#decide(), LIMIT_MS);
+    else this.#limit = new Patience(LIMIT_MS, () => this.#decide());
   }
 
   #step(): void {
@@ -70,7 +72,6 @@ export class Redraw {
   }
 
   #decide(): void {
-    clearTimeout(this.#timer);
     const chosen = this.#chosen();
     this.#end(chosen);
     if (chosen !== undefined) this.#owner.onRedrawn(chosen);
@@ -104,6 +105,7 @@ export class Redraw {
   }
 
   #end(chosen?: Candidate): void {
+    this.#limit?.end();
     const candidates = this.#candidates;
     this.#candidates = [];
     for (const candidate of candidates) {

@@ -113,6 +113,25 @@ for (const [name, ms] of CASES)
       assert.ok(await cluster.askElsewhere(new Uint8Array(0), call, () => true));
     });
 
+    test('is the answer of an endpoint that is drawn anew', async () => {
+      await using held = new AsyncDisposableStack();
+      const members = [held.use(await ScriptedEtcd.start()), held.use(await ScriptedEtcd.start())];
+      const { cluster, heard } = connectTo(members, { ...PATIENT, choice: { shuffleInterval: 1000 } });
+      held.defer(() => cluster.close());
+      const { name } = await inUse(cluster);
+      const drawn = members.find(({ address }) => address !== name) as ScriptedEtcd;
+      await until('the choice is made, and leaves it', () => drawn.connections === 0);
+      const questions = (): number => drawn.seen.filter(({ hasLeader }) => hasLeader).length;
+      const before = questions();
+      drawn.onAnswering = () => {
+        drawn.onAnswering = () => {};
+        const end = performance.now() + 2 * LIMIT_MS + ms;
+        setImmediate(() => standStill(end));
+      };
+      await until('it is used', () => heard.switches.length > 0);
+      assert.deepEqual([heard.switches[0], questions() - before], ['redrawn', 1]);
+    });
+
     test('is a page of etcd', async () => {
       await using held = new AsyncDisposableStack();
       const server = createHttpServer((_, response) => {
