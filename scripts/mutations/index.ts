@@ -1,5 +1,6 @@
 /** The parts of the program that are broken to see whether their tests notice, and those tests. */
 import { CACHED } from './cache.ts';
+import { FOUND } from './endpoints.ts';
 import { SHARED } from './flights.ts';
 import { HEARTBEATS } from './lease.ts';
 import { MEMBERS } from './members.ts';
@@ -20,7 +21,10 @@ const below = (folder: string, ...names: string[]): string[] => names.map((name)
 
 /** All parts, by the name that `npm run mutate` takes. */
 export const PARTS: Readonly<
-  Record<'watch' | 'sharing' | 'lease' | 'cache' | 'mirror' | 'flights' | 'namespace' | 'members', Part>
+  Record<
+    'watch' | 'sharing' | 'lease' | 'cache' | 'mirror' | 'flights' | 'namespace' | 'members' | 'endpoints',
+    Part
+  >
 > = {
   watch: {
     mutations: WATCH,
@@ -141,5 +145,9 @@ export const PARTS: Readonly<
   members: {
     mutations: MEMBERS,
     tests: below('members', 'told', 'registration', 'trouble', 'clientv3'),
+  },
+  endpoints: {
+    mutations: FOUND,
+    tests: below('endpoints', 'flags', 'known', 'srv', 'discovery-v2', 'peers', 'members'),
   },
 };
