@@ -37,7 +37,7 @@ export function universalRequest(
     header.set('content-type', binaryForm(contentType));
     header.delete('content-length'); // it is of the text
   }
-  const content = bodyOf(raw, held);
+  const content = bodyOf(raw, held, connectCall.call);
   const large = { connectCall, decoder, maxBytes, signal, held };
   return {
     httpVersion: raw.httpVersion,
