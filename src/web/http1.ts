@@ -120,9 +120,22 @@ export function refuseUnreadable(
   const status = unknown ? '501 Not Implemented' : (STATUS[code] ?? '400 Bad Request');
   const body = unknown ? NOT_ALLOWED : '';
   const type = unknown ? 'content-type: application/json\r\n' : '';
-  socket.end(
+  endWith(
+    socket,
     `HTTP/1.1 ${status}\r\nconnection: close\r\n${type}content-length: ${body.length}\r\n\r\n${body}`,
   );
+}
+
+/**
+ * How long a connection is kept whose last answer was written, for its client to take that and to close its side. Milliseconds.
+ */
+const LINGER_MS = 2000;
+
+/** Writes the last answer of a connection, and closes it, whether or not its client does. */
+export function endWith(socket: Duplex, answer: string): void {
+  socket.end(answer);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 function textOf(bytes: unknown): string {

@@ -75,6 +75,31 @@ test('slow headers, slow bodies and idle connections end', async () => {
   assert.match(idle.read, /^HTTP\/1.1 200 /);
 });
 
+test('a connection that was refused is closed, whether or not its client closes its side', async () => {
+  const sockets: Socket[] = [];
+  const limits = { headersTimeout: 200, requestTimeout: 400 };
+  await using door = await Door.open({}, { limits }, ({ web }) =>
+    web.http.on('connection', (socket) => sockets.push(socket)),
+  );
+  const upgrade = 'connection: upgrade\r\nupgrade: websocket\r\n';
+  const heads = [
+    'POST /v3/kv/range HTTP/1.1\r\nhost: x\r\n',
+    'POST /v3/kv/range HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n{',
+    `GET /v3/nowhere HTTP/1.1\r\nhost: x\r\n${upgrade}\r\n`,
+    'GET /\0 HTTP/1.1\r\nhost: x\r\n\r\n',
+  ];
+  const clients = heads.map((head) => {
+    const client = connect({ port: door.port, host: '127.0.0.1', allowHalfOpen: true });
+    client.on('error', () => {});
+    client.resume();
+    client.write(head);
+    return client;
+  });
+  await until('all are there', () => sockets.length === heads.length);
+  await until('all are closed', () => sockets.every(({ destroyed }) => destroyed));
+  for (const client of clients) client.destroy();
+});
+
 test('requests outlast a pause of the network', () => {
   const noticed = 51_000; // TCP tries again 0.2, 0.6, 1.4, ... 25.4 and 51 s after its first try, so a pause of 30 s ends then
   assert.ok(DEFAULT_LIMITS.headersTimeout > noticed && DEFAULT_LIMITS.requestTimeout > noticed);

@@ -11,7 +11,7 @@ import { clientGone } from '../body.ts';
 import type { BrowserGuard } from '../browser-guard.ts';
 import { WebCall } from '../call.ts';
 import { httpStatus, unaryError } from '../http-error.ts';
-import type { Upgrades } from '../http1.ts';
+import { endWith, type Upgrades } from '../http1.ts';
 import { badBinary, prefixedMetadata } from '../prefixed-metadata.ts';
 import type { RequestMemory, WebRequest } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
@@ -61,7 +61,7 @@ export class WebSockets implements Upgrades {
     this.#options = options;
   }
 
-  /** One whose request has a body is none: Node.js takes that for a part of neither while it comes. */
+  /** One whose request has a body is none: that would still be on its way when the WebSocket begins. */
   wants({ headers }: IncomingMessage): boolean {
     const { upgrade, 'content-length': length = '0', 'transfer-encoding': coding } = headers;
     return upgrade?.toLowerCase() === 'websocket' && coding === undefined && Number(length) === 0;
@@ -178,5 +178,5 @@ function refuseWith(socket: Duplex, error: RpcError): void {
 function refuse(socket: Duplex, status: number, body: string): void {
   const length = Buffer.byteLength(body);
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: ${length}\r\n`;
-  socket.end(`${head}content-type: application/json\r\n\r\n${body}`);
+  endWith(socket, `${head}content-type: application/json\r\n\r\n${body}`);
 }
