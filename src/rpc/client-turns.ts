@@ -37,4 +37,9 @@ export class ClientTurns<T> {
     if (items.size > 0) this.#waiting.set(client, items);
     return item;
   }
+
+  /** All that waits, client by client. */
+  *[Symbol.iterator](): Generator<T> {
+    for (const items of this.#waiting.values()) yield* items;
+  }
 }

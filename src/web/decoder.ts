@@ -3,6 +3,7 @@
  * loop is too short and the memory of the process too small. What takes too much memory ends that thread and nothing else.
  */
 import { Worker } from 'node:worker_threads';
+import { ClientTurns } from '../rpc/client-turns.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import { clientGone } from './body.ts';
 import { DECODE_PROGRAM } from './decode-program.ts';
@@ -48,7 +49,7 @@ export function startDecoder(): Worker {
 export class MessageDecoder {
   #worker: Worker | undefined;
   #job: Job | undefined;
-  readonly #line = new Set<Job>();
+  readonly #line = new ClientTurns<Job>();
   readonly #startThread: () => Worker;
   #idle: NodeJS.Timeout | undefined;
   #late: NodeJS.Timeout | undefined;
@@ -61,18 +62,19 @@ export class MessageDecoder {
   }
 
   /**
-   * The protobuf form of a request; one is read at a time.
+   * The protobuf form of a request; one is read at a time, of one client after the other.
+   * @param client whose request it is, such as its connection
    * @param signal the client is gone: what waits in the line is let go at once
    * @throws RpcError (rejects)
    */
-  decode(question: DecodeQuestion, signal: AbortSignal): Promise<Uint8Array> {
+  decode(client: object, question: DecodeQuestion, signal: AbortSignal): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(clientGone());
         return;
       }
       const onGone = (): void => {
-        if (this.#line.delete(job)) reject(clientGone());
+        if (this.#line.delete(client, job)) reject(clientGone());
       };
       const settled = (): void => signal.removeEventListener('abort', onGone);
       const job: Job = {
@@ -86,7 +88,7 @@ export class MessageDecoder {
           reject(error);
         },
       };
-      this.#line.add(job);
+      this.#line.add(client, job);
       signal.addEventListener('abort', onGone, { once: true });
       this.#next();
     });
@@ -102,12 +104,11 @@ export class MessageDecoder {
   #next(): void {
     if (this.#job !== undefined) return;
     clearTimeout(this.#idle);
-    const [job] = this.#line;
+    const job = this.#line.shift();
     if (job === undefined) {
       this.#idle = setTimeout(() => this.#stop(), IDLE_MS).unref();
       return;
     }
-    this.#line.delete(job);
     try {
       this.#worker ??= this.#start();
     } catch (error) {

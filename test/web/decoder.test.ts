@@ -13,11 +13,12 @@ import { GatewayReader } from '../../src/web/gateway/request.ts';
 import { Door } from './support.ts';
 
 const RANGE = methodAt('/v3/kv/range') ?? assert.fail('no range');
+const CLIENT = {};
 const LARGE = `{"unknown":"${'a'.repeat(300_000)}"}`;
 
 test('no listener stays, whether or not a message can be read', async () => {
   const { signal } = new AbortController();
-  const reader = new GatewayReader(RANGE, 64 << 20, () => signal);
+  const reader = new GatewayReader(RANGE, 64 << 20, () => signal, CLIENT);
   async function* body(text: string): AsyncGenerator<Uint8Array> {
     yield Buffer.from(text);
   }
@@ -65,7 +66,7 @@ const { signal } = new AbortController();
 test('without a thread requests are refused, each in its turn, and read as soon as there is one', async () => {
   let threads = false;
   const decoder = new MessageDecoder(() => (threads ? startDecoder() : noThread()));
-  const refused = Array.from({ length: 20_000 }, () => decoder.decode(question(), signal));
+  const refused = Array.from({ length: 20_000 }, () => decoder.decode(CLIENT, question(), signal));
   for (const result of await Promise.allSettled(refused)) {
     assert.ok(result.status === 'rejected');
     assert.equal(result.reason.code, NO_THREAD.code);
@@ -73,7 +74,7 @@ test('without a thread requests are refused, each in its turn, and read as soon 
   }
   assert.equal(decoder.waitingBytes, 0);
   threads = true;
-  assert.equal((await decoder.decode(question(), signal)).length, 3);
+  assert.equal((await decoder.decode(CLIENT, question(), signal)).length, 3);
 });
 
 test('a thread that ends while there is no other one: the next request is refused, the one behind it is read', async () => {
@@ -85,10 +86,23 @@ test('a thread that ends while there is no other one: the next request is refuse
     started.push(worker);
     return worker;
   });
-  const [first, second, third] = [1, 2, 3].map(() => decoder.decode(question(), signal));
+  const [first, second, third] = [1, 2, 3].map(() => decoder.decode(CLIENT, question(), signal));
   void started[0]?.terminate();
   await assert.rejects(first ?? assert.fail(), { code: Code.RESOURCE_EXHAUSTED, message: /too much memory/ });
   await assert.rejects(second ?? assert.fail(), NO_THREAD);
   assert.equal((await third)?.length, 3);
   assert.equal(starts, 3);
+});
+
+test('clients have their turns one after the other, whoever sends how many', async () => {
+  const decoder = new MessageDecoder();
+  const read: string[] = [];
+  const ask = async (name: string, client: object): Promise<void> => {
+    await decoder.decode(client, question(), signal);
+    read.push(name);
+  };
+  const [greedy, modest] = [{}, {}];
+  await Promise.all([...'abcdefgh'].map((name) => ask(name, greedy)).concat(ask('modest', modest)));
+  assert.deepEqual(read.slice(0, 3), ['a', 'b', 'modest']);
+  assert.equal(read.length, 9);
 });

@@ -16,7 +16,7 @@ async function* body(parts: Iterable<string>): AsyncGenerator<Uint8Array> {
 
 const times = (count: number, part: string): string[] => Array.from({ length: count }, () => part);
 
-const reader = (): GatewayReader => new GatewayReader(WATCH, 1 << 20, () => new AbortController().signal);
+const reader = (): GatewayReader => new GatewayReader(WATCH, 1 << 20, () => new AbortController().signal, {});
 
 /** How many turns of the event loop pass until it settles. */
 async function turnsOf(work: Promise<unknown>): Promise<number> {

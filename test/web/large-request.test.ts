@@ -168,13 +168,13 @@ test('those that wait to be read go with their clients', async () => {
   };
   const client = new AbortController();
   const patient = new AbortController();
-  const first = decoder.decode(question(100_000), patient.signal);
-  const gone = decoder.decode(question(100_000), client.signal);
-  const last = decoder.decode(question(1), patient.signal);
+  const first = decoder.decode({}, question(100_000), patient.signal);
+  const gone = decoder.decode({}, question(100_000), client.signal);
+  const last = decoder.decode({}, question(1), patient.signal);
   client.abort();
   await assert.rejects(gone, { code: Code.CANCELLED, message: 'the client is gone' });
   assert.ok(decoder.waitingBytes < 1000, `${decoder.waitingBytes} bytes still wait`);
-  await assert.rejects(decoder.decode(question(1), client.signal), { code: 1 });
+  await assert.rejects(decoder.decode({}, question(1), client.signal), { code: 1 });
   assert.ok((await first).length > 0);
   assert.ok((await last).length > 0);
 });

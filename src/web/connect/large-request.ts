@@ -82,9 +82,9 @@ async function* exchanged(
     return;
   }
   const { connectCall, decoder, signal } = options;
-  const { path } = connectCall.call.method;
-  const question = { path, form: form.json ? 'json' : 'proto', bytes: message } as const;
-  connectCall.largeRequest = await decoder.decode(question, signal);
+  const { outlet, method } = connectCall.call;
+  const question = { path: method.path, form: form.json ? 'json' : 'proto', bytes: message } as const;
+  connectCall.largeRequest = await decoder.decode(outlet, question, signal);
   yield placeholder(form);
 }
 

@@ -44,12 +44,17 @@ export class GatewayReader {
   readonly #maxBytes: number;
   /** Is aborted when the client goes. */
   readonly #signal: () => AbortSignal;
+  readonly #client: object;
 
-  /** @param maxBytes the most that a message may be in its protobuf form */
-  constructor(method: DescMethod, maxBytes: number, signal: () => AbortSignal) {
+  /**
+   * @param maxBytes the most that a message may be in its protobuf form
+   * @param client whose requests they are, such as its connection: clients take turns with large ones
+   */
+  constructor(method: DescMethod, maxBytes: number, signal: () => AbortSignal, client: object) {
     this.#method = method;
     this.#maxBytes = maxBytes;
     this.#signal = signal;
+    this.#client = client;
   }
 
   /** The only message of a client whose small body is there. @throws RpcError */
@@ -118,7 +123,8 @@ export class GatewayReader {
   #readLarge(json: Uint8Array): Promise<Uint8Array> {
     // A copy that owns its memory, so that it can go to another thread.
     const bytes = new Uint8Array(json);
-    return decoder.decode({ path: pathOf(this.#method), form: 'etcd-json', bytes }, this.#signal());
+    const question = { path: pathOf(this.#method), form: 'etcd-json', bytes } as const;
+    return decoder.decode(this.#client, question, this.#signal());
   }
 
   #check(size: number, most: number): void {

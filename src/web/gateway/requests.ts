@@ -58,7 +58,7 @@ export class GatewayRequests {
   #callOf(method: DescMethod, raw: IncomingMessage, response: ServerResponse, call: WebCall): GatewayCall {
     const held = this.#memory.of(raw);
     const { maxRequestBytes } = this.#serving.options;
-    const reader = new GatewayReader(method, maxRequestBytes, goneSignal(response));
+    const reader = new GatewayReader(method, maxRequestBytes, goneSignal(response), call.outlet);
     if (method.methodKind === 'bidi_streaming') mayGoOn(raw);
     return {
       method,

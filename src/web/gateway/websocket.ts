@@ -123,7 +123,7 @@ export class WebSockets implements Upgrades {
       call.close();
     });
     const frames = new Frames(socket, request.socket, held, call);
-    const reader = new GatewayReader(method, options.maxRequestBytes, () => gone.signal);
+    const reader = new GatewayReader(method, options.maxRequestBytes, () => gone.signal, call.outlet);
     const all = () => reader.all(frames.parts(), held);
     // A frame is whole, and no end of a body follows it.
     const first = async () => {
