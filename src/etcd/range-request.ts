@@ -1,5 +1,6 @@
 /** RangeRequests: the one reader, in place, and the one writer. */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { MOST_FIELDS } from './few-fields.ts';
 
 /** Numbers of the fields of `RangeRequest`. The first two are texts, the others numbers. */
 export const Field = {
@@ -102,13 +103,17 @@ export class RangeScan {
   /** Where a varint of several octets ended. */
   #at = 0;
 
-  /** Reads the request that lies in `bytes` from `start` to `end`. @returns `false` for bytes that are none */
+  /**
+   * Reads the request that lies in `bytes` from `start` to `end`.
+   * @returns `false` for bytes that are none, and for more than MOST_FIELDS fields
+   */
   read(bytes: Uint8Array, start = 0, end: number = bytes.length): boolean {
     this.#clear();
     let at = start;
     let seen = 0;
     let odd = 0;
-    while (at < end) {
+    for (let left = MOST_FIELDS; at < end; left--) {
+      if (left === 0) return false;
       let tag = bytes[at++] as number;
       if (tag >= CONTINUED) {
         tag = this.#varint(bytes, at - 1, end);

@@ -1,5 +1,6 @@
 /** WatchRequests: those of clients read, those to etcd written. */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { FewFields, MOST_FIELDS, TOO_MANY_FIELDS } from './few-fields.ts';
 import type { KeyRange } from './key-range.ts';
 import type { KeyRanges } from './key-ranges.ts';
 import { latin1 } from './latin1.ts';
@@ -49,49 +50,49 @@ export interface CreateRequest {
   readonly options: WatchOptions;
 }
 
+const NO_BYTES = new Uint8Array(0);
+
 /** The encoded request for progress. */
 export const PROGRESS_REQUEST: Uint8Array = watchRequest(Request.progress, new Uint8Array(0));
 
-/** Reads a request. @throws on bytes that are no message */
+/** Reads a request. @throws on bytes that are no message, and TOO_MANY_FIELDS */
 export function readRequest(message: Uint8Array, ranges: KeyRanges): WatchRequest {
-  const reader = new BinaryReader(message);
-  let request: WatchRequest = { kind: 'nothing' };
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
+  const fields = new FewFields(message);
+  let kind = 0;
+  let body: Uint8Array = NO_BYTES;
+  // Of several the last one counts, and only that is read.
+  while (fields.next()) {
+    const { field, wireType } = fields;
     if (wireType !== WireType.LengthDelimited || field < Request.create || field > Request.progress)
-      reader.skip(wireType, field);
-    else if (field === Request.create) request = readCreate(reader.bytes(), ranges);
-    else if (field === Request.cancel) request = { kind: 'cancel', id: readId(reader.bytes()) };
+      fields.skip();
     else {
-      reader.bytes();
-      request = { kind: 'progress' };
+      kind = field;
+      body = fields.reader.bytes();
     }
   }
-  return request;
+  if (kind === Request.create) return readCreate(body, ranges);
+  if (kind === Request.cancel) return { kind: 'cancel', id: readId(body) };
+  return { kind: kind === Request.progress ? 'progress' : 'nothing' };
 }
 
 function readCreate(message: Uint8Array, ranges: KeyRanges): CreateRequest {
-  const reader = new BinaryReader(message);
+  const fields = new FewFields(message);
+  const { reader } = fields;
   let key = '';
   let rangeEnd = '';
   let start = 0;
   let id = 0n;
   let flags = 0;
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    if (field === Create.key && wireType === WireType.LengthDelimited) key = latin1(reader.bytes());
-    else if (field === Create.rangeEnd && wireType === WireType.LengthDelimited)
-      rangeEnd = latin1(reader.bytes());
-    else if (field === Create.start && wireType === WireType.Varint) start = Number(reader.int64());
-    else if (field === Create.progress && wireType === WireType.Varint)
-      flags = set(flags, Flag.progress, reader.bool());
-    else if (field === Create.filters) flags |= readFilters(reader, wireType);
-    else if (field === Create.prevKv && wireType === WireType.Varint)
-      flags = set(flags, Flag.prevKv, reader.bool());
-    else if (field === Create.id && wireType === WireType.Varint) id = BigInt(reader.int64());
-    else if (field === Create.fragment && wireType === WireType.Varint)
-      flags = set(flags, Flag.fragment, reader.bool());
-    else reader.skip(wireType, field);
+  while (fields.next()) {
+    if (fields.is(Create.key, WireType.LengthDelimited)) key = latin1(reader.bytes());
+    else if (fields.is(Create.rangeEnd, WireType.LengthDelimited)) rangeEnd = latin1(reader.bytes());
+    else if (fields.is(Create.start, WireType.Varint)) start = Number(reader.int64());
+    else if (fields.is(Create.progress, WireType.Varint)) flags = set(flags, Flag.progress, reader.bool());
+    else if (fields.field === Create.filters) flags |= readFilters(fields);
+    else if (fields.is(Create.prevKv, WireType.Varint)) flags = set(flags, Flag.prevKv, reader.bool());
+    else if (fields.is(Create.id, WireType.Varint)) id = BigInt(reader.int64());
+    else if (fields.is(Create.fragment, WireType.Varint)) flags = set(flags, Flag.fragment, reader.bool());
+    else fields.skip();
   }
   const range = ranges.of(key, rangeEnd);
   return { kind: 'create', range, start, id, options: OPTIONS[flags] as WatchOptions };
@@ -111,13 +112,16 @@ const OPTIONS: readonly WatchOptions[] = Array.from({ length: 32 }, (_, flags) =
 const set = (flags: number, flag: number, on: boolean): number => (on ? flags | flag : flags & ~flag);
 
 /** `filters`, packed or not; etcd passes over filters that it does not know. */
-function readFilters(reader: BinaryReader, wireType: WireType): number {
+function readFilters(fields: FewFields): number {
+  const { reader, wireType } = fields;
   if (wireType === WireType.Varint) return filterFlag(reader.int32());
   if (wireType !== WireType.LengthDelimited) {
-    reader.skip(wireType, Create.filters);
+    fields.skip();
     return 0;
   }
-  const packed = new BinaryReader(reader.bytes());
+  const bytes = reader.bytes();
+  if (bytes.length > MOST_FIELDS) throw TOO_MANY_FIELDS;
+  const packed = new BinaryReader(bytes);
   let flags = 0;
   while (packed.pos < packed.len) flags |= filterFlag(packed.int32());
   return flags;
@@ -126,12 +130,11 @@ function readFilters(reader: BinaryReader, wireType: WireType): number {
 const filterFlag = (filter: number): number => (filter === 0 ? Flag.noPut : filter === 1 ? Flag.noDelete : 0);
 
 function readId(message: Uint8Array): bigint {
-  const reader = new BinaryReader(message);
+  const fields = new FewFields(message);
   let id = 0n;
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    if (field === CANCEL_ID && wireType === WireType.Varint) id = BigInt(reader.int64());
-    else reader.skip(wireType, field);
+  while (fields.next()) {
+    if (fields.is(CANCEL_ID, WireType.Varint)) id = BigInt(fields.reader.int64());
+    else fields.skip();
   }
   return id;
 }

@@ -2,7 +2,8 @@
  * `grpc.health.v1.Health`: the proxy serves when the cluster answers through it. As in etcd, the only service
  * name is the empty one.
  */
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { FewFields, TOO_MANY_FIELDS } from '../etcd/few-fields.ts';
 import { methodsOf } from '../etcd/methods.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { Code, RpcError } from '../rpc/status.ts';
@@ -44,15 +45,15 @@ async function check(request: Uint8Array, healthy: () => Promise<boolean>): Prom
 }
 
 function serviceName(request: Uint8Array): string {
-  const reader = new BinaryReader(request);
   let name = '';
   try {
-    while (reader.pos < reader.len) {
-      const [field, wireType] = reader.tag();
-      if (field === SERVICE_FIELD && wireType === WireType.LengthDelimited) name = reader.string(true);
-      else reader.skip(wireType, field);
+    const fields = new FewFields(request);
+    while (fields.next()) {
+      if (fields.is(SERVICE_FIELD, WireType.LengthDelimited)) name = fields.reader.string(true);
+      else fields.skip();
     }
-  } catch {
+  } catch (error) {
+    if (error === TOO_MANY_FIELDS) throw error;
     throw new RpcError(Code.INVALID_ARGUMENT, 'etcd-connect-proxy: malformed HealthCheckRequest');
   }
   return name;

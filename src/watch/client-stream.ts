@@ -6,6 +6,7 @@
  */
 import { clientIdentityOf, demandsLeader } from '../clients/identity.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
+import { TOO_MANY_FIELDS } from '../etcd/few-fields.ts';
 import { type Header, NO_HEADER, withRevision } from '../etcd/header.ts';
 import { type EventlessResponse, encodeReply, NO_WATCH } from '../etcd/watch-reply.ts';
 import { type CreateRequest, readRequest, type WatchRequest } from '../etcd/watch-request.ts';
@@ -118,16 +119,21 @@ class WatchStream
     let request: WatchRequest;
     try {
       request = readRequest(message, this.#shared.ranges);
-    } catch {
-      this.#handOver(this.#mayBeEtcds ? message : NO_MESSAGE);
+    } catch (error) {
+      if (this.#mayBeEtcds) this.#handOver(message);
+      else if (error === TOO_MANY_FIELDS) this.#failFor(TOO_MANY_FIELDS);
+      else this.#handOver(NO_MESSAGE);
       return;
     }
     if (request.kind === 'nothing') return;
-    if (request.kind === 'create' && request.start < 0 && this.#mayBeEtcds) {
-      this.#handOver(message);
-      return;
-    }
-    this.#line.add(request, message.length);
+    if (request.kind === 'create' && request.start < 0 && this.#mayBeEtcds) this.#handOver(message);
+    else this.#line.add(request, message.length);
+  }
+
+  /** etcd might take it, and would know nothing of the watches that are here. */
+  #failFor({ code, message }: RpcError): void {
+    this.#shared.stats.limits.fields++;
+    this.fail(code, message);
   }
 
   /** Whether all of it can be left to etcd: nothing is on it, and etcd looks at no permissions, not all of which it heeds. */

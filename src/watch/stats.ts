@@ -3,6 +3,7 @@ import type { Batch } from './batch.ts';
 
 /** A bound of the hub's that was reached. */
 export type WatchLimit =
+  | 'fields'
   | 'fragments'
   | 'lingering'
   | 'long_keys'
@@ -44,6 +45,7 @@ export class WatchStats {
   /** Faults of the program, for each of which client streams were ended, or a feed with all that were on it. */
   faults = 0;
   readonly limits: Record<WatchLimit, number> = {
+    fields: 0,
     fragments: 0,
     lingering: 0,
     long_keys: 0,

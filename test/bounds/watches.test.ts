@@ -1,6 +1,7 @@
-/** What clients may name in watches, in all: long keys, long tokens, and watches that etcd refuses. */
+/** What clients may name in watches, in all: long keys, long tokens, watches that etcd refuses, requests of many fields. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { MOST_FIELDS, TOO_MANY_FIELDS } from '../../src/etcd/few-fields.ts';
 import type { WatchHubOptions } from '../../src/watch/hub.ts';
 import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
@@ -134,5 +135,40 @@ describe('feeds that nobody uses', () => {
     again.watch({ key: longKey('k', 149) });
     await reply(again, 1);
     assert.equal(at.hub.shared.lingering.size, before - 1);
+  });
+});
+
+describe('a request of very many fields', () => {
+  const many = (field: readonly number[]) =>
+    Buffer.concat(Array.from({ length: MOST_FIELDS + 1 }, () => Buffer.from(field)));
+  const within = (tag: number, body: Uint8Array) =>
+    Buffer.concat([Buffer.of(tag, (body.length & 0x7f) | 0x80, body.length >> 7), body]);
+  const requests: readonly (readonly [string, Uint8Array])[] = [
+    ['that nobody knows', many([0x20, 0])],
+    ['each a watch', many([0x0a, 0])],
+    ['within the watch', within(0x0a, many([0x78, 0]))],
+    ['within a cancellation', within(0x12, many([0x78, 0]))],
+    ['packed', within(0x0a, within(0x2a, many([0])))],
+    ['in a group', Buffer.concat([Buffer.of(0x23), many([0x28, 0]), Buffer.of(0x24)])],
+  ];
+  for (const [what, request] of requests)
+    test(`${what}: not read, and its stream ends where etcd would not know of the watches on it`, async () => {
+      start();
+      const client = at.client();
+      client.watch({ key: b('first') });
+      await reply(client, 1);
+      client.listener.onMessage(request);
+      assert.equal(client.ending?.code, TOO_MANY_FIELDS.code);
+      assert.equal(client.ending?.message, TOO_MANY_FIELDS.message);
+      assert.equal(at.hub.stats.limits.fields, 1);
+      assert.equal(at.hub.stats.watchers, 0);
+    });
+
+  test('fewer are read, and the last watch of several counts', async () => {
+    start();
+    const client = at.client();
+    client.listener.onMessage(Buffer.of(0x0a, 0, 0x20, 0, 0x0a, 5, 0x0a, 1, 0x6b, 0x38, 7));
+    const { created, watchId } = await reply(client, 1);
+    assert.deepEqual([created, watchId], [true, 7n]);
   });
 });

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { MOST_FIELDS } from '../../src/etcd/few-fields.ts';
 import { COUNT_ONE } from '../../src/etcd/own-requests.ts';
 import { Kind, kindOf, rangeOf } from '../../src/etcd/range-kind.ts';
 import { readRangeQuery } from '../../src/etcd/range-query.ts';
@@ -104,6 +105,13 @@ describe('RangeRequests in place', () => {
     const request = Buffer.concat([key, Buffer.of(0xb8, 0x80, 0x80, 0x80, 0x10, 1)]);
     assert.equal(kindOf(request), Kind.other);
     assert.equal(readRangeQuery(request), undefined);
+  });
+
+  test('of very many fields are not read: few bytes may unpack to millions', () => {
+    const request = encode({ key: Buffer.from('a'), serializable: true });
+    const unknown = (count: number) => Buffer.concat(Array.from({ length: count }, () => Buffer.of(0x70, 1)));
+    assert.equal(kindOf(Buffer.concat([request, unknown(MOST_FIELDS - 2)])), Kind.unfit);
+    assert.equal(kindOf(Buffer.concat([request, unknown(MOST_FIELDS - 1)])), Kind.other);
   });
 
   test('for a mirror have every field that they were encoded with, or are left to etcd', () => {

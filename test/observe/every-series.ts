@@ -245,6 +245,7 @@ const watches: Part = (registry) => {
     }),
     ...grows(stats.limits, {
       waiting: 'etcd_proxy_watch_limits_total{limit="waiting"}',
+      fields: 'etcd_proxy_watch_limits_total{limit="fields"}',
       fragments: 'etcd_proxy_watch_limits_total{limit="fragments"}',
       lingering: 'etcd_proxy_watch_limits_total{limit="lingering"}',
       long_keys: 'etcd_proxy_watch_limits_total{limit="long_keys"}',
