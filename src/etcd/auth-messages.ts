@@ -1,5 +1,6 @@
 /** What a user signs in with, and what etcd answers. */
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { FewFields } from './few-fields.ts';
 
 /** Tags of `AuthenticateRequest`. */
 const Tag = { name: 0x0a, password: 0x12 } as const;
@@ -20,19 +21,18 @@ export function tokenIn(reply: Uint8Array): string {
   return textIn(reply, TOKEN);
 }
 
-/** The user in an AuthenticateRequest. @throws Error for bytes that are none */
+/** The user in an AuthenticateRequest. @throws Error for bytes that are none, and TOO_MANY_FIELDS */
 export function nameIn(request: Uint8Array): string {
   return textIn(request, NAME);
 }
 
 /** The last text in a field, which counts where there are several. */
 function textIn(message: Uint8Array, wanted: number): string {
-  const reader = new BinaryReader(message);
+  const fields = new FewFields(message);
   let text = '';
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    if (field === wanted && wireType === WireType.LengthDelimited) text = reader.string(true);
-    else reader.skip(wireType, field);
+  while (fields.next()) {
+    if (fields.is(wanted, WireType.LengthDelimited)) text = fields.reader.string(true);
+    else fields.skip();
   }
   return text;
 }
