@@ -66,6 +66,25 @@ describe('a head of a MiB', { timeout: 120_000 }, () => {
     assert.deepEqual(counts, [0, 1000, 0, 0]);
   });
 
+  test('a message in the query', async () => {
+    let calls = 0;
+    const unary = () => {
+      calls++;
+      return new Uint8Array(0);
+    };
+    await using door = await Door.open({ unary: { [RANGE]: unary } }, { maxRequestBytes: 64 << 20 });
+    const get = async (length: number): Promise<Response> =>
+      await fetch(
+        `${door.url}${RANGE}?connect=v1&encoding=proto&base64=1&message=${'IAEgASAB'.repeat(length >> 3)}`,
+      );
+    const refused = await get(300 << 10);
+    assert.equal(refused.status, 429);
+    assert.match(await refused.text(), /"resource_exhausted"/);
+    assert.deepEqual([calls, door.observer.events], [0, ['started Range', 'handled Range 8']]);
+    assert.equal((await get(0)).status, 200);
+    assert.equal(calls, 1);
+  });
+
   test('a path', async () => {
     const urls: string[] = [];
     await using door = await Door.open({}, {}, ({ web }) =>

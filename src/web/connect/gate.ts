@@ -12,8 +12,9 @@ import {
   createContextValues,
   type HandlerContext,
 } from '@connectrpc/connect';
-import { RpcError } from '../../rpc/status.ts';
+import { Code, RpcError } from '../../rpc/status.ts';
 import type { WebCall } from '../call.ts';
+import { LARGE_BYTES } from '../options.ts';
 import type { LargeReply } from './large-reply.ts';
 
 /** What Connect makes of a method: a function from requests to responses. */
@@ -24,6 +25,8 @@ export type UniversalRequest = Parameters<UniversalHandler>[0];
 export type UniversalResponse = Awaited<ReturnType<UniversalHandler>>;
 
 const CALL = createContextKey<ConnectCall | undefined>(undefined, { description: 'the call' });
+
+const LONG_QUERY = `a request in the query of an address is of ${LARGE_BYTES} characters at most`;
 
 /** A call, and what goes past Connect on its way in and out. */
 export class ConnectCall {
@@ -48,9 +51,11 @@ export class ConnectCall {
    * The request gate.
    * @throws ConnectError when the call is refused, which Connect then answers
    */
-  begin({ signal, timeoutMs }: HandlerContext): void {
+  begin({ signal, timeoutMs, url }: HandlerContext): void {
     this.#throwRefusal();
     this.call.begin(timeoutMs());
+    // The message of a read by GET is there, and Connect reads it whatever its size.
+    if (url.length > LARGE_BYTES) this.call.refuse(new RpcError(Code.RESOURCE_EXHAUSTED, LONG_QUERY));
     if (signal.aborted) this.#aborted(signal.reason);
     else signal.addEventListener('abort', () => this.#aborted(signal.reason), { once: true });
     this.#throwRefusal();
