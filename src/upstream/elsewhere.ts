@@ -22,7 +22,7 @@ export interface VisitOptions {
 /** The endpoints that reads are put to. */
 export class Elsewhere {
   readonly #options: VisitOptions;
-  /** The connections that are open or being opened; one for each endpoint at most. */
+  /** The connections that further visits join, open or being opened. */
   readonly #shared = new Map<Endpoint, SharedConnection>();
   /** Until when endpoints rest, in milliseconds of `performance.now()`. */
   readonly #rests = new WeakMap<Endpoint, number>();
@@ -105,9 +105,9 @@ class SharedConnection implements ConnectionOwner {
 
   leave(visit: Visit): void {
     this.#visits.delete(visit);
-    if (this.#visits.size > 0) return;
-    this.#owner.onOver();
-    this.#dial.close();
+    // It may be dead, and the next ones have another try.
+    if (visit.isLate || this.#visits.size === 0) this.#owner.onOver();
+    if (this.#visits.size === 0) this.#dial.close();
   }
 
   /** Ends what is under way. */

@@ -12,6 +12,8 @@ import { requestBlock } from './request-block.ts';
 const LIMIT_MS = 1000;
 
 export class Visit implements ClientCallListener, Cancellable {
+  /** Whether there was no answer in time. */
+  isLate = false;
   readonly #endpoint: Endpoint;
   readonly #request: Uint8Array;
   readonly #call: Call;
@@ -35,7 +37,10 @@ export class Visit implements ClientCallListener, Cancellable {
     this.#call = call;
     this.#receive = receive;
     this.#done = done;
-    this.#patience = new Patience(LIMIT_MS, () => this.#end(undefined));
+    this.#patience = new Patience(LIMIT_MS, () => {
+      this.isLate = true;
+      this.#end(undefined);
+    });
   }
 
   /** Asks, once there is a connection. */

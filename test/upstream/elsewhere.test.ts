@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KV } from '../../src/etcd/methods.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import type { Cluster } from '../../src/upstream/cluster.ts';
 import { until } from '../support/until.ts';
-import { inUse, ofTwo } from './client.ts';
+import { connectionOf, inUse, ofTwo } from './client.ts';
 import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -37,6 +38,24 @@ test('reads at the same time share a connection, which closes behind the last of
   await until('it is closed', () => to.connections === 0);
   to.calls = 'serve';
   assert.deepEqual(await visit(cluster), to.reply());
+});
+
+test('a connection that answers nothing is for nobody who comes later', async () => {
+  await using held = new AsyncDisposableStack();
+  const { cluster, to } = await ofTwo(held);
+  await until('the choice is made, and leaves it', () => to.connections === 0);
+  to.calls = 'silence';
+  const first = visit(cluster);
+  await until('it is there', () => to.count(KV.Range.path) === 1);
+  await sleep(500);
+  const second = visit(cluster);
+  await until('the other one is there', () => to.count(KV.Range.path) === 2);
+  assert.equal(to.connections, 1);
+  to.deaf.add(connectionOf(to, KV.Range));
+  to.calls = 'serve';
+  assert.equal(await first, undefined);
+  assert.deepEqual(await visit(cluster), to.reply());
+  assert.equal(await second, undefined);
 });
 
 test('an endpoint that could not be connected is not dialled for each read', async () => {
