@@ -10,6 +10,7 @@ import type { Guard } from './guard.ts';
 import { isRequest, isResponse, isTrailers } from './header-rules.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
+import { FirstBlocks } from './hpack/first-blocks.ts';
 import type { HeaderBlock } from './hpack/header-block.ts';
 import type { Intake } from './intake.ts';
 import type { SettingsExchange } from './settings-exchange.ts';
@@ -26,6 +27,9 @@ const TOO_LARGE = encodeHeaders([':status', '431', 'content-length', '0']);
 const FAR_OVER_ENCODED = 2;
 const FAR_OVER_DECODED = 4;
 const FAR_OVER_FOR_CLIENT = 16;
+
+/** Of all connections of clients. */
+const firstBlocks = new FirstBlocks();
 
 /** The connection that field blocks arrive on. */
 export interface OpenedConnection extends StreamConnection {
@@ -51,7 +55,8 @@ export class HeaderInput {
     const { headerTableSize, maxHeaderListSize } = connection.settings;
     const most = connection.isServer ? FAR_OVER_DECODED : FAR_OVER_FOR_CLIENT;
     this.connection = connection;
-    this.decoder = new HpackDecoder(headerTableSize, maxHeaderListSize, most);
+    const firsts = connection.isServer ? firstBlocks : undefined;
+    this.decoder = new HpackDecoder(headerTableSize, maxHeaderListSize, most, firsts);
   }
 
   /** True between a HEADERS frame and the last of its CONTINUATION frames. */

@@ -1,13 +1,19 @@
 /** What a connection costs that a client has opened and says little on: counted, not timed. Thousands of clients are thousands of these. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeHeaders, Http2Connection, type Http2Settings } from '../../src/http2/index.ts';
+import {
+  ErrorCode,
+  encodeHeaders,
+  Http2Connection,
+  type Http2Settings,
+  type Http2Stream,
+} from '../../src/http2/index.ts';
 import { countMade } from '../support/count-made.ts';
 import { Exchange, Owner } from './support/exchange.ts';
 import { MemorySocket } from './support/memory-socket.ts';
 import * as raw from './support/raw-peer.ts';
 
-const { END_HEADERS, frame } = raw;
+const { END_HEADERS, END_STREAM, frame } = raw;
 const POST = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/a', ':authority', 'a']);
 /** What a client says first, all of it together. */
 const HELLO = Buffer.concat([raw.MAGIC, raw.settings()]);
@@ -65,6 +71,39 @@ test('a client that has not said all yet has its time as before', async () => {
   await owner.closed;
   clearInterval(alive);
   assert.deepEqual(owner.limits, ['prefaceTimeoutMs']);
+});
+
+test('what it begins with is worked out once for all that begin with the same', async () => {
+  const lists = [];
+  for (let i = 0; i < 4; i++) {
+    const { owner, connection } = await accept({});
+    lists.push(owner.streams[0]?.headers);
+    connection.destroy();
+  }
+  assert.equal(lists[3], lists[2]);
+});
+
+test('nobody can have what others begin with taken for malformed', async () => {
+  // As trailers it is, since it has fields that only a request may have.
+  const begin = encodeHeaders([':method', 'POST', ':scheme', 'http', ':path', '/b', ':authority', 'b']);
+  for (let i = 0; i < 4; i++) {
+    const { owner, memory, connection } = await accept({});
+    memory.push(frame('HEADERS', END_HEADERS | END_STREAM, 1, begin));
+    await turns();
+    const [{ listener }] = owner.streams as [Http2Stream];
+    assert.equal((listener as Exchange).code, ErrorCode.PROTOCOL_ERROR);
+    connection.destroy();
+  }
+  for (let i = 0; i < 4; i++) {
+    const owner = new Owner((stream) => {
+      stream.listener = new Exchange();
+    });
+    const head = Buffer.concat([HELLO, frame('HEADERS', END_HEADERS, 1, begin)]);
+    const connection = new Http2Connection(new MemorySocket().socket, 'server', owner, {}, head);
+    await turns();
+    assert.deepEqual(owner.streams[0]?.headers.slice(4, 6), [':path', '/b']);
+    connection.destroy();
+  }
 });
 
 test('it has one table, for its streams; others are made when something is put into them', async (t) => {

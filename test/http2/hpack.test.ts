@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { HpackDecoder } from '../../src/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../../src/http2/hpack/encoder.ts';
+import { FirstBlocks } from '../../src/http2/hpack/first-blocks.ts';
 import { huffmanDecode, huffmanEncode, huffmanLength } from '../../src/http2/hpack/huffman.ts';
 import { ErrorCode, type HeaderList, Http2Error } from '../../src/http2/index.ts';
 
@@ -125,6 +126,68 @@ describe('properties', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+});
+
+describe('the first blocks of connections', () => {
+  /** Decoders that remember them together. */
+  const together =
+    (limit = 1 << 16, firsts = new FirstBlocks()) =>
+    () =>
+      new HpackDecoder(4096, limit, 4, firsts);
+
+  test('give the same list from the third connection on, and leave the table as they do by themselves', () => {
+    const begin = together();
+    const first = '8286 8441 0f77 7777 2e65 7861 6d70 6c65 2e63 6f6d 400161 0162';
+    const lists = Array.from({ length: 4 }, () => {
+      const [decoder, alone] = [begin(), fresh()];
+      const list = decode(decoder, first);
+      assert.deepEqual(list, decode(alone, first));
+      for (const later of ['82be bf', '400163 0164', 'bebf c0', '3fe11f be', first])
+        assert.deepEqual(decode(decoder, later), decode(alone, later));
+      assert.throws(() => decode(decoder, 'ff80 01'), { code: ErrorCode.COMPRESSION_ERROR });
+      return list;
+    });
+    assert.notEqual(lists[0], lists[1]);
+    assert.deepEqual([lists[1] === lists[2], lists[2] === lists[3]], [true, true]);
+  });
+
+  test('are not the others, whatever these leave alone', () => {
+    const begin = together();
+    for (let i = 0; i < 3; i++) {
+      const decoder = begin();
+      decode(decoder, '82');
+      decode(decoder, '83');
+    }
+    assert.notEqual(decode(begin(), '83'), decode(begin(), '83'));
+  });
+
+  test('are not remembered where they change the size of the table, or what they put there did not stay', () => {
+    const begin = together();
+    const crowd = `407fad01 ${'6e'.repeat(300)} 0161 ${'7e0162'.repeat(13)}`;
+    for (const block of ['20 82', '3fe101 400161 0162', crowd]) {
+      const lists = Array.from({ length: 4 }, () => decode(begin(), block));
+      assert.equal(new Set(lists).size, 4, block.slice(0, 20));
+    }
+  });
+
+  test('are none of a connection that takes longer lists, or shorter ones', () => {
+    const firsts = new FirstBlocks();
+    const block = `400161 0b${'78'.repeat(11)}`;
+    const octets = Buffer.from(block.replaceAll(' ', ''), 'hex');
+    for (const limit of [1 << 16, 1 << 16, 1 << 16, 20, 20, 20, 1 << 16]) {
+      const { tooLarge } = together(limit, firsts)().decode(octets, 0, octets.length);
+      assert.equal(tooLarge, limit === 20);
+    }
+  });
+
+  test('of which each comes once take nobody’s place', (t) => {
+    const begin = together();
+    for (let i = 0; i < 3; i++) decode(begin(), '82 400161 0162');
+    const copies = t.mock.method(Uint8Array.prototype, 'slice');
+    for (let i = 0; i < 256; i++) decode(begin(), `400161 02${(0x4000 + i).toString(16)}`);
+    assert.equal(copies.mock.callCount(), 0);
+    assert.equal(decode(begin(), '82 400161 0162'), decode(begin(), '82 400161 0162'));
   });
 });
 

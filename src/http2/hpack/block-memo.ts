@@ -17,7 +17,7 @@ const MAX_FIELDS = 64;
  * Nor are those that expand to more, as with many references to one long field: what is made of a list is kept with it.
  * Size of the list as in RFC 7541 section 4.1, in octets.
  */
-export const MAX_REMEMBERED_LIST = 8192;
+const MAX_LIST = 8192;
 /** The generation of blocks that do not refer to the dynamic table. */
 const ANY_GENERATION = -1;
 
@@ -42,21 +42,16 @@ export class BlockMemo {
   /** The block these octets decoded to before, if it is still valid at this generation of the table. */
   find(source: Buffer, start: number, end: number, generation: number): HeaderBlock | undefined {
     if (end - start > MAX_OCTETS) return undefined;
-    const entry = this.slots[slotOf(source, start, end)];
+    const entry = this.slots[hashOf(source, start, end) & (SLOTS - 1)];
     if (entry === undefined) return undefined;
     if (entry.generation !== generation && entry.generation !== ANY_GENERATION) return undefined;
-    const { octets } = entry;
-    if (octets.length !== end - start) return undefined;
-    for (let i = 0; i < octets.length; i++) {
-      if (octets[i] !== source[start + i]) return undefined;
-    }
-    return entry.block;
+    return isEqual(entry.octets, source, start, end) ? entry.block : undefined;
   }
 
   /** Remembers a block that did not change the dynamic table; `indexed` says that it refers to it. */
   store(source: Buffer, start: number, end: number, block: HeaderBlock, indexed: boolean, gen: number): void {
-    if (end - start > MAX_OCTETS || block.list.length > 2 * MAX_FIELDS) return;
-    const slot = slotOf(source, start, end);
+    if (!maySave(end - start, block)) return;
+    const slot = hashOf(source, start, end) & (SLOTS - 1);
     const bit = 1 << slot;
     if ((this.seen & bit) === 0) {
       this.seen |= bit;
@@ -68,8 +63,21 @@ export class BlockMemo {
   }
 }
 
-function slotOf(source: Buffer, start: number, end: number): number {
+/** Whether a block of so many octets may be remembered at all. */
+export function maySave(octets: number, { list, size, tooLarge }: HeaderBlock): boolean {
+  return octets <= MAX_OCTETS && list.length <= 2 * MAX_FIELDS && !tooLarge && size <= MAX_LIST;
+}
+
+/** Whether remembered octets are those of a source. */
+export function isEqual(octets: Uint8Array, source: Buffer, start: number, end: number): boolean {
+  if (octets.length !== end - start) return false;
+  for (let i = 0; i < octets.length; i++) if (octets[i] !== source[start + i]) return false;
+  return true;
+}
+
+/** A number that octets rarely share, the lower bits of which may be used by themselves. */
+export function hashOf(source: Buffer, start: number, end: number): number {
   let hash = end - start;
   for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + (source[i] as number)) | 0;
-  return (hash ^ (hash >>> 15)) & (SLOTS - 1);
+  return hash ^ (hash >>> 15);
 }

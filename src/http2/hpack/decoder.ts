@@ -3,8 +3,9 @@
  * table in step with the peer's encoder, and bounds what a block may expand to.
  */
 import { ErrorCode, Http2Error } from '../errors.ts';
-import { BlockMemo, MAX_REMEMBERED_LIST } from './block-memo.ts';
+import { BlockMemo } from './block-memo.ts';
 import { DynamicTable, FIELD_OVERHEAD } from './dynamic-table.ts';
+import type { FirstBlocks } from './first-blocks.ts';
 import { HeaderBlock } from './header-block.ts';
 import { huffmanDecode } from './huffman.ts';
 import { STATIC_FIELDS, staticTable } from './static-table.ts';
@@ -26,6 +27,8 @@ export class HpackDecoder {
   private readonly bombSize: number;
   private tableLimit: number;
   private mustResize = false;
+  /** Until the first block. */
+  private firsts: FirstBlocks | undefined;
   private source: Buffer = NOTHING;
   private at = 0;
   private end = 0;
@@ -36,8 +39,10 @@ export class HpackDecoder {
    * @param tableSize our SETTINGS_HEADER_TABLE_SIZE in octets
    * @param maxListSize our SETTINGS_MAX_HEADER_LIST_SIZE in octets (RFC 9113 section 6.5.2)
    * @param bombFactor a list so many times as long is an error of the connection
+   * @param firsts remembers first blocks, where these are requests
    */
-  constructor(tableSize: number, maxListSize: number, bombFactor = BOMB_FACTOR) {
+  constructor(tableSize: number, maxListSize: number, bombFactor = BOMB_FACTOR, firsts?: FirstBlocks) {
+    this.firsts = firsts;
     this.tableLimit = Math.max(tableSize, INITIAL_TABLE_SIZE);
     this.maxListSize = maxListSize;
     this.bombSize = bombFactor * maxListSize;
@@ -55,9 +60,40 @@ export class HpackDecoder {
    * ENHANCE_YOUR_CALM for a block that expands to several times the allowed list size.
    */
   decode(source: Buffer, start: number, end: number): HeaderBlock {
+    const { firsts } = this;
+    if (firsts === undefined) return this.next(source, start, end);
+    this.firsts = undefined;
+    return this.first(firsts, source, start, end);
+  }
+
+  private first(firsts: FirstBlocks, source: Buffer, start: number, end: number): HeaderBlock {
+    const { table, maxListSize } = this;
+    const known = this.mustResize ? undefined : firsts.find(source, start, end, maxListSize);
+    if (known !== undefined) {
+      const { inserted } = known;
+      for (let i = 0; i < inserted.length; i += 2)
+        table.insert(inserted[i] as string, inserted[i + 1] as string);
+      return known.block;
+    }
+    this.read(source, start, end);
+    const block = new HeaderBlock(this.list, this.listSize, maxListSize);
+    const { inserted } = table;
+    if (inserted !== undefined) firsts.store(source, start, end, maxListSize, { block, inserted });
+    return block;
+  }
+
+  private next(source: Buffer, start: number, end: number): HeaderBlock {
     const known = this.mustResize ? undefined : this.memo.find(source, start, end, this.table.generation);
     if (known !== undefined) return known;
     const before = this.table.generation;
+    const indexed = this.read(source, start, end);
+    const block = new HeaderBlock(this.list, this.listSize, this.maxListSize);
+    if (before === this.table.generation) this.memo.store(source, start, end, block, indexed, before);
+    return block;
+  }
+
+  /** Reads the fields into the list. @returns whether one of them refers to the dynamic table */
+  private read(source: Buffer, start: number, end: number): boolean {
     this.source = source;
     this.at = start;
     this.end = end;
@@ -67,12 +103,7 @@ export class HpackDecoder {
     let indexed = false;
     while (this.at < this.end) indexed = this.field() || indexed;
     this.source = NOTHING; // do not keep a whole read buffer alive
-    const block = new HeaderBlock(this.list, this.listSize, this.maxListSize);
-    const small = !block.tooLarge && this.listSize <= MAX_REMEMBERED_LIST;
-    if (before === this.table.generation && small) {
-      this.memo.store(source, start, end, block, indexed, before);
-    }
-    return block;
+    return indexed;
   }
 
   /** Dynamic table size updates, allowed only in front (RFC 7541 section 4.2). */

@@ -19,6 +19,12 @@ export class DynamicTable {
     this.maximum = maximum;
   }
 
+  /** All that was ever inserted, in this order, where nothing else has happened to the table and all of it is there. */
+  get inserted(): readonly string[] | undefined {
+    const isWhole = this.first === 0 && this.fields.length === 2 * this.generation;
+    return isWhole ? [...this.fields] : undefined;
+  }
+
   /** The size the table may have at most; a new one evicts as needed (RFC 7541 section 4.3). */
   get maxSize(): number {
     return this.maximum;
