@@ -11,6 +11,8 @@ const PREFACE = WHOLE_PREFACE.subarray(0, 'PRI * HTTP/2.0\r\n'.length);
 /** The type of a TLS record that holds a part of a handshake. */
 const HANDSHAKE_RECORD = 0x16;
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** What a connection speaks, as its first bytes show. */
 export type Opening = 'tls' | 'http2' | 'http1';
 
@@ -47,7 +49,7 @@ export class FirstBytes {
       this.#onSilent();
       socket.destroy();
     }, this.#timeout);
-    let head: Buffer = Buffer.alloc(0);
+    let head = NOTHING;
     const onData = (chunk: Buffer): void => {
       head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
       const opening = openingOf(head);
