@@ -43,6 +43,11 @@ export class PassedOver {
     return this.#bridges.has(behind);
   }
 
+  /** The feed in place of which one was started. */
+  behind(bridge: Feed): Feed | undefined {
+    return this.#passedOver.get(bridge);
+  }
+
   /** Gives out those that a feed is to take the watchers of. */
   take(behind: Feed): Iterable<Feed> {
     const taken = this.#bridges.get(behind) ?? [];

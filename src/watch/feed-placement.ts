@@ -113,6 +113,8 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     }
     try {
       feed.attach(watcher);
+      const behind = this.#passedOver.behind(feed);
+      if (behind !== undefined) this.#takeOver(behind);
     } finally {
       // It may have been started for nothing.
       if (!feed.used) this.onUnused(feed);
@@ -157,14 +159,8 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     this.#shared.lingering.onUnused(feed, bytes);
   }
 
-  /** Takes the watchers of those that were started since it was far behind, when it is not any more. */
   onTaken(feed: Feed): void {
-    if (!this.#passedOver.has(feed) || feed.state !== 'live') return;
-    if (isFarFrom(feed, Number.POSITIVE_INFINITY)) return;
-    for (const bridge of this.#passedOver.take(feed)) {
-      if (bridge.state !== 'ended') bridge.cursors.moveTo(feed);
-      if (!bridge.used) this.close(bridge);
-    }
+    this.#takeOver(feed);
   }
 
   onRetired(feed: Feed): void {
@@ -254,6 +250,24 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
     this.#passedOver.add(behind, feed);
     // It may be there already, and nobody has asked.
     behind.progress.nudge();
+  }
+
+  /**
+   * Takes the watchers of those that were started since a feed was far behind, when it is not any more. Of one that has not begun
+   * it is not known whether it is at the same store: whoever is placed on it moves then.
+   */
+  #takeOver(feed: Feed): void {
+    if (!this.#passedOver.has(feed) || feed.state !== 'live') return;
+    if (isFarFrom(feed, Number.POSITIVE_INFINITY)) return;
+    for (const bridge of this.#passedOver.take(feed)) {
+      if (bridge.header === NO_HEADER) {
+        this.#passedOver.add(feed, bridge);
+        continue;
+      }
+      if (bridge.state !== 'ended') bridge.cursors.moveTo(feed);
+      this.#retire(bridge);
+      if (!bridge.used) this.close(bridge);
+    }
   }
 
   /** The feed takes no new users; catch-ups that were to lead to it stand on their own. */

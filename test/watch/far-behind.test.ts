@@ -72,6 +72,20 @@ describe('a watch of what comes next', () => {
     assert.deepEqual(first.revisions, [OLD, OLD + 1, NOW - 5000, NOW - 5, event, next]);
   });
 
+  test('moves also where the old feed is there before its own watch has begun', async () => {
+    const [, behind] = await old();
+    const client = at.client();
+    client.watch({ key: b('k/a') });
+    const own = await at.opened('k/a');
+    bring(behind, 'k/a', NOW - 5);
+    own.say(NOW, { created: true });
+    await until('the reply', () => client.responses.length === 1);
+    await settled();
+    assert.deepEqual([own.cancelled, at.hub.stats.feeds], [true, 1]);
+    const event = at.tell(behind, 'k/a');
+    assert.deepEqual(client.revisions, [event]);
+  });
+
   test('has one also where the old feed has not begun, and others of its range share it', async () => {
     at.client().watch({ ...ALL, startRevision: BigInt(OLD) });
     await at.opened('k/', OLD);
