@@ -12,12 +12,16 @@ import { atEndOfTurn, type TurnEnd } from './end-of-turn.ts';
 const LINGER_BYTES = 256 << 10;
 
 /**
- * Frames of a client handled in one turn of the event loop, beside those that were read with the last. Of a socket that sends
- * fast enough 2 MiB are read in one turn, 64 KiB at a time: that may be 50 000 calls.
+ * What of a client is handled in one turn of the event loop, in frames and in octets, beside what was read with the last. Of a
+ * socket that sends fast enough 2 MiB are read in one turn, 64 KiB at a time: that may be 50 000 calls, or 400 000 messages.
  */
 const FRAMES_PER_TURN = 2048;
+const OCTETS_PER_TURN = 256 << 10;
 
-/** Octets; what is shorter has fewer frames than that, and is the last that is read in its turn. */
+/**
+ * Octets; what is shorter has fewer frames than that, and is the last that is read in its turn. Not so with TLS, which gives what
+ * was read record by record.
+ */
 const LONG = 16 << 10;
 
 /** Is told what happens on the socket. */
@@ -37,23 +41,26 @@ export class SocketLink implements TurnEnd {
   /** True once the socket was connected (with TLS: the handshake was done). */
   connected: boolean;
   private readonly socket: Socket;
+  private readonly secure: boolean;
   private readonly owner: SocketOwner;
   private failure: Error | undefined;
   private over = false;
   private paused = false;
   private dropped = 0;
-  /** Frames so far when the first long part of this turn came; -1 before that. */
+  /** Frames so far when the first part of this turn came that counts; -1 before that. */
   private framesBefore = -1;
+  private octets = 0;
   private resting = false;
 
   constructor(socket: Socket, owner: SocketOwner, head: Buffer) {
     this.socket = socket;
     this.owner = owner;
-    const secure = 'encrypted' in socket;
+    this.secure = 'encrypted' in socket;
     this.connected =
-      !socket.connecting && !(secure && 'secureConnecting' in socket && socket.secureConnecting === true);
+      !socket.connecting &&
+      !(this.secure && 'secureConnecting' in socket && socket.secureConnecting === true);
     if (!this.connected) {
-      socket.once(secure ? 'secureConnect' : 'connect', () => {
+      socket.once(this.secure ? 'secureConnect' : 'connect', () => {
         this.connected = true;
       });
     }
@@ -122,13 +129,15 @@ export class SocketLink implements TurnEnd {
 
   private receive(chunk: Buffer): void {
     const { owner } = this;
-    const isLong = owner.isServer && chunk.length >= LONG;
-    if (isLong && this.framesBefore < 0) {
+    const counts = owner.isServer && (this.secure || chunk.length >= LONG);
+    if (counts && this.framesBefore < 0) {
       this.framesBefore = owner.handler.frames;
       atEndOfTurn(this);
     }
+    if (counts) this.octets += chunk.length;
     owner.onReceived(chunk);
-    if (!isLong || this.over || owner.handler.frames - this.framesBefore < FRAMES_PER_TURN) return;
+    const frames = owner.handler.frames - this.framesBefore;
+    if (!counts || this.over || (frames < FRAMES_PER_TURN && this.octets < OCTETS_PER_TURN)) return;
     this.resting = true;
     this.socket.pause();
   }
@@ -136,6 +145,7 @@ export class SocketLink implements TurnEnd {
   /** @internal The next turn has frames of its own. */
   onEndOfTurn(): void {
     this.framesBefore = -1;
+    this.octets = 0;
     if (!this.resting) return;
     this.resting = false;
     if (!this.over && !this.paused) this.socket.resume();

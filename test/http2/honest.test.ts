@@ -249,20 +249,66 @@ describe('time', () => {
   });
 });
 
-test('of very many calls in one turn of the event loop only so many are begun, and the others in the next turns', async () => {
-  const memory = new MemorySocket();
-  const owner = new Owner(keep);
-  const connection = new Http2Connection(memory.socket, 'server', owner);
-  memory.push(Buffer.concat([raw.MAGIC, raw.settings()]));
-  await until('it is ready', () => connection.exchange.ready);
-  // Each as much as is read at a time.
-  for (const first of [1, 5001, 10_001]) memory.push(Buffer.concat(ids(first, 2500).map((id) => get(id))));
-  assert.equal(owner.streams.length, 2500);
-  await until('all are begun', () => owner.streams.length === 7500);
-  assert.deepEqual(
-    owner.streams.map(({ id }) => id),
-    ids(1, 7500),
-  );
-  connection.destroy();
-  memory.destroy();
+describe('what a client sends faster than others can be served beside it', () => {
+  /** A connection without a kernel: what is pushed is there at once. */
+  async function atOnce(memory = new MemorySocket()) {
+    const owner = new Owner(keep);
+    const connection = new Http2Connection(memory.socket, 'server', owner);
+    memory.push(Buffer.concat([raw.MAGIC, raw.settings()]));
+    await until('it is ready', () => connection.exchange.ready);
+    return {
+      memory,
+      owner,
+      [Symbol.dispose]() {
+        connection.destroy();
+        memory.destroy();
+      },
+    };
+  }
+
+  test('begins in parts: calls', async () => {
+    using scene = await atOnce();
+    const { memory, owner } = scene;
+    for (const first of [1, 5001, 10_001]) memory.push(Buffer.concat(ids(first, 2500).map((id) => get(id))));
+    assert.equal(owner.streams.length, 2500);
+    await until('all are begun', () => owner.streams.length === 7500);
+    assert.deepEqual(
+      owner.streams.map(({ id }) => id),
+      ids(1, 7500),
+    );
+  });
+
+  test('begins in parts: calls in short records of TLS', async () => {
+    const secure = Object.assign(new MemorySocket(), { encrypted: true });
+    using scene = await atOnce(secure);
+    const { memory, owner } = scene;
+    for (let first = 1; first < 10_001; first += 100)
+      memory.push(Buffer.concat(ids(first, 50).map((id) => get(id))));
+    const begun = owner.streams.length;
+    assert.ok(begun >= 2000 && begun < 2100, `${begun}`);
+    await until('all are begun', () => owner.streams.length === 5000);
+    assert.deepEqual(
+      owner.streams.map(({ id }) => id),
+      ids(1, 5000),
+    );
+  });
+
+  test('is taken in parts: content', async () => {
+    using scene = await atOnce();
+    const { memory, owner } = scene;
+    const full = Buffer.alloc(16 << 10, 1);
+    for (const id of [1, 3, 5])
+      memory.push(
+        Buffer.concat([
+          post(id),
+          ...Array.from({ length: 8 }, (_, i) => frame('DATA', i < 7 ? 0 : END_STREAM, id, full)),
+        ]),
+      );
+    assert.equal(owner.streams.length, 2);
+    await until('all is there', () => owner.streams.length === 3);
+    for (const { listener } of owner.streams) {
+      const { bytes, events } = listener as Exchange;
+      assert.deepEqual([bytes, events], [128 << 10, ['data', 'end']]);
+    }
+  });
 });
