@@ -48,8 +48,8 @@ export const HEARTBEATS: readonly Mutation[] = [
   mutation(
     'one-refusal-is-for-all',
     CARRIER,
-    '(saysPermissionDenied(status)) this.#failFirst(',
-    '(saysPermissionDenied(status)) this.#failAll(',
+    '(refusesUser(status)) this.#failFirst(',
+    '(refusesUser(status)) this.#failAll(',
   ),
   mutation('an-outage-is-for-one', CARRIER, 'else this.#failAll(', 'else this.#failFirst('),
   mutation('refused-ones-are-forgotten', CARRIER, 'this.#owner.onRefused(first);', ''),

@@ -135,6 +135,11 @@ export function saysPermissionDenied({ code }: Pick<Status, 'code'>): boolean {
   return code === Code.PERMISSION_DENIED;
 }
 
+/** The same, said by etcd itself: what is on the way to it may say so too, of all that comes. */
+export function refusesUser(status: Pick<Status, 'code' | 'message'>): boolean {
+  return saysPermissionDenied(status) && status.message.startsWith('etcdserver: ');
+}
+
 /** The codes of refusals as Go prints them. */
 const CODE_NAMES: ReadonlyMap<number, string> = new Map([
   [Code.INVALID_ARGUMENT, 'InvalidArgument'],

@@ -6,7 +6,7 @@
 import type { Identity } from '../clients/identity.ts';
 import { keepAliveRequest, type LeaseId, LeaseReader } from '../etcd/lease-keep-alive.ts';
 import { isOutage } from '../etcd/statuses.ts';
-import { refusalIn, saysNotPrimary, saysPermissionDenied, wantsToken } from '../etcd/words.ts';
+import { refusalIn, refusesUser, saysNotPrimary, saysPermissionDenied, wantsToken } from '../etcd/words.ts';
 import type { ClientStream, ClientStreamListener, Keeper } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Status } from '../rpc/status.ts';
@@ -162,7 +162,7 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.#stream = undefined;
     this.#onGone();
     // Nothing else that etcd says is about one heartbeat: it is about the user, the member, or the way to it.
-    if (saysPermissionDenied(status)) this.#failFirst({ status, trailers, own: true, forAll: false });
+    if (refusesUser(status)) this.#failFirst({ status, trailers, own: true, forAll: false });
     else if (this.#owner.renews && wantsToken(status)) this.#showAnother();
     else this.#failAll({ status, trailers, own: false, forAll: isForAll(status) });
     this.#advance();
@@ -279,7 +279,11 @@ export class Carrier implements ClientStreamListener, Keeper {
   }
 }
 
-/** Whether a status is about the member, the way to it, or the token that all share: one after the other would meet it. */
+/**
+ * Whether a status, which is not about one heartbeat, is about the member, the way to it, or the token that all share: one
+ * after the other would meet it.
+ */
 function isForAll(status: Status): boolean {
-  return isOutage(status) || refusalIn(status) !== undefined || saysNotPrimary(status) || wantsToken(status);
+  const isOfWay = isOutage(status) || saysPermissionDenied(status);
+  return isOfWay || refusalIn(status) !== undefined || saysNotPrimary(status) || wantsToken(status);
 }

@@ -236,7 +236,10 @@ describe('a carrier', () => {
     send(1, victim);
     for (let i = 2; i < 70; i++) send(i);
     etcd.streams[0]?.answer(1);
-    etcd.streams[0]?.listener.onEnd(new RpcError(Code.PERMISSION_DENIED, 'no'), NO_METADATA);
+    etcd.streams[0]?.listener.onEnd(
+      new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied'),
+      NO_METADATA,
+    );
     assert.deepEqual([victim.refusals.length, victim.refusals[0]?.own], [1, true]);
     assert.deepEqual([hearer.refusals.length, hearer.replies], [0, 1]);
     assert.equal(etcd.streams.length, 2);
@@ -260,6 +263,9 @@ describe('a carrier', () => {
     [Code.UNKNOWN, 'not a primary lessor'],
     [Code.INVALID_ARGUMENT, 'etcdserver: user name is empty'],
     [Code.UNAUTHENTICATED, 'etcdserver: invalid auth token'],
+    // Of something on the way to etcd.
+    [Code.PERMISSION_DENIED, 'unexpected HTTP status code received from server: 403'],
+    [Code.PERMISSION_DENIED, 'RBAC: access denied'],
   ] as const)
     test(`tells all of what would meet them as well, at once, also those that wait: ${text}`, () => {
       const { etcd, all, hearer, send } = scene();
@@ -293,6 +299,7 @@ describe('a carrier', () => {
     [Code.FAILED_PRECONDITION, 'etcdserver: user name not found'],
     [Code.UNKNOWN, 'not a primary lessor'],
     [Code.UNKNOWN, 'something of a release to come'],
+    [Code.PERMISSION_DENIED, 'RBAC: access denied'],
   ] as const)
     test(`blames no heartbeat for what is about its user or the member: ${text}`, () => {
       const { etcd, all, carriers, hearer, send } = scene();

@@ -40,7 +40,10 @@ test('of an identity that was refused nothing stays when its clients are gone, h
   const metadata = new Metadata(['token', 'ann.1']);
   const caller = open(refused, metadata);
   caller.beat(1n);
-  etcd.streams[0]?.listener.onEnd(new RpcError(Code.PERMISSION_DENIED, 'no'), NO_METADATA);
+  etcd.streams[0]?.listener.onEnd(
+    new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied'),
+    NO_METADATA,
+  );
   assert.equal(caller.status?.code, Code.PERMISSION_DENIED);
   t.mock.timers.tick(LINGERED);
   assert.equal(leases.size, 0);
@@ -136,7 +139,10 @@ test('what waits for others of its connection is looked at again: its lease may 
   const callers = Array.from({ length: 300 }, () => open(greedy));
   for (const caller of callers) caller.beat(1n);
   assert.equal(etcd.streams.length, 1);
-  etcd.streams[0]?.listener.onEnd(new RpcError(Code.PERMISSION_DENIED, 'no'), NO_METADATA);
+  etcd.streams[0]?.listener.onEnd(
+    new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied'),
+    NO_METADATA,
+  );
   for (const stream of [...etcd.streams])
     if (stream.answered < stream.sent.length) stream.answer(stream.sent.length - stream.answered);
   assert.equal(callers.filter(({ replies }) => replies === 0).length, 1);
@@ -151,7 +157,7 @@ test('a lease that many beat at once, and that is refused, ends the stream of th
   for (const caller of bad) caller.beat(1n);
   good.beat(2n);
   assert.equal(etcd.streams[0]?.sent.length, 61, 'none has joined another one');
-  const denied = new RpcError(Code.PERMISSION_DENIED, 'no');
+  const denied = new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied');
   etcd.streams[0]?.listener.onEnd(denied, NO_METADATA);
   assert.deepEqual([etcd.streams[1]?.sent.length, stats.joined, stats.resent], [2, 58, 2]);
   assert.equal(bad.filter(({ status }) => status === denied).length, 1);
@@ -202,7 +208,10 @@ test('what comes behind a heartbeat that was refused is not sent, though an answ
   caller.beat(1n);
   leases.of(NOBODY).retire();
   caller.beat(2n);
-  etcd.streams[1]?.listener.onEnd(new RpcError(Code.PERMISSION_DENIED, 'no'), NO_METADATA);
+  etcd.streams[1]?.listener.onEnd(
+    new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied'),
+    NO_METADATA,
+  );
   caller.beat(3n);
   assert.equal(etcd.streams.length, 2, 'etcd would not have read it');
   etcd.streams[0]?.answer(1);
