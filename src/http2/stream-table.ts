@@ -2,6 +2,7 @@
  * The streams of one connection by identifier, and what must be known about those that are no more
  * (RFC 9113 section 5.1.1).
  */
+import { IdTable } from './id-table.ts';
 import type { Stream } from './stream.ts';
 
 /** How a stream that is not in the table came to its end. */
@@ -32,7 +33,7 @@ export class StreamTable {
   opened = 0;
   /** The open streams that nobody waits for; few connections have any. */
   private asides: Set<Stream> | undefined;
-  private readonly streams = new Map<number, Stream>();
+  private readonly streams = new IdTable<Stream>();
   private readonly gaps: number[] = [];
   /** Packed as 8 * id + Past; up to {@link RECENT} of them. */
   private readonly recent: number[] = [];
@@ -52,8 +53,8 @@ export class StreamTable {
     return this.streams.get(id);
   }
 
-  /** The open streams; may be changed while iterating. */
-  values(): MapIterator<Stream> {
+  /** The open streams, in their order; one that is closed meanwhile is passed over. */
+  values(): Iterable<Stream> {
     return this.streams.values();
   }
 
@@ -67,7 +68,7 @@ export class StreamTable {
   /** Adds a stream that was just opened. */
   add(stream: Stream): void {
     this.opened++;
-    this.streams.set(stream.id, stream);
+    this.streams.add(stream);
   }
 
   /** Nobody waits for an open stream. */
