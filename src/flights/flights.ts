@@ -6,6 +6,7 @@
 import { ANONYMOUS, callIdentityOf } from '../clients/identity.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import type { Call, UnaryUpstream } from '../rpc/contract.ts';
+import { PassingMap } from '../rpc/passing-map.ts';
 import { Lane, type LaneOwner } from './lane.ts';
 
 /** What coalescing may hold. A read beyond a bound is forwarded by itself. */
@@ -46,9 +47,9 @@ export class Flights implements LaneOwner, UnaryUpstream {
   readonly #limits: FlightLimits;
   readonly #observer: FlightObserver;
   /** By the bytes of the request, for clients without metadata: most of them, so they get the shorter key. */
-  readonly #anonymous = new Map<string, Lane>();
+  readonly #anonymous = new PassingMap<string, Lane>();
   /** By identity and the bytes of the request. */
-  readonly #named = new Map<string, Lane>();
+  readonly #named = new PassingMap<string, Lane>();
 
   constructor(upstream: UnaryUpstream, limits: FlightLimits, observer: FlightObserver) {
     this.#upstream = upstream;

@@ -7,6 +7,7 @@
 import { callIdentityOf } from '../clients/identity.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler, Upstream } from '../rpc/contract.ts';
+import { PassingMap } from '../rpc/passing-map.ts';
 import type { HeldMessages } from './backlog.ts';
 import type { FlightLimits, FlightObserver } from './flights.ts';
 import { StreamFlight, type StreamFlightOwner } from './stream-flight.ts';
@@ -29,7 +30,7 @@ export interface StreamFlightsOptions {
 export class StreamFlights {
   readonly options: StreamFlightsOptions;
   readonly held: HeldMessages;
-  readonly #lanes = new Map<string, StreamLane>();
+  readonly #lanes = new PassingMap<string, StreamLane>();
 
   constructor(options: StreamFlightsOptions) {
     this.options = options;

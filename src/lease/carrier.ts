@@ -9,6 +9,7 @@ import { isOutage } from '../etcd/statuses.ts';
 import { refusalIn, refusesUser, saysNotPrimary, saysPermissionDenied, wantsToken } from '../etcd/words.ts';
 import type { ClientStream, ClientStreamListener, Keeper } from '../rpc/contract.ts';
 import type { Metadata } from '../rpc/metadata.ts';
+import { PassingMap } from '../rpc/passing-map.ts';
 import type { Status } from '../rpc/status.ts';
 import { type Heartbeat, HeartbeatLine, type Refusal } from './heartbeat.ts';
 import { Promptness } from './promptness.ts';
@@ -48,7 +49,7 @@ export class Carrier implements ClientStreamListener, Keeper {
   readonly #sent = new HeartbeatLine();
   readonly #waiting = new HeartbeatLine();
   /** Those that wait, by the hash of their lease; of leases with the same one only the first. */
-  readonly #byLease = new Map<number, Heartbeat>();
+  readonly #byLease = new PassingMap<number, Heartbeat>();
   #stream: ClientStream | undefined;
   /** Whose token it shows. */
   #shown: Identity | undefined;
@@ -102,7 +103,7 @@ export class Carrier implements ClientStreamListener, Keeper {
     this.done += dropped;
     this.#byLease.clear();
     this.#waiting.each((heartbeat) => {
-      if (!this.#byLease.has(heartbeat.hash)) this.#byLease.set(heartbeat.hash, heartbeat);
+      if (this.#byLease.get(heartbeat.hash) === undefined) this.#byLease.set(heartbeat.hash, heartbeat);
     });
     return left - dropped;
   }
