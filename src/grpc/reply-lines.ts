@@ -5,6 +5,7 @@
  */
 import type { ConnectionHandle } from '../http2/index.ts';
 import type { Outlet, RoomWaiter } from '../rpc/contract.ts';
+import { PassingMap } from '../rpc/passing-map.ts';
 
 /** Smaller replies are sent at once. Bytes. */
 export const LARGE_REPLY_BYTES = 16 << 10;
@@ -15,7 +16,7 @@ const SHARE = 2;
 /** Bytes by the object that has them. */
 class Held {
   bytes = 0;
-  readonly #counts = new Map<Uint8Array, number>();
+  readonly #counts = new PassingMap<Uint8Array, number>();
 
   add(message: Uint8Array): void {
     const count = this.#counts.get(message) ?? 0;

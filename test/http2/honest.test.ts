@@ -292,23 +292,4 @@ describe('what a client sends faster than others can be served beside it', () =>
       ids(1, 5000),
     );
   });
-
-  test('is taken in parts: content', async () => {
-    using scene = await atOnce();
-    const { memory, owner } = scene;
-    const full = Buffer.alloc(16 << 10, 1);
-    for (const id of [1, 3, 5])
-      memory.push(
-        Buffer.concat([
-          post(id),
-          ...Array.from({ length: 8 }, (_, i) => frame('DATA', i < 7 ? 0 : END_STREAM, id, full)),
-        ]),
-      );
-    assert.equal(owner.streams.length, 2);
-    await until('all is there', () => owner.streams.length === 3);
-    for (const { listener } of owner.streams) {
-      const { bytes, events } = listener as Exchange;
-      assert.deepEqual([bytes, events], [128 << 10, ['data', 'end']]);
-    }
-  });
 });

@@ -14,8 +14,11 @@ import { b, put } from '../support/watch-client.ts';
 export const MIB = 1 << 20;
 /** What may be held in these tests. */
 export const LIMIT = 64 * MIB;
-/** Sockets, read buffers, copies of one message, and garbage that the collector has not seen yet. */
-const SLACK = 256 * MIB;
+/**
+ * Sockets, read buffers, copies of one message, and garbage that the collector has not seen yet: from 180 to 265 MiB, run by
+ * run, where 600 MB pass by.
+ */
+const SLACK = 320 * MIB;
 
 export const TOO_MUCH = 'etcd-connect-proxy: too much is held for requests (--max-request-bytes-in-flight)';
 export const PUT = '/etcdserverpb.KV/Put';
