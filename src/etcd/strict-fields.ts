@@ -4,6 +4,7 @@
  * 32 bits for the field that its lower bits name, and pass over groups.
  */
 import { Code, RpcError } from '../rpc/status.ts';
+import { MOST_FIELDS } from './few-fields.ts';
 
 /** Octets of the longest tag that has 32 bits. */
 const TAG_OCTETS = 5;
@@ -11,16 +12,10 @@ const TAG_OCTETS = 5;
 const NUMBER_OCTETS = 10;
 const TAG_LIMIT = 2 ** 32;
 
-/**
- * Fields of a request about one lease or of one about alarms, which are looked at in one go, with all other work waiting.
- * Those of clients have ten at most.
- */
-export const MAX_FIELDS = 4096;
-
 /** For a request with more. One object, so that it can be told from others. */
 export const TOO_MANY_FIELDS = new RpcError(
   Code.RESOURCE_EXHAUSTED,
-  `etcd-connect-proxy: the request has more than ${MAX_FIELDS} fields, which a namespace that is isolated does not take`,
+  `etcd-connect-proxy: the request has more than ${MOST_FIELDS} fields, which a namespace that is isolated does not take`,
 );
 
 /** Wire types, the lower three bits of a tag. */
@@ -38,7 +33,7 @@ function malformed(what: string): RpcError {
 export function numberIn(message: Uint8Array, tag: number): bigint {
   let [from, to] = [0, 0];
   const fields = new StrictFields(message);
-  for (let left = MAX_FIELDS; fields.next(); left--) {
+  for (let left = MOST_FIELDS; fields.next(); left--) {
     if (left === 0) throw TOO_MANY_FIELDS;
     if (fields.tag === tag) ({ from, to } = fields);
   }

@@ -59,14 +59,16 @@ function deliverMerged(
   const limit = stats.lagging > CROWD ? MERGE_BYTES_CROWDED : MERGE_BYTES;
   const selection = audience.selection();
   let revisions = 0;
-  let taken = 0;
   let last: Batch | undefined;
-  while (position + taken < history.length && revisions < MERGE_REVISIONS && selection.bytes < limit) {
-    const batch = history.at(position + taken) as Batch;
+  for (
+    let at = position;
+    at < history.length && revisions < MERGE_REVISIONS && selection.bytes < limit;
+    at++
+  ) {
+    const batch = history.at(at) as Batch;
     // A huge one goes out by itself.
-    if (taken > 0 && (batch.isHuge || revisions + batch.revisions > MERGE_REVISIONS)) break;
+    if (last !== undefined && (batch.isHuge || revisions + batch.revisions > MERGE_REVISIONS)) break;
     last = batch;
-    taken++;
     const before = selection.count;
     audience.select(last, watcher.next, selection);
     if (selection.count > before) revisions += last.revisions;
