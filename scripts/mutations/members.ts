@@ -1,7 +1,7 @@
 /** Ways to break the registration and the member list. */
 import { type Mutation, mutation } from './mutation.ts';
 
-const ENTRY = 'members/entry.ts';
+const ENTRY = 'members/proxy-entry.ts';
 const LEASED = 'members/leased-entry.ts';
 const LIST = 'members/members.ts';
 const ADDRESS = 'members/own-address.ts';

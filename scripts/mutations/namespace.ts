@@ -26,7 +26,7 @@ export const WITHIN: readonly Mutation[] = [
   ),
   mutation(
     'large-messages-in-one-turn',
-    'rpc/turns.ts',
+    'rpc/round-robin.ts',
     'export const FIELDS_PER_TURN = 4096;',
     'export const FIELDS_PER_TURN = 1e9;',
   ),

@@ -9,7 +9,7 @@ const CLIENTS = 'clients';
 export const WATCH: readonly Mutation[] = [
   mutation(
     'applied-by-header',
-    `${HUB}/intake.ts`,
+    `${HUB}/feed-intake.ts`,
     'feed.cursors.deliver(batch);\n    feed.applied = batch.revision;',
     'feed.cursors.deliver(batch);\n    feed.applied = batch.header.revision;',
   ),
@@ -185,7 +185,7 @@ export const WATCH: readonly Mutation[] = [
   ),
   mutation(
     'identities-mixed',
-    `${CLIENTS}/identity.ts`,
+    'etcd/token.ts',
     "new Set(['token', 'authorization'])",
     "new Set(['authorization'])",
   ),
@@ -294,7 +294,7 @@ export const WATCH: readonly Mutation[] = [
   ),
   mutation(
     'all-begin-at-once',
-    `${HUB}/turns.ts`,
+    `${HUB}/semaphore.ts`,
     'if (this.#taken.size >= this.#limit) {',
     'if (this.#taken.size >= this.#limit * 1e9) {',
   ),
@@ -361,7 +361,7 @@ export const WATCH: readonly Mutation[] = [
   ),
   mutation(
     'shares-whatever-the-release',
-    `${HUB}/versions.ts`,
+    `${HUB}/member-releases.ts`,
     'if (!safe) return false;',
     'if (!safe) return true;',
   ),

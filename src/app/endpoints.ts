@@ -25,8 +25,8 @@ import { Cluster as ClusterApi } from '../etcd/methods.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { ClientTls } from '../tls/client-tls.ts';
 import type { ReloadObserver } from '../tls/reloading.ts';
-import { Cluster } from '../upstream/cluster.ts';
-import type { TlsDialer } from '../upstream/connection.ts';
+import { ClusterClient } from '../upstream/cluster-client.ts';
+import type { TlsDialer } from '../upstream/dial.ts';
 import type { EndpointSource } from '../upstream/endpoint-source.ts';
 import { PingIntervals } from '../upstream/ping-intervals.ts';
 
@@ -37,7 +37,7 @@ interface Parts {
   /** To members. */
   readonly tls: TlsDialer;
   /** What follows the endpoints, and is asked for more of them. */
-  readonly cluster: () => Cluster;
+  readonly cluster: () => ClusterClient;
   readonly login: () => Login;
   /** There is no place left in the cluster at the discovery service, and the user wants to be no proxy. */
   readonly onFull: () => void;
@@ -129,9 +129,9 @@ export class Endpoints {
   }
 
   /** A client of its own: the service is another cluster than the one that is served. */
-  #discoveryService(tls: TlsDialer): Cluster {
+  #discoveryService(tls: TlsDialer): ClusterClient {
     const { config, records } = this.#parts;
-    return new Cluster({
+    return new ClusterClient({
       source: new FixedEndpoints(discoveryEndpoints(config)),
       tls,
       dialTimeout: config['dial-timeout'],

@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import { UsageError } from '../config/usage-error.ts';
 import { readUserFile, userFileOf } from '../config/user-file.ts';
 import { Auth, KV } from '../etcd/methods.ts';
-import type { LoginRecords } from '../observe/login.ts';
+import type { LoginRecords } from '../observe/login-records.ts';
 import type { Services, UnaryUpstream } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Code, RpcError } from '../rpc/status.ts';

@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts';
 import { advertisedOf, registrationOf } from '../config/registration.ts';
 import { Members } from '../members/members.ts';
 import type { Logger } from '../observe/log.ts';
-import { exposeMembers, membersLog } from '../observe/members.ts';
+import { exposeMembers, membersLog } from '../observe/member-records.ts';
 import type { Services, UnaryHandler } from '../rpc/contract.ts';
 import { Browser } from '../services/browser.ts';
 import type { WatchHub } from '../watch/hub.ts';

@@ -8,10 +8,10 @@ import type { LeasesWithin } from '../namespace/leases-within.ts';
 import { NamespacedServices } from '../namespace/namespaced.ts';
 import { ServicesOfClients } from '../namespace/services-of-clients.ts';
 import { NamespaceStats } from '../namespace/stats.ts';
-import type { CallRecords } from '../observe/calls.ts';
+import type { CallRecords } from '../observe/call-records.ts';
 import { exposeNamespaces } from '../observe/namespace-metrics.ts';
-import { NamespaceRecords } from '../observe/namespaces.ts';
-import type { ProxyRecords } from '../observe/proxy.ts';
+import { NamespaceRecords } from '../observe/namespace-records.ts';
+import type { ProxyRecords } from '../observe/proxy-records.ts';
 import type { Services } from '../rpc/contract.ts';
 
 interface Parts {

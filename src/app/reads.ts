@@ -21,19 +21,19 @@ import { MirroredReads } from '../mirror/mirrored-reads.ts';
 import { Mirrors } from '../mirror/mirrors.ts';
 import { exposeCache } from '../observe/cache-metrics.ts';
 import type { Logger } from '../observe/log.ts';
-import { exposeMirrors, mirrorLog } from '../observe/mirrors.ts';
+import { exposeMirrors, mirrorLog } from '../observe/mirror-records.ts';
 import { ReadMetrics } from '../observe/read-metrics.ts';
 import { exposeCounts } from '../observe/readings.ts';
 import type { StreamHandler, UnaryUpstream, Upstream } from '../rpc/contract.ts';
 import { forwardStream } from '../rpc/forward.ts';
-import type { Cluster } from '../upstream/cluster.ts';
+import type { ClusterClient } from '../upstream/cluster-client.ts';
 import type { WatchHub } from '../watch/hub.ts';
 
 interface Parts {
   readonly config: Config;
   readonly registry: Registry;
   readonly log: Logger;
-  readonly cluster: Upstream & Pick<Cluster, 'askElsewhere'>;
+  readonly cluster: Upstream & Pick<ClusterClient, 'askElsewhere'>;
   readonly hub: WatchHub;
   readonly login: Login;
 }

@@ -2,12 +2,12 @@
 import type { Registry } from '@prometheus-io/client';
 import type { Login } from '../clients/login.ts';
 import type { Config } from '../config/config.ts';
-import { EndpointRecords } from '../observe/endpoints.ts';
+import { EndpointRecords } from '../observe/endpoint-records.ts';
 import type { Logger, ProgramLog } from '../observe/log.ts';
-import { UpstreamRecords } from '../observe/upstream.ts';
+import { UpstreamRecords } from '../observe/upstream-records.ts';
 import type { ReloadObserver } from '../tls/reloading.ts';
-import { Cluster } from '../upstream/cluster.ts';
-import type { TlsDialer } from '../upstream/connection.ts';
+import { ClusterClient } from '../upstream/cluster-client.ts';
+import type { TlsDialer } from '../upstream/dial.ts';
 import { PingIntervals } from '../upstream/ping-intervals.ts';
 import { Endpoints } from './endpoints.ts';
 
@@ -27,7 +27,7 @@ interface Parts {
 export function buildUpstream({ config, registry, programLog, tls, reloads, login, onFull }: Parts) {
   const records = new EndpointRecords(registry, programLog);
   const endpoints = new Endpoints({ config, records, reloads, tls, cluster: () => cluster, login, onFull });
-  const cluster: Cluster = new Cluster({
+  const cluster: ClusterClient = new ClusterClient({
     source: endpoints.source,
     tls,
     dialTimeout: config['dial-timeout'],

@@ -4,8 +4,8 @@ import type { Config } from '../config/config.ts';
 import { V2Metrics } from '../observe/v2-metrics.ts';
 import type { Services } from '../rpc/contract.ts';
 import { ReadOnlyServices } from '../services/read-only.ts';
-import type { Cluster } from '../upstream/cluster.ts';
-import type { TlsDialer } from '../upstream/connection.ts';
+import type { ClusterClient } from '../upstream/cluster-client.ts';
+import type { TlsDialer } from '../upstream/dial.ts';
 import { dialHttp1 } from '../upstream/dial-http1.ts';
 import type { V2Options } from '../web/v2/options.ts';
 
@@ -17,7 +17,7 @@ export function withMode(config: Config, services: Services): Services {
 interface Parts {
   readonly config: Config;
   readonly registry: Registry;
-  readonly cluster: Cluster;
+  readonly cluster: ClusterClient;
   readonly tls: TlsDialer;
 }
 

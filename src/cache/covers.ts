@@ -6,13 +6,13 @@
 import type { Identity } from '../clients/identity.ts';
 import { PERMISSION_MS, Permission, type Permissions } from '../clients/permission.ts';
 import type { Readers } from '../clients/probes.ts';
-import { Refusals } from '../clients/refusals.ts';
+import { RecentRefusals } from '../clients/recent-refusals.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import type { IdentityFeeds } from '../watch/identity-feeds.ts';
 import type { SubscribedFeed } from '../watch/subscribers.ts';
+import type { CacheEntry } from './cache-entry.ts';
 import { Cover, type CoverOwner } from './cover.ts';
-import type { Entry } from './entry.ts';
 import type { CacheStats } from './stats.ts';
 
 /** How often covers that are not used are looked for, in milliseconds. */
@@ -48,7 +48,7 @@ export interface CoversOptions {
 }
 
 /** A cover that is wanted. */
-export interface Wanted {
+export interface WantedCover {
   readonly feeds: IdentityFeeds;
   readonly range: KeyRange;
   /** It hears every event from this revision on. */
@@ -61,15 +61,15 @@ export interface Wanted {
 
 export class Covers {
   readonly #options: CoversOptions;
-  readonly #owner: CoverOwner<Entry>;
-  readonly #covers = new Map<string, Cover<Entry>>();
+  readonly #owner: CoverOwner<CacheEntry>;
+  readonly #covers = new Map<string, Cover<CacheEntry>>();
   #bytes = 0;
   /** How many covers each feed has. */
   readonly #feeds = new Map<SubscribedFeed, number>();
   /** Ranges that are left alone, and until when nothing is tried; in the order of that. */
   readonly #resting = new Map<string, number>();
   /** Clients that etcd has refused a range. */
-  readonly #refusals = new Refusals();
+  readonly #refusals = new RecentRefusals();
   /** Clients without a token share it: without auth, everybody may read everything. */
   readonly #anonymous: Permission;
   /** A bound was reached: feeds are not started before the next sweep. */
@@ -78,7 +78,7 @@ export class Covers {
   #room = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: CoversOptions, owner: CoverOwner<Entry>) {
+  constructor(options: CoversOptions, owner: CoverOwner<CacheEntry>) {
     this.#options = options;
     this.#anonymous = new Permission(options.permissions);
     this.#owner = owner;
@@ -100,16 +100,16 @@ export class Covers {
     return this.#refusals.forgotten;
   }
 
-  all(): Iterable<Cover<Entry>> {
+  all(): Iterable<Cover<CacheEntry>> {
     return this.#covers.values();
   }
 
-  find({ identity }: IdentityFeeds, range: KeyRange): Cover<Entry> | undefined {
+  find({ identity }: IdentityFeeds, range: KeyRange): Cover<CacheEntry> | undefined {
     return this.#covers.get(idOf(identity, range));
   }
 
   /** Makes a cover, if the bounds allow for it. */
-  make({ feeds, range, from, now, isShared }: Wanted): Cover<Entry> | undefined {
+  make({ feeds, range, from, now, isShared }: WantedCover): Cover<CacheEntry> | undefined {
     const { readers, maxCovers, maxBytes, stats } = this.#options;
     const id = idOf(feeds.identity, range);
     if (now < (this.#resting.get(id) ?? 0)) return this.#none(feeds);
@@ -119,7 +119,7 @@ export class Covers {
       return this.#none(feeds);
     }
     const permission = isShared ? undefined : this.#permissionOf(feeds.identity, id);
-    const cover = new Cover<Entry>(this.#owner, id, feeds, range, readers, permission, from, now);
+    const cover = new Cover<CacheEntry>(this.#owner, id, feeds, range, readers, permission, from, now);
     const subscription =
       feeds.subscribe(range, false, from, cover, false) ??
       (this.#mayStart() ? feeds.subscribe(range, false, from, cover) : undefined);
@@ -141,7 +141,7 @@ export class Covers {
   }
 
   /** Lets a cover go. @param rest whether its range is left alone for a while. @returns whether it was there */
-  remove(cover: Cover<Entry>, rest: boolean): boolean {
+  remove(cover: Cover<CacheEntry>, rest: boolean): boolean {
     if (this.#covers.get(cover.id) !== cover) return false;
     this.#covers.delete(cover.id);
     this.#bytes -= cover.bytes;

@@ -2,22 +2,22 @@
  * The entries by identity and request, within a bound of bytes. When that is reached, the ones that were not used for
  * long go: each waits in line, and one that was used meanwhile goes to the end of it.
  */
-import type { Entry } from './entry.ts';
+import type { CacheEntry } from './cache-entry.ts';
 
 /** Room is made for several entries at once, so that it is seldom looked for. */
 const GOAL = 0.95;
 
 export class EntryStore {
   bytes = 0;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, CacheEntry>();
   readonly #limit: number;
-  readonly #onEvicted: (entry: Entry) => void;
+  readonly #onEvicted: (entry: CacheEntry) => void;
 
   /**
    * @param limit bytes of all entries together
    * @param onEvicted is called with what had to go, one after the other. It may give back memory, and add none
    */
-  constructor(limit: number, onEvicted: (entry: Entry) => void) {
+  constructor(limit: number, onEvicted: (entry: CacheEntry) => void) {
     this.#limit = limit;
     this.#onEvicted = onEvicted;
   }
@@ -26,12 +26,12 @@ export class EntryStore {
     return this.#entries.size;
   }
 
-  get(key: string): Entry | undefined {
+  get(key: string): CacheEntry | undefined {
     return this.#entries.get(key);
   }
 
   /** The first of some keys that has an entry. */
-  first(keys: readonly string[]): Entry | undefined {
+  first(keys: readonly string[]): CacheEntry | undefined {
     for (const key of keys) {
       const entry = this.#entries.get(key);
       if (entry !== undefined) return entry;
@@ -40,13 +40,13 @@ export class EntryStore {
   }
 
   /** Adds an entry whose key has none. */
-  add(entry: Entry): void {
+  add(entry: CacheEntry): void {
     this.#entries.set(entry.key, entry);
     this.bytes += entry.bytes;
     if (this.bytes > this.#limit) this.#makeRoom();
   }
 
-  remove(entry: Entry): void {
+  remove(entry: CacheEntry): void {
     if (this.#entries.get(entry.key) !== entry) return;
     this.#entries.delete(entry.key);
     this.bytes -= entry.bytes;

@@ -2,7 +2,7 @@
  * START HERE. The validated cache: answers serializable reads of the present from memory, as long as a feed of the
  * watch hub proves that nothing has changed.
  *
- *   read ─▶ Entry (reply, revision R)          usable while all of this holds:
+ *   read ─▶ CacheEntry (reply, revision R)          usable while all of this holds:
  *             └ Cover (a range)                  no event of the range came after R
  *                 ├ Feed ─ applied, syncPoint    max(R, applied) >= syncPoint, and >= SeenRevision
  *                 └ Permission                   etcd has allowed the client to read the range lately
@@ -31,12 +31,12 @@ import { Kind, kindOf, rangeOf } from '../etcd/range-kind.ts';
 import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import type { WatchHub } from '../watch/hub.ts';
+import { CacheEntry } from './cache-entry.ts';
 import type { Cover, CoverOwner } from './cover.ts';
-import { Covers, type Wanted } from './covers.ts';
-import { Entry } from './entry.ts';
+import { Covers, type WantedCover } from './covers.ts';
 import { EntryStore } from './entry-store.ts';
 import type { Fill } from './fill.ts';
-import { Forwarding } from './forwarding.ts';
+import { ForwardedReads } from './forwarded-reads.ts';
 import { parseReply } from './parsed-reply.ts';
 import { RecentReads } from './recent-reads.ts';
 import { keysOf, Scopes } from './scopes.ts';
@@ -65,14 +65,14 @@ const BYTES_PER_COVER = 2048;
 /** Nor do those of long keys take more than this part of it. */
 const COVER_SHARE = 1 / 2;
 
-export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
+export class ReadCache implements UnaryUpstream, CoverOwner<CacheEntry> {
   readonly stats = new CacheStats();
   readonly #below: UnaryUpstream;
   readonly #seen: ReadCacheOptions['seen'];
   readonly #hub: WatchHub;
   readonly #scopes: Scopes;
   readonly #covers: Covers;
-  readonly #forwarding: Forwarding;
+  readonly #forwarding: ForwardedReads;
   readonly #store: EntryStore;
   readonly #maxEntryBytes: number;
   readonly #recent = new RecentReads();
@@ -99,7 +99,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
       },
       this,
     );
-    this.#forwarding = new Forwarding(below, this.#scopes.readers, this.#covers);
+    this.#forwarding = new ForwardedReads(below, this.#scopes.readers, this.#covers);
     seen.onReplaced(() => this.#forgetAll());
   }
 
@@ -161,23 +161,23 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     this.stats.cleared++;
   }
 
-  onChanged(entry: Entry): void {
+  onChanged(entry: CacheEntry): void {
     this.stats.changed++;
     this.#drop(entry);
   }
 
-  onEnded(cover: Cover<Entry>): void {
+  onEnded(cover: Cover<CacheEntry>): void {
     if (cover.isForbidden && cover.permission === undefined)
       this.#scopes.forbid(cover.range, performance.now());
     this.#forget(cover, true);
   }
 
-  onUnused(cover: Cover<Entry>): void {
+  onUnused(cover: Cover<CacheEntry>): void {
     this.#forget(cover, false);
   }
 
   /** Answers to what was asked before may come later, and find no cover to be remembered in. */
-  onRefused({ id, feeds, range, permission }: Cover<Entry>): void {
+  onRefused({ id, feeds, range, permission }: Cover<CacheEntry>): void {
     const cover = this.#covers.find(feeds, range);
     if (cover !== undefined) this.#forget(cover, false);
     // Who shows a token has a permission for each range: of theirs there may be many, and nothing is to be looked for.
@@ -187,7 +187,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
   }
 
   /** Why an entry may not be used now; `undefined` when it may. */
-  #judge({ revision, cover }: Entry, now: number, client: Identity | undefined): Miss | undefined {
+  #judge({ revision, cover }: CacheEntry, now: number, client: Identity | undefined): Miss | undefined {
     const { applied, syncPoint } = cover.feed;
     const known = revision > applied ? revision : applied;
     if (known < syncPoint) return 'behind';
@@ -195,7 +195,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     return cover.mayRead(now, client) ? undefined : 'permission';
   }
 
-  #hit(entry: Entry, now: number): Uint8Array {
+  #hit(entry: CacheEntry, now: number): Uint8Array {
     this.stats.hits++;
     entry.usedAt = now;
     entry.cover.usedAt = now;
@@ -251,7 +251,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     if (!cover.vouchesFor(reply)) return;
     const old = this.#store.get(key);
     if (old !== undefined && old.revision >= reply.header.revision) return;
-    const entry = new Entry(key, cover, reply, now);
+    const entry = new CacheEntry(key, cover, reply, now);
     if (entry.bytes > this.#maxEntryBytes) {
       this.stats.limits.entry_bytes++;
       return;
@@ -262,7 +262,7 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     this.#store.add(entry);
   }
 
-  #coverOf(wanted: Wanted): Cover<Entry> | undefined {
+  #coverOf(wanted: WantedCover): Cover<CacheEntry> | undefined {
     const found = this.#covers.find(wanted.feeds, wanted.range);
     if (found !== undefined) return found;
     const cover = this.#covers.make(wanted);
@@ -270,20 +270,20 @@ export class ReadCache implements UnaryUpstream, CoverOwner<Entry> {
     return cover;
   }
 
-  #evicted(entry: Entry): void {
+  #evicted(entry: CacheEntry): void {
     this.stats.evicted++;
     const { cover } = entry;
     cover.entries.delete(entry);
     if (cover.entries.size === 0) this.#forget(cover, false);
   }
 
-  #drop(entry: Entry): void {
+  #drop(entry: CacheEntry): void {
     this.#store.remove(entry);
     entry.cover.entries.delete(entry);
   }
 
   /** Drops a cover and its entries. @param rest whether its range is left alone for a while */
-  #forget(cover: Cover<Entry>, rest: boolean): void {
+  #forget(cover: Cover<CacheEntry>, rest: boolean): void {
     for (const entry of cover.entries) this.#store.remove(entry);
     cover.entries.clear();
     if (this.#covers.remove(cover, rest)) this.#store.hold(-cover.bytes);

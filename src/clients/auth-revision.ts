@@ -9,13 +9,11 @@
  */
 import { COUNT_ANY } from '../etcd/own-requests.ts';
 import { wantsToken } from '../etcd/words.ts';
-import type { EtcdPages, PageBounds } from '../rpc/pages.ts';
+import { type EtcdPages, METRICS_BOUNDS } from '../rpc/pages.ts';
 import { RpcError } from '../rpc/status.ts';
 
 /** A path that nobody else fetches, so that no page is used which was asked for earlier. Releases may answer with less. */
 const PATH = '/metrics?name[]=etcd_debugging_auth_revision';
-
-const BOUNDS: PageBounds = { statuses: [200], timeout: 5000, maxBytes: 16 << 20 };
 
 /** The beginning of the line. Since 3.4.0. */
 const SERIES = Buffer.from('\netcd_debugging_auth_revision ');
@@ -62,7 +60,7 @@ export class AuthRevision {
   }
 
   async #ask(): Promise<bigint | undefined> {
-    const page = await this.#pages.get(PATH, BOUNDS);
+    const page = await this.#pages.get(PATH, METRICS_BOUNDS);
     if (typeof page === 'string') return undefined;
     const revision = revisionOn(page.body);
     if (revision === undefined) return undefined;

@@ -11,8 +11,10 @@
  * demands a leader is no part of it ({@link demandsLeader}): etcd looks at that when a call begins, so a question that
  * carries the demand ({@link demandingIdentityOf}) finds it out, and what is known lies in one place for all.
  */
+
 import { hash } from 'node:crypto';
 import { withOwnVersion } from '../etcd/own-metadata.ts';
+import { TOKEN_FIELDS } from '../etcd/token.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import { withoutLabels } from './labels.ts';
 
@@ -60,7 +62,7 @@ export function readerOf(metadata: Metadata): Reader | undefined {
   const kept: string[] = [];
   const fields = withoutLabels(metadata.fields);
   for (let i = 0; i < fields.length; i += 2)
-    if (!TOKENS.has(fields[i] as string)) kept.push(fields[i] as string, fields[i + 1] as string);
+    if (!TOKEN_FIELDS.has(fields[i] as string)) kept.push(fields[i] as string, fields[i + 1] as string);
   const reader = { identity, rest: JSON.stringify(kept) };
   knownReaders.set(metadata, reader);
   return reader;
@@ -83,9 +85,6 @@ export interface Identity {
   readonly token: string;
 }
 
-/** The token under etcd's two names for it. */
-const TOKENS: ReadonlySet<string> = new Set(['token', 'authorization']);
-
 /** The demand for a leader, and its only value that etcd heeds. */
 const DEMAND = 'hasleader';
 const DEMANDED = 'true';
@@ -94,19 +93,19 @@ const DEMANDED = 'true';
 const MAX_ID_LENGTH = 1024;
 
 /** Who shows no token. */
-export const NOBODY = identityOf([], false);
-const DEMANDING_NOBODY = identityOf([DEMAND, DEMANDED], false);
+export const TOKENLESS = identityOf([], false);
+const DEMANDING_TOKENLESS = identityOf([DEMAND, DEMANDED], false);
 
 /** The identity of the client whose metadata these are. */
 export function clientIdentityOf({ fields }: Metadata): Identity {
   const tokens = tokensIn(fields);
-  return tokens.length === 0 ? NOBODY : identityOf(tokens, true);
+  return tokens.length === 0 ? TOKENLESS : identityOf(tokens, true);
 }
 
 /** The same client, in questions that etcd refuses where its member knows no leader. */
 export function demandingIdentityOf({ fields }: Metadata): Identity {
   const tokens = tokensIn(fields);
-  return tokens.length === 0 ? DEMANDING_NOBODY : identityOf([...tokens, DEMAND, DEMANDED], true);
+  return tokens.length === 0 ? DEMANDING_TOKENLESS : identityOf([...tokens, DEMAND, DEMANDED], true);
 }
 
 /** Whether a client shows a token, under either of its names. */
@@ -122,7 +121,7 @@ export function demandsLeader(metadata: Metadata): boolean {
 function tokensIn(fields: readonly string[]): string[] {
   const tokens: string[] = [];
   for (let i = 0; i < fields.length; i += 2)
-    if (TOKENS.has(fields[i] as string)) tokens.push(fields[i] as string, fields[i + 1] as string);
+    if (TOKEN_FIELDS.has(fields[i] as string)) tokens.push(fields[i] as string, fields[i + 1] as string);
   return tokens;
 }
 

@@ -4,12 +4,14 @@
  * with changes of permissions. One that says when it ends is replaced before that. One that does not (a simple token)
  * is kept alive by etcd while it is used.
  */
+
 import { OWN_METADATA } from '../etcd/own-metadata.ts';
 import { isOutage } from '../etcd/statuses.ts';
 import { endOfToken } from '../etcd/token.ts';
 import { saysAuthIsOff, wantsToken } from '../etcd/words.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import { RpcError } from '../rpc/status.ts';
+import { MAX_TIMER_MS } from '../rpc/timer.ts';
 
 /** Gets a token, as the metadata that shows it. @throws RpcError as etcd does */
 export type Authenticate = () => Promise<Metadata>;
@@ -29,9 +31,6 @@ const OUTAGE_PAUSE_MS = 500;
 
 /** A token is replaced when this part of its life is over. */
 const RENEW_AT = 0.75;
-
-/** The longest time of a timer. Milliseconds. */
-const LONGEST_MS = 2 ** 31 - 1;
 
 const NO_OBSERVER: LoginObserver = { onSignedIn: () => {}, onFailed: () => {} };
 
@@ -147,7 +146,7 @@ export class Login {
       // The observer has heard of a failure; the present token is good until etcd says otherwise.
       this.#renewed(authenticate).catch(() => this.#renewIn(PAUSE_MS, authenticate));
     };
-    this.#timer = setTimeout(renew, Math.min(ms, LONGEST_MS));
+    this.#timer = setTimeout(renew, Math.min(ms, MAX_TIMER_MS));
     this.#timer.unref();
   }
 }

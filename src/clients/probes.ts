@@ -12,7 +12,7 @@ import type { Metadata } from '../rpc/metadata.ts';
 import { type Access, type AccessOwner, RangeAccess, type ReaderAccess } from './access.ts';
 import type { Identity } from './identity.ts';
 import { Permission, Permissions } from './permission.ts';
-import { Refusals } from './refusals.ts';
+import { RecentRefusals } from './recent-refusals.ts';
 
 /** Identities and ranges of which it is remembered that etcd has allowed them. */
 const PROBES: TableBounds = { entries: 1000, bytes: 16 << 20 };
@@ -65,13 +65,13 @@ export class ProbeTable implements Probes, Readers, AccessOwner {
   /** Those that etcd has allowed, whether or not somebody waits. */
   readonly #allowed: BoundedTable<RangeAccess> | undefined;
   /** Those that etcd has refused, whatever else of them is forgotten. */
-  readonly #refusals: Refusals | undefined;
+  readonly #refusals: RecentRefusals | undefined;
 
   constructor(read: ReadAs, { permissions, onAllowed, bounds = PROBES }: ProbeTableOptions) {
     this.#read = read;
     this.#permissions = permissions ?? new Permissions();
     this.#allowed = permissions === undefined ? undefined : new BoundedTable(bounds);
-    this.#refusals = permissions === undefined ? undefined : new Refusals();
+    this.#refusals = permissions === undefined ? undefined : new RecentRefusals();
     this.#onAllowed = onAllowed;
   }
 

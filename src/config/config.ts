@@ -21,10 +21,10 @@ export type FlagOf<T extends ValueType> = {
 }[FlagName];
 
 /** Where a value came from. */
-export type Source = 'flag' | 'environment' | 'default';
+export type ValueSource = 'flag' | 'environment' | 'default';
 
 /** Where the value of each flag came from. */
-export type Sources = Readonly<Record<FlagName, Source>>;
+export type Sources = Readonly<Record<FlagName, ValueSource>>;
 
 /** The values of all flags, and where they came from. */
 export interface Settings {
@@ -38,7 +38,7 @@ export interface Settings {
  * @throws UsageError on a value that its flag does not take, from the command line or the environment
  */
 export function readSettings(flags: ReadonlyMap<string, string>, environment: NodeJS.ProcessEnv): Settings {
-  const sources: Record<string, Source> = {};
+  const sources: Record<string, ValueSource> = {};
   const values: Record<string | symbol, unknown> = { [SOURCES]: sources };
   for (const flag of FLAGS) {
     const { value, source } = read(flag, flags, environment);
@@ -68,7 +68,7 @@ export function given(sources: Sources): readonly Flag[] {
 function read(flag: Flag, flags: ReadonlyMap<string, string>, environment: NodeJS.ProcessEnv) {
   const onCommandLine = flags.get(flag.name);
   const fromEnvironment = environment[environmentName(flag.name)];
-  const source: Source =
+  const source: ValueSource =
     onCommandLine !== undefined ? 'flag' : fromEnvironment !== undefined ? 'environment' : 'default';
   const text = onCommandLine ?? fromEnvironment ?? flag.default;
   try {

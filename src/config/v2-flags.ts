@@ -1,9 +1,11 @@
 /** The flags of etcd's v2 proxy, as its command lines have them: a part of the one table of flags. */
+
 import { flag, number } from './flag.ts';
 import type { Limits } from './limits.ts';
+import { LONGEST_MS } from './values.ts';
 
-/** Milliseconds, as a plain number; zero: no bound. Half of what a timer of Node.js takes is enough for anybody. */
-const MILLISECONDS: Limits = { least: 0, most: 2 ** 30 };
+/** Milliseconds, as a plain number; zero: no bound. A longer time is refused. */
+const MILLISECONDS: Limits = { least: 0, most: LONGEST_MS };
 
 /** In the order of the help. */
 export const V2_FLAGS = {

@@ -70,7 +70,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
  * The longest time that is told from a longer one, 12 days: half of what a timer of Node.js takes, which fires at once
  * when it is given more.
  */
-const LONGEST_MS = 2 ** 30;
+export const LONGEST_MS = 2 ** 30;
 
 /** The longest duration that Go has. */
 const GO_LONGEST_MS = 2 ** 63 / 1e6;

@@ -2,10 +2,10 @@
  * The discovery service in etcd's v2 API: below the URL, `_config/size` is how many members the cluster is to have, and each
  * member that has registered is a key (etcd's `Documentation/dev-internal/discovery_protocol.md`, releases up to 3.5).
  */
-import type { TlsDialer } from '../upstream/connection.ts';
+import type { TlsDialer } from '../upstream/dial.ts';
 import { type DiscoveryService, MAX_SIZE, type Registered } from './discovery.ts';
 import { LookFailure } from './found-endpoints.ts';
-import { type HttpAnswer, httpGet, jsonOf, type Page } from './http-get.ts';
+import { type GetTarget, type HttpAnswer, httpGet, jsonOf } from './http-get.ts';
 import { endpointsOf } from './urls.ts';
 
 /** The largest answer. */
@@ -24,7 +24,7 @@ interface Node {
 
 export class DiscoveryV2 implements DiscoveryService {
   readonly name = 'discovery';
-  readonly #page: Page;
+  readonly #page: GetTarget;
   readonly #tls: TlsDialer;
   /** The service's count of changes at the latest check. */
   #index = 0;
@@ -88,7 +88,7 @@ function authorizationOf({ username, password }: URL): string | undefined {
   return `Basic ${Buffer.from(octets, 'latin1').toString('base64')}`;
 }
 
-function nodeOf(answer: HttpAnswer, page: Page): Node {
+function nodeOf(answer: HttpAnswer, page: GetTarget): Node {
   const json = jsonOf(answer, page) as { readonly node?: Node | null } | null;
   if (json?.node === undefined || json.node === null)
     throw new LookFailure(`${page.endpoint.name}: the answer is none of etcd's v2 API`);

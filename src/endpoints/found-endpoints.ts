@@ -1,5 +1,5 @@
 /** What sources that look for endpoints have in common. */
-import { type Endpoint, identityOf } from '../net/endpoint.ts';
+import { type Endpoint, endpointKeyOf } from '../net/endpoint.ts';
 import type { EndpointSource } from '../upstream/endpoint-source.ts';
 
 /** A source that looks for endpoints, and keeps the last good list. */
@@ -40,8 +40,9 @@ export function causeOf(error: unknown): string {
 
 /** Whether two lists have the same endpoints, in whatever order. */
 export function sameEndpoints(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
-  const keys = new Set(some.map(identityOf));
+  const keys = new Set(some.map(endpointKeyOf));
   return (
-    keys.size === new Set(others.map(identityOf)).size && others.every((other) => keys.has(identityOf(other)))
+    keys.size === new Set(others.map(endpointKeyOf)).size &&
+    others.every((other) => keys.has(endpointKeyOf(other)))
   );
 }

@@ -2,11 +2,11 @@
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Endpoint } from '../net/endpoint.ts';
-import type { TlsDialer } from '../upstream/connection.ts';
+import type { TlsDialer } from '../upstream/dial.ts';
 import { causeOf, LookFailure } from './found-endpoints.ts';
 
 /** What to get. */
-export interface Page {
+export interface GetTarget {
   readonly endpoint: Endpoint;
   /** With its query. */
   readonly path: string;
@@ -30,7 +30,7 @@ export interface HttpAnswer {
 }
 
 /** @throws LookFailure that names the endpoint, and neither path nor user */
-export async function httpGet(page: Page, options: GetOptions): Promise<HttpAnswer> {
+export async function httpGet(page: GetTarget, options: GetOptions): Promise<HttpAnswer> {
   try {
     const response = await responseOf(page, options);
     const body = await bodyOf(response, options.maxBytes);
@@ -42,7 +42,7 @@ export async function httpGet(page: Page, options: GetOptions): Promise<HttpAnsw
   }
 }
 
-function responseOf(page: Page, { tls, signal }: GetOptions): Promise<IncomingMessage> {
+function responseOf(page: GetTarget, { tls, signal }: GetOptions): Promise<IncomingMessage> {
   const { endpoint, path, authorization } = page;
   return new Promise((resolve, reject) => {
     const request = httpRequest({
@@ -81,7 +81,7 @@ function open({ secure, target, serverName }: Endpoint, tls: TlsDialer): Socket 
 }
 
 /** The JSON in an answer that should have some. @throws LookFailure */
-export function jsonOf({ body }: HttpAnswer, { endpoint }: Page): unknown {
+export function jsonOf({ body }: HttpAnswer, { endpoint }: GetTarget): unknown {
   try {
     return JSON.parse(body.toString());
   } catch (error) {

@@ -9,7 +9,7 @@
  *
  * Each source keeps its last good list, and looks again by `Looking`. `docs/cluster.md` says what holds for users.
  */
-import { type Endpoint, identityOf } from '../net/endpoint.ts';
+import { type Endpoint, endpointKeyOf } from '../net/endpoint.ts';
 import type { EndpointSource } from '../upstream/endpoint-source.ts';
 import type { FoundEndpoints, SourceObserver } from './found-endpoints.ts';
 
@@ -116,7 +116,7 @@ export class KnownEndpoints implements EndpointSource {
   #isAnswered(): boolean {
     const inUse = this.#options.inUse();
     if (inUse === undefined) return false;
-    return this.#endpoints.some((endpoint) => identityOf(endpoint) === identityOf(inUse));
+    return this.#endpoints.some((endpoint) => endpointKeyOf(endpoint) === endpointKeyOf(inUse));
   }
 
   #all(chosen: readonly Endpoint[]): readonly Endpoint[] {
@@ -142,10 +142,10 @@ export class KnownEndpoints implements EndpointSource {
 
   /** Each once, within the bound; one that was there before stays the same object. */
   #usable(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-    const before = new Map(this.#endpoints.map((endpoint) => [identityOf(endpoint), endpoint]));
+    const before = new Map(this.#endpoints.map((endpoint) => [endpointKeyOf(endpoint), endpoint]));
     const usable = new Map<string, Endpoint>();
     for (const endpoint of endpoints) {
-      const key = identityOf(endpoint);
+      const key = endpointKeyOf(endpoint);
       if (!usable.has(key)) usable.set(key, before.get(key) ?? endpoint);
     }
     return this.#bounded([...usable.values()]);
@@ -168,5 +168,5 @@ export class KnownEndpoints implements EndpointSource {
 }
 
 function keysOf(endpoints: readonly Endpoint[]): ReadonlySet<string> {
-  return new Set(endpoints.map(identityOf));
+  return new Set(endpoints.map(endpointKeyOf));
 }

@@ -1,6 +1,6 @@
 /** `GET <peerURL>/members`: what etcd's peer port tells of the cluster, the same in every release. */
 import type { Endpoint } from '../net/endpoint.ts';
-import type { TlsDialer } from '../upstream/connection.ts';
+import type { TlsDialer } from '../upstream/dial.ts';
 import { LookFailure } from './found-endpoints.ts';
 import { httpGet, jsonOf } from './http-get.ts';
 import { endpointsOf } from './urls.ts';

@@ -3,7 +3,7 @@
  * and for each other, so that the cluster may be replaced member by member.
  */
 import type { Endpoint } from '../net/endpoint.ts';
-import type { TlsDialer } from '../upstream/connection.ts';
+import type { TlsDialer } from '../upstream/dial.ts';
 import type { ClusterFile } from './cluster-file.ts';
 import { type FoundEndpoints, LookFailure, type SourceObserver, sameEndpoints } from './found-endpoints.ts';
 import { Looking } from './looking.ts';

@@ -1,6 +1,6 @@
 /** What a user signs in with, and what etcd answers. */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { FewFields } from './few-fields.ts';
+import { BoundedFields } from './bounded-fields.ts';
 
 /** Tags of `AuthenticateRequest`. */
 const Tag = { name: 0x0a, password: 0x12 } as const;
@@ -28,7 +28,7 @@ export function nameIn(request: Uint8Array): string {
 
 /** The last text in a field, which counts where there are several. */
 function textIn(message: Uint8Array, wanted: number): string {
-  const fields = new FewFields(message);
+  const fields = new BoundedFields(message);
   let text = '';
   while (fields.next()) {
     if (fields.is(wanted, WireType.LengthDelimited)) text = fields.reader.string(true);

@@ -9,7 +9,7 @@ export const MEMBER_LIST: Uint8Array = Uint8Array.of(0x08, 1);
 /** `MemberListResponse.members`. */
 const MEMBERS = 2;
 /** Fields of `Member`. */
-const Field = { id: 1, name: 2, clientUrls: 4, isLearner: 5 } as const;
+const MemberField = { id: 1, name: 2, clientUrls: 4, isLearner: 5 } as const;
 
 /** A member, as the cluster tells of it. */
 export interface Member {
@@ -44,10 +44,10 @@ function memberIn(bytes: Uint8Array): Member {
   let isLearner = false;
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
-    if (field === Field.id && wireType === WireType.Varint) hasId = BigInt(reader.uint64()) !== 0n;
-    else if (field === Field.clientUrls && wireType === WireType.LengthDelimited)
+    if (field === MemberField.id && wireType === WireType.Varint) hasId = BigInt(reader.uint64()) !== 0n;
+    else if (field === MemberField.clientUrls && wireType === WireType.LengthDelimited)
       clientUrls.push(reader.string());
-    else if (field === Field.isLearner && wireType === WireType.Varint) isLearner = reader.bool();
+    else if (field === MemberField.isLearner && wireType === WireType.Varint) isLearner = reader.bool();
     else reader.skip(wireType, field);
   }
   return { hasId, clientUrls, isLearner };
@@ -56,8 +56,8 @@ function memberIn(bytes: Uint8Array): Member {
 /** A field `members` with one that has no id, as the incumbent tells of proxies. */
 export function memberField(name: string, clientUrl: string): Uint8Array {
   const member = new BinaryWriter();
-  if (name !== '') member.uint32(tagOf(Field.name)).string(name);
-  member.uint32(tagOf(Field.clientUrls)).string(clientUrl);
+  if (name !== '') member.uint32(tagOf(MemberField.name)).string(name);
+  member.uint32(tagOf(MemberField.clientUrls)).string(clientUrl);
   return new BinaryWriter().uint32(tagOf(MEMBERS)).bytes(member.finish()).finish();
 }
 

@@ -4,7 +4,7 @@
  */
 import { endOf } from './key-range.ts';
 import { latin1 } from './latin1.ts';
-import { Odd, Order, RangeScan, Target } from './range-request.ts';
+import { Odd, RangeScan, SortOrder, SortTarget } from './range-request.ts';
 
 const NOT_UNDERSTOOD = Odd.unknown | Odd.repeated | Odd.longNumber | Odd.emptyEnd;
 
@@ -42,7 +42,7 @@ export class RangeQuery {
 
   /** Whether the order is another than that of the keys. */
   get sorted(): boolean {
-    return this.target !== Target.key || this.order === Order.descend;
+    return this.target !== SortTarget.key || this.order === SortOrder.descend;
   }
 }
 
@@ -58,7 +58,7 @@ export function readRange(bytes: Uint8Array, start: number, end: number): RangeQ
   const { keyAt, keyLength, rangeEndAt, rangeEndLength, order, target } = scan;
   if (keyLength <= 0) return undefined;
   // Values that etcd would refuse or not know.
-  if (order > Order.descend || target > Target.value) return undefined;
+  if (order > SortOrder.descend || target > SortTarget.value) return undefined;
   const query = new RangeQuery();
   query.start = latin1(bytes, keyAt, keyAt + keyLength);
   if (rangeEndLength > 0) query.rangeEnd = latin1(bytes, rangeEndAt, rangeEndAt + rangeEndLength);

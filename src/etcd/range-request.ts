@@ -1,9 +1,9 @@
 /** RangeRequests: the one reader, in place, and the one writer. */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { MOST_FIELDS } from './few-fields.ts';
+import { MOST_FIELDS } from './bounded-fields.ts';
 
 /** Numbers of the fields of `RangeRequest`. The first two are texts, the others numbers. */
-export const Field = {
+export const RangeField = {
   key: 1,
   rangeEnd: 2,
   limit: 3,
@@ -20,9 +20,9 @@ export const Field = {
 } as const;
 
 /** `RangeRequest.SortOrder`. */
-export const Order = { none: 0, ascend: 1, descend: 2 } as const;
+export const SortOrder = { none: 0, ascend: 1, descend: 2 } as const;
 /** `RangeRequest.SortTarget`. */
-export const Target = { key: 0, version: 1, create: 2, mod: 3, value: 4 } as const;
+export const SortTarget = { key: 0, version: 1, create: 2, mod: 3, value: 4 } as const;
 
 /** What the proxy asks for itself. Texts are latin1. */
 export interface RangeRequest {
@@ -40,13 +40,13 @@ export interface RangeRequest {
 export function rangeRequest(request: RangeRequest): Uint8Array {
   const { key, rangeEnd = '', limit = 0, revision = 0, serializable = false, countOnly = false } = request;
   const writer = new BinaryWriter();
-  writer.tag(Field.key, WireType.LengthDelimited).bytes(Buffer.from(key, 'latin1'));
+  writer.tag(RangeField.key, WireType.LengthDelimited).bytes(Buffer.from(key, 'latin1'));
   if (rangeEnd !== '')
-    writer.tag(Field.rangeEnd, WireType.LengthDelimited).bytes(Buffer.from(rangeEnd, 'latin1'));
-  if (limit !== 0) writer.tag(Field.limit, WireType.Varint).int64(limit);
-  if (revision !== 0) writer.tag(Field.revision, WireType.Varint).int64(revision);
-  if (serializable) writer.tag(Field.serializable, WireType.Varint).bool(true);
-  if (countOnly) writer.tag(Field.countOnly, WireType.Varint).bool(true);
+    writer.tag(RangeField.rangeEnd, WireType.LengthDelimited).bytes(Buffer.from(rangeEnd, 'latin1'));
+  if (limit !== 0) writer.tag(RangeField.limit, WireType.Varint).int64(limit);
+  if (revision !== 0) writer.tag(RangeField.revision, WireType.Varint).int64(revision);
+  if (serializable) writer.tag(RangeField.serializable, WireType.Varint).bool(true);
+  if (countOnly) writer.tag(RangeField.countOnly, WireType.Varint).bool(true);
   return writer.finish();
 }
 
@@ -65,8 +65,8 @@ export const Odd = {
 } as const;
 
 /** Tags of the two texts; those of all numbers that are known are above, and have one octet. */
-const KEY_TAG = (Field.key << 3) | WireType.LengthDelimited;
-const RANGE_END_TAG = (Field.rangeEnd << 3) | WireType.LengthDelimited;
+const KEY_TAG = (RangeField.key << 3) | WireType.LengthDelimited;
+const RANGE_END_TAG = (RangeField.rangeEnd << 3) | WireType.LengthDelimited;
 
 /** Larger tags are to etcd the fields that their lower 35 bits name. */
 const TAG_LIMIT = 2 ** 32;
@@ -134,7 +134,7 @@ export class RangeScan {
         this.#setText(field, at, value);
         at += value;
       } else if ((tag & 7) !== WireType.Varint) return false;
-      else if (field < Field.limit || field > Field.maxCreate) {
+      else if (field < RangeField.limit || field > RangeField.maxCreate) {
         odd |= Odd.unknown;
         continue;
       } else this.#setNumber(field, value);
@@ -163,7 +163,7 @@ export class RangeScan {
   }
 
   #setText(field: number, at: number, length: number): void {
-    if (field === Field.key) {
+    if (field === RangeField.key) {
       this.keyAt = at;
       this.keyLength = length;
     } else {
@@ -173,16 +173,16 @@ export class RangeScan {
   }
 
   #setNumber(field: number, value: number): void {
-    if (field === Field.serializable) this.serializable = value !== 0;
-    else if (field === Field.limit) this.limit = value;
-    else if (field === Field.revision) this.revision = value;
-    else if (field === Field.sortOrder) this.order = value;
-    else if (field === Field.sortTarget) this.target = value;
-    else if (field === Field.keysOnly) this.keysOnly = value !== 0;
-    else if (field === Field.countOnly) this.countOnly = value !== 0;
-    else if (field === Field.minMod) this.minMod = value;
-    else if (field === Field.maxMod) this.maxMod = value;
-    else if (field === Field.minCreate) this.minCreate = value;
+    if (field === RangeField.serializable) this.serializable = value !== 0;
+    else if (field === RangeField.limit) this.limit = value;
+    else if (field === RangeField.revision) this.revision = value;
+    else if (field === RangeField.sortOrder) this.order = value;
+    else if (field === RangeField.sortTarget) this.target = value;
+    else if (field === RangeField.keysOnly) this.keysOnly = value !== 0;
+    else if (field === RangeField.countOnly) this.countOnly = value !== 0;
+    else if (field === RangeField.minMod) this.minMod = value;
+    else if (field === RangeField.maxMod) this.maxMod = value;
+    else if (field === RangeField.minCreate) this.minCreate = value;
     else this.maxCreate = value;
   }
 
@@ -206,5 +206,5 @@ export class RangeScan {
 /** What is odd about a varint of several octets. */
 function oddLength(field: number, isText: boolean, octets: number): number {
   if (isText) return octets > USUAL_LENGTH_OCTETS ? Odd.unusual : 0;
-  return (field === Field.serializable ? Odd.unusual : 0) | (octets === MAX_OCTETS ? Odd.longNumber : 0);
+  return (field === RangeField.serializable ? Odd.unusual : 0) | (octets === MAX_OCTETS ? Odd.longNumber : 0);
 }

@@ -4,7 +4,10 @@
  * 32 bits for the field that its lower bits name, and pass over groups.
  */
 import { Code, RpcError } from '../rpc/status.ts';
-import { MOST_FIELDS } from './few-fields.ts';
+import { MOST_FIELDS } from './bounded-fields.ts';
+
+/** How deep messages may lie within each other, such as transactions and their operations; the decoders of etcd go no further either. */
+export const MAX_DEPTH = 10_000;
 
 /** Octets of the longest tag that has 32 bits. */
 const TAG_OCTETS = 5;
@@ -13,7 +16,7 @@ const NUMBER_OCTETS = 10;
 const TAG_LIMIT = 2 ** 32;
 
 /** For a request with more. One object, so that it can be told from others. */
-export const TOO_MANY_FIELDS = new RpcError(
+export const TOO_MANY_STRICT_FIELDS = new RpcError(
   Code.RESOURCE_EXHAUSTED,
   `etcd-connect-proxy: the request has more than ${MOST_FIELDS} fields, which a namespace that is isolated does not take`,
 );
@@ -28,13 +31,13 @@ function malformed(what: string): RpcError {
 
 /**
  * The number that a message has in a field, of which the last one counts; zero where it has none.
- * @throws RpcError for bytes that are no message, and {@link TOO_MANY_FIELDS}
+ * @throws RpcError for bytes that are no message, and {@link TOO_MANY_STRICT_FIELDS}
  */
 export function numberIn(message: Uint8Array, tag: number): bigint {
   let [from, to] = [0, 0];
   const fields = new StrictFields(message);
   for (let left = MOST_FIELDS; fields.next(); left--) {
-    if (left === 0) throw TOO_MANY_FIELDS;
+    if (left === 0) throw TOO_MANY_STRICT_FIELDS;
     if (fields.tag === tag) ({ from, to } = fields);
   }
   return int64At(message, from, to);

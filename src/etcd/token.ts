@@ -3,6 +3,9 @@
  * end when they have not been used for a while, which only etcd knows.
  */
 
+/** The metadata in which a client shows one: etcd's two names for it. Lower case. */
+export const TOKEN_FIELDS: ReadonlySet<string> = new Set(['token', 'authorization']);
+
 /** Longer ones are not looked into: etcd's own are a few hundred characters. */
 const MAX_LENGTH = 16_384;
 

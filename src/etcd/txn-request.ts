@@ -5,7 +5,7 @@
 
 import { endOf, NO_END } from './key-range.ts';
 import { type RangeQuery, readRange } from './range-query.ts';
-import { Target } from './range-request.ts';
+import { SortTarget } from './range-request.ts';
 import { MalformedMessage, Scanner } from './scanner.ts';
 import { OperationTag, TxnTag } from './txn-tags.ts';
 
@@ -35,17 +35,17 @@ const Tag = {
  * with. `LEASE`, the next one, is left to etcd.
  */
 const TARGETS: readonly { readonly target: number; readonly tag: number }[] = [
-  { target: Target.version, tag: Tag.version },
-  { target: Target.create, tag: Tag.createRevision },
-  { target: Target.mod, tag: Tag.modRevision },
-  { target: Target.value, tag: Tag.value },
+  { target: SortTarget.version, tag: Tag.version },
+  { target: SortTarget.create, tag: Tag.createRevision },
+  { target: SortTarget.mod, tag: Tag.modRevision },
+  { target: SortTarget.value, tag: Tag.value },
 ];
 
 /** One comparison: of all keys in `[start, end)`. */
 export interface Comparison {
   readonly start: string;
   readonly end: string;
-  /** As {@link Target} has it. */
+  /** As {@link SortTarget} has it. */
   readonly target: number;
   readonly result: number;
   /** A number, or for values latin1. */
@@ -146,7 +146,7 @@ function readComparison(scan: Scanner): Comparison | undefined {
   // What is compared with belongs to the target; where it is left out, etcd takes nothing.
   if (TARGETS.some((other) => other.tag !== tag && (numbers.has(other.tag) || texts.has(other.tag))))
     return undefined;
-  const operand = target === Target.value ? (texts.get(tag) ?? '') : (numbers.get(tag) ?? 0);
+  const operand = target === SortTarget.value ? (texts.get(tag) ?? '') : (numbers.get(tag) ?? 0);
   const start = texts.get(Tag.key) ?? '';
   const rangeEnd = texts.get(Tag.rangeEnd);
   // An empty `range_end` that is written out is not the same as none.

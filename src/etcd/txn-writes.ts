@@ -4,15 +4,12 @@
  * last, none is passed over.
  */
 import { Code, RpcError } from '../rpc/status.ts';
-import { StrictFields } from './strict-fields.ts';
+import { MAX_DEPTH, StrictFields } from './strict-fields.ts';
 import { OperationTag, TxnTag } from './txn-tags.ts';
-
-/** How deep transactions may lie within each other and their operations; the decoders of etcd go no further either. */
-export const MAX_TXN_DEPTH = 10_000;
 
 const TOO_DEEP = new RpcError(
   Code.RESOURCE_EXHAUSTED,
-  `etcd-connect-proxy: transactions lie within each other deeper than ${MAX_TXN_DEPTH}`,
+  `etcd-connect-proxy: transactions lie within each other deeper than ${MAX_DEPTH}`,
 );
 
 /** A message that is being looked at. */
@@ -55,7 +52,7 @@ export class TxnWrites {
   }
 
   #enter(level: Level): void {
-    if (this.#levels.length === MAX_TXN_DEPTH) throw TOO_DEEP;
+    if (this.#levels.length === MAX_DEPTH) throw TOO_DEEP;
     this.#levels.push(level);
   }
 }

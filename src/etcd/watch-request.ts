@@ -1,6 +1,6 @@
 /** WatchRequests: those of clients read, those to etcd written. */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { FewFields, MOST_FIELDS, TOO_MANY_FIELDS } from './few-fields.ts';
+import { BoundedFields, MOST_FIELDS, TOO_MANY_FIELDS } from './bounded-fields.ts';
 import type { KeyRange } from './key-range.ts';
 import type { KeyRanges } from './key-ranges.ts';
 import { latin1 } from './latin1.ts';
@@ -57,7 +57,7 @@ export const PROGRESS_REQUEST: Uint8Array = watchRequest(Request.progress, new U
 
 /** Reads a request. @throws on bytes that are no message, and TOO_MANY_FIELDS */
 export function readRequest(message: Uint8Array, ranges: KeyRanges): WatchRequest {
-  const fields = new FewFields(message);
+  const fields = new BoundedFields(message);
   let kind = 0;
   let body: Uint8Array = NO_BYTES;
   // Of several the last one counts, and only that is read.
@@ -76,7 +76,7 @@ export function readRequest(message: Uint8Array, ranges: KeyRanges): WatchReques
 }
 
 function readCreate(message: Uint8Array, ranges: KeyRanges): CreateRequest {
-  const fields = new FewFields(message);
+  const fields = new BoundedFields(message);
   const { reader } = fields;
   let key = '';
   let rangeEnd = '';
@@ -87,32 +87,34 @@ function readCreate(message: Uint8Array, ranges: KeyRanges): CreateRequest {
     if (fields.is(Create.key, WireType.LengthDelimited)) key = latin1(reader.bytes());
     else if (fields.is(Create.rangeEnd, WireType.LengthDelimited)) rangeEnd = latin1(reader.bytes());
     else if (fields.is(Create.start, WireType.Varint)) start = Number(reader.int64());
-    else if (fields.is(Create.progress, WireType.Varint)) flags = set(flags, Flag.progress, reader.bool());
+    else if (fields.is(Create.progress, WireType.Varint))
+      flags = set(flags, WatchFlag.progress, reader.bool());
     else if (fields.field === Create.filters) flags |= readFilters(fields);
-    else if (fields.is(Create.prevKv, WireType.Varint)) flags = set(flags, Flag.prevKv, reader.bool());
+    else if (fields.is(Create.prevKv, WireType.Varint)) flags = set(flags, WatchFlag.prevKv, reader.bool());
     else if (fields.is(Create.id, WireType.Varint)) id = BigInt(reader.int64());
-    else if (fields.is(Create.fragment, WireType.Varint)) flags = set(flags, Flag.fragment, reader.bool());
+    else if (fields.is(Create.fragment, WireType.Varint))
+      flags = set(flags, WatchFlag.fragment, reader.bool());
     else fields.skip();
   }
   const range = ranges.of(key, rangeEnd);
   return { kind: 'create', range, start, id, options: OPTIONS[flags] as WatchOptions };
 }
 
-const Flag = { noPut: 1, noDelete: 2, progress: 4, prevKv: 8, fragment: 16 } as const;
+const WatchFlag = { noPut: 1, noDelete: 2, progress: 4, prevKv: 8, fragment: 16 } as const;
 
 /** Every combination, by its flags: watches with the same options share the object. */
 const OPTIONS: readonly WatchOptions[] = Array.from({ length: 32 }, (_, flags) => ({
-  prevKv: (flags & Flag.prevKv) !== 0,
-  noPut: (flags & Flag.noPut) !== 0,
-  noDelete: (flags & Flag.noDelete) !== 0,
-  fragment: (flags & Flag.fragment) !== 0,
-  progressNotify: (flags & Flag.progress) !== 0,
+  prevKv: (flags & WatchFlag.prevKv) !== 0,
+  noPut: (flags & WatchFlag.noPut) !== 0,
+  noDelete: (flags & WatchFlag.noDelete) !== 0,
+  fragment: (flags & WatchFlag.fragment) !== 0,
+  progressNotify: (flags & WatchFlag.progress) !== 0,
 }));
 
 const set = (flags: number, flag: number, on: boolean): number => (on ? flags | flag : flags & ~flag);
 
 /** `filters`, packed or not; etcd passes over filters that it does not know. */
-function readFilters(fields: FewFields): number {
+function readFilters(fields: BoundedFields): number {
   const { reader, wireType } = fields;
   if (wireType === WireType.Varint) return filterFlag(reader.int32());
   if (wireType !== WireType.LengthDelimited) {
@@ -127,10 +129,11 @@ function readFilters(fields: FewFields): number {
   return flags;
 }
 
-const filterFlag = (filter: number): number => (filter === 0 ? Flag.noPut : filter === 1 ? Flag.noDelete : 0);
+const filterFlag = (filter: number): number =>
+  filter === 0 ? WatchFlag.noPut : filter === 1 ? WatchFlag.noDelete : 0;
 
 function readId(message: Uint8Array): bigint {
-  const fields = new FewFields(message);
+  const fields = new BoundedFields(message);
   let id = 0n;
   while (fields.next()) {
     if (fields.is(CANCEL_ID, WireType.Varint)) id = BigInt(fields.reader.int64());

@@ -8,7 +8,7 @@ import type { Call, Cancellable, UnaryUpstream } from '../rpc/contract.ts';
 import { forwardLater } from '../rpc/forward.ts';
 import { type Metadata, NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
-import { OPEN } from '../rpc/outlet.ts';
+import { OPEN_OUTLET } from '../rpc/open-outlet.ts';
 import { RpcError } from '../rpc/status.ts';
 
 /** Passengers that get the answer at once. Each costs some microseconds, with what is sent to it. */
@@ -23,7 +23,7 @@ export class Flight implements Call {
   /** The latest of the passengers' deadlines, known when the flight is sent. */
   deadline = Number.POSITIVE_INFINITY;
   cancelled = false;
-  readonly outlet = OPEN;
+  readonly outlet = OPEN_OUTLET;
   work: Cancellable | undefined;
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;

@@ -39,7 +39,7 @@ export class StreamFlights {
 
   /** The handler of the method. */
   readonly serve: StreamHandler = (client, call) => {
-    client.listener = new Opening(this, client, call);
+    client.listener = new OpeningStream(this, client, call);
   };
 
   /** Answers a read whose request has arrived, and is all that the client sends. */
@@ -118,7 +118,7 @@ class StreamLane implements StreamFlightOwner {
 }
 
 /** Waits for a client's request. A client that sends anything but one message is left to etcd. */
-class Opening implements ServerStreamListener {
+class OpeningStream implements ServerStreamListener {
   readonly #flights: StreamFlights;
   readonly #client: ServerStream;
   readonly #call: Call;

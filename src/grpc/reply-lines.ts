@@ -7,9 +7,6 @@ import type { ConnectionHandle } from '../http2/index.ts';
 import type { Outlet, RoomWaiter } from '../rpc/contract.ts';
 import { PassingMap } from '../rpc/passing-map.ts';
 
-/** Smaller replies are sent at once. Bytes. */
-export const LARGE_REPLY_BYTES = 16 << 10;
-
 /** The limit of unread replies of all connections together, as a multiple of that of one. */
 const SHARE = 2;
 

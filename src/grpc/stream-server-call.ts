@@ -2,7 +2,7 @@
 import type { Http2Stream } from '../http2/index.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
-import { NOBODY } from '../rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../rpc/no-stream-listener.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import { envelopeHead, envelopeStart, smallEnvelope } from './envelope.ts';
 import type { GrpcServerOptions } from './options.ts';
@@ -25,7 +25,7 @@ export class StreamServerCall extends ServerCall implements ServerStream {
     open: Set<StreamServerCall>,
   ) {
     super(stream, head, method, options);
-    this.listener = NOBODY;
+    this.listener = NO_STREAM_LISTENER;
     this.#open = open;
     open.add(this);
   }
@@ -104,7 +104,7 @@ export class StreamServerCall extends ServerCall implements ServerStream {
 
   protected override abandoned(): void {
     const listener = this.listener;
-    this.listener = NOBODY;
+    this.listener = NO_STREAM_LISTENER;
     listener.onCancel();
   }
 }

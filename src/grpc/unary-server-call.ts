@@ -1,13 +1,12 @@
 /** A unary call from a gRPC client: one message in, one message out. */
 import type { Http2Stream } from '../http2/index.ts';
-import type { RoomWaiter, UnaryHandler } from '../rpc/contract.ts';
+import { LARGE_REPLY_BYTES, type RoomWaiter, type UnaryHandler } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { Code, OK, RpcError } from '../rpc/status.ts';
 import { ENVELOPE_BYTES, envelopeHead, smallEnvelope } from './envelope.ts';
 import { OK_TRAILERS_BLOCK } from './fields.ts';
 import type { GrpcServerOptions } from './options.ts';
-import { LARGE_REPLY_BYTES } from './reply-lines.ts';
 import type { RequestHead } from './request-head.ts';
 import { ServerCall } from './server-call.ts';
 

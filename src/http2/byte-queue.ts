@@ -5,9 +5,11 @@ export interface ByteSink {
   bytes(part: Uint8Array): void;
 }
 
-/** A shorter chunk of a buffer this large is copied, so that a queue of small slices does not hold many read buffers. */
+/** A shorter chunk of a large buffer is copied, so that a queue of small slices does not hold many read buffers. Octets. */
 const SMALL = 4096;
-const LARGE_BUFFER = 16_384;
+
+/** A larger buffer was read with more than one frame in it: what is small in it is copied before it is kept. Octets. */
+export const LARGE_BUFFER = 16_384;
 
 /** Places for chunks at first, and as many as an empty queue keeps; always a power of two. */
 const PLACES = 8;

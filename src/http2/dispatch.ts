@@ -8,19 +8,19 @@ import { type ConnectionHandle, type ConnectionListener, type Http2Stream, NO_LI
 import type { Reports } from './reports.ts';
 
 /** The connection of a stream that is told something. */
-export interface ToldConnection extends ConnectionHandle {
+export interface NotifiedConnection extends ConnectionHandle {
   readonly listener: ConnectionListener;
   readonly reports: Reports;
 }
 
 /** The stream. */
-export interface Told extends Http2Stream {
-  readonly connection: ToldConnection;
+export interface NotifiedStream extends Http2Stream {
+  readonly connection: NotifiedConnection;
   headers: HeaderList;
 }
 
 /** Gives a new stream to the connection's owner, who must take it. */
-export function callStream(stream: Told): void {
+export function callStream(stream: NotifiedStream): void {
   const { connection } = stream;
   try {
     connection.listener.onStream(stream);
@@ -31,7 +31,7 @@ export function callStream(stream: Told): void {
 }
 
 /** Delivers the final response's header fields. */
-export function callHeaders(stream: Told, list: HeaderList, endStream: boolean): void {
+export function callHeaders(stream: NotifiedStream, list: HeaderList, endStream: boolean): void {
   try {
     stream.headers = list;
     stream.listener.onHeaders(stream, list, endStream);
@@ -41,7 +41,7 @@ export function callHeaders(stream: Told, list: HeaderList, endStream: boolean):
 }
 
 /** Delivers content. */
-export function callData(stream: Told, chunk: Buffer): void {
+export function callData(stream: NotifiedStream, chunk: Buffer): void {
   try {
     stream.listener.onData(stream, chunk);
   } catch (failure) {
@@ -50,7 +50,7 @@ export function callData(stream: Told, chunk: Buffer): void {
 }
 
 /** Delivers trailers. */
-export function callTrailers(stream: Told, list: HeaderList): void {
+export function callTrailers(stream: NotifiedStream, list: HeaderList): void {
   try {
     stream.listener.onTrailers(stream, list);
   } catch (failure) {
@@ -59,7 +59,7 @@ export function callTrailers(stream: Told, list: HeaderList): void {
 }
 
 /** Tells that the peer is done. */
-export function callEnd(stream: Told): void {
+export function callEnd(stream: NotifiedStream): void {
   try {
     stream.listener.onEnd(stream);
   } catch (failure) {
@@ -68,7 +68,7 @@ export function callEnd(stream: Told): void {
 }
 
 /** Tells that the queue has room again. */
-export function callDrain(stream: Told): void {
+export function callDrain(stream: NotifiedStream): void {
   try {
     stream.listener.onDrain(stream);
   } catch (failure) {
@@ -77,7 +77,7 @@ export function callDrain(stream: Told): void {
 }
 
 /** Tells that a request has to go; true when its answer follows. */
-export function callTooMuch(stream: Told): boolean {
+export function callTooMuch(stream: NotifiedStream): boolean {
   try {
     return stream.listener.onTooMuch?.(stream) ?? false;
   } catch (failure) {
@@ -87,7 +87,7 @@ export function callTooMuch(stream: Told): boolean {
 }
 
 /** The last call a listener gets. */
-export function callClose(stream: Told, code: number, local: boolean): void {
+export function callClose(stream: NotifiedStream, code: number, local: boolean): void {
   try {
     stream.listener.onClose(stream, code, local);
   } catch (failure) {
@@ -95,7 +95,7 @@ export function callClose(stream: Told, code: number, local: boolean): void {
   }
 }
 
-function abandon(stream: Told, failure: unknown): void {
+function abandon(stream: NotifiedStream, failure: unknown): void {
   stream.connection.reports.report(failure);
   stream.reset(ErrorCode.INTERNAL_ERROR);
 }

@@ -2,8 +2,9 @@
  * Meets each incoming frame (RFC 9113 section 6): checks what the RFC demands of it, and hands it to the
  * part of the connection it is for. Whatever is wrong with the connection as a whole is thrown.
  */
+import { LARGE_BUFFER } from './byte-queue.ts';
 import { ErrorCode, Http2Error, protocolError } from './errors.ts';
-import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
+import { FrameFlag, FrameType, MAX_31_BITS } from './frame.ts';
 import type { FrameSink } from './frame-reader.ts';
 import { HeaderInput, type OpenedConnection } from './header-input.ts';
 import type { PingAnswer } from './ping-answer.ts';
@@ -12,8 +13,7 @@ import type { SendScheduler } from './send-scheduler.ts';
 import type { Stream } from './stream.ts';
 import { Past } from './stream-table.ts';
 
-/** Of a buffer larger than this, octets, a part is copied that is smaller than this share of it: a full frame is none. */
-const LARGE_BUFFER = 16_384;
+/** Of a large buffer a part is copied that is smaller than this share of it. */
 const SHARE = 1 / 5;
 
 /** The connection that frames arrive on. */
@@ -104,7 +104,7 @@ export class FrameHandler implements FrameSink {
 
   /** RFC 9113 section 3.4: a SETTINGS frame comes first. */
   private greet(type: number, flags: number): void {
-    if (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)
+    if (type !== FrameType.SETTINGS || (flags & FrameFlag.ACK) !== 0)
       throw protocolError('SETTINGS must come first');
     this.greeted = true;
   }
@@ -115,13 +115,13 @@ export class FrameHandler implements FrameSink {
     const length = end - start;
     let from = start;
     let to = end;
-    if ((flags & Flag.PADDED) !== 0) {
+    if ((flags & FrameFlag.PADDED) !== 0) {
       if (length === 0) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'DATA without pad length');
       to -= source[from++] as number;
       if (from > to) throw protocolError('padding longer than its frame');
     }
     if (length > 0) connection.receiver.take(length, connection.output);
-    const endStream = (flags & Flag.END_STREAM) !== 0;
+    const endStream = (flags & FrameFlag.END_STREAM) !== 0;
     if (from === to && !endStream) connection.guard.countControl();
     const stream = connection.table.get(id);
     if (stream === undefined) this.lateData(id);
@@ -180,7 +180,7 @@ export class FrameHandler implements FrameSink {
     if (id !== 0) throw protocolError('SETTINGS on a stream');
     const { connection } = this;
     const length = end - start;
-    if ((flags & Flag.ACK) !== 0) {
+    if ((flags & FrameFlag.ACK) !== 0) {
       fixedSize(length, 0);
       if (connection.exchange.onAcknowledged())
         this.headerInput.decoder.acknowledge(connection.settings.headerTableSize);
@@ -195,7 +195,7 @@ export class FrameHandler implements FrameSink {
     if (id !== 0) throw protocolError('PING on a stream');
     fixedSize(end - start, 8);
     const { connection } = this;
-    if ((flags & Flag.ACK) !== 0) {
+    if ((flags & FrameFlag.ACK) !== 0) {
       connection.pings.onAnswered(source, start);
       return;
     }

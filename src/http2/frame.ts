@@ -15,7 +15,13 @@ export const FrameType = {
 } as const;
 
 /** Frame flags; END_STREAM and ACK share a bit. */
-export const Flag = { ACK: 0x1, END_STREAM: 0x1, END_HEADERS: 0x4, PADDED: 0x8, PRIORITY: 0x20 } as const;
+export const FrameFlag = {
+  ACK: 0x1,
+  END_STREAM: 0x1,
+  END_HEADERS: 0x4,
+  PADDED: 0x8,
+  PRIORITY: 0x20,
+} as const;
 
 /** Identifiers in a SETTINGS frame (RFC 9113 section 6.5.2). */
 export const SettingId = {

@@ -4,7 +4,7 @@
  */
 import { callStream } from './dispatch.ts';
 import { ErrorCode, Http2Error, protocolError } from './errors.ts';
-import { Flag } from './frame.ts';
+import { FrameFlag } from './frame.ts';
 import type { GoingAway } from './going-away.ts';
 import type { Guard } from './guard.ts';
 import { isRequest, isResponse, isTrailers } from './header-rules.ts';
@@ -12,7 +12,7 @@ import { HpackDecoder } from './hpack/decoder.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
 import { FirstBlocks } from './hpack/first-blocks.ts';
 import type { HeaderBlock } from './hpack/header-block.ts';
-import type { Intake } from './intake.ts';
+import type { RequestIntake } from './request-intake.ts';
 import type { SettingsExchange } from './settings-exchange.ts';
 import { Stream, type StreamConnection } from './stream.ts';
 import { Past, type StreamTable } from './stream-table.ts';
@@ -36,7 +36,7 @@ export interface OpenedConnection extends StreamConnection {
   readonly away: GoingAway;
   readonly exchange: SettingsExchange;
   readonly guard: Guard;
-  readonly intake: Intake;
+  readonly intake: RequestIntake;
   readonly table: StreamTable;
 }
 
@@ -74,20 +74,20 @@ export class HeaderInput {
     if (id % 2 === 0) throw protocolError('HEADERS on a stream no client can open');
     let from = start;
     let to = end;
-    if ((flags & Flag.PADDED) !== 0) {
+    if ((flags & FrameFlag.PADDED) !== 0) {
       if (start === end) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'HEADERS without pad length');
       to -= source[from++] as number;
     }
     this.id = id;
-    this.endStream = (flags & Flag.END_STREAM) !== 0;
+    this.endStream = (flags & FrameFlag.END_STREAM) !== 0;
     this.dependsOnItself = false;
-    if ((flags & Flag.PRIORITY) !== 0) {
+    if ((flags & FrameFlag.PRIORITY) !== 0) {
       if (from + 5 > end) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'HEADERS without priority');
       this.dependsOnItself = (source.readUInt32BE(from) & 0x7fffffff) === id;
       from += 5;
     }
     if (from > to) throw protocolError('padding longer than its frame');
-    if ((flags & Flag.END_HEADERS) !== 0) this.decoded(this.decoder.decode(source, from, to));
+    if ((flags & FrameFlag.END_HEADERS) !== 0) this.decoded(this.decoder.decode(source, from, to));
     else this.collect(source, from, to);
   }
 
@@ -95,7 +95,7 @@ export class HeaderInput {
   continuation(flags: number, id: number, source: Buffer, start: number, end: number): void {
     if (!this.open || id !== this.id) throw protocolError('CONTINUATION without HEADERS');
     this.collect(source, start, end);
-    if ((flags & Flag.END_HEADERS) === 0) return;
+    if ((flags & FrameFlag.END_HEADERS) === 0) return;
     const whole = Buffer.concat(this.fragments, this.collected);
     this.connection.intake.fragment(-this.collected);
     this.fragments = [];

@@ -8,7 +8,6 @@ export { debugText, ErrorCode, errorName, Http2Error } from './errors.ts';
 export { PREFACE } from './frame.ts';
 export { encodeHeaders } from './hpack/encoder.ts';
 export type { HeaderList } from './hpack/header-block.ts';
-export type { RequestAccount, RequestAccounts } from './intake.ts';
 export {
   type ConnectionHandle,
   type ConnectionListener,
@@ -16,4 +15,5 @@ export {
   IGNORING,
   type StreamListener,
 } from './listener.ts';
+export type { RequestAccount, RequestAccounts } from './request-intake.ts';
 export type { Http2Settings, LimitName, Role } from './settings.ts';

@@ -6,7 +6,7 @@
  *   pieces   finished parts of this turn that come before `start`
  */
 import type { Socket } from 'node:net';
-import { Flag, FRAME_HEADER, FrameType, writeFrameHeader, writeUint32 } from './frame.ts';
+import { FRAME_HEADER, FrameFlag, FrameType, writeFrameHeader, writeUint32 } from './frame.ts';
 import { freeSlab, takeSlab } from './slab-pool.ts';
 
 /** Longer parts are not copied. */
@@ -125,18 +125,18 @@ export class Output {
 
   /** Appends a field block, split into CONTINUATION frames where the peer needs it (RFC 9113 section 6.10). */
   headers(id: number, block: Uint8Array, endStream: boolean): void {
-    const flag = endStream ? Flag.END_STREAM : 0;
+    const flag = endStream ? FrameFlag.END_STREAM : 0;
     if (this.announceNoTable) {
       this.announceNoTable = false;
       this.headers(id, Buffer.concat([Buffer.of(0x20), block]), endStream);
       return;
     }
     if (block.length <= this.maxFrame) {
-      this.frame(FrameType.HEADERS, flag | Flag.END_HEADERS, id, block);
+      this.frame(FrameType.HEADERS, flag | FrameFlag.END_HEADERS, id, block);
       return;
     }
     for (let at = 0; at < block.length; at += this.maxFrame) {
-      const last = at + this.maxFrame >= block.length ? Flag.END_HEADERS : 0;
+      const last = at + this.maxFrame >= block.length ? FrameFlag.END_HEADERS : 0;
       const type = at === 0 ? FrameType.HEADERS : FrameType.CONTINUATION;
       this.frame(type, at === 0 ? flag | last : last, id, block.subarray(at, at + this.maxFrame));
     }

@@ -3,7 +3,7 @@
  * trip takes, so a quiet connection carries one with each message; an answer of its own would cost a write here and a read
  * there. So it goes with what is sent next, and by itself when nothing is sent for a few milliseconds.
  */
-import { Flag, FrameType, writeUint32 } from './frame.ts';
+import { FrameFlag, FrameType, writeUint32 } from './frame.ts';
 import type { Output } from './output.ts';
 
 /** How long an answer waits for company. Milliseconds. */
@@ -56,7 +56,7 @@ export class PingAnswer {
     const payload = Buffer.allocUnsafe(8);
     writeUint32(payload, 0, this.high);
     writeUint32(payload, 4, this.low);
-    this.connection.output.frame(FrameType.PING, Flag.ACK, 0, payload);
+    this.connection.output.frame(FrameType.PING, FrameFlag.ACK, 0, payload);
   }
 
   /** The answer has had its time. */

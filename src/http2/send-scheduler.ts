@@ -3,7 +3,7 @@
  * in a ring and send one frame each in turn, as long as the connection's window and the socket allow
  * (RFC 9113 section 5.2).
  */
-import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
+import { FrameFlag, FrameType, MAX_31_BITS } from './frame.ts';
 import type { Output } from './output.ts';
 import type { Stream } from './stream.ts';
 
@@ -68,7 +68,7 @@ export class SendScheduler {
     if (queue === undefined) return 0;
     const count = Math.min(queue.length, this.window, stream.sendWindow, output.maxFrame);
     const ends = count === queue.length && stream.endsAfterQueue;
-    output.head(count, FrameType.DATA, ends ? Flag.END_STREAM : 0, stream.id);
+    output.head(count, FrameType.DATA, ends ? FrameFlag.END_STREAM : 0, stream.id);
     queue.take(count, output);
     this.window -= count;
     this.queued -= count;

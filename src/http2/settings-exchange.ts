@@ -2,8 +2,8 @@
 import { ErrorCode, Http2Error } from './errors.ts';
 import {
   DEFAULT_WINDOW,
-  Flag,
   FRAME_HEADER,
+  FrameFlag,
   FrameType,
   PREFACE,
   writeFrameHeader,
@@ -88,7 +88,7 @@ export class SettingsExchange {
       output.announceNoTable = true;
     }
     this.moveWindows(peer.initialWindowSize - before);
-    output.frame(FrameType.SETTINGS, Flag.ACK, 0, NOTHING);
+    output.frame(FrameType.SETTINGS, FrameFlag.ACK, 0, NOTHING);
     const first = !this.ready;
     this.ready = true;
     connection.onSettingsChanged(first);

@@ -2,7 +2,14 @@
  * The receiving half of one stream: its flow-control window, the length its content was announced with,
  * and the order in which everything reaches the listener, also when that pauses.
  */
-import { callData, callEnd, callHeaders, callTrailers, type Told, type ToldConnection } from './dispatch.ts';
+import {
+  callData,
+  callEnd,
+  callHeaders,
+  callTrailers,
+  type NotifiedConnection,
+  type NotifiedStream,
+} from './dispatch.ts';
 import { ErrorCode } from './errors.ts';
 import { FrameType } from './frame.ts';
 import { HeldHeaders, HeldInput } from './held-input.ts';
@@ -12,7 +19,7 @@ import type { ReceiveWindow } from './receive-window.ts';
 import { dropSlowest } from './slow-readers.ts';
 
 /** The connection of a stream that receives. */
-export interface ReceivingConnection extends ToldConnection {
+export interface ReceivingConnection extends NotifiedConnection {
   readonly output: Output;
   readonly receiver: ReceiveWindow;
   readonly table: { values(): Iterable<Receiving> };
@@ -26,7 +33,7 @@ export interface ReceivingConnection extends ToldConnection {
 }
 
 /** The stream. */
-export interface Receiving extends Told {
+export interface Receiving extends NotifiedStream {
   readonly connection: ReceivingConnection;
   readonly input: StreamInput;
   tooSlow: boolean;

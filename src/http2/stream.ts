@@ -5,7 +5,7 @@
 import { ByteQueue } from './byte-queue.ts';
 import { callClose, callDrain } from './dispatch.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
-import { Flag, FrameType, MAX_31_BITS } from './frame.ts';
+import { FrameFlag, FrameType, MAX_31_BITS } from './frame.ts';
 import type { HeaderList } from './hpack/header-block.ts';
 import { type Http2Stream, NO_LISTENER, type StreamListener } from './listener.ts';
 import { type Receiving, type ReceivingConnection, StreamInput } from './stream-input.ts';
@@ -265,7 +265,7 @@ export class Stream implements Http2Stream, Receiving {
     const length = head.length + body.length;
     scheduler.window -= length;
     this.sendWindow -= length;
-    output.head(length, FrameType.DATA, endStream ? Flag.END_STREAM : 0, this.id);
+    output.head(length, FrameType.DATA, endStream ? FrameFlag.END_STREAM : 0, this.id);
     output.bytes(head);
     output.bytes(body);
     if (endStream) this.localEnd();

@@ -11,7 +11,7 @@ import type { ClientStream, ClientStreamListener, Keeper } from '../rpc/contract
 import type { Metadata } from '../rpc/metadata.ts';
 import { PassingMap } from '../rpc/passing-map.ts';
 import type { Status } from '../rpc/status.ts';
-import { type Heartbeat, HeartbeatLine, type Refusal } from './heartbeat.ts';
+import { type Heartbeat, HeartbeatLine, type HeartbeatRefusal } from './heartbeat.ts';
 import { Promptness } from './promptness.ts';
 import type { LeaseStats } from './stats.ts';
 
@@ -170,7 +170,7 @@ export class Carrier implements ClientStreamListener, Keeper {
   }
 
   /** Each hears of what is about all that were sent, or about whatever is sent now. */
-  #failAll(refusal: Refusal): void {
+  #failAll(refusal: HeartbeatRefusal): void {
     const failed = refusal.forAll ? this.#takeWaiting() : new HeartbeatLine();
     failed.prepend(this.#sent);
     for (let each = failed.shift(); each !== undefined; each = failed.shift()) this.#refuse(each, refusal);
@@ -184,7 +184,7 @@ export class Carrier implements ClientStreamListener, Keeper {
   }
 
   /** etcd has refused the first one that has no answer; the others go out again. */
-  #failFirst(refusal: Refusal): void {
+  #failFirst(refusal: HeartbeatRefusal): void {
     const first = this.#sent.shift();
     this.#putBack();
     if (first === undefined) return;
@@ -248,7 +248,7 @@ export class Carrier implements ClientStreamListener, Keeper {
     return this.#owner.open(this, this.#shown);
   }
 
-  #refuse(heartbeat: Heartbeat, refusal: Refusal): void {
+  #refuse(heartbeat: Heartbeat, refusal: HeartbeatRefusal): void {
     this.done++;
     for (let each: Heartbeat | undefined = heartbeat; each !== undefined; each = each.joined)
       each.owner?.onRefused(each, refusal);

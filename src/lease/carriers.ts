@@ -9,7 +9,7 @@ import { type Client, ITSELF } from '../rpc/client.ts';
 import type { ClientStream, ClientStreamListener, Upstream } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { Carrier, type CarrierOwner } from './carrier.ts';
-import type { Credentials, Member } from './credentials.ts';
+import type { Credentials, SharingStream } from './credentials.ts';
 import type { Heartbeat, HeartbeatLine } from './heartbeat.ts';
 import type { Refused, RefusedOnes } from './refused.ts';
 import { Share } from './share.ts';
@@ -97,13 +97,13 @@ export class Carriers implements CarrierOwner, Ticking {
   }
 
   /** A client's stream begins. */
-  enter(member: Member): void {
+  enter(member: SharingStream): void {
     this.credentials.enter(member);
     if (this.#clients++ === 0) this.#shared.onUsed(this);
   }
 
   /** It is over. */
-  leave(member: Member): void {
+  leave(member: SharingStream): void {
     this.credentials.leave(member);
     if (--this.#clients === 0) this.#shared.onUnused(this);
   }

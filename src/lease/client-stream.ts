@@ -3,17 +3,17 @@
  * answers come in the order of the heartbeats, and the first one that is refused ends the stream.
  */
 import { demandsLeader, type Identity } from '../clients/identity.ts';
+import type { LeaderDemands, LeaderSink } from '../clients/leader-demands.ts';
 import { keepAliveRequest, LeaseReader } from '../etcd/lease-keep-alive.ts';
 import type { Call, ServerStream, ServerStreamListener, StreamHandler } from '../rpc/contract.ts';
 import { NO_METADATA } from '../rpc/metadata.ts';
 import { OK, RpcError } from '../rpc/status.ts';
 import type { Carriers } from './carriers.ts';
 import { ClientLine, disown, nextOpen } from './client-line.ts';
-import type { Member } from './credentials.ts';
-import { Heartbeat, type HeartbeatOwner, type Refusal } from './heartbeat.ts';
-import type { LeaderDemands, LeaderSink } from './leader.ts';
+import type { SharingStream } from './credentials.ts';
+import { Heartbeat, type HeartbeatOwner, type HeartbeatRefusal } from './heartbeat.ts';
 import type { Leases } from './leases.ts';
-import type { Share, Sharer } from './share.ts';
+import type { Share, WaitingStream } from './share.ts';
 import type { ApartReason, LeaseStats } from './stats.ts';
 
 /** Heartbeats without an answer on one stream of a client: with so many no more are read until there are half as many. */
@@ -32,7 +32,9 @@ export interface StreamParts {
 }
 
 /** One client stream. */
-export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, LeaderSink, Member, Sharer {
+export class HeartbeatStream
+  implements ServerStreamListener, HeartbeatOwner, LeaderSink, SharingStream, WaitingStream
+{
   readonly identity: Identity;
   readonly #leases: Leases;
   readonly #stats: LeaseStats;
@@ -133,7 +135,7 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
     } else heartbeat.reply = Buffer.from(reply);
   }
 
-  onRefused(heartbeat: Heartbeat, refusal: Refusal): void {
+  onRefused(heartbeat: Heartbeat, refusal: HeartbeatRefusal): void {
     if (refusal.own) this.#carriers?.refused?.addClient(this.#call.client);
     this.#share?.forget(this);
     if (refusal.forAll) this.#share?.refuseAll(refusal);
@@ -141,7 +143,7 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
     this.#refuse(heartbeat, refusal);
   }
 
-  refuse(refusal: Refusal): void {
+  refuse(refusal: HeartbeatRefusal): void {
     this.#refuse(this.#waiting as Heartbeat, refusal);
   }
 
@@ -186,7 +188,7 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
     this.#share?.giveBack(count);
   }
 
-  #refuse(heartbeat: Heartbeat, refusal: Refusal): void {
+  #refuse(heartbeat: Heartbeat, refusal: HeartbeatRefusal): void {
     heartbeat.refusal = refusal;
     this.#refused = true;
     // etcd would not have read those behind it.
@@ -231,7 +233,7 @@ export class HeartbeatStream implements ServerStreamListener, HeartbeatOwner, Le
       this.#end({ status: OK, trailers: NO_METADATA, own: false, forAll: false });
   }
 
-  #end({ status, trailers }: Refusal): void {
+  #end({ status, trailers }: HeartbeatRefusal): void {
     if (this.#over) return;
     this.#leave();
     if (trailers !== NO_METADATA) this.#call.responseTrailers = trailers;

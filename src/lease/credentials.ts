@@ -5,7 +5,7 @@
 import type { Identity } from '../clients/identity.ts';
 
 /** A client's stream that is there. */
-export interface Member {
+export interface SharingStream {
   readonly identity: Identity;
   /** It is not to share with the others any more. */
   move(): void;
@@ -18,8 +18,8 @@ export interface Credentials {
   readonly shown: Identity;
   /** Whether they may show something else where etcd does not take a token. */
   readonly renews: boolean;
-  enter(member: Member): void;
-  leave(member: Member): void;
+  enter(member: SharingStream): void;
+  leave(member: SharingStream): void;
   /** etcd does not take the token that a stream has shown. */
   onRefused(shown: Identity): void;
 }
@@ -69,7 +69,7 @@ export class UserCredentials implements Credentials {
   shown: Identity;
   readonly #owner: UserOwner;
   /** Who is there, by the token that was shown. */
-  readonly #members = new Map<string, Set<Member>>();
+  readonly #members = new Map<string, Set<SharingStream>>();
   #refusals = 0;
   #refusedAt = 0;
 
@@ -93,7 +93,7 @@ export class UserCredentials implements Credentials {
     return this.#members.has(token);
   }
 
-  enter(member: Member): void {
+  enter(member: SharingStream): void {
     const { identity } = member;
     const { token } = identity;
     if (this.#members.size === 0) this.shown = identity;
@@ -102,7 +102,7 @@ export class UserCredentials implements Credentials {
     else members.add(member);
   }
 
-  leave(member: Member): void {
+  leave(member: SharingStream): void {
     const { token } = member.identity;
     const members = this.#members.get(token);
     members?.delete(member);

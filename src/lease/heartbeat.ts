@@ -7,7 +7,7 @@ import type { Metadata } from '../rpc/metadata.ts';
 import type { Status } from '../rpc/status.ts';
 
 /** How a stream ended on which a heartbeat was not answered. */
-export interface Refusal {
+export interface HeartbeatRefusal {
   readonly status: Status;
   readonly trailers: Metadata;
   /** Whether it was about this heartbeat, and not about all that were there. */
@@ -21,7 +21,7 @@ export interface HeartbeatOwner {
   /** @param reply etcd's own; a slice of more that has arrived, so what is kept of it is copied */
   onReply(heartbeat: Heartbeat, reply: Uint8Array): void;
   /** The stream that it was on ended without an answer to it. */
-  onRefused(heartbeat: Heartbeat, refusal: Refusal): void;
+  onRefused(heartbeat: Heartbeat, refusal: HeartbeatRefusal): void;
   /** What answers is not etcd as it is known: the stream is left to it, with this heartbeat and those behind it. */
   onStrange(): void;
 }
@@ -33,7 +33,7 @@ export class Heartbeat implements LeaseId {
   owner: HeartbeatOwner | undefined;
   /** What came before it was its turn on the client's stream. */
   reply: Uint8Array | undefined = undefined;
-  refusal: Refusal | undefined = undefined;
+  refusal: HeartbeatRefusal | undefined = undefined;
   /** The next one on the client's stream. */
   next: Heartbeat | undefined = undefined;
   /** The next one on the carrier. */

@@ -1,9 +1,9 @@
 /** The handler of `etcdserverpb.Lease/LeaseKeepAlive`: streams of clients that share, and those that are left to etcd. */
 import { clientIdentityOf } from '../clients/identity.ts';
+import type { LeaderDemands } from '../clients/leader-demands.ts';
 import type { StreamHandler, Upstream } from '../rpc/contract.ts';
 import { forwardStream } from '../rpc/forward.ts';
 import { HeartbeatStream } from './client-stream.ts';
-import type { LeaderDemands } from './leader.ts';
 import type { Leases } from './leases.ts';
 
 /** @param upstream where streams go that are left to etcd */

@@ -3,24 +3,24 @@
  * that nobody waits long because of the many streams of somebody else, what is too much stays with these streams, which
  * take turns.
  */
-import type { Refusal } from './heartbeat.ts';
+import type { HeartbeatRefusal } from './heartbeat.ts';
 import type { LeaseStats } from './stats.ts';
 
 /** Heartbeats of one connection that are on carriers: another connection's waits behind so many of it at most. */
 export const MAX_OF_CONNECTION = 256;
 
 /** A stream of the connection, with heartbeats that wait. */
-export interface Sharer {
+export interface WaitingStream {
   /** Sends one, which has a place. @returns whether more wait */
   sendNext(): boolean;
   /** Whether one may be sent; otherwise none waits any more. */
   maySend(): boolean;
   /** What waits would meet the same as what was sent. */
-  refuse(refusal: Refusal): void;
+  refuse(refusal: HeartbeatRefusal): void;
 }
 
 /** Nothing is ever put in here: hardly any connection needs turns. */
-const NONE = new Set<Sharer>();
+const NONE = new Set<WaitingStream>();
 
 export class Share {
   readonly #stats: LeaseStats;
@@ -36,7 +36,7 @@ export class Share {
   }
 
   /** Takes a place for a heartbeat. `false`: there is none, and it is the stream's turn later. */
-  take(sharer: Sharer): boolean {
+  take(sharer: WaitingStream): boolean {
     if (this.#taken < MAX_OF_CONNECTION && this.#waiting.size === 0) {
       this.#taken++;
       return true;
@@ -48,12 +48,12 @@ export class Share {
   }
 
   /** A stream waits no longer. */
-  forget(sharer: Sharer): void {
+  forget(sharer: WaitingStream): void {
     this.#waiting.delete(sharer);
   }
 
   /** Tells all that wait. */
-  refuseAll(refusal: Refusal): void {
+  refuseAll(refusal: HeartbeatRefusal): void {
     // Streams that end give places back, which nobody shall take now.
     this.#isBusy = true;
     for (const sharer of this.#waiting) {

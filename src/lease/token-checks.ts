@@ -4,8 +4,8 @@
  * out, and a simple token, which etcd forgets when it is not used, lives as long as with heartbeats of its own.
  */
 import type { Identity } from '../clients/identity.ts';
-import { askLeave } from '../clients/leave.ts';
 import { ANY_RANGE, type ReadAs } from '../clients/probes.ts';
+import { askWatchPermission } from '../clients/watch-permission.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 
 /** How long etcd's word counts, in looks at the table. */
@@ -80,7 +80,7 @@ export class TokenChecks {
   async #ask(identity: Identity): Promise<void> {
     const { token } = identity;
     const read: ReadAs = (metadata, request) => this.#owner.read(metadata, request);
-    const { kind } = await askLeave(read, identity.metadata, ANY_RANGE);
+    const { kind } = await askWatchPermission(read, identity.metadata, ANY_RANGE);
     const waiting = this.#asking.get(token) ?? [];
     this.#asking.delete(token);
     const isGood = kind === 'failed' ? undefined : kind !== 'token';

@@ -14,10 +14,10 @@ const HANDSHAKE_RECORD = 0x16;
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What a connection speaks, as its first bytes show. */
-export type Opening = 'tls' | 'http2' | 'http1';
+export type WireProtocol = 'tls' | 'http2' | 'http1';
 
 /** What bytes open; undefined when more are needed. */
-function openingOf(head: Buffer): Opening | undefined {
+function openingOf(head: Buffer): WireProtocol | undefined {
   if (head[0] === HANDSHAKE_RECORD) return 'tls';
   const compared = Math.min(head.length, PREFACE.length);
   if (head.compare(PREFACE, 0, compared, 0, compared) !== 0) return 'http1';
@@ -25,7 +25,7 @@ function openingOf(head: Buffer): Opening | undefined {
 }
 
 /** Hears what a connection opens with. The socket is paused, and `head` holds what was read from it. */
-export type OnOpening = (socket: Socket, opening: Opening, head: Buffer) => void;
+export type OnOpening = (socket: Socket, opening: WireProtocol, head: Buffer) => void;
 
 /** The connections that have not said yet what they speak. */
 export class FirstBytes {

@@ -2,11 +2,13 @@
  * One listener for every protocol. The first bytes of a connection decide who serves it; on a TLS port that is done
  * by ALPN (RFC 7301), and by the first bytes inside TLS for clients without it.
  */
+
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../net/endpoint.ts';
+import { TCP_KEEPALIVE_MS } from '../net/tcp-keepalive.ts';
 import { noteClient } from '../rpc/client.ts';
-import { FirstBytes, type Opening } from './first-bytes.ts';
+import { FirstBytes, type WireProtocol } from './first-bytes.ts';
 import { clientOn } from './peer.ts';
 import { removeStaleSocket } from './unix-socket.ts';
 import { refusePlaintext, refuseTls, type WrongTransport } from './wrong-transport.ts';
@@ -43,9 +45,6 @@ export interface OnePortOptions {
 }
 
 const NOTHING = Buffer.alloc(0);
-
-/** TCP asks a silent peer after so long whether it is still there. Milliseconds. */
-const TCP_KEEPALIVE_MS = 30_000;
 
 /** A listener on one address. */
 export class OnePort {
@@ -102,7 +101,7 @@ export class OnePort {
     this.#tls?.destroy();
   }
 
-  #opened(socket: Socket, opening: Opening, head: Buffer): void {
+  #opened(socket: Socket, opening: WireProtocol, head: Buffer): void {
     const { onWrongTransport } = this.#options;
     if (this.#tls === undefined) {
       if (opening !== 'tls') {
@@ -127,7 +126,7 @@ export class OnePort {
     else this.#firstBytes.wait(socket, (_, opening, head) => this.#serve(socket, opening, head));
   }
 
-  #serve(socket: Socket, opening: Opening, head: Buffer): void {
+  #serve(socket: Socket, opening: WireProtocol, head: Buffer): void {
     const { protocols, namespace } = this.#options;
     const { http1, http2 } = protocols;
     noteClient(socket, clientOn(socket, { listener: this.#address, namespace, local: this.#local }));

@@ -4,7 +4,7 @@
  * SETTINGS they would take the connection for a good one and dial again at once, forever.
  */
 import type { Socket } from 'node:net';
-import type { Opening } from './first-bytes.ts';
+import type { WireProtocol } from './first-bytes.ts';
 
 /** Time in milliseconds that a client gets to take the answer. */
 const LINGER_MS = 1000;
@@ -16,7 +16,7 @@ const WANTS_PLAINTEXT = 'this port does not speak TLS';
 export type WrongTransport = 'plaintext' | 'tls';
 
 /** Answers a client that should have spoken TLS, as far as it can be answered, and ends the connection. */
-export function refusePlaintext(socket: Socket, opening: Opening, head: Buffer): void {
+export function refusePlaintext(socket: Socket, opening: WireProtocol, head: Buffer): void {
   const looksLikeHttp = opening === 'http2' || /^[A-Z]{1,20}( |$)/.test(head.toString('latin1', 0, 21));
   if (looksLikeHttp) refuse(socket, WANTS_TLS);
   else refuseUnknown(socket);

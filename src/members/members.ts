@@ -17,9 +17,9 @@ import { memberField, withMembers } from '../etcd/member-list.ts';
 import { Cluster, KV } from '../etcd/methods.ts';
 import type { UnaryHandler } from '../rpc/contract.ts';
 import type { WatchHub } from '../watch/hub.ts';
-import { entryKey, entryValue } from './entry.ts';
-import { type Asker, OwnAddress } from './own-address.ts';
+import { type AskingClient, OwnAddress } from './own-address.ts';
 import { OwnCalls } from './own-calls.ts';
+import { entryKey, entryValue } from './proxy-entry.ts';
 import { type ProxiesObserver, RegisteredProxies } from './registered-proxies.ts';
 import { Registration, type RegistrationObserver } from './registration.ts';
 import { MembersStats } from './stats.ts';
@@ -126,7 +126,7 @@ export class Members {
    * Whom a client is told of. The registered proxies are such as the main listener: they are in no other namespace, and whoever
    * is in another one is told where that is.
    */
-  #toldTo(asker: Asker): readonly Uint8Array[] {
+  #toldTo(asker: AskingClient): readonly Uint8Array[] {
     const own = this.#address;
     const here = (): Uint8Array => memberField(hostname(), own.toldTo(asker));
     const proxies = own.isInMainNamespace(asker) ? (this.#proxies?.all ?? []) : [];

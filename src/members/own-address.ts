@@ -5,7 +5,7 @@
 import type { Client } from '../rpc/client.ts';
 
 /** What is known of whoever asks. */
-export interface Asker {
+export interface AskingClient {
   readonly client: Pick<Client, 'listener' | 'local' | 'namespace'>;
   /** See `Call.authority`. */
   readonly authority: string;
@@ -46,7 +46,7 @@ export class OwnAddress {
   }
 
   /** Whether somebody has the keys of the main listener, the one that the user's address and the registration are about. */
-  isInMainNamespace({ client }: Asker): boolean {
+  isInMainNamespace({ client }: AskingClient): boolean {
     return client.namespace === this.#namespace;
   }
 
@@ -63,7 +63,7 @@ export class OwnAddress {
   }
 
   /** The one for whoever asks. */
-  toldTo(asker: Asker): string {
+  toldTo(asker: AskingClient): string {
     const { client, authority } = asker;
     if (this.#advertised !== undefined && this.isInMainNamespace(asker)) return this.#advertised;
     const { listener, local } = client;

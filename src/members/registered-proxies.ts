@@ -9,11 +9,11 @@ import type { Store } from '../mvcc/store.ts';
 import type { Version } from '../mvcc/version.ts';
 import { Walk } from '../mvcc/walk.ts';
 import { Work } from '../mvcc/work.ts';
-import { type Entry, readEntry } from './entry.ts';
+import { type RegisteredProxy, readEntry } from './proxy-entry.ts';
 import type { MembersStats } from './stats.ts';
 
 /** Memory for all entries: some ten thousand. With more of them there is no list, and the last one that was known stays. Bytes. */
-export const MAX_BYTES: number = 4 << 20;
+export const MAX_PROXIES_BYTES: number = 4 << 20;
 
 /** Nobody asks for the past. */
 const HISTORY_REVISIONS = 1;
@@ -34,8 +34,8 @@ export class RegisteredProxies {
   readonly #stats: MembersStats;
   readonly #observer: ProxiesObserver;
   /** `undefined`: no proxy's. */
-  readonly #read = new WeakMap<Version, { readonly entry: Entry | undefined }>();
-  #last: readonly Entry[] = [];
+  readonly #read = new WeakMap<Version, { readonly entry: RegisteredProxy | undefined }>();
+  #last: readonly RegisteredProxy[] = [];
   /** What it is the list of. */
   #of: { readonly serial: number; readonly applied: number } | undefined;
 
@@ -44,7 +44,7 @@ export class RegisteredProxies {
     this.#observer = observer;
     this.#mirror = new Mirror(range, {
       ...etcd,
-      bytes: MAX_BYTES,
+      bytes: MAX_PROXIES_BYTES,
       historyRevisions: HISTORY_REVISIONS,
       stats: new MirrorStats(),
       log: {
@@ -58,7 +58,7 @@ export class RegisteredProxies {
   }
 
   /** All of them, in the order of their keys. */
-  get all(): readonly Entry[] {
+  get all(): readonly RegisteredProxy[] {
     const { store } = this.#mirror;
     if (store === undefined || (this.#of?.serial === store.serial && this.#of.applied === store.applied))
       return this.#last;
@@ -77,7 +77,7 @@ export class RegisteredProxies {
     this.#mirror.close();
   }
 
-  #entryOf(version: Version): Entry | undefined {
+  #entryOf(version: Version): RegisteredProxy | undefined {
     let read = this.#read.get(version);
     if (read === undefined) {
       read = { entry: readEntry(version.value) };

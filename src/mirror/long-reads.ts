@@ -8,7 +8,7 @@
  */
 
 import type { NoAnswer } from '../mvcc/range-reply.ts';
-import { SLICE_VISITS, type Steps, Work } from '../mvcc/work.ts';
+import { type Interruptible, SLICE_VISITS, Work } from '../mvcc/work.ts';
 import type { Client } from '../rpc/client.ts';
 import { ClientTurns } from '../rpc/client-turns.ts';
 import type { Call, Cancellable, RoomWaiter } from '../rpc/contract.ts';
@@ -22,7 +22,7 @@ export const MAX_LONG_READS = 10_000;
 export interface LongWork {
   readonly call: Call;
   /** Begins, with what is known now; or says why it cannot. */
-  begin(work: Work): Steps<Uint8Array | NoAnswer> | FallBack;
+  begin(work: Work): Interruptible<Uint8Array | NoAnswer> | FallBack;
   /** Whether what it began with still counts. */
   isCurrent(): boolean;
   /** Where it is left to etcd. */
@@ -81,7 +81,7 @@ export class LongReads {
   /** All of them, also those that wait at their connections. */
   readonly #all = new Set<LongRead>();
   #working: LongRead | undefined;
-  #steps: Steps<Uint8Array | NoAnswer> | undefined;
+  #steps: Interruptible<Uint8Array | NoAnswer> | undefined;
   #work = new Work();
   #awake = false;
 
@@ -168,7 +168,7 @@ export class LongReads {
   }
 
   #slice(): Uint8Array | FallBack | undefined {
-    const steps = this.#steps as Steps<Uint8Array | NoAnswer>;
+    const steps = this.#steps as Interruptible<Uint8Array | NoAnswer>;
     this.#work.next();
     while (!this.#work.due) {
       const { done, value } = steps.next();

@@ -16,7 +16,7 @@ import type { Store } from '../mvcc/store.ts';
 import type { Call, UnaryUpstream } from '../rpc/contract.ts';
 import { type FallBackLimits, FallBacks } from './fall-backs.ts';
 import type { Mirrors } from './mirrors.ts';
-import { type Query, ReplyMaker } from './reply-maker.ts';
+import { type MirrorQuery, ReplyMaker } from './reply-maker.ts';
 import type { FallBack } from './stats.ts';
 import { type WaitingRead, type WaitingReadOwner, WaitingReads } from './waiting-read.ts';
 
@@ -26,7 +26,7 @@ const CAPPED: ReadonlySet<FallBack> = new Set(['timeout', 'failed', 'loading', '
 /** What the layer answers from, and where other reads go. */
 export interface MirroredReadsOptions {
   /** Reads a request; `undefined`: no mirror can answer it. */
-  readonly parse: (request: Uint8Array) => Query | undefined;
+  readonly parse: (request: Uint8Array) => MirrorQuery | undefined;
   readonly mirrors: Mirrors;
   readonly probes: Probes;
   readonly seen: SeenRevision;
@@ -35,7 +35,7 @@ export interface MirroredReadsOptions {
 
 export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
   readonly #below: UnaryUpstream;
-  readonly #parse: (request: Uint8Array) => Query | undefined;
+  readonly #parse: (request: Uint8Array) => MirrorQuery | undefined;
   readonly #mirrors: Mirrors;
   readonly #probes: Probes;
   readonly #seen: SeenRevision;
@@ -153,6 +153,6 @@ function arrive(read: WaitingRead, revision: number): void {
 }
 
 /** Whether a read may be behind etcd. For a past revision etcd is asked in any case, since it may be compacted. */
-function mayLag({ serializable, revision }: Query): boolean {
+function mayLag({ serializable, revision }: MirrorQuery): boolean {
   return serializable && revision === 0;
 }

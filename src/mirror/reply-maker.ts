@@ -7,18 +7,11 @@ import type { SeenRevision } from '../clients/seen-revision.ts';
 import { latin1 } from '../etcd/latin1.ts';
 import type { RangeQuery } from '../etcd/range-query.ts';
 import { TxnQuery } from '../etcd/txn-request.ts';
-import {
-  isPlain,
-  type NoAnswer,
-  plainReply,
-  type Reading,
-  rangeReply,
-  SMALL_REPLY_BYTES,
-} from '../mvcc/range-reply.ts';
+import { isPlain, type NoAnswer, plainReply, rangeReply, type StoreRead } from '../mvcc/range-reply.ts';
 import type { Store } from '../mvcc/store.ts';
 import { txnReply } from '../mvcc/txn-reply.ts';
-import { SLICE_VISITS, type Steps, Work } from '../mvcc/work.ts';
-import type { Call } from '../rpc/contract.ts';
+import { type Interruptible, SLICE_VISITS, Work } from '../mvcc/work.ts';
+import { type Call, LARGE_REPLY_BYTES } from '../rpc/contract.ts';
 import { HotReplies } from './hot-replies.ts';
 import { LongReads } from './long-reads.ts';
 import type { Mirror } from './mirror.ts';
@@ -28,12 +21,12 @@ import type { FallBack, MirrorStats } from './stats.ts';
 const ROUND_VISITS = 4 * SLICE_VISITS;
 
 /** What a client asks. */
-export type Query = RangeQuery | TxnQuery;
+export type MirrorQuery = RangeQuery | TxnQuery;
 
 /** A read that may be answered now. */
 export interface Answerable {
   readonly mirror: Mirror;
-  readonly query: Query;
+  readonly query: MirrorQuery;
   readonly request: Uint8Array;
   readonly call: Call;
   /** The revision at which etcd let the client read: what has changed since may not be for it. */
@@ -106,7 +99,7 @@ export class ReplyMaker {
     });
   }
 
-  #begin(read: Answerable, store: Store, work: Work): Steps<Uint8Array | NoAnswer> | 'revision' {
+  #begin(read: Answerable, store: Store, work: Work): Interruptible<Uint8Array | NoAnswer> | 'revision' {
     const moment = this.#momentOf(read, store);
     if (moment === undefined) return 'revision';
     return this.#steps(read, { store, revision: moment.revision, work }, moment.header);
@@ -122,7 +115,11 @@ export class ReplyMaker {
     return { revision, header: mirror.header(now) };
   }
 
-  #steps({ query, request }: Answerable, reading: Reading, header: string): Steps<Uint8Array | NoAnswer> {
+  #steps(
+    { query, request }: Answerable,
+    reading: StoreRead,
+    header: string,
+  ): Interruptible<Uint8Array | NoAnswer> {
     if (query instanceof TxnQuery) return txnReply(reading, query, header);
     if (isPlain(query) || query.revision !== 0) return rangeReply(reading, query, header);
     return this.#hotReply(request, query, reading, header);
@@ -132,14 +129,14 @@ export class ReplyMaker {
   *#hotReply(
     request: Uint8Array,
     query: RangeQuery,
-    reading: Reading,
+    reading: StoreRead,
     header: string,
-  ): Steps<Uint8Array | NoAnswer> {
+  ): Interruptible<Uint8Array | NoAnswer> {
     const { store, revision } = reading;
     const key = latin1(request);
     const hot = this.#hot.get(key, store, query, revision, header);
     if (hot !== undefined) {
-      if (hot.length > SMALL_REPLY_BYTES) yield;
+      if (hot.length > LARGE_REPLY_BYTES) yield;
       return hot;
     }
     const reply = yield* rangeReply(reading, query, header);
@@ -155,7 +152,7 @@ export class ReplyMaker {
 
 /** What comes of a read in one slice; `undefined`: it takes longer, or there is no room. */
 function atOnce(
-  steps: Steps<Uint8Array | NoAnswer>,
+  steps: Interruptible<Uint8Array | NoAnswer>,
   work: Work,
   call: Call,
 ): Uint8Array | NoAnswer | undefined {

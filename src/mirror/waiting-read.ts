@@ -6,7 +6,7 @@ import type { Call, Cancellable } from '../rpc/contract.ts';
 import { RpcError } from '../rpc/status.ts';
 import type { Arrival } from './arrivals.ts';
 import type { Mirror } from './mirror.ts';
-import type { Query } from './reply-maker.ts';
+import type { MirrorQuery } from './reply-maker.ts';
 import type { FallBack } from './stats.ts';
 import { WaitingLine } from './waiting-line.ts';
 
@@ -22,7 +22,7 @@ export interface WaitingReadOwner {
 
 export class WaitingRead implements Cancellable, Arrival, Asker {
   readonly mirror: Mirror;
-  readonly query: Query;
+  readonly query: MirrorQuery;
   readonly request: Uint8Array;
   readonly call: Call;
   readonly resolve: (reply: Uint8Array | Promise<Uint8Array>) => void;
@@ -40,7 +40,7 @@ export class WaitingRead implements Cancellable, Arrival, Asker {
   constructor(
     reads: WaitingReads,
     mirror: Mirror,
-    query: Query,
+    query: MirrorQuery,
     request: Uint8Array,
     call: Call,
     resolve: (reply: Uint8Array | Promise<Uint8Array>) => void,
@@ -94,7 +94,7 @@ export class WaitingReads {
   /** Lets a read wait. `begin` is called at once with it. */
   add(
     mirror: Mirror,
-    query: Query,
+    query: MirrorQuery,
     request: Uint8Array,
     call: Call,
     begin: (read: WaitingRead) => void,

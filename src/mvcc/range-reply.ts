@@ -3,14 +3,16 @@
  * bytes that etcd sent for each key. Where releases of etcd differ, or the outcome hangs on how Go sorts, it has no
  * answer and etcd is asked. All of it is done in steps.
  */
+
 import type { RangeQuery } from '../etcd/range-query.ts';
-import { Order, Target } from '../etcd/range-request.ts';
+import { SortOrder, SortTarget } from '../etcd/range-request.ts';
 import { countText, MORE_TEXT } from '../etcd/range-response.ts';
+import { LARGE_REPLY_BYTES } from '../rpc/contract.ts';
 import { type Keyed, sorted } from './sort.ts';
 import type { Store } from './store.ts';
 import type { Version } from './version.ts';
 import { Walk } from './walk.ts';
-import type { Steps, Work } from './work.ts';
+import type { Interruptible, Work } from './work.ts';
 
 /** Go's sort keeps the order of equal elements for at most this many; above that the order cannot be known. */
 const STABLE = 6;
@@ -18,8 +20,6 @@ const STABLE = 6;
 const MAX_REWORKED = 20_000;
 /** Replies above this are left to etcd. Bytes. */
 export const MAX_REPLY_BYTES = 64 << 20;
-/** Smaller replies are made whether or not their client's connection has room. Bytes. */
-export const SMALL_REPLY_BYTES = 16 << 10;
 
 /** A whole reply's end: one key. */
 const ONE = countText(1);
@@ -28,7 +28,7 @@ const ONE = countText(1);
 export type NoAnswer = 'unstable' | 'large' | 'release' | 'work' | 'revision';
 
 /** A read in progress, on a store whose floor is at its revision or below. */
-export interface Reading {
+export interface StoreRead {
   readonly store: Store;
   /** From the store's floor to its applied revision. */
   readonly revision: number;
@@ -42,14 +42,14 @@ export function isPlain({ namesOneKey, countOnly, keysOnly, filtered }: RangeQue
 
 /** The reply to a plain read, made at once; `undefined`: it is large, and there is no room. */
 export function plainReply(
-  { store, revision, work }: Reading,
+  { store, revision, work }: StoreRead,
   query: RangeQuery,
   header: string,
   outlet: { readonly room: boolean },
 ): Buffer | undefined {
   const version = store.get(query.start, revision, work);
   if (version === undefined) return Buffer.from(header, 'latin1');
-  if (version.field.length > SMALL_REPLY_BYTES && !outlet.room) return undefined;
+  if (version.field.length > LARGE_REPLY_BYTES && !outlet.room) return undefined;
   work.copy(version.field.length);
   return Buffer.from(header + version.field + ONE, 'latin1');
 }
@@ -58,7 +58,11 @@ export function plainReply(
  * The reply, or why there is none. Has a step of its own before a reply that is not small is made.
  * @param header the field `header` as latin1
  */
-export function* rangeReply(reading: Reading, query: RangeQuery, header: string): Steps<Buffer | NoAnswer> {
+export function* rangeReply(
+  reading: StoreRead,
+  query: RangeQuery,
+  header: string,
+): Interruptible<Buffer | NoAnswer> {
   const parts: string[] = [header];
   const problem = yield* rangeParts(reading, query, parts);
   return problem ?? (yield* join(parts, reading.work));
@@ -66,10 +70,10 @@ export function* rangeReply(reading: Reading, query: RangeQuery, header: string)
 
 /** Adds what a reply says behind its header. */
 export function* rangeParts(
-  reading: Reading,
+  reading: StoreRead,
   query: RangeQuery,
   parts: string[],
-): Steps<NoAnswer | undefined> {
+): Interruptible<NoAnswer | undefined> {
   const { store, revision, work } = reading;
   if (isPlain(query)) {
     const version = store.get(query.start, revision, work);
@@ -78,7 +82,7 @@ export function* rangeParts(
   }
   const { start, end, limit, countOnly } = query;
   // Without an order, etcd takes the first keys and then sorts those.
-  const all = query.filtered || (query.sorted && query.order !== Order.none);
+  const all = query.filtered || (query.sorted && query.order !== SortOrder.none);
   const wanted = limit > 0 && !all ? limit + 1 : Number.POSITIVE_INFINITY;
   const walk = new Walk(start, end, revision, countOnly ? 0 : wanted);
   let versions: Version[] = [];
@@ -106,7 +110,7 @@ export function* rangeParts(
 }
 
 /** Lets others have their turn, after which the read may have become impossible. */
-export function* pause({ store, revision, work }: Reading): Steps<NoAnswer | undefined> {
+export function* pause({ store, revision, work }: StoreRead): Interruptible<NoAnswer | undefined> {
   if (work.spent) return 'work';
   if (work.due) yield;
   return revision < store.floor ? 'revision' : undefined;
@@ -125,13 +129,13 @@ function* inOrderOf(
   versions: Version[],
   { order, target }: RangeQuery,
   work: Work,
-): Steps<Version[] | NoAnswer> {
+): Interruptible<Version[] | NoAnswer> {
   if (versions.length > MAX_REWORKED) return 'large';
-  const sign = order === Order.descend ? -1 : 1;
-  if (target === Target.key) return sign < 0 ? versions.reverse() : versions;
+  const sign = order === SortOrder.descend ? -1 : 1;
+  if (target === SortTarget.key) return sign < 0 ? versions.reverse() : versions;
   const keyed: Keyed<Version>[] = [];
   for (const item of versions) {
-    if (target === Target.value) work.read(item.field.length);
+    if (target === SortTarget.value) work.read(item.field.length);
     keyed.push({ item, by: item.attribute(target) });
     if (work.due) yield;
     if (work.spent) return 'work';
@@ -149,7 +153,7 @@ function* fieldsOf(
   { keysOnly, target }: RangeQuery,
   parts: string[],
   work: Work,
-): Steps<NoAnswer | undefined> {
+): Interruptible<NoAnswer | undefined> {
   if (keysOnly && versions.length > MAX_REWORKED) return 'large';
   for (const version of versions) {
     if (work.due) yield;
@@ -161,17 +165,17 @@ function* fieldsOf(
     work.read(3 * version.field.length);
     if (work.spent) return 'work';
     // etcd 3.7 leaves out the lease as well, unless it had to read the values.
-    if (target !== Target.value && version.leased) return 'release';
+    if (target !== SortTarget.value && version.leased) return 'release';
     parts.push(version.keyOnlyField);
   }
   return undefined;
 }
 
 /** Puts a reply together. */
-export function* join(parts: readonly string[], work: Work): Steps<Buffer | NoAnswer> {
+export function* join(parts: readonly string[], work: Work): Interruptible<Buffer | NoAnswer> {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   if (length > MAX_REPLY_BYTES) return 'large';
-  if (length > SMALL_REPLY_BYTES) yield;
+  if (length > LARGE_REPLY_BYTES) yield;
   const reply = Buffer.allocUnsafeSlow(length);
   let at = 0;
   for (const part of parts) {

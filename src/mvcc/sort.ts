@@ -1,5 +1,5 @@
 /** Sorts in steps: a merge sort from the bottom up. Equal elements keep their order. */
-import type { Steps, Work } from './work.ts';
+import type { Interruptible, Work } from './work.ts';
 
 /** What is sorted, and by what. */
 export interface Keyed<T> {
@@ -8,7 +8,11 @@ export interface Keyed<T> {
 }
 
 /** @param sign -1 for descending order; equal elements keep their order all the same */
-export function* sorted<T>(items: readonly Keyed<T>[], sign: number, work: Work): Steps<readonly Keyed<T>[]> {
+export function* sorted<T>(
+  items: readonly Keyed<T>[],
+  sign: number,
+  work: Work,
+): Interruptible<readonly Keyed<T>[]> {
   let from = items;
   for (let width = 1; width < items.length; width *= 2) {
     const into: Keyed<T>[] = [];

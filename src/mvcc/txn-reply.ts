@@ -4,18 +4,22 @@
  */
 
 import { revisionFieldText } from '../etcd/header.ts';
-import { Target } from '../etcd/range-request.ts';
+import { SortTarget } from '../etcd/range-request.ts';
 import { CompareResult, type Comparison, type TxnQuery } from '../etcd/txn-request.ts';
 import { rangeOperationHead, SUCCEEDED_TEXT } from '../etcd/txn-response.ts';
-import { join, MAX_REPLY_BYTES, type NoAnswer, pause, type Reading, rangeParts } from './range-reply.ts';
+import { join, MAX_REPLY_BYTES, type NoAnswer, pause, rangeParts, type StoreRead } from './range-reply.ts';
 import { Walk } from './walk.ts';
-import type { Steps } from './work.ts';
+import type { Interruptible } from './work.ts';
 
 /**
  * The reply, or why there is none. Has a step of its own before a reply that is not small is made.
  * @param header the field `header` as latin1
  */
-export function* txnReply(reading: Reading, query: TxnQuery, header: string): Steps<Buffer | NoAnswer> {
+export function* txnReply(
+  reading: StoreRead,
+  query: TxnQuery,
+  header: string,
+): Interruptible<Buffer | NoAnswer> {
   let succeeded = true;
   for (const comparison of query.comparisons) {
     const holds = yield* holdsFor(reading, comparison);
@@ -43,14 +47,14 @@ export function* txnReply(reading: Reading, query: TxnQuery, header: string): St
 }
 
 /** Whether a comparison holds for every key of its range. */
-function* holdsFor(reading: Reading, comparison: Comparison): Steps<boolean | NoAnswer> {
+function* holdsFor(reading: StoreRead, comparison: Comparison): Interruptible<boolean | NoAnswer> {
   const { start, end, target } = comparison;
   const { store, revision, work } = reading;
   const walk = new Walk(start, end, revision, Number.POSITIVE_INFINITY);
   for (let done = false; !done; ) {
     done = store.collect(walk, work);
     for (const version of walk.found) {
-      if (target === Target.value) work.read(version.field.length);
+      if (target === SortTarget.value) work.read(version.field.length);
       if (!compare(version.attribute(target), comparison)) return false;
       const problem = work.due ? yield* pause(reading) : undefined;
       if (problem !== undefined) return problem;
@@ -60,7 +64,7 @@ function* holdsFor(reading: Reading, comparison: Comparison): Steps<boolean | No
     if (problem !== undefined) return problem;
   }
   // A missing key has no value, not even an empty one; its numbers are zero.
-  return walk.total > 0 || (target !== Target.value && compare(0, comparison));
+  return walk.total > 0 || (target !== SortTarget.value && compare(0, comparison));
 }
 
 function compare(left: number | string, { result, operand }: Comparison): boolean {

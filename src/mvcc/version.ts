@@ -3,7 +3,7 @@
  * not know survive; the few numbers that filters and sorts need are read out once.
  */
 import { textField } from '../etcd/field-text.ts';
-import { Target } from '../etcd/range-request.ts';
+import { SortTarget } from '../etcd/range-request.ts';
 import { KVS_TAG, KeyValueTag as Tag } from '../etcd/range-response.ts';
 import { Scanner } from '../etcd/scanner.ts';
 
@@ -55,11 +55,11 @@ export class Version {
     return '';
   }
 
-  /** What it is sorted by, or compared with: see {@link Target}. Not for the key. */
+  /** What it is sorted by, or compared with: see {@link SortTarget}. Not for the key. */
   attribute(target: number): number | string {
-    if (target === Target.value) return this.value;
-    if (target === Target.mod) return this.modRevision;
-    if (target === Target.create) return this.createRevision;
+    if (target === SortTarget.value) return this.value;
+    if (target === SortTarget.mod) return this.modRevision;
+    if (target === SortTarget.create) return this.createRevision;
     return this.version;
   }
 

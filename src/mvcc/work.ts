@@ -2,18 +2,17 @@
  * What a read costs, counted while it is worked out: in keys that were looked at, since a small request may ask for any
  * number of them. With a slice of it done, everybody else has a turn; a read that needs more than it may is left to etcd.
  */
+import { BYTES_PER_VISIT } from '../rpc/visits.ts';
 
 /** Visits in one turn of the event loop: a few milliseconds. */
 export const SLICE_VISITS = 8192;
 /** Visits that one read may cost here. */
 export const MAX_VISITS = 1 << 21;
-/** Copying so many bytes takes about as long as looking at a key. */
-const BYTES_PER_VISIT = 512;
 /** Taking a key's bytes apart is as much work as so many visits. */
 const READ_VISITS = 16;
 
 /** Work that can be interrupted: it stops wherever others may have their turn. */
-export type Steps<T> = Generator<undefined, T, undefined>;
+export type Interruptible<T> = Generator<undefined, T, undefined>;
 
 export class Work {
   /** What has been done so far: keys, older versions passed over, and what else takes as long. */

@@ -2,7 +2,7 @@
 import { leaseIn, withLease } from '../etcd/lease-places.ts';
 import { LeaseTag } from '../etcd/lease-tags.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
-import { NOBODY } from '../rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../rpc/no-stream-listener.ts';
 import { PassingStream } from '../rpc/passing-stream.ts';
 import { RpcError } from '../rpc/status.ts';
 import type { LeaseIds } from './lease-ids.ts';
@@ -16,7 +16,7 @@ export type Hide = (request: Uint8Array) => Uint8Array;
 /** The client as the handler of the stream sees it, and the handler as the client does. */
 export class IsolatedHeartbeats extends PassingStream implements ServerStreamListener {
   /** Of the handler. */
-  listener: ServerStreamListener = NOBODY;
+  listener: ServerStreamListener = NO_STREAM_LISTENER;
   readonly #ids: LeaseIds;
   readonly #hide: Hide;
   /** The ids that went to etcd as the one that no lease has, and are not answered, oldest first. etcd answers them in this order. */
@@ -36,7 +36,7 @@ export class IsolatedHeartbeats extends PassingStream implements ServerStreamLis
         this.#ask(leaseIn(message, LeaseTag.ofLease));
     } catch (error) {
       this.listener.onCancel();
-      this.listener = NOBODY;
+      this.listener = NO_STREAM_LISTENER;
       this.end(RpcError.from(error));
       return;
     }

@@ -10,12 +10,12 @@ import { Election, Lease, Lock } from '../etcd/methods.ts';
 import { saysLeaseExists } from '../etcd/words.ts';
 import type { Call, UnaryHandler } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
+import { RoundRobin } from '../rpc/round-robin.ts';
 import { Code, RpcError } from '../rpc/status.ts';
-import { Turns } from '../rpc/turns.ts';
 import { Browser } from '../services/browser.ts';
 import type { IsolationStats } from './isolation-stats.ts';
 import type { LeaseIds } from './lease-ids.ts';
-import { withReplies } from './unary.ts';
+import { withReplies } from './namespaced-unary.ts';
 
 /** With so many leases that every choice of eight is taken, a namespace is full. */
 const MOST_CHOICES = 8;
@@ -30,7 +30,7 @@ export class IsolatedLeases {
   readonly #ids: LeaseIds;
   readonly #stats: IsolationStats;
   readonly #grant: UnaryHandler;
-  readonly #turns = new Turns<Uint8Array>();
+  readonly #turns = new RoundRobin<Uint8Array>();
 
   /** @param grant grants leases, without isolation */
   constructor(ids: LeaseIds, stats: IsolationStats, grant: UnaryHandler) {

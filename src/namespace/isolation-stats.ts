@@ -1,5 +1,5 @@
 /** What is counted of the isolation of a namespace. */
-import { TOO_MANY_FIELDS } from '../etcd/strict-fields.ts';
+import { TOO_MANY_STRICT_FIELDS } from '../etcd/strict-fields.ts';
 
 /** What the isolation of a namespace has kept from clients: plain numbers, which metrics read. */
 export class IsolationStats {
@@ -14,7 +14,7 @@ export class IsolationStats {
 
   /** Counts a request that was refused because of its fields. @returns the error, which is thrown on */
   refused(error: unknown): unknown {
-    if (error === TOO_MANY_FIELDS) this.refusedFields++;
+    if (error === TOO_MANY_STRICT_FIELDS) this.refusedFields++;
     return error;
   }
 }

@@ -8,7 +8,7 @@ import { Auth, Election, KV, Lease, Lock, Maintenance, Watch } from '../etcd/met
 import { unknownMethodText } from '../etcd/words.ts';
 import type { ServerStream, Services, StreamHandler, UnaryHandler } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
-import { NOBODY } from '../rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../rpc/no-stream-listener.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import { Browser } from '../services/browser.ts';
 import { Health } from '../services/health.ts';
@@ -108,6 +108,6 @@ export class IsolatedServices implements Services {
 }
 
 function refuse(client: ServerStream, error: RpcError): void {
-  client.listener = NOBODY;
+  client.listener = NO_STREAM_LISTENER;
   client.end(error);
 }

@@ -6,18 +6,18 @@
  * messages within, then to write into one buffer of the size that comes of it. Both walks can stop after any field and go
  * on in a later turn.
  */
+
 import { type KeyFields, Use } from '../etcd/key-fields.ts';
 import { MalformedMessage } from '../etcd/scanner.ts';
+import { MAX_DEPTH } from '../etcd/strict-fields.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 import { FieldReader } from './field-reader.ts';
-import { Frame } from './frame.ts';
 import type { LeasesWithin } from './leases-within.ts';
+import { OpenMessage } from './open-message.ts';
 import type { Prefix } from './prefix.ts';
 import { Splicer } from './splicer.ts';
 import { fieldOf, octetsOf } from './wire.ts';
 
-/** Messages within messages; Go's protobuf takes no more either. */
-const MAX_DEPTH = 10_000;
 /** So many bytes are copied in the time that a field takes, as a shift. */
 const COPY_SHIFT = 8;
 /** Lengths that are kept room for between messages. */
@@ -38,9 +38,9 @@ export class KeyRewriting {
   readonly #splicer = new Splicer();
   /** The lengths are known. */
   #writes = false;
-  readonly #frames: Frame[] = [new Frame()];
+  readonly #frames: OpenMessage[] = [new OpenMessage()];
   #depth = 0;
-  #frame: Frame = this.#frames[0] as Frame;
+  #frame: OpenMessage = this.#frames[0] as OpenMessage;
   /** New lengths of the messages within, in their order. */
   #lengths: number[] = [];
   #slot = 0;
@@ -112,7 +112,7 @@ export class KeyRewriting {
     this.#reader.pos = 0;
     this.#slot = 0;
     this.#depth = 0;
-    this.#frame = this.#frames[0] as Frame;
+    this.#frame = this.#frames[0] as OpenMessage;
     this.#frame.open(fields, 0, 0, this.#source.length);
   }
 
@@ -231,8 +231,8 @@ export class KeyRewriting {
     if (this.#depth >= MAX_DEPTH)
       throw new RpcError(Code.RESOURCE_EXHAUSTED, 'etcd-connect-proxy: too many messages within messages');
     this.#depth++;
-    this.#frames[this.#depth] ??= new Frame();
-    this.#frame = this.#frames[this.#depth] as Frame;
+    this.#frames[this.#depth] ??= new OpenMessage();
+    this.#frame = this.#frames[this.#depth] as OpenMessage;
     this.#frame.open(fields, lengthAt, start, end);
     const slot = this.#slot++;
     this.#frame.slot = slot;
@@ -242,7 +242,7 @@ export class KeyRewriting {
 
   #leave(): void {
     const { slot, lengthAt, start, end, growth } = this.#frame;
-    this.#frame = this.#frames[--this.#depth] as Frame;
+    this.#frame = this.#frames[--this.#depth] as OpenMessage;
     if (this.#writes) return;
     const length = Math.min(end, this.#keepTo) - start + growth;
     this.#lengths[slot] = length;

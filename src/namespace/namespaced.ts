@@ -15,12 +15,12 @@ import { Code, RpcError } from '../rpc/status.ts';
 import { browserService } from '../services/browser.ts';
 import { Health } from '../services/health.ts';
 import type { LeasesWithin } from './leases-within.ts';
+import { namespacedStream } from './namespaced-stream.ts';
+import { namespacedUnary, withReplies } from './namespaced-unary.ts';
 import { Prefix } from './prefix.ts';
 import { rangeWithin } from './role-view.ts';
 import { NamespaceStats } from './stats.ts';
-import { namespacedStream } from './stream.ts';
 import { Translator } from './translator.ts';
-import { namespacedUnary, withReplies } from './unary.ts';
 
 export class NamespacedServices implements Services {
   readonly #below: Services;

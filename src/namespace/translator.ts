@@ -3,7 +3,7 @@
  * that many get is translated once.
  */
 import type { KeyFields } from '../etcd/key-fields.ts';
-import { FIELDS_PER_TURN, Turns } from '../rpc/turns.ts';
+import { FIELDS_PER_TURN, RoundRobin } from '../rpc/round-robin.ts';
 import { KeyRewriting } from './key-rewriting.ts';
 import type { LeasesWithin } from './leases-within.ts';
 import type { Prefix } from './prefix.ts';
@@ -15,7 +15,7 @@ export const SHARED_FROM = 4096;
 
 export class Translator {
   readonly prefix: Prefix;
-  readonly turns = new Turns<Uint8Array>();
+  readonly turns = new RoundRobin<Uint8Array>();
   readonly #leases: LeasesWithin | undefined;
   readonly #shared: SharedReplies;
   readonly #stats: NamespaceStats;

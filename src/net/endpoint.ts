@@ -23,7 +23,7 @@ export interface Endpoint {
 }
 
 /** The same text for two endpoints where a connection to one is as good as to the other, however they are written. */
-export function identityOf({ secure, target, serverName, authority }: Endpoint): string {
+export function endpointKeyOf({ secure, target, serverName, authority }: Endpoint): string {
   return JSON.stringify([secure, target, serverName, authority]);
 }
 

@@ -3,11 +3,9 @@
  * not have, since a family may be on a page only once.
  */
 import type { Registry } from '@prometheus-io/client';
-import type { EtcdPages, MetricsPage, NoPage, PageBounds } from '../rpc/pages.ts';
-import type { PageObserver } from '../upstream/pages.ts';
+import { type EtcdPages, METRICS_BOUNDS, type MetricsPage, type NoPage } from '../rpc/pages.ts';
+import type { PageObserver } from '../upstream/endpoint-pages.ts';
 import { exposeCounts } from './readings.ts';
-
-const BOUNDS: PageBounds = { statuses: [200], timeout: 5000, maxBytes: 16 << 20 };
 
 /** Makes both pages. */
 export class MetricsPages {
@@ -37,7 +35,7 @@ export class MetricsPages {
   }
 
   async #join(): Promise<MetricsPage> {
-    const etcd = await this.#etcd.get('/metrics', BOUNDS);
+    const etcd = await this.#etcd.get('/metrics', METRICS_BOUNDS);
     const own = await this.own();
     if (typeof etcd === 'string') return own;
     const page = Buffer.from(etcd.body);

@@ -27,6 +27,9 @@ export interface Outlet {
   leave(waiter: RoomWaiter): void;
 }
 
+/** Smaller replies are made and sent at once, whether or not their client's connection has room. Bytes. */
+export const LARGE_REPLY_BYTES = 16 << 10;
+
 /** One client call on its way through the proxy. Doors make it; services and the upstream read it. */
 export interface Call {
   readonly method: Method;

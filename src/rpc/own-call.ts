@@ -6,7 +6,7 @@ import { type Client, ITSELF } from './client.ts';
 import type { Call, Cancellable } from './contract.ts';
 import { type Metadata, NO_METADATA } from './metadata.ts';
 import type { Method } from './method.ts';
-import { OPEN } from './outlet.ts';
+import { OPEN_OUTLET } from './open-outlet.ts';
 import { Code, RpcError } from './status.ts';
 
 export class OwnCall implements Call, Cancellable {
@@ -16,7 +16,7 @@ export class OwnCall implements Call, Cancellable {
   readonly metadata: Metadata;
   readonly deadline: number;
   cancelled = false;
-  readonly outlet = OPEN;
+  readonly outlet = OPEN_OUTLET;
   work: Cancellable | undefined;
   responseHeaders: Metadata = NO_METADATA;
   responseTrailers: Metadata = NO_METADATA;

@@ -33,6 +33,9 @@ export interface PageBounds {
   readonly maxBytes: number;
 }
 
+/** Of etcd's `/metrics`, whichever of its series are wanted. */
+export const METRICS_BOUNDS: PageBounds = { statuses: [200], timeout: 5000, maxBytes: 16 << 20 };
+
 /** Whoever fetches the pages of the etcd in use. Never rejects. */
 export interface EtcdPages {
   /** Gets a page; simultaneous calls for one path share one fetch, so paths have to be few and their bounds the same. */

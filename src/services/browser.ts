@@ -7,7 +7,7 @@ import { requestToCreate } from '../etcd/watch-request.ts';
 import { isCanceled } from '../etcd/watch-response.ts';
 import type { Call, ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
-import { NOBODY } from '../rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../rpc/no-stream-listener.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { PassingStream } from '../rpc/passing-stream.ts';
 import { Code, OK, RpcError, type Status } from '../rpc/status.ts';
@@ -53,7 +53,7 @@ function relay(call: Call, method: Method): OwnCall {
 
 /** The client of `Browser.Watch` as the Watch handler sees it. The stream ends with its only watch. */
 class OneWatch extends PassingStream {
-  listener: ServerStreamListener = NOBODY;
+  listener: ServerStreamListener = NO_STREAM_LISTENER;
 
   send(message: Uint8Array): boolean {
     const room = this.client.send(message);
@@ -101,7 +101,7 @@ class OneWatchRequest implements ServerStreamListener {
 
 /** The client of `LeaseKeepAliveOnce` as the LeaseKeepAlive handler sees it: takes the first answer. */
 class OneHeartbeat implements ServerStream {
-  listener: ServerStreamListener = NOBODY;
+  listener: ServerStreamListener = NO_STREAM_LISTENER;
   readonly #inner: OwnCall;
   readonly #call: Call;
   readonly #resolve: (reply: Uint8Array) => void;

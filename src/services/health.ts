@@ -3,7 +3,7 @@
  * name is the empty one.
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { FewFields, TOO_MANY_FIELDS } from '../etcd/few-fields.ts';
+import { BoundedFields, TOO_MANY_FIELDS } from '../etcd/bounded-fields.ts';
 import { methodsOf } from '../etcd/methods.ts';
 import type { ServerStream, ServerStreamListener } from '../rpc/contract.ts';
 import { Code, RpcError } from '../rpc/status.ts';
@@ -33,7 +33,7 @@ export function healthService(healthy: () => Promise<boolean>): OwnMethod[] {
     {
       method: Health.Watch,
       stream: (client) => {
-        client.listener = new HealthWatch(client, healthy);
+        client.listener = new ClientHealthWatch(client, healthy);
       },
     },
   ];
@@ -47,7 +47,7 @@ async function check(request: Uint8Array, healthy: () => Promise<boolean>): Prom
 function serviceName(request: Uint8Array): string {
   let name = '';
   try {
-    const fields = new FewFields(request);
+    const fields = new BoundedFields(request);
     while (fields.next()) {
       if (fields.is(SERVICE_FIELD, WireType.LengthDelimited)) name = fields.reader.string(true);
       else fields.skip();
@@ -66,7 +66,7 @@ function encode(status: ServingStatus): Uint8Array {
 }
 
 /** One client's watch: the status now, then every change. */
-class HealthWatch implements ServerStreamListener {
+class ClientHealthWatch implements ServerStreamListener {
   readonly #client: ServerStream;
   readonly #healthy: () => Promise<boolean>;
   #timer: NodeJS.Timeout | undefined;

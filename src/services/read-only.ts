@@ -8,9 +8,9 @@ import { Auth, Cluster, Election, KV, Lease, Maintenance, Watch } from '../etcd/
 import { TxnWrites } from '../etcd/txn-writes.ts';
 import type { Call, Services, StreamHandler, UnaryHandler } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
-import { NOBODY } from '../rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../rpc/no-stream-listener.ts';
+import { FIELDS_PER_TURN, RoundRobin } from '../rpc/round-robin.ts';
 import { Code, RpcError } from '../rpc/status.ts';
-import { FIELDS_PER_TURN, Turns } from '../rpc/turns.ts';
 import { Browser } from './browser.ts';
 import { Health } from './health.ts';
 
@@ -36,7 +36,7 @@ export class ReadOnlyServices implements Services {
   readonly #services: Services;
   /** Of the methods that are known and were called, by path. */
   readonly #unary = new Map<string, UnaryHandler>();
-  readonly #turns = new Turns<boolean>();
+  readonly #turns = new RoundRobin<boolean>();
 
   /** @param services all of them */
   constructor(services: Services) {
@@ -64,7 +64,7 @@ export class ReadOnlyServices implements Services {
   }
 
   readonly #refuse: StreamHandler = (client, { method }) => {
-    client.listener = NOBODY;
+    client.listener = NO_STREAM_LISTENER;
     client.end(refusal(method));
   };
 

@@ -6,7 +6,7 @@ import type { Method } from '../rpc/method.ts';
 import { Code, RpcError } from '../rpc/status.ts';
 
 /** A user that clients are. */
-export interface ClientUser {
+export interface SigningUser {
   /** Metadata with the user's token, if there is one. */
   sign(metadata: Metadata): Metadata;
   /** Gets another token. @returns whether there is one @throws RpcError where none can be had */
@@ -21,7 +21,7 @@ export interface ClientUser {
  * Gets the user another token. @returns whether there is one: a user that etcd does not let sign in keeps the token that it had
  * @throws RpcError UNAVAILABLE in an outage, which passes
  */
-export async function hasAnother(user: ClientUser, signed: Metadata): Promise<boolean> {
+export async function hasAnother(user: SigningUser, signed: Metadata): Promise<boolean> {
   try {
     return await user.renew(signed);
   } catch (thrown) {

@@ -12,7 +12,7 @@ import { PassingStream } from '../rpc/passing-stream.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import { Browser } from './browser.ts';
 import { HeldReplies } from './held-replies.ts';
-import { type ClientUser, hasAnother, SignedCall } from './signed-call.ts';
+import { hasAnother, SignedCall, type SigningUser } from './signed-call.ts';
 
 /** What a client hears whose stream has to be opened again, with the token that there is now. */
 const SIGNED_IN_AGAIN = new RpcError(
@@ -25,14 +25,14 @@ const REFUSING: ReadonlySet<Method> = new Set([Watch.Watch, Browser.Watch]);
 
 export class SignedStream extends PassingStream {
   readonly #call: Call;
-  readonly #user: ClientUser;
+  readonly #user: SigningUser;
   #signed: Metadata;
   /** What the client is not told yet: a refusal, until it is known whether it was for the token's sake, and what follows. */
   #held: HeldReplies | undefined;
   /** By its handler. */
   #paused = false;
 
-  constructor(client: ServerStream, call: Call, user: ClientUser) {
+  constructor(client: ServerStream, call: Call, user: SigningUser) {
     super(client);
     this.#call = call;
     this.#user = user;

@@ -8,21 +8,21 @@ import { wantsToken } from '../etcd/words.ts';
 import type { Call, Services, StreamHandler, UnaryHandler } from '../rpc/contract.ts';
 import type { Method } from '../rpc/method.ts';
 import { RpcError } from '../rpc/status.ts';
-import { type ClientUser, hasAnother, SignedCall } from './signed-call.ts';
+import { hasAnother, SignedCall, type SigningUser } from './signed-call.ts';
 import { SignedStream } from './signed-stream.ts';
 
 /** Knows whom a call is to be made as, if not as whom its client says. */
-export interface ClientUsers {
-  of(call: Call): ClientUser | undefined;
+export interface SigningUsers {
+  of(call: Call): SigningUser | undefined;
 }
 
 export class SigningServices implements Services {
   readonly #services: Services;
-  readonly #users: ClientUsers;
+  readonly #users: SigningUsers;
   /** By path, of the methods that are known. */
   readonly #unary = new Map<string, UnaryHandler>();
 
-  constructor(services: Services, users: ClientUsers) {
+  constructor(services: Services, users: SigningUsers) {
     this.#services = services;
     this.#users = users;
   }
@@ -59,7 +59,7 @@ async function asUser(
   handler: UnaryHandler,
   request: Uint8Array,
   call: Call,
-  user: ClientUser,
+  user: SigningUser,
 ): Promise<Uint8Array> {
   const signed = user.sign(call.metadata);
   try {

@@ -2,19 +2,19 @@
  * TLS of the whole proxy: to clients, to etcd, or both, started and reloaded together.
  */
 import { ClientTls } from './client-tls.ts';
-import { ClientUsers } from './client-users.ts';
 import type { ReloadObserver } from './reloading.ts';
 import { ServerTls } from './server-tls.ts';
 import type { ClientTlsSettings, FlaggedFile, ServerTlsSettings } from './settings.ts';
 import type { HandshakeObserver } from './terminator.ts';
+import { UserMapFile } from './user-map.ts';
 
 export class BothSides {
   /** Undefined: clients speak plaintext. */
   readonly server: ServerTls | undefined;
   readonly client: ClientTls;
   /** Who clients are to etcd by their certificates; undefined: nobody. */
-  readonly users: ClientUsers | undefined;
-  readonly #used: readonly (ServerTls | ClientTls | ClientUsers)[];
+  readonly users: UserMapFile | undefined;
+  readonly #used: readonly (ServerTls | ClientTls | UserMapFile)[];
 
   /**
    * @param server undefined where clients speak plaintext
@@ -30,7 +30,7 @@ export class BothSides {
   ) {
     this.server = server && new ServerTls(server, observer);
     this.client = new ClientTls(client, observer);
-    this.users = users && new ClientUsers(users, observer);
+    this.users = users && new UserMapFile(users, observer);
     this.#used = [
       ...(this.server === undefined ? [] : [this.server]),
       ...(etcd ? [this.client] : []),

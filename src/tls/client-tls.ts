@@ -1,6 +1,7 @@
 /**
  * TLS to etcd: opens connections with the newest certificate, key and authorities, and resumes sessions.
  */
+
 import { isIP } from 'node:net';
 import {
   checkServerIdentity,
@@ -9,6 +10,7 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
+import { TCP_KEEPALIVE_MS } from '../net/tcp-keepalive.ts';
 import { commonNames } from './common-names.ts';
 import { contextOf, readAuthorities, readKeyPair, TlsFileError } from './files.ts';
 import { type Loaded, pathsOf, Reloading, type ReloadObserver } from './reloading.ts';
@@ -28,9 +30,6 @@ interface Session {
   /** Milliseconds since the epoch; a resumed session is not verified again, so it ends with the certificate. */
   readonly expires: number;
 }
-
-/** TCP asks a silent peer after so long whether it is still there. Milliseconds. */
-const TCP_KEEPALIVE_MS = 30_000;
 
 export class ClientTls extends Reloading<ClientState> {
   readonly #settings: ClientTlsSettings;

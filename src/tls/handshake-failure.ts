@@ -43,7 +43,7 @@ const REASONS: readonly (readonly [code: RegExp, reason: FailureReason])[] = [
 ];
 
 /** What an error of node:tls, or a code of a certificate that did not verify, says. */
-export function failureOf(error: unknown): HandshakeFailure {
+export function handshakeFailureOf(error: unknown): HandshakeFailure {
   if (!(error instanceof Error)) {
     const code = String(error);
     return { reason: reasonOf(code), detail: code };

@@ -22,7 +22,7 @@ export interface Loaded {
 }
 
 /** Where it comes from. */
-export interface Source<T extends Loaded> {
+export interface ReloadSource<T extends Loaded> {
   /** The files, which exist when it has settled as far as it is the proxy that makes them. */
   paths(): Promise<readonly string[]>;
   load(): Promise<T>;
@@ -36,7 +36,7 @@ export function pathsOf(...files: readonly (FlaggedFile | undefined)[]): string[
 /** Holds the latest good state. */
 export class Reloading<T extends Loaded> {
   readonly #side: TlsSide;
-  readonly #source: Source<T>;
+  readonly #source: ReloadSource<T>;
   readonly #observer: ReloadObserver;
   readonly #watchSettings: Partial<FileWatchSettings>;
   readonly #listeners: ((current: T) => void)[] = [];
@@ -51,7 +51,7 @@ export class Reloading<T extends Loaded> {
 
   constructor(
     side: TlsSide,
-    source: Source<T>,
+    source: ReloadSource<T>,
     observer: ReloadObserver,
     watchSettings: Partial<FileWatchSettings> = {},
   ) {

@@ -3,7 +3,7 @@
  * handshakes use the newest state; connections that are open keep what they have.
  */
 import type { TLSSocket } from 'node:tls';
-import { pathsOf, Reloading, type ReloadObserver, type Source } from './reloading.ts';
+import { pathsOf, Reloading, type ReloadObserver, type ReloadSource } from './reloading.ts';
 import { selfSignedFiles } from './self-signed.ts';
 import { loadServerState, type ServerState } from './server-state.ts';
 import type { KeyPairFiles, ServerTlsSettings } from './settings.ts';
@@ -44,7 +44,7 @@ export class ServerTls extends Reloading<ServerState> {
 }
 
 /** The files, of which the proxy makes the certificate and the key itself where it is told to. */
-class ServerFiles implements Source<ServerState> {
+class ServerFiles implements ReloadSource<ServerState> {
   readonly #settings: ServerTlsSettings;
   #pair: KeyPairFiles | undefined;
 

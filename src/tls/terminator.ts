@@ -9,7 +9,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { failureOf, type HandshakeFailure } from './handshake-failure.ts';
+import { type HandshakeFailure, handshakeFailureOf } from './handshake-failure.ts';
 import type { ServerState } from './server-state.ts';
 
 /** Is told how handshakes end. */
@@ -54,7 +54,7 @@ export class TlsTerminator {
     });
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
     this.#server.on('tlsClientError', (error, socket) => {
-      this.#fail(socket, failureOf(error));
+      this.#fail(socket, handshakeFailureOf(error));
       // Not done by node:tls after a time-out.
       socket.destroy();
     });
@@ -109,7 +109,7 @@ export class TlsTerminator {
     if (certificate === undefined) {
       return { reason: 'no_certificate', detail: 'the client showed no certificate' };
     }
-    if (!socket.authorized) return failureOf(socket.authorizationError);
+    if (!socket.authorized) return handshakeFailureOf(socket.authorizationError);
     return this.#revoked(certificate) ?? expired(certificate);
   }
 

@@ -2,7 +2,7 @@
 import { Standing } from '../etcd/words.ts';
 import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
-import type { ConnectionOwner, Dial } from './connection.ts';
+import type { ConnectionOwner, Dial } from './dial.ts';
 import { Question, type QuestionAnswer } from './question.ts';
 
 /** Hears of every step. */

@@ -1,7 +1,7 @@
 /** What a choice of an endpoint is told, and whom it tells. */
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Candidate } from './candidate.ts';
-import type { ConnectionOwner, Dial } from './connection.ts';
+import type { ConnectionOwner, Dial } from './dial.ts';
 import type { EndpointPick } from './endpoint-pick.ts';
 import type { Route } from './route.ts';
 import type { Verdict } from './survey-plan.ts';

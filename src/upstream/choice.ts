@@ -6,16 +6,16 @@ import type { Endpoint } from '../net/endpoint.ts';
 import { type Accuser, Accusers } from './accusers.ts';
 import type { Candidate } from './candidate.ts';
 import type { ChoiceOptions, ChoiceOwner } from './choice-owner.ts';
-import type { ConnectionOwner, Dial } from './connection.ts';
+import type { ConnectionOwner, Dial } from './dial.ts';
 import { EndpointOrder } from './endpoint-order.ts';
 import type { EndpointPick } from './endpoint-pick.ts';
-import { Quiet } from './quiet.ts';
 import { Redraw, type RedrawOwner } from './redraw.ts';
 import { Retry } from './retry.ts';
 import type { Route } from './route.ts';
 import { follows, longUnheard, waits } from './routes.ts';
-import { SILENT_MS, Silence } from './silence.ts';
+import { SILENT_MS, SilenceDetector } from './silence-detector.ts';
 import { Survey, type SurveyOwner } from './survey.ts';
+import { SurveyPause } from './survey-pause.ts';
 import type { Verdict } from './survey-plan.ts';
 
 /** Milliseconds between trying one endpoint and the next; a failure starts the next at once. */
@@ -31,11 +31,11 @@ export class Choice implements SurveyOwner, RedrawOwner {
   readonly #owner: ChoiceOwner;
   readonly #pick: EndpointPick;
   readonly #order: EndpointOrder;
-  readonly #silence: Silence;
+  readonly #silence: SilenceDetector;
   readonly #retry = new Retry();
   readonly #redraw: Redraw;
   /** While it lasts no survey starts, except while no endpoint is in use. */
-  readonly #quiet = new Quiet();
+  readonly #quiet = new SurveyPause();
   #survey: Survey | undefined;
   readonly #accusers = new Accusers();
   #routine: NodeJS.Timeout | undefined;
@@ -53,7 +53,7 @@ export class Choice implements SurveyOwner, RedrawOwner {
     this.#pick = pick;
     this.#order = new EndpointOrder(pick);
     this.#redraw = new Redraw(this, this.#order, pick, shuffleInterval);
-    this.#silence = new Silence(
+    this.#silence = new SilenceDetector(
       () => Math.min(...owner.routes.map(({ unanswered }) => unanswered.since)),
       () => this.#reconsider(HEAD_START_MS, owner.routes.filter(waits)),
     );

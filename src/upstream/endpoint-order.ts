@@ -3,7 +3,7 @@
  * longer each time.
  */
 
-import { type Endpoint, identityOf } from '../net/endpoint.ts';
+import { type Endpoint, endpointKeyOf } from '../net/endpoint.ts';
 import { Backoff } from '../rpc/backoff.ts';
 import { shuffled } from '../rpc/shuffled.ts';
 import type { EndpointPick } from './endpoint-pick.ts';
@@ -39,8 +39,8 @@ export class EndpointOrder {
    */
   follow(list: readonly Endpoint[], inUse: Endpoint | undefined): boolean {
     const before = [...this.#endpoints, ...(inUse === undefined ? [] : [inUse])];
-    const known = new Map(before.map((endpoint) => [identityOf(endpoint), endpoint]));
-    const now = new Map(list.map((endpoint) => [identityOf(endpoint), endpoint]));
+    const known = new Map(before.map((endpoint) => [endpointKeyOf(endpoint), endpoint]));
+    const now = new Map(list.map((endpoint) => [endpointKeyOf(endpoint), endpoint]));
     for (const id of now.keys()) now.set(id, known.get(id) ?? (now.get(id) as Endpoint));
     const had = new Set(this.#endpoints);
     this.#endpoints = [...now.values()];

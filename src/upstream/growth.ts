@@ -5,7 +5,7 @@
 import type { Http2Connection } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import { Backoff } from '../rpc/backoff.ts';
-import type { ConnectionOwner, Dial } from './connection.ts';
+import type { ConnectionOwner, Dial } from './dial.ts';
 import type { Traffic } from './traffic.ts';
 
 /** What further connections are for, and who uses them. */

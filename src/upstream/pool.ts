@@ -6,7 +6,7 @@ import type { Accuser } from './accusers.ts';
 import type { Candidate } from './candidate.ts';
 import { Choice } from './choice.ts';
 import type { ChoiceOptions, ChoiceOwner, SwitchReason } from './choice-owner.ts';
-import { type ConnectionOwner, Dial, type DialOptions } from './connection.ts';
+import { type ConnectionOwner, Dial, type DialOptions } from './dial.ts';
 import type { EndpointSource } from './endpoint-source.ts';
 import { Growth, type GrowthOwner } from './growth.ts';
 import { HealthWatch } from './health-watch.ts';
@@ -16,7 +16,7 @@ import { Outage } from './outage.ts';
 import type { PoolObserver } from './pool-observer.ts';
 import { Route } from './route.ts';
 import { isBusy } from './routes.ts';
-import { Second, type SecondOwner } from './second.ts';
+import { SecondConnection, type SecondOwner } from './second-connection.ts';
 import type { Verdict } from './survey-plan.ts';
 import { TRAFFIC, type Traffic } from './traffic.ts';
 import { noConnection, noStream, type Waiter, WaitingCalls } from './waiting-calls.ts';
@@ -41,7 +41,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
   readonly #waiting = new WaitingCalls();
   readonly #left = new LeftRoutes();
   readonly #growth = new Growth(this);
-  readonly #second: Second;
+  readonly #second: SecondConnection;
   readonly #dials = new Set<Dial>();
   readonly #outage: Outage;
   #inUse = new InUse();
@@ -51,7 +51,7 @@ export class Pool implements ChoiceOwner, GrowthOwner, SecondOwner {
     this.#options = options;
     this.#choice = new Choice(this, options.choice);
     this.#outage = new Outage(options.dialTimeout);
-    this.#second = new Second(this, options.dialTimeout / 2);
+    this.#second = new SecondConnection(this, options.dialTimeout / 2);
   }
 
   /** Starts connecting. etcd need not be up. */

@@ -4,7 +4,7 @@
  */
 import type { Endpoint } from '../net/endpoint.ts';
 import { Candidate } from './candidate.ts';
-import type { ConnectionOwner, Dial } from './connection.ts';
+import type { ConnectionOwner, Dial } from './dial.ts';
 import type { EndpointOrder } from './endpoint-order.ts';
 import { type EndpointPick, isNearer, nearestOf, QUESTIONS } from './endpoint-pick.ts';
 import { Patience } from './patience.ts';

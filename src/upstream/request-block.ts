@@ -3,6 +3,7 @@
  * and joined: the part that an endpoint and a method fix, the client's metadata, and the time that is left.
  */
 
+import { TOKEN_FIELDS } from '../etcd/token.ts';
 import { encodeHeaders } from '../http2/index.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Call } from '../rpc/contract.ts';
@@ -13,7 +14,7 @@ import { INSTANCE, VIA } from '../rpc/via.ts';
 import { VERSION } from '../version.ts';
 
 /** Fields whose values are secrets: no hop may put them into a compression table (RFC 7541 section 7.1.3). */
-const SECRET: ReadonlySet<string> = new Set(['token', 'authorization']);
+const SECRET = TOKEN_FIELDS;
 
 const prefixes = new WeakMap<Endpoint, WeakMap<Method, Uint8Array>>();
 

@@ -5,7 +5,7 @@
 
 import type { Endpoint } from '../net/endpoint.ts';
 import { Candidate, type CandidateState, causeOfCircle } from './candidate.ts';
-import type { ConnectionOwner, Dial } from './connection.ts';
+import type { ConnectionOwner, Dial } from './dial.ts';
 import { nearestOf, QUESTIONS } from './endpoint-pick.ts';
 import { Patience } from './patience.ts';
 import { Question, type QuestionAnswer } from './question.ts';

@@ -5,7 +5,7 @@
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { WatchOptions } from '../etcd/watch-request.ts';
 import type { Batch, BatchEvent } from './batch.ts';
-import type { Missed } from './missed.ts';
+import type { MissedBatches } from './missed-batches.ts';
 import { Selection } from './selection.ts';
 import { STEP_VISITS, type Steps } from './slices.ts';
 
@@ -41,7 +41,7 @@ export class Audience<W> {
   /** The synced watchers. */
   readonly synced = new Set<W>();
   /** What there is for the others, while there are any. */
-  missed: Missed | undefined;
+  missed: MissedBatches | undefined;
   /** The batch that is being delivered, and what of it is for these watchers. */
   #delivered: Batch | undefined;
   #chosen: Selection | undefined;

@@ -13,7 +13,7 @@ const ADOPT_BYTES = 64 << 10;
 const ADOPT_SHARE = 0.8;
 
 /** What of a response becomes batches. */
-export interface Source {
+export interface DraftSource {
   readonly header: Header;
   readonly events: readonly EventRecord[];
   /** Events up to here are known. */
@@ -42,7 +42,7 @@ export function batchesOf(
 }
 
 /** The same in slices. */
-export function* batchesInSlices(source: Source): Steps<Batch[]> {
+export function* batchesInSlices(source: DraftSource): Steps<Batch[]> {
   const batches: Batch[] = [];
   for (let from = firstAfter(source); from < source.events.length; ) {
     const draft = new BatchDraft(source, from);
@@ -55,7 +55,7 @@ export function* batchesInSlices(source: Source): Steps<Batch[]> {
 }
 
 /** Where the events begin that are not known yet: those of a response are in the order of their revisions. */
-function firstAfter({ events, applied }: Source): number {
+function firstAfter({ events, applied }: DraftSource): number {
   let from = 0;
   while (from < events.length && (events[from] as EventRecord).revision <= applied) from++;
   return from;
@@ -65,7 +65,7 @@ function firstAfter({ events, applied }: Source): number {
 class BatchDraft {
   /** The position after its last event, as far as it is measured. */
   end: number;
-  readonly #source: Source;
+  readonly #source: DraftSource;
   readonly #first: EventRecord;
   /** Whether its events lie one after the other in one buffer. */
   #isOnePiece = true;
@@ -82,7 +82,7 @@ class BatchDraft {
   #inOrder = true;
 
   /** @param from the position of its first event, which there is */
-  constructor(source: Source, from: number) {
+  constructor(source: DraftSource, from: number) {
     this.#source = source;
     this.#next = from;
     this.end = from;

@@ -4,9 +4,11 @@
  *
  *   request ─▶ TicketLine, until etcd has said what has to be known ─▶ answer() ─▶ reply ─▶ Watcher ─▶ feeds.place()
  */
+
 import { clientIdentityOf, demandsLeader } from '../clients/identity.ts';
+import type { LeaderSink } from '../clients/leader-demands.ts';
 import type { SeenRevision } from '../clients/seen-revision.ts';
-import { TOO_MANY_FIELDS } from '../etcd/few-fields.ts';
+import { TOO_MANY_FIELDS } from '../etcd/bounded-fields.ts';
 import { type Header, NO_HEADER, withRevision } from '../etcd/header.ts';
 import { type EventlessResponse, encodeReply, NO_WATCH } from '../etcd/watch-reply.ts';
 import { type CreateRequest, readRequest, type WatchRequest } from '../etcd/watch-request.ts';
@@ -17,9 +19,8 @@ import { RpcError } from '../rpc/status.ts';
 import { ClientOutput, type ClientOutputOwner } from './client-output.ts';
 import type { WatchHub } from './hub.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
-import type { LeaderSink } from './leader-detector.ts';
 import { ProgressRounds, type ProgressRoundsOwner } from './progress-rounds.ts';
-import type { Answer, Ticket } from './request-ticket.ts';
+import type { Ticket, TicketAnswer } from './request-ticket.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { Circles } from './sharing/circles.ts';
 import { StreamWatchers } from './stream-watchers.ts';
@@ -236,7 +237,7 @@ class WatchStream
   }
 
   /** @returns whether there is a watch now */
-  #create(request: CreateRequest, answer: Exclude<Answer, { kind: 'failed' }>, own: boolean): boolean {
+  #create(request: CreateRequest, answer: Exclude<TicketAnswer, { kind: 'failed' }>, own: boolean): boolean {
     const { header } = answer;
     if (answer.kind === 'refused') return this.#refuse(header, answer.reason);
     const id = this.watchers.numberOf(request.id);
@@ -256,7 +257,7 @@ class WatchStream
     return false;
   }
 
-  #cancel(id: bigint, { header }: Answer): void {
+  #cancel(id: bigint, { header }: TicketAnswer): void {
     const watcher = this.watchers.get(id);
     if (watcher !== undefined) this.#end(watcher, header);
   }

@@ -6,10 +6,10 @@ import { withRevision } from '../etcd/header.ts';
 import { Code } from '../rpc/status.ts';
 import { type Audience, variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';
-import { Behind } from './behind.ts';
 import { deliver, deliverBacklog } from './delivery.ts';
 import type { HeldBytes } from './held-bytes.ts';
 import type { History } from './history.ts';
+import { LaggingWatchers } from './lagging-watchers.ts';
 import { type LeftFeed, Moving } from './moving.ts';
 import { Renderings, type RenderingsBounds } from './renderings.ts';
 import type { Steps } from './slices.ts';
@@ -43,7 +43,7 @@ export class Cursors {
   readonly #feed: CursorsOwner;
   readonly #stats: WatchStats;
   /** Those that do not follow the newest events; the others are known to the index only. */
-  readonly #behind = new Behind();
+  readonly #behind = new LaggingWatchers();
   readonly #index: WatcherIndex;
   /** What those wait for that have a huge batch before them. */
   readonly #renderings: Renderings;

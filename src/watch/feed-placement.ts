@@ -27,7 +27,7 @@ const TOKEN_COPIES = 3;
 const RANGE_COPIES = 2;
 
 /** What a watcher is going to need. */
-export interface Wanted {
+export interface WantedFeed {
   readonly range: KeyRange;
   readonly prevKv: boolean;
   /** From this revision on. */
@@ -70,7 +70,7 @@ export class FeedPlacement implements FeedOwner<Feed>, BeginningsOwner {
    * run on does not say that the same user may begin another one.
    * @param header what etcd has said of itself lately
    */
-  carries({ range, prevKv, next }: Wanted, header: Header): boolean {
+  carries({ range, prevKv, next }: WantedFeed, header: Header): boolean {
     for (const feed of this.#table.covering(range, prevKv))
       if (feed.state === 'live' && feed.serves(next) && feed.knows(header) && !isFarFrom(feed, next))
         return true;

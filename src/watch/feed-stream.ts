@@ -12,9 +12,9 @@ import type { Status } from '../rpc/status.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
 import { ALONE, FULL } from './rides/company.ts';
 import type { Ride, RideOwner } from './rides/ride.ts';
+import type { TurnTaker } from './semaphore.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { Terminal } from './terminal.ts';
-import type { TurnTaker } from './turns.ts';
 
 /** `gathering`: not sent to etcd yet, so that it can still start earlier. */
 export type FeedStreamState = 'gathering' | 'starting' | 'live' | 'resuming' | 'ended';

@@ -12,12 +12,12 @@ import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import { Cursors, type CursorsOwner } from './cursors.ts';
 import { FeedGuard, type GuardedFeed } from './feed-guard.ts';
+import { FeedIntake, type IntakeFeed } from './feed-intake.ts';
 import type { FeedOptions, FeedOwner } from './feed-owner.ts';
 import { FeedStream, type FeedStreamState } from './feed-stream.ts';
 import { Flow, type FlowFeed } from './flow.ts';
 import { History } from './history.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
-import { Intake, type IntakeFeed } from './intake.ts';
 import { KnownStore } from './known-store.ts';
 import type { UnusedFeed } from './lingering.ts';
 import { ProgressClock } from './progress-clock.ts';
@@ -56,7 +56,7 @@ export class Feed
   readonly #owner: FeedOwner<Feed>;
   readonly store: KnownStore;
   readonly #stream: FeedStream;
-  readonly intake: Intake;
+  readonly intake: FeedIntake;
   readonly #guard: FeedGuard;
   readonly flow: Flow;
 
@@ -85,7 +85,7 @@ export class Feed
     this.#guard = new FeedGuard(this, shared);
     this.#stream = new FeedStream(shared, etcd, this.#guard);
     this.flow = new Flow(this, this.#stream);
-    this.intake = new Intake(this, shared);
+    this.intake = new FeedIntake(this, shared);
   }
 
   get state(): FeedStreamState {

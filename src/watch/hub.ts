@@ -45,7 +45,7 @@
  * implements.
  */
 
-import { type Identity, NOBODY } from '../clients/identity.ts';
+import { type Identity, TOKENLESS } from '../clients/identity.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import type { Feed } from './feed.ts';
@@ -93,7 +93,7 @@ export class WatchHub implements CirclesOwner {
 
   /** Those of who shows no token. */
   get nobodys(): IdentityFeeds {
-    return this.feedsOf(NOBODY);
+    return this.feedsOf(TOKENLESS);
   }
 
   /** Forgets an identity that nothing is left of. */

@@ -6,7 +6,7 @@ import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { Beginning } from './beginnings.ts';
 import type { Feed } from './feed.ts';
-import { FeedPlacement, type Wanted } from './feed-placement.ts';
+import { FeedPlacement, type WantedFeed } from './feed-placement.ts';
 import { IdentityUpstream } from './identity-upstream.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { Sponsor } from './sharing/sponsor.ts';
@@ -64,7 +64,7 @@ export class IdentityFeeds {
   }
 
   /** See {@link FeedPlacement.carries}. */
-  carries(wanted: Wanted, header: Header): boolean {
+  carries(wanted: WantedFeed, header: Header): boolean {
     return this.#placement.carries(wanted, header);
   }
 

@@ -12,18 +12,18 @@ import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { RpcError } from '../rpc/status.ts';
+import { MemberReleases } from './member-releases.ts';
 import type { Ride, RideOwner } from './rides/ride.ts';
 import { Rides, type RidesUpstream } from './rides/rides.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
 import type { Sponsor } from './sharing/sponsor.ts';
 import { UpstreamWatch, type UpstreamWatchOwner } from './upstream-watch.ts';
-import { Versions } from './versions.ts';
 
 /** Asked where the watches are: behind one address, another connection may be to another member. */
 const STATUS: Method = { ...Maintenance.Status, pace: 'following' };
 
 export class IdentityUpstream implements RidesUpstream {
-  readonly versions: Versions;
+  readonly versions: MemberReleases;
   readonly #shared: SharedFeeds;
   readonly #sponsor: Sponsor;
   readonly #probes: IdentityProbes;
@@ -36,7 +36,7 @@ export class IdentityUpstream implements RidesUpstream {
     this.#sponsor = sponsor;
     this.#carried = sponsor.metadata;
     this.#probes = new IdentityProbes(sponsor.identity, (_, request) => sponsor.read(request));
-    this.versions = new Versions(() => shared.unary(STATUS, sponsor.metadata, new Uint8Array(0)));
+    this.versions = new MemberReleases(() => shared.unary(STATUS, sponsor.metadata, new Uint8Array(0)));
     this.#rides = new Rides(shared, this);
   }
 

@@ -5,7 +5,7 @@
 
 import type { WatchResponse } from '../etcd/watch-response.ts';
 import type { HeldBytes } from './held-bytes.ts';
-import { isHuge, type Job, type Slices, type Steps, visitsOf } from './slices.ts';
+import { isHuge, type SlicedJob, type Slices, type Steps, visitsOf } from './slices.ts';
 
 /** What one event of a response that waits costs beside its bytes. */
 const EVENT_BYTES = 120;
@@ -34,7 +34,7 @@ interface Waiting {
   readonly bytes: number;
 }
 
-export class Inbox implements Job {
+export class Inbox implements SlicedJob {
   steps: Steps = none();
   readonly #owner: InboxOwner;
   readonly #bounds: InboxBounds;

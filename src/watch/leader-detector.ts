@@ -6,20 +6,14 @@
  * Neither needs a token, since etcd looks at the leader before it looks at who asks.
  */
 
+import type { LeaderDemands, LeaderSink } from '../clients/leader-demands.ts';
 import { Probe, type ProbeResult, type Read } from '../clients/probe.ts';
 import { ANY_RANGE } from '../clients/probes.ts';
 import { NO_LEADER, saysNoLeader } from '../etcd/words.ts';
 import type { ClientStream, ClientStreamListener } from '../rpc/contract.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import { Code, type Status } from '../rpc/status.ts';
-
-/** A client's stream that demands a leader. */
-export interface LeaderSink {
-  /** There is one; not called within {@link LeaderDetector.add}. */
-  onLeader(): void;
-  /** Ends the whole stream. */
-  fail(code: number, message: string): void;
-}
+import { LIVED_MS } from './rides/company.ts';
 
 /** How etcd is asked; both demand a leader. */
 export interface LeaderSource {
@@ -29,10 +23,7 @@ export interface LeaderSource {
   readonly open: (listener: ClientStreamListener) => ClientStream;
 }
 
-/** A stream that lived for so long, in milliseconds, was a good one: the next one need not wait. */
-const LIVED_MS = 3000;
-
-export class LeaderDetector implements ClientStreamListener {
+export class LeaderDetector implements LeaderDemands, ClientStreamListener {
   readonly #source: LeaderSource;
   readonly #probe: Probe;
   readonly #sinks = new Set<LeaderSink>();

@@ -9,6 +9,7 @@ import type { Header } from '../etcd/header.ts';
 import type { KeyRange } from '../etcd/key-range.ts';
 import type { FeedStreamState } from './feed-stream.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
+import { FIRST_QUESTION_MS, MAX_QUESTION_MS } from './question-delays.ts';
 import { RevisionWaiters } from './revision-waiters.ts';
 
 /** The feed that is asked about. */
@@ -28,10 +29,6 @@ export interface QuestionedFeed {
   onFault(error: unknown): void;
 }
 
-/** One question is followed by the next no sooner than this, unless it was answered. */
-const FIRST_MS = 10;
-const MAX_MS = 2000;
-
 export class ProgressQuestions {
   readonly #feed: QuestionedFeed;
   readonly #etcd: IdentityUpstream;
@@ -44,7 +41,7 @@ export class ProgressQuestions {
   #hasNewcomer = false;
   #sentAt = 0;
   #timer: NodeJS.Timeout | undefined;
-  #delay = FIRST_MS;
+  #delay = FIRST_QUESTION_MS;
 
   constructor(feed: QuestionedFeed, etcd: IdentityUpstream) {
     this.#feed = feed;
@@ -145,7 +142,7 @@ export class ProgressQuestions {
 
   /** Whether the last question was long enough ago. */
   get #due(): boolean {
-    return performance.now() - this.#sentAt >= FIRST_MS;
+    return performance.now() - this.#sentAt >= FIRST_QUESTION_MS;
   }
 
   #next(): void {
@@ -171,7 +168,7 @@ export class ProgressQuestions {
     // How far a catch-up is does not matter while all of its watchers lag: none of them reads what it brings.
     if (!this.#waiting.isEmpty || !this.#feed.cursors.allLagging) this.#feed.askProgress();
     this.#timer = setTimeout(() => this.#later(() => this.#again()), this.#delay);
-    this.#delay = Math.min(this.#delay * 2, MAX_MS);
+    this.#delay = Math.min(this.#delay * 2, MAX_QUESTION_MS);
   }
 
   /** What is done at a time of its own. */
@@ -192,6 +189,6 @@ export class ProgressQuestions {
   #stop(soon = true): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (soon) this.#delay = FIRST_MS;
+    if (soon) this.#delay = FIRST_QUESTION_MS;
   }
 }

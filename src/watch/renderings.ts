@@ -7,7 +7,7 @@
 import type { Audience } from './audience.ts';
 import type { Batch } from './batch.ts';
 import type { Selection } from './selection.ts';
-import type { Job, Slices, Steps } from './slices.ts';
+import type { SlicedJob, Slices, Steps } from './slices.ts';
 import type { WatchStats } from './stats.ts';
 import { FAULT } from './terminal.ts';
 import type { Watcher } from './watcher.ts';
@@ -131,7 +131,7 @@ interface RenderingOwner {
 }
 
 /** One response in the making. */
-class Rendering implements Job {
+class Rendering implements SlicedJob {
   readonly batch: Batch;
   readonly audience: Audience<Watcher>;
   readonly steps: Steps;

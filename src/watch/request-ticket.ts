@@ -10,18 +10,18 @@ import type { WatchResponse } from '../etcd/watch-response.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { Beginning, BeginningWaiter } from './beginnings.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
+import type { TurnTaker } from './semaphore.ts';
 import type { Allowed, Circles, Learner } from './sharing/circles.ts';
 import { OTHER_CLUSTER } from './terminal.ts';
-import type { TurnTaker } from './turns.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from './upstream-watch.ts';
 
 /** What etcd said. */
-export type Answer =
+export type TicketAnswer =
   | ({ readonly kind: 'ok' } & Allowed)
   | { readonly kind: 'refused'; readonly header: Header; readonly reason: string }
   | { readonly kind: 'failed'; readonly header: Header; readonly error: Status };
 
-const NOTHING: Answer & Allowed = { kind: 'ok', header: NO_HEADER, maybeCompacted: false, at: 0 };
+const NOTHING: TicketAnswer & Allowed = { kind: 'ok', header: NO_HEADER, maybeCompacted: false, at: 0 };
 
 /** Why the proxy itself refuses a watch. */
 const TOO_LONG = 'etcd-connect-proxy: too many bytes of long keys are watched';
@@ -42,7 +42,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   readonly bytes: number;
   /** Whether {@link answer} is there. */
   ready = false;
-  answer: Answer = NOTHING;
+  answer: TicketAnswer = NOTHING;
   /** Whether the proxy's own user may watch the range of the watch that etcd has allowed. */
   own = false;
   askedStart = 0;
@@ -56,7 +56,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   /** The feed that begins for a watch of what comes next. */
   #beginning: Beginning | undefined;
   /** What etcd has said. */
-  #probed: Answer & Allowed = NOTHING;
+  #probed: TicketAnswer & Allowed = NOTHING;
   /** It is known whose feeds serve the watch; at most a feed is waited for that begins. */
   #isAllowed = false;
   /** There is room for its keys, and for those of the watch that it becomes. */
@@ -159,7 +159,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   }
 
   /** etcd lets the client watch: finds out by whose feeds. One that etcd has granted begins where it did so. */
-  #learn(request: CreateRequest, result: Answer & Allowed): void {
+  #learn(request: CreateRequest, result: TicketAnswer & Allowed): void {
     const { circles, feeds } = this.#owner;
     this.#probed =
       this.#granted === undefined ? result : { ...result, header: this.#granted, maybeCompacted: false };
@@ -225,7 +225,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
     }
   }
 
-  #settle(answer: Answer): void {
+  #settle(answer: TicketAnswer): void {
     if (this.#over) return;
     this.#over = true;
     this.#owner.feeds.shared.relayTurns.leave(this);

@@ -46,7 +46,7 @@ export class AssemblyBounds {
 }
 
 /** What a stream ends with whose responses cannot be put together. @param error what the assembly threw */
-export function failureOf(error: RpcError): RpcError {
+export function watchFailureOf(error: RpcError): RpcError {
   if (!(error instanceof MalformedMessage)) return error;
   return new RpcError(Code.INTERNAL, 'etcd sent a malformed watch response');
 }

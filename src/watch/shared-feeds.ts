@@ -15,10 +15,10 @@ import { Lingering } from './lingering.ts';
 import { LongKeys } from './long-keys.ts';
 import { ProgressInterval } from './progress-interval.ts';
 import { ASSEMBLY_LIMITS, AssemblyBounds } from './response-assembly.ts';
+import { Semaphore } from './semaphore.ts';
 import { Permits, type RevisionSource } from './sharing/permits.ts';
 import { Slices } from './slices.ts';
 import { WatchStats } from './stats.ts';
-import { Turns } from './turns.ts';
 
 /** Who may share feeds, besides those who show the same token. */
 export interface SharingOptions {
@@ -90,8 +90,8 @@ export class SharedFeeds {
   /** What waits behind huge responses. */
   readonly waiting = new HeldBytes(WAITING_BYTES, () => this.stats.limits.waiting++);
   readonly slices = new Slices();
-  readonly catchUpTurns = new Turns(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
-  readonly relayTurns = new Turns(RELAYS_AT_ONCE, RELAY_TURN_MS);
+  readonly catchUpTurns = new Semaphore(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
+  readonly relayTurns = new Semaphore(RELAYS_AT_ONCE, RELAY_TURN_MS);
   readonly #report: (error: unknown) => void;
   readonly leader: LeaderDetector;
   /** By whose leave watchers ride on feeds that are not their client's own. */

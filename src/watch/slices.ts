@@ -4,7 +4,8 @@
  * for a large one.
  */
 
-import { Line } from './line.ts';
+import { BYTES_PER_VISIT } from '../rpc/visits.ts';
+import { UniqueQueue } from './unique-queue.ts';
 
 /** Work in steps, each of which says how many visits it took: some thousand at most. */
 export type Steps<T = void> = Generator<number, T, undefined>;
@@ -15,8 +16,6 @@ const HUGE = 4096;
 export const STEP_VISITS = 2048;
 /** Visits in one turn: some five milliseconds. */
 const TURN_VISITS = 8192;
-/** Copying so many bytes takes about as long as a visit. */
-const BYTES_PER_VISIT = 512;
 
 /** What copying some events costs. */
 export const visitsOf = (events: number, bytes: number): number =>
@@ -42,29 +41,29 @@ export function endOfStep(events: readonly Extent[], from: number, to: number): 
 }
 
 /** Something that is worked off. */
-export interface Job {
+export interface SlicedJob {
   readonly steps: Steps;
   /** A step has thrown: there are no more. */
   onFault(error: unknown): void;
 }
 
 export class Slices {
-  readonly #line = new Line<Job>();
+  readonly #line = new UniqueQueue<SlicedJob>();
   #turn: NodeJS.Immediate | undefined;
 
   /** Has it worked off, from the next turn on. */
-  add(job: Job): void {
+  add(job: SlicedJob): void {
     this.#line.add(job);
     this.#turn ??= setImmediate(() => this.#run());
   }
 
   /** Does the rest of it now, for whoever cannot wait. */
-  finish(job: Job): void {
+  finish(job: SlicedJob): void {
     if (this.#line.delete(job)) while (step(job) > 0);
   }
 
   /** Nobody wants it any more. */
-  cancel(job: Job): void {
+  cancel(job: SlicedJob): void {
     this.#line.delete(job);
   }
 
@@ -84,7 +83,7 @@ export class Slices {
 }
 
 /** Does one step. @returns its visits, one at the least; zero: there are no more steps */
-function step(job: Job): number {
+function step(job: SlicedJob): number {
   try {
     const { done, value } = job.steps.next();
     return done ? 0 : Math.max(1, value);

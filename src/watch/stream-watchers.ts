@@ -4,9 +4,9 @@
  */
 import { watchId } from '../etcd/watch-reply.ts';
 import type { ServerStream } from '../rpc/contract.ts';
-import { Line } from './line.ts';
 import type { LongKeys } from './long-keys.ts';
 import type { WatchStats } from './stats.ts';
+import { UniqueQueue } from './unique-queue.ts';
 import type { Watcher } from './watcher.ts';
 
 /** Where they are counted. */
@@ -20,7 +20,7 @@ export class StreamWatchers {
   readonly #client: Pick<ServerStream, 'hold'>;
   readonly #byId = new Map<bigint, Watcher>();
   /** Those whose client has to take something before they go on, in the order in which they do. */
-  readonly #lagging = new Line<Watcher>();
+  readonly #lagging = new UniqueQueue<Watcher>();
   #next = 0;
 
   constructor(accounts: WatcherAccounts, client: Pick<ServerStream, 'hold'>) {

@@ -7,7 +7,7 @@ import type { Metadata } from '../rpc/metadata.ts';
 import type { Method } from '../rpc/method.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { RpcError, type Status } from '../rpc/status.ts';
-import { type AssemblyBounds, failureOf, ResponseAssembly } from './response-assembly.ts';
+import { type AssemblyBounds, ResponseAssembly, watchFailureOf } from './response-assembly.ts';
 
 /** Hears of a watch on etcd. Nothing follows `onEnd`. */
 export interface UpstreamWatchOwner {
@@ -99,6 +99,6 @@ export class UpstreamWatch implements ClientStreamListener, PartSink {
   #fail(error: unknown): void {
     if (!(error instanceof RpcError)) throw error;
     this.cancel();
-    this.#owner.onEnd(failureOf(error));
+    this.#owner.onEnd(watchFailureOf(error));
   }
 }

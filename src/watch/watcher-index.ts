@@ -5,7 +5,7 @@ import { Audience } from './audience.ts';
 import type { Batch, BatchEvent } from './batch.ts';
 import type { HeldBytes } from './held-bytes.ts';
 import type { History } from './history.ts';
-import { Missed } from './missed.ts';
+import { MissedBatches } from './missed-batches.ts';
 import { RangeMap } from './range-map.ts';
 import { STEP_VISITS, type Steps } from './slices.ts';
 import type { Watcher } from './watcher.ts';
@@ -117,7 +117,11 @@ export class WatcherIndex {
   /** What there is for those that are behind is kept while there are any: of a batch that is being looked at, not all may be known. */
   #track(audience: Audience<Watcher>): void {
     if (audience.size > audience.synced.size)
-      audience.missed ??= new Missed(this.#history, this.#room, (this.#batch?.revision ?? this.#looked) + 1);
+      audience.missed ??= new MissedBatches(
+        this.#history,
+        this.#room,
+        (this.#batch?.revision ?? this.#looked) + 1,
+      );
     else {
       audience.missed?.forget();
       audience.missed = undefined;

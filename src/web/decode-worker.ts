@@ -2,8 +2,8 @@
 import { parentPort } from 'node:worker_threads';
 import { type DescMessage, fromBinary, fromJsonString, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import type { DecodeAnswer, DecodeQuestion, MessageForm } from './decoder.ts';
 import { firstMessage } from './json-message.ts';
+import type { DecodeAnswer, DecodeQuestion, MessageForm } from './message-decoder.ts';
 import { METHOD_SCHEMAS, pathOf } from './schemas.ts';
 
 /** Parts of a message; nothing that etcd takes has nearly as many, and each costs some hundred bytes here. */

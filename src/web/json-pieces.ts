@@ -3,15 +3,15 @@
  * for all of it at once. Text is made by the library that converts small messages, of parts of the message: elements of
  * lists, messages within, and what is left. Only what stands between them is written here.
  */
+
 import { type DescField, type DescMessage, fromBinary, ScalarType, toJsonString } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { FIELDS_PER_TURN } from '../rpc/round-robin.ts';
 
 /** Smaller parts of a message are converted in one go. Bytes. */
 const PART_BYTES = 16 << 10;
 /** Text that is handed on at once. Characters. */
 const PIECE_LENGTH = 64 << 10;
-/** Fields looked at before others have their turn. */
-const FIELDS_PER_TURN = 4000;
 /** Bytes that become base64 at once; a multiple of three, since only the end may be padded. */
 const BASE64_BYTES = 48 << 10;
 
@@ -58,7 +58,7 @@ export async function* inPieces(parts: Iterable<string>): AsyncGenerator<Uint8Ar
 }
 
 /** Where the fields of a message are that are converted by themselves: starts and ends, in turns. */
-class Fields {
+class MessageFields {
   readonly byField = new Map<DescField, number[]>();
   /** Everything else, in its order. */
   readonly rest: Uint8Array[] = [];
@@ -105,8 +105,8 @@ function* parts(schema: DescMessage, message: Uint8Array, form: JsonForm): Gener
 }
 
 /** Takes a message apart. */
-function* fieldsOf(schema: DescMessage, message: Uint8Array): Generator<string, Fields> {
-  const fields = new Fields();
+function* fieldsOf(schema: DescMessage, message: Uint8Array): Generator<string, MessageFields> {
+  const fields = new MessageFields();
   const byNumber = new Map(schema.fields.map((field) => [field.number, field]));
   const reader = new BinaryReader(message);
   for (let count = 1; reader.pos < reader.len; count++) {

@@ -35,9 +35,9 @@ export function addPages(app: FastifyInstance, options: WebServerOptions): void 
 }
 
 /** Answers a request for a page. */
-export type Page = (reply: FastifyReply, query: URLSearchParams) => Promise<FastifyReply>;
+export type PageHandler = (reply: FastifyReply, query: URLSearchParams) => Promise<FastifyReply>;
 
-function healthPage(check: (query: URLSearchParams) => Promise<HealthReport | EtcdPage>): Page {
+function healthPage(check: (query: URLSearchParams) => Promise<HealthReport | EtcdPage>): PageHandler {
   return async (reply, query) => {
     const answer = await check(query);
     if ('body' in answer) {
@@ -51,7 +51,7 @@ function healthPage(check: (query: URLSearchParams) => Promise<HealthReport | Et
 }
 
 /** A page that answers GET and nothing else. */
-export function getOnly(page: Page) {
+export function getOnly(page: PageHandler) {
   return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply => {
     if (request.method === 'GET') return page(reply, new URLSearchParams(queryOf(request.url)));
     return plainError(reply.header('allow', 'GET'), 405, 'Method Not Allowed');

@@ -15,7 +15,7 @@ import { RpcError } from '../rpc/status.ts';
 import { BrowserGuard } from './browser-guard.ts';
 import { CONNECT_HEADERS, CONNECT_METHODS } from './connect/cors.ts';
 import { addConnectRoutes } from './connect/routes.ts';
-import { GatewayRequests } from './gateway/requests.ts';
+import { GatewayRequests } from './gateway/gateway-requests.ts';
 import { addGatewayRoutes, servePastHooks } from './gateway/routes.ts';
 import { addVersion } from './gateway/version.ts';
 import { WebSockets } from './gateway/websocket.ts';

@@ -4,9 +4,9 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { Code, RpcError, TOO_MUCH_HELD } from '../rpc/status.ts';
-import { clientGone } from './body.ts';
 import type { WebCall } from './call.ts';
 import { GrownBytes } from './grown-bytes.ts';
+import { clientGone } from './request-body.ts';
 import type { WebRequest } from './request-memory.ts';
 
 /** The most that such a body says it has. Bytes. */

@@ -9,7 +9,7 @@
  * {@link WebStream.open} stands for `ask`, and {@link WebStream.receive} and {@link WebStream.halfClose} follow.
  */
 import type { ServerStream, ServerStreamListener, Services } from '../rpc/contract.ts';
-import { NOBODY } from '../rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../rpc/no-stream-listener.ts';
 import { Code, RpcError, type Status } from '../rpc/status.ts';
 import type { WebCall } from './call.ts';
 
@@ -17,7 +17,7 @@ const ignore = (): void => {};
 
 /** The client's side of a stream. */
 export class WebStream implements ServerStream {
-  listener: ServerStreamListener = NOBODY;
+  listener: ServerStreamListener = NO_STREAM_LISTENER;
   readonly #call: WebCall;
   readonly #maxUnreadBytes: number;
   #unread: Uint8Array[] = [];
@@ -154,7 +154,7 @@ export class WebStream implements ServerStream {
 
   #close(status: Status): void {
     this.#status = status;
-    this.listener = NOBODY;
+    this.listener = NO_STREAM_LISTENER;
     this.resume();
     this.#wake();
   }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nameIn } from '../../src/etcd/auth-messages.ts';
-import { MOST_FIELDS, TOO_MANY_FIELDS } from '../../src/etcd/few-fields.ts';
+import { MOST_FIELDS, TOO_MANY_FIELDS } from '../../src/etcd/bounded-fields.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Health, healthService } from '../../src/services/health.ts';

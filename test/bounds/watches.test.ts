@@ -1,7 +1,7 @@
 /** What clients may name in watches, in all: long keys, long tokens, watches that etcd refuses, requests of many fields. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import { MOST_FIELDS, TOO_MANY_FIELDS } from '../../src/etcd/few-fields.ts';
+import { MOST_FIELDS, TOO_MANY_FIELDS } from '../../src/etcd/bounded-fields.ts';
 import type { WatchHubOptions } from '../../src/watch/hub.ts';
 import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';

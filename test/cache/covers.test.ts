@@ -1,11 +1,11 @@
 /** What the covers of many ranges cost while they are made. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { CacheEntry } from '../../src/cache/cache-entry.ts';
 import type { CoverOwner } from '../../src/cache/cover.ts';
 import { Covers, type CoversOptions } from '../../src/cache/covers.ts';
-import type { Entry } from '../../src/cache/entry.ts';
 import { CacheStats } from '../../src/cache/stats.ts';
-import { NOBODY } from '../../src/clients/identity.ts';
+import { TOKENLESS } from '../../src/clients/identity.ts';
 import { Permissions } from '../../src/clients/permission.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import type { IdentityFeeds } from '../../src/watch/identity-feeds.ts';
@@ -14,7 +14,7 @@ import type { IdentityFeeds } from '../../src/watch/identity-feeds.ts';
 function make(covers: number, maxFeeds: number): { readonly feeds: number; readonly looks: number } {
   let looks = 0;
   const feeds = {
-    identity: NOBODY,
+    identity: TOKENLESS,
     subscribe: (range: KeyRange, _prevKv: boolean, _next: number, subscriber: unknown, start = true) => {
       const feed = {
         get cursors() {
@@ -31,7 +31,7 @@ function make(covers: number, maxFeeds: number): { readonly feeds: number; reado
   const hub = { release: () => {} };
   const all = new Covers(
     { ...options, hub, readers: {}, stats: new CacheStats() } as unknown as CoversOptions,
-    {} as CoverOwner<Entry>,
+    {} as CoverOwner<CacheEntry>,
   );
   const made = Array.from({ length: covers }, (_, i) =>
     all.make({ feeds, range: new KeyRange(`${i}`, ''), from: 1, now: 0, isShared: false }),

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
+import { CacheEntry } from '../../src/cache/cache-entry.ts';
 import type { Cover } from '../../src/cache/cover.ts';
-import { Entry } from '../../src/cache/entry.ts';
 import { EntryStore } from '../../src/cache/entry-store.ts';
 import { type ParsedReply, parseReply } from '../../src/cache/parsed-reply.ts';
 
@@ -17,11 +17,11 @@ const keyOf = (name: number): string => `key ${String(name).padStart(2, '0')}`;
 /** Room for ten entries, and what had to go so far. */
 function tenPlaces() {
   const gone: string[] = [];
-  const sample = new Entry(keyOf(0), {} as Cover<Entry>, reply, 0);
+  const sample = new CacheEntry(keyOf(0), {} as Cover<CacheEntry>, reply, 0);
   const store = new EntryStore(10 * sample.bytes, ({ key }) => gone.push(key));
   let now = 0;
   const add = (...names: number[]) => {
-    for (const name of names) store.add(new Entry(keyOf(name), {} as Cover<Entry>, reply, ++now));
+    for (const name of names) store.add(new CacheEntry(keyOf(name), {} as Cover<CacheEntry>, reply, ++now));
   };
   const use = (name: number) => {
     const entry = store.get(keyOf(name));
@@ -83,7 +83,7 @@ test('what goes gives back other memory too, and the next one goes only after th
   });
   for (let name = 0; name < all; name++) {
     store.hold(bytes);
-    store.add(new Entry(String(name).padStart(keyOf(0).length), {} as Cover<Entry>, reply, name));
+    store.add(new CacheEntry(String(name).padStart(keyOf(0).length), {} as Cover<CacheEntry>, reply, name));
   }
   assert.deepEqual([gone, store.size], [0, all]);
   store.hold(all * bytes);

@@ -6,13 +6,13 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { type TxnRequest, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { LeaseLeasesResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
 import { onlyLooks } from '../../src/etcd/action.ts';
-import { MOST_FIELDS } from '../../src/etcd/few-fields.ts';
+import { MOST_FIELDS } from '../../src/etcd/bounded-fields.ts';
 import { type KeyFields, REQUEST_FIELDS } from '../../src/etcd/key-fields.ts';
 import { leaseIn, withLease } from '../../src/etcd/lease-places.ts';
 import { LeaseSelection } from '../../src/etcd/lease-selection.ts';
 import { LeaseTag } from '../../src/etcd/lease-tags.ts';
 import { KV } from '../../src/etcd/methods.ts';
-import { StrictFields, TOO_MANY_FIELDS } from '../../src/etcd/strict-fields.ts';
+import { StrictFields, TOO_MANY_STRICT_FIELDS } from '../../src/etcd/strict-fields.ts';
 import { IsolationStats } from '../../src/namespace/isolation-stats.ts';
 import { KeyRewriting } from '../../src/namespace/key-rewriting.ts';
 import { LeaseIds } from '../../src/namespace/lease-ids.ts';
@@ -143,7 +143,7 @@ test('an encoded lease is one of the namespace, or none, as its number says', ()
 
 test('a request is looked at in one go up to a bound of fields', (context) => {
   const next = context.mock.method(StrictFields.prototype, 'next');
-  const refused = (error: unknown) => error === TOO_MANY_FIELDS;
+  const refused = (error: unknown) => error === TOO_MANY_STRICT_FIELDS;
   const of = (fields: number) => Buffer.alloc(2 * fields, Buffer.of(0x08, 1));
   for (const look of [onlyLooks, (request: Uint8Array) => leaseIn(request, LeaseTag.ofLease)]) {
     look(of(MOST_FIELDS));

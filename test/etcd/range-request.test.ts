@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { RangeRequestSchema } from '#gen/etcdserverpb/kv_pb.js';
-import { MOST_FIELDS } from '../../src/etcd/few-fields.ts';
+import { MOST_FIELDS } from '../../src/etcd/bounded-fields.ts';
 import { COUNT_ONE } from '../../src/etcd/own-requests.ts';
 import { Kind, kindOf, rangeOf } from '../../src/etcd/range-kind.ts';
 import { readRangeQuery } from '../../src/etcd/range-query.ts';

@@ -11,7 +11,7 @@ import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import type { EtcdPage, NoPage } from '../../src/rpc/pages.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { EndpointPages } from '../../src/upstream/pages.ts';
+import { EndpointPages } from '../../src/upstream/endpoint-pages.ts';
 import { bytes, connect } from '../reads/clients.ts';
 import { atLeast, availableEtcds, newestEtcd, startEtcd } from '../support/etcd.ts';
 import { takePort } from '../support/ports.ts';

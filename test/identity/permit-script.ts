@@ -1,6 +1,6 @@
 /** A permit whose questions a test answers, and watchers that are on it. */
 import { clientIdentityOf } from '../../src/clients/identity.ts';
-import type { Leave } from '../../src/clients/leave.ts';
+import type { WatchPermission } from '../../src/clients/watch-permission.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Metadata } from '../../src/rpc/metadata.ts';
 import { type AuthState, Permit, type PermitOwner } from '../../src/watch/sharing/permit.ts';
@@ -23,7 +23,7 @@ export class Script implements PermitOwner {
   now: AuthState = 1n;
   readonly tokens: string[] = [];
   /** The questions under way, by the token that they show. */
-  readonly asked: { readonly token: string; answer(leave: Leave): void }[] = [];
+  readonly asked: { readonly token: string; answer(leave: WatchPermission): void }[] = [];
   readonly ended: string[] = [];
   readonly told: string[] = [];
   unused = 0;
@@ -38,7 +38,7 @@ export class Script implements PermitOwner {
     return Promise.resolve(this.now);
   }
 
-  ask(metadata: Metadata): Promise<Leave> {
+  ask(metadata: Metadata): Promise<WatchPermission> {
     return new Promise((answer) => this.asked.push({ token: metadata.get('token') ?? '', answer }));
   }
 
@@ -96,7 +96,7 @@ export class Script implements PermitOwner {
     }
   }
 
-  async answer(leave: Leave): Promise<string | undefined> {
+  async answer(leave: WatchPermission): Promise<string | undefined> {
     await settle();
     const question = this.asked.shift();
     question?.answer(leave);

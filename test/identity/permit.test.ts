@@ -1,15 +1,15 @@
 /** The rule by which watches go on that are on shared feeds: what each answer of etcd means. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Leave } from '../../src/clients/leave.ts';
 import { MOST_TOKENS } from '../../src/clients/token-users.ts';
+import type { WatchPermission } from '../../src/clients/watch-permission.ts';
 import { settle } from '../reads/held-upstream.ts';
 import { until } from '../support/until.ts';
 import { Script } from './permit-script.ts';
 
-const TOKEN: Leave = { kind: 'token', reason: 'etcdserver: invalid auth token' };
-const DENIED: Leave = { kind: 'denied', reason: 'no' };
-const ALLOWED: Leave = { kind: 'allowed' };
+const TOKEN: WatchPermission = { kind: 'token', reason: 'etcdserver: invalid auth token' };
+const DENIED: WatchPermission = { kind: 'denied', reason: 'no' };
+const ALLOWED: WatchPermission = { kind: 'allowed' };
 
 describe('a watch on a shared feed', () => {
   test('waits for etcd when its feed has lost its stream, together with others of its user', async () => {

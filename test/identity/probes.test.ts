@@ -6,7 +6,7 @@ import { clientIdentityOf } from '../../src/clients/identity.ts';
 import { Permission, Permissions } from '../../src/clients/permission.ts';
 import type { ProbeResult } from '../../src/clients/probe.ts';
 import { ProbeTable } from '../../src/clients/probes.ts';
-import { Refusals } from '../../src/clients/refusals.ts';
+import { RecentRefusals } from '../../src/clients/recent-refusals.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
@@ -208,7 +208,7 @@ describe('refusals', () => {
   const NEVER = Number.NEGATIVE_INFINITY;
 
   test('are known as long as a yes from before them would count', () => {
-    const refusals = new Refusals();
+    const refusals = new RecentRefusals();
     refusals.add('a', 1);
     refusals.add('b', 500);
     refusals.add('a', 600);
@@ -219,7 +219,7 @@ describe('refusals', () => {
   });
 
   test('that found no room end all that was asked before them, of whomever nothing is known', () => {
-    const refusals = new Refusals({ entries: 2, bytes: 1000 });
+    const refusals = new RecentRefusals({ entries: 2, bytes: 1000 });
     for (const [key, at] of [
       ['a', 1],
       ['b', 2],

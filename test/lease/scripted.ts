@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { LeaseKeepAliveResponseSchema } from '#gen/etcdserverpb/lease_pb.js';
-import { clientIdentityOf, NOBODY } from '../../src/clients/identity.ts';
+import { clientIdentityOf, TOKENLESS } from '../../src/clients/identity.ts';
 import { LeaseReader } from '../../src/etcd/lease-keep-alive.ts';
-import type { Member } from '../../src/lease/credentials.ts';
-import { Heartbeat, type HeartbeatOwner, type Refusal } from '../../src/lease/heartbeat.ts';
+import type { SharingStream } from '../../src/lease/credentials.ts';
+import { Heartbeat, type HeartbeatOwner, type HeartbeatRefusal } from '../../src/lease/heartbeat.ts';
 import { Leases } from '../../src/lease/leases.ts';
 import type { Call, ClientStream, ClientStreamListener, Upstream } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
@@ -78,12 +78,12 @@ export class ScriptedEtcd implements Upstream {
 /** Counts what a client hears. */
 export class Hearer implements HeartbeatOwner {
   replies = 0;
-  readonly refusals: Refusal[] = [];
+  readonly refusals: HeartbeatRefusal[] = [];
   strange = 0;
   onReply(): void {
     this.replies++;
   }
-  onRefused(_: Heartbeat, refusal: Refusal): void {
+  onRefused(_: Heartbeat, refusal: HeartbeatRefusal): void {
     this.refusals.push(refusal);
   }
   onStrange(): void {
@@ -92,7 +92,7 @@ export class Hearer implements HeartbeatOwner {
 }
 
 /** A client's stream that never moves. */
-export const MEMBER: Member = { identity: NOBODY, move: () => {} };
+export const MEMBER: SharingStream = { identity: TOKENLESS, move: () => {} };
 
 /** Carriers of clients without a token. */
 export function scene() {

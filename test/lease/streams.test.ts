@@ -1,7 +1,7 @@
 /** Streams of clients by themselves, with a scripted etcd: who shares, who is read, and what is left when they are over. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NOBODY } from '../../src/clients/identity.ts';
+import { TOKENLESS } from '../../src/clients/identity.ts';
 import { Lease } from '../../src/etcd/methods.ts';
 import { MOST_ABANDONED } from '../../src/lease/carriers.ts';
 import { Leases } from '../../src/lease/leases.ts';
@@ -105,7 +105,7 @@ test('what clients leave behind does not pile up while etcd answers nothing, and
   const { etcd, leases, open } = scene();
   const [early, late] = [open(connection()), open(connection())];
   for (let n = 1; n <= 100; n++) early.beat(BigInt(n));
-  const carriers = leases.of(NOBODY);
+  const carriers = leases.of(TOKENLESS);
   for (let round = 1; round <= 500; round++) {
     const gone = open(connection());
     for (let n = 0; n < 200; n++) gone.beat(BigInt(1000 * round + n));
@@ -206,7 +206,7 @@ test('what comes behind a heartbeat that was refused is not sent, though an answ
   const { etcd, leases, open } = scene();
   const caller = open(connection());
   caller.beat(1n);
-  leases.of(NOBODY).retire();
+  leases.of(TOKENLESS).retire();
   caller.beat(2n);
   etcd.streams[1]?.listener.onEnd(
     new RpcError(Code.PERMISSION_DENIED, 'etcdserver: permission denied'),

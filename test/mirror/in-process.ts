@@ -5,7 +5,7 @@ import { Login } from '../../src/clients/login.ts';
 import { Permissions } from '../../src/clients/permission.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { Mirrors } from '../../src/mirror/mirrors.ts';
-import type { Cluster } from '../../src/upstream/cluster.ts';
+import type { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { WatchHub } from '../../src/watch/hub.ts';
 import { connect } from '../reads/clients.ts';
 import { until } from '../support/until.ts';
@@ -14,13 +14,14 @@ const nothing = (): void => {};
 
 /** What there is. */
 export interface Place {
-  readonly upstream: Cluster;
+  readonly upstream: ClusterClient;
   readonly hub: WatchHub;
   readonly mirrors: Mirrors;
 }
 
 /** Gets a user's tokens. */
-export const userOf = (user: User) => (upstream: Cluster) => new Login(() => authenticate(upstream, user));
+export const userOf = (user: User) => (upstream: ClusterClient) =>
+  new Login(() => authenticate(upstream, user));
 
 /** Mirrors one prefix of the etcd at an address, and waits until it serves. */
 export async function mirror(
@@ -28,7 +29,7 @@ export async function mirror(
   address: string,
   prefix: string,
   seen = new SeenRevision(),
-  login = (_upstream: Cluster) => new Login(undefined),
+  login = (_upstream: ClusterClient) => new Login(undefined),
 ): Promise<Place> {
   const upstream = connect(address);
   held.defer(() => upstream.close());

@@ -6,7 +6,7 @@ import { KV } from '../../src/etcd/methods.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { RpcError } from '../../src/rpc/status.ts';
-import type { Cluster } from '../../src/upstream/cluster.ts';
+import type { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { metric } from '../support/metrics.ts';
 import { until } from '../support/until.ts';
 
@@ -24,7 +24,7 @@ export function rangeRequest(fields: Partial<RangeRequest>): Uint8Array {
 
 /** What became of a call: the reply's bytes, or etcd's error as text. */
 export async function outcomeOf(
-  to: Cluster,
+  to: ClusterClient,
   request: Uint8Array,
   method = RANGE,
   fields: readonly string[] = [],

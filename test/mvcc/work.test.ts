@@ -14,7 +14,7 @@ import { rangeReply } from '../../src/mvcc/range-reply.ts';
 import { Store } from '../../src/mvcc/store.ts';
 import { txnReply } from '../../src/mvcc/txn-reply.ts';
 import { readVersion, Version } from '../../src/mvcc/version.ts';
-import { MAX_VISITS, SLICE_VISITS, type Steps, Work } from '../../src/mvcc/work.ts';
+import { type Interruptible, MAX_VISITS, SLICE_VISITS, Work } from '../../src/mvcc/work.ts';
 import { rangeRequest } from '../mirror/support.ts';
 import { bytes } from '../reads/clients.ts';
 import { readCall, settle } from '../reads/held-upstream.ts';
@@ -44,7 +44,7 @@ const txnOf = (fields: object) =>
   readTxnQuery(toBinary(TxnRequestSchema, create(TxnRequestSchema, fields as TxnRequest))) as TxnQuery;
 
 /** Runs to the end. The most visits in one go, and how often others had a turn. */
-function run<T>(steps: Steps<T>, work: Work) {
+function run<T>(steps: Interruptible<T>, work: Work) {
   let most = 0;
   for (let turns = 0; ; turns++) {
     const before = work.visits;

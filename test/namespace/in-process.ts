@@ -12,7 +12,7 @@ import {
 import { NamespacedServices } from '../../src/namespace/namespaced.ts';
 import type { ServerStream, ServerStreamListener, Services } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { RpcError, type Status } from '../../src/rpc/status.ts';
 import { ServiceTable } from '../../src/services/table.ts';
@@ -82,7 +82,7 @@ export class InProcess implements Disposable {
 
 /** The client's side of a stream. */
 export class Stream<I extends DescMessage, O extends DescMessage> implements ServerStream {
-  listener: ServerStreamListener = NOBODY;
+  listener: ServerStreamListener = NO_STREAM_LISTENER;
   readonly received: MessageShape<O>[] = [];
   status: Status | undefined;
   readonly #method: DescMethodBiDiStreaming<I, O>;

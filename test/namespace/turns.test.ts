@@ -10,13 +10,13 @@ import { type WatchResponse, WatchResponseSchema } from '#gen/etcdserverpb/watch
 import { type KeyFields, REPLY_FIELDS, REQUEST_FIELDS } from '../../src/etcd/key-fields.ts';
 import { KV, Watch } from '../../src/etcd/methods.ts';
 import { idField } from '../../src/etcd/watch-reply.ts';
+import { namespacedStream } from '../../src/namespace/namespaced-stream.ts';
 import { Prefix } from '../../src/namespace/prefix.ts';
 import { NamespaceStats } from '../../src/namespace/stats.ts';
-import { namespacedStream } from '../../src/namespace/stream.ts';
 import { Translator } from '../../src/namespace/translator.ts';
 import type { ServerStream, ServerStreamListener } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { OK, RpcError, type Status } from '../../src/rpc/status.ts';
 import { Fragments } from '../../src/watch/fragments.ts';
@@ -131,7 +131,7 @@ test('fragments that many watchers get are rewritten once each', () => {
 
 /** A client of a stream that writes down what it is told. */
 class Client implements ServerStream {
-  listener: ServerStreamListener = NOBODY;
+  listener: ServerStreamListener = NO_STREAM_LISTENER;
   readonly told: string[] = [];
   hasRoom = true;
 

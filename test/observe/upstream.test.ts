@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Registry } from '@prometheus-io/client';
 import { parseEndpoint } from '../../src/net/endpoint.ts';
 import { createLogger, openLog } from '../../src/observe/log.ts';
-import { UpstreamRecords } from '../../src/observe/upstream.ts';
+import { UpstreamRecords } from '../../src/observe/upstream-records.ts';
 
 test('endpoints that come and go fast do not fill the log', async (t) => {
   let now = 1000;

@@ -11,7 +11,7 @@ import type { UnaryHandler } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { ClientTls } from '../../src/tls/client-tls.ts';
-import { Cluster } from '../../src/upstream/cluster.ts';
+import { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 import { methodOf } from '../support/methods.ts';
 import type { Change, History, Pair } from './history.ts';
@@ -47,8 +47,8 @@ const nothing = (): void => {};
 export const PATIENT_MS = 10_000;
 
 /** Calls to `host:port` by the proxy's own client of etcd. */
-export function connect(address: string, dialTimeout = 2000): Cluster {
-  const cluster = new Cluster({
+export function connect(address: string, dialTimeout = 2000): ClusterClient {
+  const cluster = new ClusterClient({
     source: new FixedEndpoints([parseEndpoint(address)]),
     dialTimeout,
     maxWaiting: 1000,

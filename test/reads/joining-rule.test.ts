@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Flights } from '../../src/flights/flights.ts';
 import type { UnaryHandler } from '../../src/rpc/contract.ts';
-import type { Cluster } from '../../src/upstream/cluster.ts';
+import type { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { Relay } from '../support/relay.ts';
 import { until } from '../support/until.ts';
@@ -24,7 +24,7 @@ const LIMITS = { maxFlights: 100, maxPassengers: 1000, maxKeyBytes: 1000 };
 describe('the joining rule', () => {
   const held = new AsyncDisposableStack();
   let etcd: EtcdCluster;
-  let upstream: Cluster;
+  let upstream: ClusterClient;
   let seed = 0;
   before(async () => {
     etcd = held.use(await startEtcd());

@@ -11,7 +11,7 @@ import type {
   Upstream,
 } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { Code, OK, type Status } from '../../src/rpc/status.ts';
 import { visitsOf } from '../support/visits.ts';
 import { readCall } from './held-upstream.ts';
@@ -61,7 +61,7 @@ class Etcd implements ClientStream {
 
 /** A client that takes so many messages before it has to be asked again. */
 class Client implements ServerStream {
-  listener = NOBODY;
+  listener = NO_STREAM_LISTENER;
   got = '';
   room: number;
   status: Status | undefined;
@@ -122,7 +122,7 @@ function start(heldBytes = 1000, limits = { maxFlights: 100, maxPassengers: 100,
     upstream,
     forward(client) {
       forwarded.push(client as Client);
-      client.listener = { ...NOBODY, onMessage: (message) => void client.send(message) };
+      client.listener = { ...NO_STREAM_LISTENER, onMessage: (message) => void client.send(message) };
     },
     limits,
     heldBytes,

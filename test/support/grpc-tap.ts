@@ -1,6 +1,6 @@
 /** Listens in on a connection of a gRPC client in plaintext: which calls it makes, and the messages either way. */
 import { Deframer } from '../../src/grpc/envelope.ts';
-import { Flag, FrameType } from '../../src/http2/frame.ts';
+import { FrameFlag, FrameType } from '../../src/http2/frame.ts';
 import { FrameReader, type FrameSink } from '../../src/http2/frame-reader.ts';
 import { HpackDecoder } from '../../src/http2/hpack/decoder.ts';
 import type { WireTap } from './relay.ts';
@@ -90,7 +90,8 @@ export class GrpcTap implements WireTap {
   ): void {
     if (type === FrameType.HEADERS && !fromServer) this.#begun(id, source, start, end);
     else if (type === FrameType.DATA) this.#calls.get(id)?.data(fromServer, source.subarray(start, end));
-    const last = (type === FrameType.HEADERS || type === FrameType.DATA) && (flags & Flag.END_STREAM) !== 0;
+    const last =
+      (type === FrameType.HEADERS || type === FrameType.DATA) && (flags & FrameFlag.END_STREAM) !== 0;
     if (type === FrameType.RST_STREAM || (fromServer && last)) this.#ended(id);
   }
 

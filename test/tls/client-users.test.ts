@@ -4,8 +4,8 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { readUserMap } from '../../src/tls/client-users.ts';
 import { commonNames } from '../../src/tls/common-names.ts';
+import { readUserMap } from '../../src/tls/user-map.ts';
 import { tempDir } from '../support/process.ts';
 import { Authority, type Subject } from './pki.ts';
 

@@ -8,7 +8,7 @@ import { createSecureContext } from 'node:tls';
 import { opensslSuite } from '../../src/tls/cipher-suites.ts';
 import { FileWatch, type FileWatchSettings } from '../../src/tls/file-watch.ts';
 import { TlsFileError } from '../../src/tls/files.ts';
-import { describeTlsError, failureOf } from '../../src/tls/handshake-failure.ts';
+import { describeTlsError, handshakeFailureOf } from '../../src/tls/handshake-failure.ts';
 import { Reloading } from '../../src/tls/reloading.ts';
 import { parseRevocationList } from '../../src/tls/revocation-list.ts';
 import { tempDir } from '../support/process.ts';
@@ -74,13 +74,13 @@ describe('what is said of a failure', () => {
       code: 'EPROTO',
     });
     assert.equal(describeTlsError(error), 'TLS: handshake failure');
-    const reasonOf = (code: string) => failureOf(Object.assign(new Error('x'), { code })).reason;
+    const reasonOf = (code: string) => handshakeFailureOf(Object.assign(new Error('x'), { code })).reason;
     assert.equal(reasonOf('ERR_SSL_NO_SHARED_CIPHER'), 'cipher_suite');
     assert.equal(reasonOf('ERR_SSL_UNSUPPORTED_PROTOCOL'), 'version');
     assert.equal(reasonOf('ERR_SSL_NO_APPLICATION_PROTOCOL'), 'alpn');
     assert.equal(reasonOf('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), 'refused_by_peer');
     assert.equal(reasonOf('ERR_SSL_UNEXPECTED_MESSAGE'), 'malformed');
-    assert.equal(failureOf('DEPTH_ZERO_SELF_SIGNED_CERT').reason, 'unknown_authority');
+    assert.equal(handshakeFailureOf('DEPTH_ZERO_SELF_SIGNED_CERT').reason, 'unknown_authority');
   });
 });
 

@@ -7,7 +7,7 @@ import { Registry } from '@prometheus-io/client';
 import { parseCommandLine } from '../../src/config/command-line.ts';
 import { clientTls, clientUsersFile, serverTls } from '../../src/config/tls.ts';
 import { createLogger } from '../../src/observe/log.ts';
-import { TlsRecords } from '../../src/observe/tls.ts';
+import { TlsRecords } from '../../src/observe/tls-records.ts';
 import { BothSides } from '../../src/tls/both-sides.ts';
 import { TlsFileError } from '../../src/tls/files.ts';
 import type { EtcdCluster } from '../support/etcd.ts';

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Election, KV, Lease, Lock, Maintenance, Watch } from '../../src/etcd/methods.ts';
 import type { Method } from '../../src/rpc/method.ts';
-import type { Cluster, ClusterOptions } from '../../src/upstream/cluster.ts';
+import type { ClusterClient, ClusterOptions } from '../../src/upstream/cluster-client.ts';
 import { until } from '../support/until.ts';
 import { ask, connectionOf, inUse, PATIENT, Stream } from './client.ts';
 import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
@@ -15,7 +15,7 @@ const SOON_MS = 12_000;
 /** A member, its client, and where calls travel. */
 class Scene {
   readonly member: ScriptedEtcd;
-  readonly cluster: Cluster;
+  readonly cluster: ClusterClient;
   readonly heard: ReturnType<typeof connectTo>['heard'];
 
   private constructor(member: ScriptedEtcd, held: AsyncDisposableStack, options: Partial<ClusterOptions>) {

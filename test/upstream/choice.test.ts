@@ -8,7 +8,7 @@ import { LEADER_CHANGED, NO_LEADER } from '../../src/etcd/words.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import type { Cluster } from '../../src/upstream/cluster.ts';
+import type { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { until } from '../support/until.ts';
 import { connectTo, method, ScriptedEtcd } from './scripted-etcd.ts';
 
@@ -23,7 +23,7 @@ const TIMED_OUT = new RpcError(Code.UNAVAILABLE, 'etcdserver: request timed out'
 const SOON_MS = 15_000;
 
 /** Makes a call as a client would, without a deadline. */
-function call(cluster: Cluster, path: string, request = EMPTY): Promise<Uint8Array> {
+function call(cluster: ClusterClient, path: string, request = EMPTY): Promise<Uint8Array> {
   return cluster.unary(request, new OwnCall(method(path), NO_METADATA, Number.POSITIVE_INFINITY));
 }
 

@@ -5,7 +5,7 @@ import type { ClientStream } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import type { Cluster } from '../../src/upstream/cluster.ts';
+import type { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { until } from '../support/until.ts';
 import { connectTo, type Heard, ScriptedEtcd } from './scripted-etcd.ts';
 
@@ -17,7 +17,7 @@ export const PATIENT = { dialTimeout: 30_000 };
 const callOf = (method: Method): OwnCall => new OwnCall(method, NO_METADATA, Number.POSITIVE_INFINITY);
 
 /** Makes a call. */
-export const ask = (cluster: Cluster, method: Method): Promise<Uint8Array> =>
+export const ask = (cluster: ClusterClient, method: Method): Promise<Uint8Array> =>
   cluster.unary(EMPTY, callOf(method));
 
 /** A stream as a client sees it. */
@@ -30,7 +30,7 @@ export class Stream {
   readonly #stream: ClientStream;
   readonly ended = Promise.withResolvers<number>();
 
-  constructor(cluster: Cluster, method: Method = Watch.Watch) {
+  constructor(cluster: ClusterClient, method: Method = Watch.Watch) {
     this.#stream = cluster.stream(callOf(method), {
       onHeaders: () => {},
       onMessage: () => {
@@ -56,12 +56,12 @@ export const connectionOf = ({ seen }: ScriptedEtcd, { path }: Method): string =
   seen.findLast((call) => call.path === path && !call.hasLeader)?.connection ?? '';
 
 /** Waits until an endpoint is in use. */
-export const inUse = (cluster: Cluster): Promise<Endpoint> =>
+export const inUse = (cluster: ClusterClient): Promise<Endpoint> =>
   until('an endpoint is in use', () => cluster.current);
 
 /** A client of two members. */
 export interface OfTwo {
-  readonly cluster: Cluster;
+  readonly cluster: ClusterClient;
   readonly heard: Heard;
   /** The member in use, and the other one. */
   readonly from: ScriptedEtcd;

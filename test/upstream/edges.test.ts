@@ -7,7 +7,7 @@ import { NO_LEADER } from '../../src/etcd/words.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import type { Cluster } from '../../src/upstream/cluster.ts';
+import type { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { until } from '../support/until.ts';
 import { connectTo, method, ScriptedEtcd } from './scripted-etcd.ts';
 
@@ -16,7 +16,7 @@ const EMPTY = new Uint8Array(0);
 const LEADERLESS = new RpcError(Code.UNAVAILABLE, NO_LEADER);
 
 /** Makes a call as a client would. */
-function call(cluster: Cluster, path: string, request = EMPTY, deadline = Number.POSITIVE_INFINITY) {
+function call(cluster: ClusterClient, path: string, request = EMPTY, deadline = Number.POSITIVE_INFINITY) {
   return cluster.unary(request, new OwnCall(method(path), NO_METADATA, deadline));
 }
 

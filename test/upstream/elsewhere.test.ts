@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KV } from '../../src/etcd/methods.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import type { Cluster } from '../../src/upstream/cluster.ts';
+import type { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { until } from '../support/until.ts';
 import { connectionOf, inUse, ofTwo } from './client.ts';
 import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
@@ -17,7 +17,7 @@ const MANY = 50;
 
 const read = (): OwnCall => new OwnCall(KV.Range, NO_METADATA, Number.POSITIVE_INFINITY);
 
-const visit = (cluster: Cluster, call = read()): Promise<Uint8Array | undefined> =>
+const visit = (cluster: ClusterClient, call = read()): Promise<Uint8Array | undefined> =>
   cluster.askElsewhere(EMPTY, call, () => true);
 
 test('reads at the same time share a connection, which closes behind the last of them', async () => {

@@ -11,7 +11,7 @@ import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
-import { Cluster } from '../../src/upstream/cluster.ts';
+import { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { EndpointOrder } from '../../src/upstream/endpoint-order.ts';
 import { until } from '../support/until.ts';
 import { ChangingEndpoints } from './changing-endpoints.ts';
@@ -22,7 +22,7 @@ const EMPTY = new Uint8Array(0);
 const SOON_MS = 15_000;
 const LEADERLESS = new RpcError(Code.UNAVAILABLE, NO_LEADER);
 
-function call(cluster: Cluster, { path }: Method, ms = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
+function call(cluster: ClusterClient, { path }: Method, ms = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
   const method = path === KV.Put.path ? KV.Put : KV.Range;
   return cluster.unary(EMPTY, new OwnCall(method, NO_METADATA, performance.now() + ms));
 }
@@ -33,7 +33,7 @@ async function setUp(held: AsyncDisposableStack, known: number, options: { dialT
   for (let i = 0; i < 3; i++) members.push(held.use(await ScriptedEtcd.start()));
   const source = new ChangingEndpoints(members.slice(0, known).map(({ address }) => address));
   const { options: usual, heard } = clientOptions(members);
-  const cluster = new Cluster({ ...usual, ...PATIENT, ...options, source });
+  const cluster = new ClusterClient({ ...usual, ...PATIENT, ...options, source });
   held.defer(() => cluster.close());
   cluster.start();
   if (known > 0) await until('an endpoint is in use', () => cluster.current !== undefined);
@@ -212,7 +212,7 @@ describe('a list of endpoints that changes', () => {
         return new Socket();
       },
     };
-    const cluster = new Cluster({ ...options, source, tls });
+    const cluster = new ClusterClient({ ...options, source, tls });
     held.defer(() => cluster.close());
     cluster.start();
     source.become();

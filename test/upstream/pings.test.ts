@@ -13,7 +13,7 @@ import type { ClientStream } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
-import { Cluster } from '../../src/upstream/cluster.ts';
+import { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 import { EngineServer, Exchange, field } from '../http2/support/exchange.ts';
 import { availableEtcds, type EtcdCluster, startEtcd } from '../support/etcd.ts';
@@ -32,11 +32,11 @@ const ignore = (): void => {};
 /** The proxy's client of one endpoint, and what it tells of its connections. */
 class Client implements Disposable {
   readonly lost: string[] = [];
-  readonly cluster: Cluster;
+  readonly cluster: ClusterClient;
   connects = 0;
 
   constructor(address: string, intervalMs: number, permitWithoutStream = false, keepaliveTimeoutMs = 20_000) {
-    this.cluster = new Cluster({
+    this.cluster = new ClusterClient({
       source: new FixedEndpoints([parseEndpoint(address)]),
       dialTimeout: 5000,
       maxWaiting: 10,

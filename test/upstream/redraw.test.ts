@@ -5,7 +5,7 @@ import { KV, Watch } from '../../src/etcd/methods.ts';
 import { NO_LEADER } from '../../src/etcd/words.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import type { ChoiceOptions } from '../../src/upstream/choice-owner.ts';
-import { Cluster } from '../../src/upstream/cluster.ts';
+import { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { until } from '../support/until.ts';
 import { ask, inUse, Stream } from './client.ts';
 import { clientOptions, ScriptedEtcd } from './scripted-etcd.ts';
@@ -23,7 +23,7 @@ async function setUp(
   for (let i = 0; i < 3; i++) members.push(held.use(await ScriptedEtcd.start()));
   prepare(members);
   const { options, heard } = clientOptions(members);
-  const cluster = new Cluster({ ...options, choice });
+  const cluster = new ClusterClient({ ...options, choice });
   held.defer(() => cluster.close());
   cluster.start();
   await inUse(cluster);

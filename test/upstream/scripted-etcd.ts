@@ -17,7 +17,7 @@ import { Ledger } from '../../src/rpc/ledger.ts';
 import type { Method } from '../../src/rpc/method.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import type { SwitchReason } from '../../src/upstream/choice-owner.ts';
-import { Cluster, type ClusterOptions } from '../../src/upstream/cluster.ts';
+import { ClusterClient, type ClusterOptions } from '../../src/upstream/cluster-client.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
 
 const ignore = (): void => {};
@@ -248,9 +248,9 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
 export function connectTo(
   members: readonly Pick<ScriptedEtcd, 'address'>[],
   given: Partial<ClusterOptions> = {},
-): { cluster: Cluster; heard: Heard } {
+): { cluster: ClusterClient; heard: Heard } {
   const { options, heard } = clientOptions(members);
-  const cluster = new Cluster({ ...options, ...given });
+  const cluster = new ClusterClient({ ...options, ...given });
   cluster.start();
   return { cluster, heard };
 }

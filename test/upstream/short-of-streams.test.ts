@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Lease } from '../../src/etcd/methods.ts';
 import { Code } from '../../src/rpc/status.ts';
-import { Cluster } from '../../src/upstream/cluster.ts';
+import { ClusterClient } from '../../src/upstream/cluster-client.ts';
 import { until } from '../support/until.ts';
 import { Stream } from './client.ts';
 import { clientOptions, ScriptedEtcd } from './scripted-etcd.ts';
@@ -15,7 +15,7 @@ test('who waited for a connection is told too when there is no stream', async ()
   await using held = new AsyncDisposableStack();
   const member = held.use(await ScriptedEtcd.start(7, LIMIT));
   const { options } = clientOptions([member]);
-  const cluster = new Cluster({ ...options, maxConnections: 1, dialTimeout: 1200 });
+  const cluster = new ClusterClient({ ...options, maxConnections: 1, dialTimeout: 1200 });
   held.defer(() => cluster.close());
   const ends: number[] = [];
   cluster.start();

@@ -5,8 +5,8 @@ import { createServer, IncomingMessage, type RequestListener, type Server } from
 import { type AddressInfo, connect, Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { noteClient } from '../../src/rpc/client.ts';
-import { readBody } from '../../src/web/v2/body.ts';
-import type { Member, V2Options } from '../../src/web/v2/options.ts';
+import { readBody } from '../../src/web/v2/forwarded-body.ts';
+import type { V2Member, V2Options } from '../../src/web/v2/options.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { until } from '../support/until.ts';
 import { Door } from '../web/support.ts';
@@ -30,7 +30,7 @@ after(() => {
 });
 
 /** A member, and the requests that it got. */
-class FakeMember implements Member {
+class FakeMember implements V2Member {
   readonly url: string;
   readonly server: Server;
   readonly got: { head: string; fields: readonly string[]; body: string }[] = [];
@@ -90,7 +90,7 @@ class Counts {
   }
 }
 
-async function open(members: readonly Member[], options: Partial<V2Options> = {}) {
+async function open(members: readonly V2Member[], options: Partial<V2Options> = {}) {
   const counts = new Counts();
   const v2: V2Options = {
     readOnly: false,
@@ -373,7 +373,7 @@ test('a client that is slow to send its body is no silence of the member', async
 });
 
 test('a member of itself is found out, and passed over where there is another one', async () => {
-  const members: Member[] = [];
+  const members: V2Member[] = [];
   await using place = await open(members);
   const { port } = place.door;
   members.push({ url: place.door.url, connect: () => connect(port, '127.0.0.1') });

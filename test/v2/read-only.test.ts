@@ -8,9 +8,9 @@ import { type RequestOpSchema, TxnRequestSchema } from '#gen/etcdserverpb/kv_pb.
 import { AlarmRequest_AlarmAction, AlarmRequestSchema } from '#gen/etcdserverpb/maintenance_pb.js';
 import { KV, Maintenance } from '../../src/etcd/methods.ts';
 import { OWN_METADATA } from '../../src/etcd/own-metadata.ts';
-import { MAX_TXN_DEPTH } from '../../src/etcd/txn-writes.ts';
+import { MAX_DEPTH } from '../../src/etcd/strict-fields.ts';
 import type { Call, ServerStream, Services } from '../../src/rpc/contract.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { OwnCall } from '../../src/rpc/own-call.ts';
 import { Code, RpcError, type Status } from '../../src/rpc/status.ts';
 import { ReadOnlyServices } from '../../src/services/read-only.ts';
@@ -45,7 +45,7 @@ function streamed(services: Services, path: string): Promise<Status> {
   return new Promise((end) => {
     const ignore = (): void => {};
     const client: ServerStream = {
-      listener: NOBODY,
+      listener: NO_STREAM_LISTENER,
       sendHeaders: ignore,
       send: () => true,
       sendJoined: () => true,
@@ -156,8 +156,8 @@ test('a transaction is what is in it', async () => {
     ['many ranges', txn(many), Code.OK],
     ['many ranges, then a put', txn(many, [put]), Code.UNIMPLEMENTED],
     ['many ranges, then no message', Buffer.concat([txn(many), Uint8Array.of(0x12)]), Code.INTERNAL],
-    ['very deep', deep(MAX_TXN_DEPTH - 1), Code.OK],
-    ['too deep', deep(MAX_TXN_DEPTH), Code.RESOURCE_EXHAUSTED],
+    ['very deep', deep(MAX_DEPTH - 1), Code.OK],
+    ['too deep', deep(MAX_DEPTH), Code.RESOURCE_EXHAUSTED],
   ];
   for (const [name, request, code] of cases)
     assert.equal((await outcome(services, KV.Txn.path, request)).code, code, name);

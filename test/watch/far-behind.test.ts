@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { NOBODY } from '../../src/clients/identity.ts';
+import { TOKENLESS } from '../../src/clients/identity.ts';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
@@ -197,7 +197,7 @@ test('a subscriber of what comes next has a feed of its own as well', async () =
   const [, watch] = await old();
   const batches: number[] = [];
   const subscriber = { onBatch: (_: unknown, last: number) => void batches.push(last), onEnd() {} };
-  const feeds = at.hub.feedsOf(NOBODY);
+  const feeds = at.hub.feedsOf(TOKENLESS);
   const subscription = feeds.subscribe(new KeyRange('k/a', ''), false, NOW + 1, subscriber);
   const own = await at.created('k/a');
   const event = at.tell(own, 'k/a');

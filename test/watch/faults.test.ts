@@ -11,22 +11,21 @@ import { Code, type Status } from '../../src/rpc/status.ts';
 import { Audience } from '../../src/watch/audience.ts';
 import { Batch } from '../../src/watch/batch.ts';
 import { Beginning, Beginnings } from '../../src/watch/beginnings.ts';
-import { Behind } from '../../src/watch/behind.ts';
 import { CatchUps } from '../../src/watch/catch-ups.ts';
 import { ClientOutput } from '../../src/watch/client-output.ts';
 import { Cursors } from '../../src/watch/cursors.ts';
 import { PassedOver } from '../../src/watch/far-behind.ts';
 import { Feed } from '../../src/watch/feed.ts';
+import { FeedIntake } from '../../src/watch/feed-intake.ts';
 import { FeedPlacement } from '../../src/watch/feed-placement.ts';
 import { FeedTable } from '../../src/watch/feed-table.ts';
 import { Flow } from '../../src/watch/flow.ts';
 import { History } from '../../src/watch/history.ts';
 import { IdentityFeeds } from '../../src/watch/identity-feeds.ts';
 import { Inbox } from '../../src/watch/inbox.ts';
-import { Intake } from '../../src/watch/intake.ts';
 import { KnownStore } from '../../src/watch/known-store.ts';
-import { Line } from '../../src/watch/line.ts';
-import { Missed } from '../../src/watch/missed.ts';
+import { LaggingWatchers } from '../../src/watch/lagging-watchers.ts';
+import { MissedBatches } from '../../src/watch/missed-batches.ts';
 import { ProgressQuestions } from '../../src/watch/progress-questions.ts';
 import { ProgressRounds } from '../../src/watch/progress-rounds.ts';
 import { RangeMap } from '../../src/watch/range-map.ts';
@@ -44,6 +43,7 @@ import { StreamGroup } from '../../src/watch/rides/stream-group.ts';
 import { StreamQuestions } from '../../src/watch/rides/stream-questions.ts';
 import { Selection } from '../../src/watch/selection.ts';
 import { TicketLine } from '../../src/watch/ticket-line.ts';
+import { UniqueQueue } from '../../src/watch/unique-queue.ts';
 import { Watcher } from '../../src/watch/watcher.ts';
 import { WatcherIndex } from '../../src/watch/watcher-index.ts';
 import { LONG } from '../support/releases.ts';
@@ -77,7 +77,7 @@ const PARTS: readonly Part[] = [
     Batch,
     Beginning,
     Beginnings,
-    Behind,
+    LaggingWatchers,
     CatchUps,
     Cursors,
     Feed,
@@ -89,10 +89,10 @@ const PARTS: readonly Part[] = [
   ],
   ...[
     IdentityProbes,
-    Intake,
+    FeedIntake,
     KnownStore,
-    Line,
-    Missed,
+    UniqueQueue,
+    MissedBatches,
     ProgressQuestions,
     ProgressRounds,
     RangeMap,
@@ -140,7 +140,7 @@ class Injection {
         const injection = this;
         function changed(this: unknown, ...args: unknown[]): unknown {
           // What a stream does at a time of its own, or for its turn, is not the feed's.
-          const stack = name === 'catchesUp' || part === Line ? new Error().stack : undefined;
+          const stack = name === 'catchesUp' || part === UniqueQueue ? new Error().stack : undefined;
           if (/feed-guard|turns\.ts|rides/.test(stack ?? '')) return Reflect.apply(original, this, args);
           const call = `${part.name}.${name}`;
           injection.calls.push(call);

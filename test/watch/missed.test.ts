@@ -6,7 +6,7 @@ import { WatchCreateRequest_FilterType } from '#gen/etcdserverpb/watch_pb.js';
 import { KeyRange } from '../../src/etcd/key-range.ts';
 import { batchesOf } from '../../src/watch/batch-draft.ts';
 import { HeldBytes } from '../../src/watch/held-bytes.ts';
-import { Missed } from '../../src/watch/missed.ts';
+import { MissedBatches } from '../../src/watch/missed-batches.ts';
 import { WatcherIndex } from '../../src/watch/watcher-index.ts';
 import { until } from '../support/until.ts';
 import { b, type Create } from '../support/watch-client.ts';
@@ -133,7 +133,7 @@ describe('what is known of batches', () => {
   });
 
   test('is complete from where it begins, and says nothing of what lies before', () => {
-    const missed = new Missed({ floor: 0 }, new HeldBytes(1000, () => {}), 10);
+    const missed = new MissedBatches({ floor: 0 }, new HeldBytes(1000, () => {}), 10);
     for (const revision of [8, 12, 12, 15]) missed.add(revision);
     assert.deepEqual(
       [4, 9, 10, 12, 13, 16].map((revision) => missed.from(revision)),
@@ -144,7 +144,7 @@ describe('what is known of batches', () => {
   test('is let go with the history, and with the last who needs it', () => {
     const room = new HeldBytes(1000, () => {});
     const history = { floor: 0 };
-    const missed = new Missed(history, room, 1);
+    const missed = new MissedBatches(history, room, 1);
     for (let revision = 1; revision <= 10; revision++) missed.add(revision);
     history.floor = 9;
     missed.add(11);
@@ -156,7 +156,7 @@ describe('what is known of batches', () => {
   test('begins anew where there is no room: who wants to know looks up to there', () => {
     let full = 0;
     const room = new HeldBytes(16, () => full++);
-    const missed = new Missed({ floor: 0 }, room, 1);
+    const missed = new MissedBatches({ floor: 0 }, room, 1);
     for (const revision of [2, 4, 6, 6, 8]) missed.add(revision);
     assert.deepEqual([full, room.bytes], [1, 8]);
     assert.deepEqual(

@@ -1,7 +1,7 @@
 /** A few of many at a time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Turns } from '../../src/watch/turns.ts';
+import { Semaphore } from '../../src/watch/semaphore.ts';
 import { until } from '../support/until.ts';
 
 /** Takers that note when they are called. */
@@ -11,7 +11,7 @@ function takers(count: number): { readonly called: number[]; readonly all: { onT
 }
 
 test('so many have a turn, the others one after the other as those before leave', () => {
-  const turns = new Turns(2, 60_000);
+  const turns = new Semaphore(2, 60_000);
   const { called, all } = takers(5);
   assert.deepEqual(
     all.map((taker) => turns.take(taker)),
@@ -30,7 +30,7 @@ test('so many have a turn, the others one after the other as those before leave'
 });
 
 test('who leaves within the call is followed by all the others', () => {
-  const turns = new Turns(1, 60_000);
+  const turns = new Semaphore(1, 60_000);
   const called: number[] = [];
   const all = Array.from({ length: 1000 }, (_, i) => {
     const taker = {
@@ -47,7 +47,7 @@ test('who leaves within the call is followed by all the others', () => {
 });
 
 test('a turn is over after its time', async () => {
-  const turns = new Turns(1, 20);
+  const turns = new Semaphore(1, 20);
   const { called, all } = takers(3);
   for (const taker of all) turns.take(taker);
   await until('two turns', () => called.length >= 2);

@@ -7,9 +7,9 @@ import { Cursors } from '../../src/watch/cursors.ts';
 import { Feed } from '../../src/watch/feed.ts';
 import { Flow } from '../../src/watch/flow.ts';
 import type { IdentityUpstream } from '../../src/watch/identity-upstream.ts';
-import { Line } from '../../src/watch/line.ts';
+import { MemberReleases } from '../../src/watch/member-releases.ts';
 import { ProgressQuestions, type QuestionedFeed } from '../../src/watch/progress-questions.ts';
-import { Versions } from '../../src/watch/versions.ts';
+import { UniqueQueue } from '../../src/watch/unique-queue.ts';
 import { Watcher } from '../../src/watch/watcher.ts';
 import { functionCalls } from '../support/function-calls.ts';
 import { until } from '../support/until.ts';
@@ -129,7 +129,7 @@ describe('many watches that lag', () => {
 /** A feed whose member is not known, and what asks for its progress. */
 function questioned() {
   const status = Promise.withResolvers<Uint8Array>();
-  const versions = new Versions(() => status.promise);
+  const versions = new MemberReleases(() => status.promise);
   const header = { bytes: new Uint8Array(0), revision: 0, cluster: 'c', member: 'm' };
   const cursors = { allLagging: false };
   const feed = { state: 'live', announced: 0, header, catchesUp: false, cursors, askProgress() {} };
@@ -283,7 +283,7 @@ test('nothing is made of a put for watches whose client does not read', async ()
 });
 
 test('a line keeps its order whoever leaves, and closes its gaps', () => {
-  const line = new Line<number>();
+  const line = new UniqueQueue<number>();
   for (let i = 0; i < 1000; i++) assert.ok(line.add(i));
   assert.equal(line.add(7), false);
   for (let i = 1; i < 1000; i += 2) assert.ok(line.delete(i));

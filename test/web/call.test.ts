@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { ITSELF } from '../../src/rpc/client.ts';
 import type { Services, StreamHandler, UnaryHandler } from '../../src/rpc/contract.ts';
 import { NO_METADATA } from '../../src/rpc/metadata.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { Code, OK, RpcError } from '../../src/rpc/status.ts';
 import { WebCall } from '../../src/web/call.ts';
 import { WebOutlet } from '../../src/web/outlet.ts';
@@ -159,7 +159,7 @@ test('a stream is read at the pace of its client, and ends with its status', asy
   let drained = 0;
   const services = serving(undefined, (client) => {
     client.listener = {
-      ...NOBODY,
+      ...NO_STREAM_LISTENER,
       onMessage: (message) => {
         assert.ok(client.send(message));
         assert.ok(!client.sendJoined(Buffer.from('and '), Buffer.from('more')));
@@ -186,7 +186,7 @@ test('a stream whose client goes tells its service, once', async () => {
   let cancelled = 0;
   const services = serving(undefined, (client) => {
     client.listener = {
-      ...NOBODY,
+      ...NO_STREAM_LISTENER,
       onMessage: (message) => void client.send(message),
       onCancel: () => cancelled++,
     };

@@ -5,11 +5,11 @@ import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import type { ServerStream } from '../../src/rpc/contract.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { Code, OK } from '../../src/rpc/status.ts';
-import { type DecodeQuestion, MessageDecoder, startDecoder } from '../../src/web/decoder.ts';
 import { methodAt } from '../../src/web/gateway/paths.ts';
-import { GatewayReader } from '../../src/web/gateway/request.ts';
+import { GatewayReader } from '../../src/web/gateway/reader.ts';
+import { type DecodeQuestion, MessageDecoder, startDecoder } from '../../src/web/message-decoder.ts';
 import { Door } from './support.ts';
 
 const RANGE = methodAt('/v3/kv/range') ?? assert.fail('no range');
@@ -32,7 +32,7 @@ test('large messages of one stream listen once for the end of their client', asy
   let response: ServerResponse | undefined;
   const onStream = (stream: ServerStream): void => {
     const onMessage = (): void => void listeners.push(response?.listenerCount('close') ?? 0);
-    stream.listener = { ...NOBODY, onMessage, onHalfClose: () => stream.end(OK) };
+    stream.listener = { ...NO_STREAM_LISTENER, onMessage, onHalfClose: () => stream.end(OK) };
   };
   await using door = await Door.open(
     { stream: { '/etcdserverpb.Watch/Watch': onStream } },

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import type { ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { Code } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
 import { Door } from './support.ts';
@@ -37,7 +37,7 @@ class RawClient {
 test('a watch that fails has an error as its last line, with what clients of every release look for', async () => {
   const onStream = (stream: ServerStream): void => {
     stream.listener = {
-      ...NOBODY,
+      ...NO_STREAM_LISTENER,
       onMessage: () => {
         // `created`.
         stream.send(Buffer.from([0x18, 0x01]));

@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import type { ServerStream } from '../../src/rpc/contract.ts';
 import { Ledger } from '../../src/rpc/ledger.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { until } from '../support/until.ts';
 import { Door } from './support.ts';
 
@@ -36,7 +36,7 @@ class Scene implements AsyncDisposable {
     const onStream = (stream: ServerStream): void => {
       const opened = scene ?? assert.fail('no scene');
       opened.stream = stream;
-      stream.listener = { ...NOBODY, onMessage: () => opened.messages++ };
+      stream.listener = { ...NO_STREAM_LISTENER, onMessage: () => opened.messages++ };
       stream.pause();
     };
     const door = await Door.open({ stream: { [WATCH]: onStream } }, { ledger, maxRequestBytes: 64 * MIB });

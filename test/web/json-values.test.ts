@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { queryObjects } from 'node:v8';
 import { methodAt } from '../../src/web/gateway/paths.ts';
-import { GatewayReader } from '../../src/web/gateway/request.ts';
+import { GatewayReader } from '../../src/web/gateway/reader.ts';
 import { JsonValues } from '../../src/web/json-values.ts';
 import { WebRequest } from '../../src/web/request-memory.ts';
 

@@ -6,7 +6,7 @@ import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { RangeRequestSchema, RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import type { ServerStream } from '../../src/rpc/contract.ts';
 import { Code } from '../../src/rpc/status.ts';
-import { MessageDecoder } from '../../src/web/decoder.ts';
+import { MessageDecoder } from '../../src/web/message-decoder.ts';
 import { Door } from './support.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';

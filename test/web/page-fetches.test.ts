@@ -9,7 +9,7 @@ import { MetricsPages, PageMetrics } from '../../src/observe/metrics-pages.ts';
 import { exposeGauge } from '../../src/observe/readings.ts';
 import type { EtcdPage, NoPage, PageBounds } from '../../src/rpc/pages.ts';
 import { EtcdHealth } from '../../src/services/etcd-health.ts';
-import { EndpointPages } from '../../src/upstream/pages.ts';
+import { EndpointPages } from '../../src/upstream/endpoint-pages.ts';
 import { until } from '../support/until.ts';
 
 const BOUNDS: PageBounds = { statuses: [200], timeout: 10_000, maxBytes: 1000 };

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import type { ServerStream } from '../../src/rpc/contract.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { OK } from '../../src/rpc/status.ts';
 import { until } from '../support/until.ts';
 import { Door } from './support.ts';
@@ -20,7 +20,7 @@ class Watches {
     this.begun++;
     this.open.add(stream);
     stream.listener = {
-      ...NOBODY,
+      ...NO_STREAM_LISTENER,
       // `created`.
       onMessage: () => void stream.send(Buffer.from([0x18, 0x01])),
       onCancel: () => void this.open.delete(stream),

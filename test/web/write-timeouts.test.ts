@@ -12,7 +12,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { RangeResponseSchema } from '#gen/etcdserverpb/kv_pb.js';
 import { WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import type { ServerStream } from '../../src/rpc/contract.ts';
-import { NOBODY } from '../../src/rpc/nobody.ts';
+import { NO_STREAM_LISTENER } from '../../src/rpc/no-stream-listener.ts';
 import { until } from '../support/until.ts';
 import { Authority } from '../tls/pki.ts';
 import { Door } from './support.ts';
@@ -52,7 +52,7 @@ function watch(quiet: boolean) {
       while (!quiet && stream.send(event));
     };
     stream.listener = {
-      ...NOBODY,
+      ...NO_STREAM_LISTENER,
       onMessage: () => {
         stream.send(created);
         tell();

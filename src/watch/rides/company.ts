@@ -13,8 +13,14 @@ export const FEW = 32;
 /** A stream of its own. */
 export const ALONE = 1;
 
-/** A stream that ends after so many milliseconds, for no known reason, has not failed by its watches. */
-const LIVED_MS = 3000;
+/**
+ * A stream that lived for so long was a good one: the next one need not wait, and where it has ended for no known reason, it has not
+ * failed by its watches. Milliseconds.
+ */
+export const LIVED_MS = 3000;
+
+/** Watches that are with few others, or alone, because one of them was suspected may join the rest after so long. Milliseconds. */
+export const PROBATION_MS = 30_000;
 
 /** The stream, as far as that decides. */
 interface Stream {

@@ -3,7 +3,7 @@
  * not wait for thousands. New ones and those that were there before, on another stream, take turns.
  */
 
-import { Line } from '../line.ts';
+import { UniqueQueue } from '../unique-queue.ts';
 import type { Seat } from './seat.ts';
 
 /** Creates that etcd has not answered. */
@@ -11,9 +11,9 @@ const UNDER_WAY = 128;
 
 export class CreateLine {
   readonly #send: (seat: Seat) => void;
-  readonly #fresh = new Line<Seat>();
-  readonly #again = new Line<Seat>();
-  readonly #sent = new Line<Seat>();
+  readonly #fresh = new UniqueQueue<Seat>();
+  readonly #again = new UniqueQueue<Seat>();
+  readonly #sent = new UniqueQueue<Seat>();
   #lastWasFresh = false;
 
   /** @param send writes the request */

@@ -3,7 +3,7 @@
  * takes a seat where few wait; where there are more streams than their watches need, the emptiest is drained.
  */
 import type { OwnWatch } from '../../etcd/watch-request.ts';
-import { FULL } from './company.ts';
+import { FULL, PROBATION_MS } from './company.ts';
 import type { Seat, SeatOwner } from './seat.ts';
 import type { SharedStream } from './shared-stream.ts';
 import { StreamGroup } from './stream-group.ts';
@@ -12,8 +12,6 @@ import { StreamGroup } from './stream-group.ts';
 const SPARE = 4;
 /** Watches that a stream has had when it is given up: etcd keeps something of each. */
 const MOST_USED = 20 * FULL;
-/** Watches that are with few others because one of them was suspected join the rest after so many milliseconds. */
-const PROBATION_MS = 30_000;
 /** How often etcd is asked how far it is: after the stream is lost its watches go on from there. */
 const BEAT_MS = 5000;
 

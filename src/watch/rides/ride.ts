@@ -15,8 +15,8 @@ import type { HeldBytes } from '../held-bytes.ts';
 import { FAULT } from '../terminal.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from '../upstream-watch.ts';
 import { FULL } from './company.ts';
+import { NotificationInterval } from './notification-interval.ts';
 import type { MoveOwner, Seat, SeatOwner, SeatSource, StreamEnd } from './seat.ts';
-import { Silence } from './silence.ts';
 
 /** The feed's side. */
 export interface RideOwner extends UpstreamWatchOwner {
@@ -64,7 +64,7 @@ export class Ride implements SeatOwner, UpstreamWatchOwner {
   #seat: Seat | undefined;
   #alone: UpstreamWatch | undefined;
   #member = '';
-  readonly #silence = new Silence();
+  readonly #silence = new NotificationInterval();
   #move: Move | undefined;
   /** It does not move before this, in milliseconds of `performance.now()`. */
   #movesAt = 0;

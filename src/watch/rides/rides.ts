@@ -13,10 +13,10 @@ import type { OwnWatch } from '../../etcd/watch-request.ts';
 import type { ClientStream, ClientStreamListener } from '../../rpc/contract.ts';
 import { Code, RpcError, type Status } from '../../rpc/status.ts';
 import type { HeldBytes } from '../held-bytes.ts';
+import type { MemberReleases } from '../member-releases.ts';
 import type { AssemblyBounds } from '../response-assembly.ts';
 import type { SharedFeeds } from '../shared-feeds.ts';
 import type { UpstreamWatch, UpstreamWatchOwner } from '../upstream-watch.ts';
-import type { Versions } from '../versions.ts';
 import { ALONE } from './company.ts';
 import { LiveStreams } from './live-streams.ts';
 import { PastStreams } from './past-streams.ts';
@@ -26,7 +26,7 @@ import type { StreamHost } from './stream-group.ts';
 
 /** The way to etcd with the identity's token. */
 export interface RidesUpstream {
-  readonly versions: Versions;
+  readonly versions: MemberReleases;
   openWatch(request: OwnWatch, owner: UpstreamWatchOwner): UpstreamWatch;
   openStream(listener: ClientStreamListener): ClientStream;
 }

@@ -3,7 +3,7 @@
 import type { OwnWatch } from '../../etcd/watch-request.ts';
 import type { WatchResponse } from '../../etcd/watch-response.ts';
 import type { Status } from '../../rpc/status.ts';
-import { Silence } from './silence.ts';
+import { NotificationInterval } from './notification-interval.ts';
 
 /** How a stream ended, and how many of its seats may be together on another one. */
 export interface StreamEnd {
@@ -72,7 +72,7 @@ export class Seat {
   left = false;
   /** It had events since somebody looked. */
   busy = false;
-  readonly silence = new Silence();
+  readonly silence = new NotificationInterval();
 
   constructor(stream: SeatStream, id: number, watch: OwnWatch, owner: SeatOwner) {
     this.stream = stream;

@@ -12,7 +12,7 @@ import { cancelRequest, createRequest, type OwnWatch, PROGRESS_REQUEST } from '.
 import type { WatchResponse } from '../../etcd/watch-response.ts';
 import type { ClientStream, ClientStreamListener, PartSink } from '../../rpc/contract.ts';
 import { RpcError, type Status } from '../../rpc/status.ts';
-import { failureOf, ResponseAssembly } from '../response-assembly.ts';
+import { ResponseAssembly, watchFailureOf } from '../response-assembly.ts';
 import { FAULT } from '../terminal.ts';
 import { CreateLine } from './create-line.ts';
 import { Seat, type SeatOwner, type SeatStream, type StreamEnd } from './seat.ts';
@@ -182,7 +182,7 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
 
   /** What etcd sent cannot be read or kept, or the program has a fault. */
   #fail(error: unknown): void {
-    if (error instanceof RpcError) this.disband(failureOf(error));
+    if (error instanceof RpcError) this.disband(watchFailureOf(error));
     else {
       this.#owner.onFault(error);
       this.disband(FAULT);

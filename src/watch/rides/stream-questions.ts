@@ -3,6 +3,7 @@
  * as a rule: after a moment without an answer, which may never come, another one may follow, and it is repeated less and
  * less often.
  */
+import { FIRST_QUESTION_MS, MAX_QUESTION_MS } from '../question-delays.ts';
 
 /** The stream. */
 export interface QuestionedStream {
@@ -15,10 +16,6 @@ export interface QuestionedStream {
   guard(act: () => void): void;
 }
 
-/** One question is followed by the next no sooner than this, unless it was answered. */
-const FIRST_MS = 10;
-const MAX_MS = 2000;
-
 export class StreamQuestions {
   readonly #stream: QuestionedStream;
   #turn: NodeJS.Immediate | undefined;
@@ -27,7 +24,7 @@ export class StreamQuestions {
   #sentAt = Number.NEGATIVE_INFINITY;
   /** Since when questions are not answered. */
   #silentSince = Number.POSITIVE_INFINITY;
-  #delay = FIRST_MS;
+  #delay = FIRST_QUESTION_MS;
 
   constructor(stream: QuestionedStream) {
     this.#stream = stream;
@@ -41,16 +38,16 @@ export class StreamQuestions {
   /** Somebody wants an answer, or a question may be sent now. */
   want(): void {
     if (this.#turn !== undefined || !this.#stream.mayAsk) return;
-    const wait = this.#sentAt + FIRST_MS - performance.now();
+    const wait = this.#sentAt + FIRST_QUESTION_MS - performance.now();
     if (wait <= 0) this.#turn = setImmediate(() => this.#stream.guard(() => this.#send()));
-    else if (this.#timer === undefined || this.#delay > 2 * FIRST_MS) this.#repeat(wait);
+    else if (this.#timer === undefined || this.#delay > 2 * FIRST_QUESTION_MS) this.#repeat(wait);
   }
 
   /** etcd has answered one of the questions. */
   onAnswer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#delay = FIRST_MS;
+    this.#delay = FIRST_QUESTION_MS;
     this.#sentAt = Number.NEGATIVE_INFINITY;
     this.#silentSince = Number.POSITIVE_INFINITY;
   }
@@ -67,7 +64,7 @@ export class StreamQuestions {
     this.#silentSince = Math.min(this.#silentSince, this.#sentAt);
     this.#stream.sendQuestion();
     this.#repeat(this.#delay);
-    this.#delay = Math.min(this.#delay * 2, MAX_MS);
+    this.#delay = Math.min(this.#delay * 2, MAX_QUESTION_MS);
   }
 
   #repeat(ms: number): void {

@@ -10,8 +10,8 @@
  */
 
 import type { Identity } from '../../clients/identity.ts';
-import type { Leave } from '../../clients/leave.ts';
 import { MOST_TOKENS } from '../../clients/token-users.ts';
+import type { WatchPermission } from '../../clients/watch-permission.ts';
 import type { KeyRange } from '../../etcd/key-range.ts';
 import type { Metadata } from '../../rpc/metadata.ts';
 import { RetryDelay } from '../../rpc/retry-delay.ts';
@@ -29,7 +29,7 @@ export interface PermitOwner {
   /** The one of now. */
   look(): Promise<AuthState>;
   /** Asks etcd for leave. */
-  ask(metadata: Metadata, range: KeyRange): Promise<Leave>;
+  ask(metadata: Metadata, range: KeyRange): Promise<WatchPermission>;
   /** Metadata that show tokens of a user, the newest first, and few. */
   tokensOf(user: string): Iterable<Metadata>;
   /** In how many milliseconds the stream of one of many ends that shall not come back all at once. */
@@ -135,8 +135,8 @@ export class Permit implements WatcherPermit {
   }
 
   /** Asks with one token after the other, until etcd knows one of them. */
-  async #ask(): Promise<Leave> {
-    let answer: Leave = { kind: 'failed' };
+  async #ask(): Promise<WatchPermission> {
+    let answer: WatchPermission = { kind: 'failed' };
     for (const metadata of this.#candidates()) {
       answer = await this.#owner.ask(metadata, this.range);
       if (answer.kind === 'token') this.#refused.add(metadata);
@@ -168,7 +168,7 @@ export class Permit implements WatcherPermit {
   }
 
   /** @param asking the watchers that were there when etcd was asked */
-  async #judge(leave: Leave, revision: AuthState, asking: readonly Watcher[]): Promise<void> {
+  async #judge(leave: WatchPermission, revision: AuthState, asking: readonly Watcher[]): Promise<void> {
     if (leave.kind === 'failed') return;
     if (leave.kind === 'allowed') {
       this.revision = revision;

@@ -11,12 +11,12 @@
  */
 import type { AuthRevision } from '../../clients/auth-revision.ts';
 import type { Identity } from '../../clients/identity.ts';
-import { askLeave, type Leave } from '../../clients/leave.ts';
 import type { ReadAs } from '../../clients/probes.ts';
 import type { TokenUsers } from '../../clients/token-users.ts';
+import { askWatchPermission, type WatchPermission } from '../../clients/watch-permission.ts';
 import type { KeyRange } from '../../etcd/key-range.ts';
 import type { Metadata } from '../../rpc/metadata.ts';
-import { Turns, type TurnTaker } from '../turns.ts';
+import { Semaphore, type TurnTaker } from '../semaphore.ts';
 import type { Watcher } from '../watcher.ts';
 import { type AuthState, Permit, type PermitOwner } from './permit.ts';
 import { tokenOf, UserSponsor } from './sponsor.ts';
@@ -56,7 +56,12 @@ const REVISION_BITS = 64n;
 /** What the permits count. */
 export class PermitStats {
   /** Questions to etcd, by its answer. */
-  readonly confirmations: Record<Leave['kind'], number> = { allowed: 0, denied: 0, token: 0, failed: 0 };
+  readonly confirmations: Record<WatchPermission['kind'], number> = {
+    allowed: 0,
+    denied: 0,
+    token: 0,
+    failed: 0,
+  };
   /** Watches that ended for want of leave: etcd denied it, or takes no token of the client. */
   readonly ended = { denied: 0, token: 0 };
 }
@@ -66,7 +71,7 @@ export class Permits implements PermitOwner {
   revision: AuthState;
   readonly #options: PermitsOptions;
   readonly #permits = new Map<string, Permit>();
-  readonly #turns = new Turns(AT_ONCE, TURN_MS);
+  readonly #turns = new Semaphore(AT_ONCE, TURN_MS);
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
   /** Those that etcd had, as far as feeds have seen. */
@@ -138,10 +143,10 @@ export class Permits implements PermitOwner {
     return this.revision;
   }
 
-  async ask(metadata: Metadata, range: KeyRange): Promise<Leave> {
+  async ask(metadata: Metadata, range: KeyRange): Promise<WatchPermission> {
     const turn = await this.#turn();
     try {
-      const leave = await askLeave(this.#options.read, metadata, range);
+      const leave = await askWatchPermission(this.#options.read, metadata, range);
       this.stats.confirmations[leave.kind]++;
       if (leave.kind === 'token') this.#options.users.forget(tokenOf(metadata));
       return leave;

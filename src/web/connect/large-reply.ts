@@ -45,7 +45,7 @@ interface Form {
 }
 
 /** The body of a response with its large messages; changes the headers where they say something else of them. */
-export function bodyOf(
+export function withLargeReplies(
   response: Response,
   connectCall: Replying,
   acceptEncoding: string,

@@ -6,11 +6,11 @@
 import { gzipSync } from 'node:zlib';
 import { Code, RpcError, TOO_MUCH_HELD } from '../../rpc/status.ts';
 import { announced, TOO_LARGE, type Unpacked, unpackLine } from '../../rpc/unpack.ts';
-import { clientGone } from '../body.ts';
-import type { MessageDecoder } from '../decoder.ts';
 import { GrownBytes } from '../grown-bytes.ts';
+import type { MessageDecoder } from '../message-decoder.ts';
+import { clientGone } from '../request-body.ts';
 import type { WebRequest } from '../request-memory.ts';
-import type { ConnectCall } from './gate.ts';
+import type { ConnectCall } from './request-gate.ts';
 
 /** Requests up to this size are left to Connect, which is told to read no larger ones. Bytes, unpacked. */
 export const LARGE_REQUEST_BYTES = 256 << 10;
@@ -38,7 +38,7 @@ export interface LargeRequestOptions {
 }
 
 /** The body that Connect gets; changes the headers that would say something else of it. */
-export function smallBody(
+export function bodyForConnect(
   body: AsyncIterable<Uint8Array>,
   headers: Headers,
   options: LargeRequestOptions,

@@ -1,13 +1,13 @@
 /** A request of Fastify's as Connect reads it: with a body that arrives as there is memory for it. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { bodyOf, clientGone } from '../body.ts';
-import { MessageDecoder } from '../decoder.ts';
 import { queryOf } from '../long-targets.ts';
+import { MessageDecoder } from '../message-decoder.ts';
+import { bodyOf, clientGone } from '../request-body.ts';
 import type { WebRequest } from '../request-memory.ts';
 import { dropLongDeadlines } from './deadline.ts';
-import type { ConnectCall, UniversalHandler, UniversalRequest } from './gate.ts';
 import { binaryForm, fromText, isTextForm } from './grpc-web-text.ts';
-import { smallBody } from './large-request.ts';
+import { bodyForConnect } from './large-request.ts';
+import type { ConnectCall, UniversalHandler, UniversalRequest } from './request-gate.ts';
 
 /** Reads large requests for all of them. */
 const decoder = new MessageDecoder();
@@ -45,7 +45,7 @@ export function universalRequest(
     // Whatever host the client named, or none: Connect takes the path and the query of it.
     url: `http://localhost${requestPath}${queryOf(raw.url ?? '')}`,
     header,
-    body: smallBody(asText ? fromText(content) : content, header, large),
+    body: bodyForConnect(asText ? fromText(content) : content, header, large),
     signal,
     contextValues: connectCall.contextValues,
   };

@@ -3,9 +3,9 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CallObserver } from '../../rpc/observer.ts';
 import { RpcError } from '../../rpc/status.ts';
-import type { ConnectCall, UniversalHandler, UniversalResponse } from './gate.ts';
 import { isTextForm, textForm, toText, wantsTextForm } from './grpc-web-text.ts';
-import { bodyOf as largeBody } from './large-reply.ts';
+import { withLargeReplies as largeBody } from './large-reply.ts';
+import type { ConnectCall, UniversalHandler, UniversalResponse } from './request-gate.ts';
 
 const SUPPORTED_TYPES =
   'supported content types: application/json, application/proto, application/connect+json, ' +

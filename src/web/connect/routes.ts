@@ -18,9 +18,9 @@ import { refuseBidi, refuseBrowser, refuseUnknown } from '../refusals.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { METHOD_SCHEMAS, pathOf } from '../schemas.ts';
 import { senderOf } from '../sender.ts';
-import { answer, ConnectCall, callOf, type UniversalHandler } from './gate.ts';
 import { LARGE_REQUEST_BYTES } from './large-request.ts';
 import { universalRequest } from './request.ts';
+import { answer, ConnectCall, callOf, type UniversalHandler } from './request-gate.ts';
 import { sendResponse } from './response.ts';
 import { serveStream, serveUnary } from './serve.ts';
 

@@ -19,8 +19,8 @@ import type { WebCall } from '../call.ts';
 import type { WebServerOptions } from '../options.ts';
 import { WebStream } from '../stream.ts';
 import { connectError } from './error.ts';
-import { type ConnectCall, callOf } from './gate.ts';
 import { LARGE_WEB_REPLY_BYTES } from './large-reply.ts';
+import { type ConnectCall, callOf } from './request-gate.ts';
 
 /** Serves one unary call. */
 export async function serveUnary(

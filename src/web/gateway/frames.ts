@@ -1,8 +1,8 @@
 /** What comes on a WebSocket, as one body: frame after frame, read no faster than it is taken. */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import { clientGone } from '../body.ts';
 import type { WebCall } from '../call.ts';
+import { clientGone } from '../request-body.ts';
 import type { WebRequest } from '../request-memory.ts';
 
 /** A frame may end in the middle of a value, or without white space after one. */

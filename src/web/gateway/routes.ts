@@ -16,8 +16,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Code, RpcError } from '../../rpc/status.ts';
+import type { GatewayRequests } from './gateway-requests.ts';
 import { methodAt, redirectOf } from './paths.ts';
-import type { GatewayRequests } from './requests.ts';
 import { sendError } from './response.ts';
 
 const NOT_FOUND = new RpcError(Code.NOT_FOUND, 'Not Found');

@@ -21,13 +21,16 @@ export interface GatewayCall {
 }
 
 /** What the services are, and their bounds. */
-export interface Serving {
+export interface GatewayServing {
   readonly options: WebServerOptions;
   readonly maxUnreadBytes: number;
 }
 
 /** Serves a unary call. @throws RpcError (rejects), or whatever else went wrong */
-export async function serveUnary({ call, first }: GatewayCall, { options }: Serving): Promise<Uint8Array> {
+export async function serveUnary(
+  { call, first }: GatewayCall,
+  { options }: GatewayServing,
+): Promise<Uint8Array> {
   const request = await first();
   const reply = await call.ask(options.services, () => request);
   call.hold(reply.length);
@@ -40,7 +43,7 @@ export async function serveUnary({ call, first }: GatewayCall, { options }: Serv
  */
 export async function serveStream(
   gatewayCall: GatewayCall,
-  serving: Serving,
+  serving: GatewayServing,
 ): Promise<AsyncGenerator<Uint8Array>> {
   const { method, call } = gatewayCall;
   const stream = new WebStream(call, serving.maxUnreadBytes);
@@ -55,7 +58,11 @@ export async function serveStream(
   }
 }
 
-async function askOnce(stream: WebStream, { first }: GatewayCall, { options }: Serving): Promise<void> {
+async function askOnce(
+  stream: WebStream,
+  { first }: GatewayCall,
+  { options }: GatewayServing,
+): Promise<void> {
   const request = await first();
   stream.ask(options.services, () => request);
 }
@@ -64,7 +71,7 @@ async function askOnce(stream: WebStream, { first }: GatewayCall, { options }: S
 async function askOften(
   stream: WebStream,
   { call, all, drop }: GatewayCall,
-  { options }: Serving,
+  { options }: GatewayServing,
 ): Promise<void> {
   const messages = all();
   const first = await messages.next();

@@ -7,21 +7,21 @@ import type { Duplex } from 'node:stream';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Code, RpcError } from '../../rpc/status.ts';
-import { clientGone } from '../body.ts';
 import type { BrowserGuard } from '../browser-guard.ts';
 import { WebCall } from '../call.ts';
 import { httpStatus, unaryError } from '../http-error.ts';
 import { endWith, type Upgrades } from '../http1.ts';
 import { badBinary, prefixedMetadata } from '../prefixed-metadata.ts';
+import { clientGone } from '../request-body.ts';
 import type { RequestMemory, WebRequest } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
 import { senderOf } from '../sender.ts';
 import { streamError } from './error.ts';
 import { Frames } from './frames.ts';
 import { methodAt } from './paths.ts';
-import { GatewayReader, timeoutOf } from './request.ts';
+import { GatewayReader, timeoutOf } from './reader.ts';
 import { wholeOf } from './response.ts';
-import { type GatewayCall, type Serving, serveStream, serveUnary } from './serve.ts';
+import { type GatewayCall, type GatewayServing, serveStream, serveUnary } from './serve.ts';
 
 /** The subprotocol after which a token comes. */
 const BEARER = 'Bearer';
@@ -41,7 +41,7 @@ const GOING_AWAY = 1001;
 
 /** What is needed to serve them. */
 export interface WebSocketOptions {
-  readonly serving: Serving;
+  readonly serving: GatewayServing;
   readonly guard: BrowserGuard;
   readonly memory: RequestMemory;
 }

@@ -21,7 +21,7 @@ const REASON = /^rpc error: code = (\w+) desc = (.*)$/s;
 type Response = Apart<typeof WatchResponseSchema>;
 
 /** What is wanted of a watch. */
-export interface Wanted extends Keys {
+export interface WantedChanges extends Keys {
   /** The first revision; 0: whatever comes next. */
   readonly start: bigint;
   /** A client that comes back without an id gets a snapshot. */
@@ -33,10 +33,16 @@ export class Changes {
   readonly seen: bigint;
   readonly #call: WebCall;
   readonly #stream: WebStream;
-  readonly #wanted: Wanted;
+  readonly #wanted: WantedChanges;
   readonly #heartbeatMs: number;
 
-  private constructor(call: WebCall, stream: WebStream, wanted: Wanted, seen: bigint, heartbeatMs: number) {
+  private constructor(
+    call: WebCall,
+    stream: WebStream,
+    wanted: WantedChanges,
+    seen: bigint,
+    heartbeatMs: number,
+  ) {
     this.#call = call;
     this.#stream = stream;
     this.#wanted = wanted;
@@ -45,7 +51,7 @@ export class Changes {
   }
 
   /** Begins to watch. Settles when etcd does. @throws RpcError (rejects) when it does not */
-  static async begin(request: KeyRequest, wanted: Wanted): Promise<Changes> {
+  static async begin(request: KeyRequest, wanted: WantedChanges): Promise<Changes> {
     const { options, maxUnreadBytes, heartbeatMs } = request.serving;
     const { key, rangeEnd, start } = wanted;
     const call = request.stream(Watch.method.watch);

@@ -20,7 +20,7 @@ const TAG = /[ \t]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|$)/y;
 const FORMS = /\+(?:json|keys)$/;
 
 /** A comparison of etcd's. */
-export type Comparison = MessageInitShape<typeof CompareSchema>;
+export type CompareInit = MessageInitShape<typeof CompareSchema>;
 
 interface Tag {
   readonly weak: boolean;
@@ -72,8 +72,8 @@ export class Conditions {
   }
 
   /** The comparisons that have to hold. @param revision the one of {@link revisions} that the key has to be at, if they are any */
-  comparisons(key: Uint8Array, revision: bigint | undefined): Comparison[] {
-    const all: Comparison[] = [];
+  comparisons(key: Uint8Array, revision: bigint | undefined): CompareInit[] {
+    const all: CompareInit[] = [];
     const { EQUAL, NOT_EQUAL, GREATER } = Compare_CompareResult;
     if (revision !== undefined) all.push(lastChange(key, EQUAL, revision));
     if (this.#match === '*') all.push(versions(key, GREATER));
@@ -85,13 +85,13 @@ export class Conditions {
   }
 }
 
-function lastChange(key: Uint8Array, result: Compare_CompareResult, revision: bigint): Comparison {
+function lastChange(key: Uint8Array, result: Compare_CompareResult, revision: bigint): CompareInit {
   const targetUnion = { case: 'modRevision', value: revision } as const;
   return { key, result, target: Compare_CompareTarget.MOD, targetUnion };
 }
 
 /** A key that is not there has had none. */
-function versions(key: Uint8Array, result: Compare_CompareResult): Comparison {
+function versions(key: Uint8Array, result: Compare_CompareResult): CompareInit {
   return { key, result, target: Compare_CompareTarget.VERSION, targetUnion: { case: 'version', value: 0n } };
 }
 

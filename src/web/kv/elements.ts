@@ -1,9 +1,8 @@
 /** Replies that are long for one list: what else is in them, and the elements, which are read when they are wanted. */
+
 import { type DescField, type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
-
-/** Fields looked at before others have their turn. */
-const FIELDS_PER_TURN = 4000;
+import { FIELDS_PER_TURN } from '../../rpc/round-robin.ts';
 
 /** A reply that was taken apart. */
 export interface Apart<Desc extends DescMessage> {

@@ -1,7 +1,7 @@
 /** Which keys a request is about, in the words of etcd: a key, and where its range ends. */
 
 import { badRequest } from './query.ts';
-import type { Target } from './target.ts';
+import type { KeyTarget } from './target.ts';
 
 /** A range of keys as etcd's requests write it. */
 export interface Keys {
@@ -14,13 +14,13 @@ const NOTHING = new Uint8Array(0);
 const ZERO = Uint8Array.of(0);
 
 /** One key. @throws RpcError for the empty one, which there is not */
-export function oneKey({ key, place }: Target): Keys {
+export function oneKey({ key, place }: KeyTarget): Keys {
   if (key.length === 0) throw badRequest(`no key is given: /${place}/KEY, or ?prefix for all keys`);
   return { key, rangeEnd: NOTHING };
 }
 
 /** All keys that begin so; the empty prefix is all there are. */
-export function prefixKeys({ key }: Target): Keys {
+export function prefixKeys({ key }: KeyTarget): Keys {
   return key.length === 0 ? { key: ZERO, rangeEnd: ZERO } : { key, rangeEnd: endOf(key) };
 }
 

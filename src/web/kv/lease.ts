@@ -25,7 +25,7 @@ export function leaseWish(query: Query): LeaseWish {
  * Does something with that lease; 0: none. A lease that was granted for it is revoked before the client
  * hears that nothing was done, so that what the client tries next stays. @throws RpcError (rejects)
  */
-export async function withLease(
+export async function withGrantedLease(
   request: KeyRequest,
   { lease = 0n, ttl }: LeaseWish,
   put: (lease: bigint) => Promise<Outcome>,

@@ -15,22 +15,22 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Metadata } from '../../rpc/metadata.ts';
 import { OwnCall } from '../../rpc/own-call.ts';
 import { Code, RpcError, tooLargeForEtcd } from '../../rpc/status.ts';
-import { bodyOf } from '../body.ts';
 import { WebCall } from '../call.ts';
 import { GrownBytes } from '../grown-bytes.ts';
 import type { WebServerOptions } from '../options.ts';
 import { badBinary, prefixedMetadata } from '../prefixed-metadata.ts';
+import { bodyOf } from '../request-body.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { pathOf } from '../schemas.ts';
 import { type Sender, senderOf } from '../sender.ts';
 import { type Apart, takeApart } from './elements.ts';
-import { readTarget, type Target } from './target.ts';
+import { type KeyTarget, readTarget } from './target.ts';
 
 /** How long etcd may take over what is done for a client whether or not it waits. Milliseconds. */
 const ASIDE_MS = 10_000;
 
 /** What the services are, and their bounds. */
-export interface Serving {
+export interface KeyServing {
   readonly options: WebServerOptions;
   readonly memory: RequestMemory;
   readonly maxUnreadBytes: number;
@@ -44,17 +44,17 @@ export interface Long<O extends DescMessage> extends Apart<O> {
 
 /** A request for keys. */
 export class KeyRequest {
-  readonly serving: Serving;
+  readonly serving: KeyServing;
   readonly reply: FastifyReply;
   readonly raw: IncomingMessage;
-  readonly target: Target;
+  readonly target: KeyTarget;
   readonly #sender: Sender;
   readonly #metadata: Metadata;
   readonly #calls = new Set<WebCall>();
   #gone = false;
 
   /** @throws RpcError when its target names no key, or its metadata is none */
-  constructor(serving: Serving, { raw, originalUrl }: FastifyRequest, reply: FastifyReply) {
+  constructor(serving: KeyServing, { raw, originalUrl }: FastifyRequest, reply: FastifyReply) {
     this.serving = serving;
     this.reply = reply;
     this.raw = raw;

@@ -8,7 +8,7 @@ import { httpStatus, unaryError } from '../http-error.ts';
  * A value may be anything, a page with scripts too, and comes from the proxy's own address. So no browser guesses what it is, runs
  * anything in it, or lets a page of another site have it as an image or a script. Nothing is kept for others, and what is kept is asked for again.
  */
-const SAFE: Readonly<Record<string, string>> = {
+const SAFE_HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'private, no-cache',
   'content-security-policy': "default-src 'none'; sandbox",
   'cross-origin-resource-policy': 'same-origin',
@@ -19,7 +19,9 @@ const SAFE: Readonly<Record<string, string>> = {
 export function begin(reply: FastifyReply): FastifyReply {
   const others = reply.getHeader('vary');
   const vary = 'Accept, Authorization';
-  return reply.headers(SAFE).header('vary', others === undefined ? vary : `${String(others)}, ${vary}`);
+  return reply
+    .headers(SAFE_HEADERS)
+    .header('vary', others === undefined ? vary : `${String(others)}, ${vary}`);
 }
 
 /** Says of which revision of the store an answer is. */

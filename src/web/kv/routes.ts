@@ -14,7 +14,7 @@ import { Code, RpcError } from '../../rpc/status.ts';
 import type { BrowserGuard } from '../browser-guard.ts';
 import { refuseBrowser } from '../refusals.ts';
 import { read } from './read.ts';
-import { KeyRequest, type Serving } from './request.ts';
+import { KeyRequest, type KeyServing } from './request.ts';
 import { begin, sendError } from './response.ts';
 import { watch } from './watch.ts';
 import { put, remove } from './write.ts';
@@ -28,7 +28,7 @@ const ACTS: Readonly<Record<string, Readonly<Record<string, Act>>>> = {
 };
 
 /** Adds them. A browser gets to them by names of the proxy's alone, since it sends no `Origin` with a GET. */
-export function addKeyRoutes(app: FastifyInstance, serving: Serving, guard: BrowserGuard): void {
+export function addKeyRoutes(app: FastifyInstance, serving: KeyServing, guard: BrowserGuard): void {
   app.addHook('onRequest', (request, _reply, done) => {
     // A value may be of any type, and Fastify would look at it.
     if (Object.hasOwn(ACTS, request.raw.url ?? '')) delete request.raw.headers['content-type'];
@@ -55,7 +55,7 @@ export function addKeyRoutes(app: FastifyInstance, serving: Serving, guard: Brow
 
 async function serve(
   act: Act,
-  serving: Serving,
+  serving: KeyServing,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {

@@ -8,7 +8,7 @@ import { Code, RpcError } from '../../rpc/status.ts';
 export type Place = 'kv' | 'watch';
 
 /** A target. */
-export interface Target {
+export interface KeyTarget {
   readonly place: Place;
   /** As it was sent, before the question mark. */
   readonly path: string;
@@ -29,7 +29,7 @@ export function routeOf(url: string): string | undefined {
 }
 
 /** Reads a target. @throws RpcError when it names no bytes, or is none */
-export function readTarget(url: string): Target {
+export function readTarget(url: string): KeyTarget {
   const [, path = '', place, key = '', query = ''] = TARGET.exec(url) ?? [];
   if (place === undefined) throw new RpcError(Code.NOT_FOUND, 'no such path');
   return { place: place as Place, path, key: decoded(key), query };

@@ -11,15 +11,15 @@ import { base64 } from '../json-pieces.ts';
 const PART_BYTES = 48 << 10;
 
 /** What of a key is written. */
-export type Form = 'whole' | 'without value';
+export type KeyForm = 'whole' | 'without value';
 
 /** Keys, each by itself. @param encoded each a `KeyValue` @throws Error when one is none */
-export function* keysText(encoded: Iterable<Uint8Array>, form: Form): Generator<Generator<string>> {
+export function* keysText(encoded: Iterable<Uint8Array>, form: KeyForm): Generator<Generator<string>> {
   for (const key of encoded) yield keyText(fromBinary(KeyValueSchema, key), form);
 }
 
 /** Keys, each on a line of its own, as one list. @param encoded each a `KeyValue` @throws Error when one is none */
-export function* listText(encoded: Iterable<Uint8Array>, form: Form): Generator<string> {
+export function* listText(encoded: Iterable<Uint8Array>, form: KeyForm): Generator<string> {
   let before = '[\n';
   for (const text of keysText(encoded, form)) {
     yield before;
@@ -46,12 +46,12 @@ export function changeOf(encoded: Uint8Array): Change {
 }
 
 /** A key on a line of its own. */
-export function* lineText(kv: KeyValue, form: Form): Generator<string> {
+export function* lineText(kv: KeyValue, form: KeyForm): Generator<string> {
   yield* keyText(kv, form);
   yield '\n';
 }
 
-function* keyText(kv: KeyValue, form: Form): Generator<string> {
+function* keyText(kv: KeyValue, form: KeyForm): Generator<string> {
   yield '{';
   yield* bytesText('key', kv.key);
   if (form === 'whole') {

@@ -4,7 +4,7 @@ import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { changeIf, type Outcome } from './change.ts';
 import { Conditions, tagOf } from './conditions.ts';
 import { oneKey, prefixKeys } from './keys.ts';
-import { leaseWish, withLease } from './lease.ts';
+import { leaseWish, withGrantedLease } from './lease.ts';
 import { badRequest, Query } from './query.ts';
 import type { KeyRequest } from './request.ts';
 import { sendEncoded, sendJson, sendMismatch, sendNoKey, tellRevision } from './response.ts';
@@ -20,7 +20,7 @@ export async function put(request: KeyRequest): Promise<FastifyReply> {
   if (raw.headers['content-range'] !== undefined) throw badRequest('a part of a value cannot be put');
   if ((raw.headers['content-encoding'] ?? 'identity') !== 'identity') return sendEncoded(reply);
   const value = await request.body();
-  const outcome = await withLease(request, wish, async (lease): Promise<Outcome> => {
+  const outcome = await withGrantedLease(request, wish, async (lease): Promise<Outcome> => {
     const put = { key, value, lease };
     if (!conditions.none)
       return await changeIf(request, conditions, { request: { case: 'requestPut', value: put } });

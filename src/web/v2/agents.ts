@@ -1,7 +1,7 @@
 /** Connections to members, kept for the next request: those to each member by themselves. */
 import { Agent } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Member } from './options.ts';
+import type { V2Member } from './options.ts';
 
 /** Connections to one member that are kept while nobody needs them. */
 const MAX_FREE = 16;
@@ -10,9 +10,9 @@ const MAX_FREE = 16;
 const IDLE_MS = 65_000;
 
 class MemberAgent extends Agent {
-  readonly #member: Member;
+  readonly #member: V2Member;
 
-  constructor(member: Member) {
+  constructor(member: V2Member) {
     super({ keepAlive: true, maxFreeSockets: MAX_FREE, timeout: IDLE_MS });
     this.#member = member;
   }
@@ -33,7 +33,7 @@ export class MemberAgents {
   readonly #agents = new Map<string, MemberAgent>();
 
   /** The connections to a member. */
-  of(member: Member): Agent {
+  of(member: V2Member): Agent {
     let agent = this.#agents.get(member.url);
     if (agent === undefined) {
       agent = new MemberAgent(member);
@@ -43,7 +43,7 @@ export class MemberAgents {
   }
 
   /** Lets go of those to members that are none any more. */
-  keepOnly(members: readonly Member[]): void {
+  keepOnly(members: readonly V2Member[]): void {
     const urls = new Set(members.map(({ url }) => url));
     for (const [url, agent] of this.#agents) {
       if (urls.has(url)) continue;

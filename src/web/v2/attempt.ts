@@ -1,18 +1,18 @@
 /** One attempt to have one member answer a request. It ends in exactly one of three ways, or is cancelled. */
+
 import { type Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { TCP_KEEPALIVE_MS } from '../../net/tcp-keepalive.ts';
 import { RpcError } from '../../rpc/status.ts';
-import type { Body } from './body.ts';
+import type { Body } from './forwarded-body.ts';
 import type { Fields } from './headers.ts';
-import type { Member, V2Times } from './options.ts';
+import type { V2Member, V2Times } from './options.ts';
 
 /**
  * In which a member has to begin its answer to a request that does not wait for events, in milliseconds: etcd gives up
  * what it cannot do after 7 s itself, so one that takes longer hangs.
  */
 const ANSWER_MS = 15_000;
-/** TCP asks a silent peer after so long whether it is still there. Milliseconds. */
-const TCP_KEEPALIVE_MS = 30_000;
 
 /** A request as it is sent. */
 export interface Message {
@@ -35,7 +35,7 @@ export interface AttemptOwner {
 }
 
 export class Attempt {
-  readonly member: Member;
+  readonly member: V2Member;
   /** Whether anything of it may have reached the member. */
   sent = false;
   readonly #times: V2Times;
@@ -49,7 +49,7 @@ export class Attempt {
   /** Begins. @param agent has kept connections; without it, a new one is opened @throws an error of Node.js when it can write no such request */
   constructor(
     message: Message,
-    member: Member,
+    member: V2Member,
     agent: Agent | undefined,
     times: V2Times,
     owner: AttemptOwner,

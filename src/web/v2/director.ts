@@ -3,11 +3,11 @@
  * requests until it fails or the order changes; one that failed rests; at each refresh failures are forgotten.
  */
 import { shuffled } from '../../rpc/shuffled.ts';
-import type { Member, V2Options } from './options.ts';
+import type { V2Member, V2Options } from './options.ts';
 
 export class Director {
   readonly #options: V2Options;
-  readonly #onRefreshed: (members: readonly Member[]) => void;
+  readonly #onRefreshed: (members: readonly V2Member[]) => void;
   /** Urls, in the order since the last refresh. */
   #order: readonly string[] = [];
   #refreshAt = Number.NEGATIVE_INFINITY;
@@ -17,13 +17,13 @@ export class Director {
   readonly #circles = new Set<string>();
 
   /** @param onRefreshed hears which members there are from then on */
-  constructor(options: V2Options, onRefreshed: (members: readonly Member[]) => void) {
+  constructor(options: V2Options, onRefreshed: (members: readonly V2Member[]) => void) {
     this.#options = options;
     this.#onRefreshed = onRefreshed;
   }
 
   /** The members that may be tried now, the first one first. */
-  available(now = performance.now()): Member[] {
+  available(now = performance.now()): V2Member[] {
     const members = this.#options.members();
     const byUrl = new Map(members.map((member) => [member.url, member]));
     const isOther = byUrl.size !== this.#order.length || this.#order.some((url) => !byUrl.has(url));
@@ -37,16 +37,16 @@ export class Director {
   }
 
   /** A member could not be reached, or did not answer. */
-  onFailed({ url }: Member, now = performance.now()): void {
+  onFailed({ url }: V2Member, now = performance.now()): void {
     this.#resting.set(url, now + this.#options.times.failureWait);
   }
 
   /** A member leads back to this proxy. */
-  onCircle({ url }: Member): void {
+  onCircle({ url }: V2Member): void {
     this.#circles.add(url);
   }
 
-  #refresh(members: readonly Member[], now: number): void {
+  #refresh(members: readonly V2Member[], now: number): void {
     this.#order = shuffled([...new Set(members.map(({ url }) => url))]);
     this.#resting.clear();
     for (const url of this.#circles) if (!this.#order.includes(url)) this.#circles.delete(url);

@@ -56,7 +56,7 @@ export function requestFields(request: IncomingMessage, client: string): Fields 
 }
 
 /** The fields of an answer as the client gets them. */
-export function responseFields(response: IncomingMessage): Fields {
+export function forwardedResponseFields(response: IncomingMessage): Fields {
   return endToEnd(response, (name) => name.startsWith(CORS));
 }
 

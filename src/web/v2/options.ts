@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 
 /** A member of the cluster that requests can be sent to. */
-export interface Member {
+export interface V2Member {
   /** Its address as a URL, by which it is known. */
   readonly url: string;
   /** Begins to connect; a TLS socket where TLS is spoken. */
@@ -46,7 +46,7 @@ export interface V2Options {
   /** Whether the order of the members is another one after each refresh; else it is as they are given. */
   readonly shuffled: boolean;
   /** The members there are now, in the order in which they are tried. */
-  readonly members: () => readonly Member[];
+  readonly members: () => readonly V2Member[];
   readonly times: V2Times;
   readonly observer: V2Observer;
 }

@@ -16,9 +16,9 @@ import { queryOf } from '../long-targets.ts';
 import { refuseBrowser } from '../refusals.ts';
 import type { RequestMemory } from '../request-memory.ts';
 import { MemberAgents } from './agents.ts';
-import { readBody } from './body.ts';
 import { Director } from './director.ts';
-import { answerWith, Forwarding, LOOP_DETECTED, type Road, SAFE } from './forwarding.ts';
+import { readBody } from './forwarded-body.ts';
+import { answerWith, ForwardedRequest, LOOP_DETECTED, type Road, SAFE_METHODS } from './forwarded-request.ts';
 import { type Fields, hasComeAround, isCoded, requestFields } from './headers.ts';
 import type { V2Options } from './options.ts';
 
@@ -46,7 +46,7 @@ export class V2 {
   readonly #guard: BrowserGuard;
   readonly #observer: Surroundings['observer'];
   readonly #road: Road;
-  readonly #open = new Set<Forwarding>();
+  readonly #open = new Set<ForwardedRequest>();
 
   constructor(options: V2Options, { memory, guard, observer }: Surroundings) {
     this.#options = options;
@@ -118,16 +118,18 @@ export class V2 {
       observer.onDropped(method, 'too_many_requests');
       return refuse(503, 'etcd-connect-proxy: too many requests are under way');
     }
-    const body = await readBody(raw, this.#memory.of(raw), SAFE.has(method)).catch((error: unknown) => {
-      if (error instanceof RpcError) return error;
-      throw error;
-    });
+    const body = await readBody(raw, this.#memory.of(raw), SAFE_METHODS.has(method)).catch(
+      (error: unknown) => {
+        if (error instanceof RpcError) return error;
+        throw error;
+      },
+    );
     if (body instanceof RpcError)
       return refuse(500, `httpproxy: failed to read request body: ${body.message}`);
     if (response.destroyed) return;
     const fields = requestFields(raw, hostOf(client.address));
     const message = { method, target, fields, body, waits: waits(target) };
-    const forwarding = new Forwarding(message, response, own, this.#road);
+    const forwarding = new ForwardedRequest(message, response, own, this.#road);
     this.#open.add(forwarding);
     response.once('close', () => this.#open.delete(forwarding));
     forwarding.start();
