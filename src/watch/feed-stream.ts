@@ -10,7 +10,7 @@ import type { WatchResponse } from '../etcd/watch-response.ts';
 import { RetryDelay } from '../rpc/retry-delay.ts';
 import type { Status } from '../rpc/status.ts';
 import type { IdentityUpstream } from './identity-upstream.ts';
-import { ALONE, FULL } from './rides/company.ts';
+import { ALONE, FULL, LIVED_MS, PROBATION_MS } from './rides/company.ts';
 import type { Ride, RideOwner } from './rides/ride.ts';
 import type { TurnTaker } from './semaphore.ts';
 import type { SharedFeeds } from './shared-feeds.ts';
@@ -50,10 +50,6 @@ export interface FeedStreamOwner {
   onFault(error: unknown): void;
 }
 
-/** A stream that lived for so long, in milliseconds, was a good one: its end is the first of a row. */
-const LIVED_MS = 3000;
-/** A watch that was suspected may share a stream again after so many milliseconds on one of its own, once that is lost. */
-const PROBATION_MS = 30_000;
 /** After so many streams that failed soon for no known reason, clients are told. */
 const MAX_FAILURES = 6;
 
