@@ -172,6 +172,32 @@ describe('import arrows', () => {
     assert.deepEqual(unused, []);
   });
 
+  test('are those that DESIGN.md shows, but for what is generated', () => {
+    const listed = (names: string) => names.split(', ');
+    const shown = new Map<string, Set<string>>();
+    const [, block = ''] = /^```\nmain → .*?\n(.*?)^```/ms.exec(readFileSync('DESIGN.md', 'utf8')) ?? [];
+    for (const clause of block.split(/ {2,}|\n/)) {
+      const [from, to = ''] = clause.split(' → ');
+      if (to === '') continue;
+      const [rooms = '', types] = to.split('; types of ');
+      for (const room of listed(from as string)) {
+        const all = shown.get(room) ?? new Set();
+        for (const name of listed(rooms)) all.add(name);
+        for (const name of types === undefined ? [] : listed(types)) all.add(`types of ${name}`);
+        shown.set(room, all);
+      }
+    }
+    assert.ok(shown.size > 10);
+    for (const [room, arrows] of shown) {
+      const { imports = [], types = [] } = ARROWS[room] ?? {};
+      const inTable = [...imports, ...types.map((name) => `types of ${name}`)];
+      const ours = inTable.filter((name) => name !== 'gen' && name !== 'version.ts');
+      assert.deepEqual([...arrows].toSorted(), ours.toSorted(), room);
+    }
+    const alone = Object.keys(ARROWS).filter((room) => !room.includes('.') && !shown.has(room));
+    assert.deepEqual(alone.toSorted(), ['app', 'http2', 'net', 'observe', 'rpc', 'tls']);
+  });
+
   test('the check sees a wrong arrow', () => {
     const [seen] = importsOf('http2/x.ts', "import { A } from '../grpc/server.ts';");
     assert.deepEqual(seen, { file: 'grpc/server.ts', folder: 'grpc', typeOnly: false });
