@@ -195,7 +195,7 @@ describe('import arrows', () => {
       assert.deepEqual([...arrows].toSorted(), ours.toSorted(), room);
     }
     const alone = Object.keys(ARROWS).filter((room) => !room.includes('.') && !shown.has(room));
-    assert.deepEqual(alone.toSorted(), ['app', 'http2', 'net', 'observe', 'rpc', 'tls']);
+    assert.deepEqual(alone.toSorted(), ['app', 'http2', 'net', 'observe', 'rpc']);
   });
 
   test('the check sees a wrong arrow', () => {
