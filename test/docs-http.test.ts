@@ -28,6 +28,9 @@ const EXPECTED: readonly RegExp[] = [
   /^\{"result":\{.*"ID":"7587862094632915973","TTL":"60"\}\}$/,
   /^\{"etcdserver":"\d+\.\d+\.\d+","etcdcluster":"/,
   /"created":true\}\}\n\{"result":.*"events":\[\{"kv":\{"key":"Z3JlZXRpbmc="/,
+  /"kvs":\[\{"key":"Z3JlZXRpbmc=","createRevision":/,
+  /"kvs":\[\{"key":"Z3JlZXRpbmc=","createRevision":/,
+  /^\{"code":"invalid_argument","message":"etcdserver: key is not provided"\}$/,
 ];
 
 /** curl gave up waiting, as it was told. */

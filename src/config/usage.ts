@@ -34,6 +34,18 @@ function pendingNote(flag: Flag): string {
   return flag.pending === 'ignored' ? ' [accepted, has no effect yet]' : '';
 }
 
+/** How values are written, by type. */
+const VALUES: readonly string[] = [
+  '| type | is written |',
+  '| --- | --- |',
+  '| `boolean` | `true` or `false`, as Go takes them; the flag alone is `true`. `--debug=false`, not `--debug false` |',
+  '| `switch` | `on` or `off` |',
+  '| `integer`, `bytes` | a whole number, `1500` or `0x5dc`; bytes have no unit |',
+  '| `duration` | `300ms`, `5s`, `2h45m`; more than 12 days is 12 days |',
+  '| `list`, and all types in the plural | with commas, or the flag several times |',
+  '| `level`, `pick`, `mode` and other words | one of those that the meaning names |',
+];
+
 /** The contents of `docs/flags.md`. */
 export function flagsDocument(): string {
   const lines = [
@@ -41,6 +53,8 @@ export function flagsDocument(): string {
     '',
     'This page is generated from the table in `src/config/flags.ts` by `npm run generate`.',
     'Precedence: flag, then environment variable, then default.',
+    '',
+    ...VALUES,
   ];
   for (const group of GROUPS) {
     lines.push(
