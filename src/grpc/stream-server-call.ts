@@ -42,6 +42,7 @@ export class StreamServerCall extends ServerCall implements ServerStream {
   }
 
   onMessage(message: Uint8Array): void {
+    this.stream.countMessage();
     if (this.ended) return;
     this.options.observer.onReceived(this);
     this.listener.onMessage(message);

@@ -58,6 +58,11 @@ export interface Http2Stream {
   charge(octets: number): boolean;
   /** Server role: so many more octets wait for somebody else than the client, or (negative) no longer. */
   hold(octets: number): void;
+  /**
+   * Server role: a message has come in what was delivered, one of perhaps thousands in a frame. It counts as a frame where it is
+   * said how much of a client is handled in one turn of the event loop.
+   */
+  countMessage(): void;
   /** Stops delivery; what arrives is kept, and no window is given back, so that the peer stops too. */
   pause(): void;
   /** Goes on with delivery, at the end of this turn of the event loop if something was kept. */

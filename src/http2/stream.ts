@@ -31,6 +31,7 @@ export interface StreamConnection extends ReceivingConnection {
     onClosed(stream: Stream): void;
   };
   readonly line: { drop(stream: Stream): void };
+  readonly link: { countMessage(): void };
   readonly table: ReceivingConnection['table'] & { remove(stream: Stream, local: boolean): void };
   /** Frames were appended: they are flushed at the end of the turn. */
   wake(): void;
@@ -174,6 +175,10 @@ export class Stream implements Http2Stream, Receiving {
 
   hold(octets: number): void {
     if (!this.closed) this.connection.intake.hold(this, octets);
+  }
+
+  countMessage(): void {
+    this.connection.link.countMessage();
   }
 
   pause(): void {

@@ -2,16 +2,29 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Http2Connection, type Http2Settings, type Http2Stream } from '../../src/http2/index.ts';
+import { unknownMethod } from '../../src/etcd/methods.ts';
+import { GrpcServer } from '../../src/grpc/server.ts';
+import {
+  encodeHeaders,
+  Http2Connection,
+  type Http2Settings,
+  type Http2Stream,
+} from '../../src/http2/index.ts';
 import { completeSettings } from '../../src/http2/settings.ts';
 import { until } from '../support/until.ts';
 import { EngineServer, Exchange, Owner } from './support/exchange.ts';
 import { MemorySocket } from './support/memory-socket.ts';
-import { Answer, answer, get, POST, post, TRAILERS } from './support/play.ts';
+import { Answer, answer, get, POST, POST_LIST, post, TRAILERS } from './support/play.ts';
 import * as raw from './support/raw-peer.ts';
 
 const { END_HEADERS, END_STREAM, frame, u32 } = raw;
 const BODY = Buffer.from('body');
+const ignore = (): void => {};
+const IGNORED = { onHalfClose: ignore, onDrain: ignore, onCancel: ignore };
+const UNOBSERVED = {
+  ...{ onStarted: ignore, onReceived: ignore, onSent: ignore },
+  ...{ onHandled: ignore, onMalformedReply: ignore, onFault: ignore },
+};
 const cancel = (id: number): Buffer => frame('RST_STREAM', 0, id, u32(8));
 const ids = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + 2 * i);
 
@@ -251,8 +264,8 @@ describe('time', () => {
 
 describe('what a client sends faster than others can be served beside it', () => {
   /** A connection without a kernel: what is pushed is there at once. */
-  async function atOnce(memory = new MemorySocket()) {
-    const owner = new Owner(keep);
+  async function atOnce(memory = new MemorySocket(), onStream = keep) {
+    const owner = new Owner(onStream);
     const connection = new Http2Connection(memory.socket, 'server', owner);
     memory.push(Buffer.concat([raw.MAGIC, raw.settings()]));
     await until('it is ready', () => connection.exchange.ready);
@@ -291,5 +304,32 @@ describe('what a client sends faster than others can be served beside it', () =>
       owner.streams.map(({ id }) => id),
       ids(1, 5000),
     );
+  });
+
+  test('is taken in parts: messages, of which a full frame has thousands', async () => {
+    let messages = 0;
+    const grpc = new GrpcServer({
+      services: {
+        method: unknownMethod,
+        unary: () => undefined,
+        stream: () => (stream) => {
+          stream.listener = { ...IGNORED, onMessage: () => void messages++ };
+        },
+      },
+      receive: { maxBytes: 1 << 20, tooLarge: () => 'too large' },
+      observer: UNOBSERVED,
+    });
+    using scene = await atOnce(new MemorySocket(), (stream) => void grpc.accept(stream));
+    const { memory } = scene;
+    const fields = [...POST_LIST, 'content-type', 'application/grpc', 'te', 'trailers'];
+    memory.push(frame('HEADERS', END_HEADERS, 1, encodeHeaders(fields)));
+    // Each takes five octets, and nothing of a frame's length says so.
+    const perFrame = 3000;
+    const read = Buffer.concat(
+      Array.from({ length: 4 }, () => frame('DATA', 0, 1, Buffer.alloc(5 * perFrame))),
+    );
+    for (let i = 0; i < 4; i++) memory.push(read);
+    assert.equal(messages, 4 * perFrame);
+    await until('all have come', () => messages === 16 * perFrame);
   });
 });
