@@ -52,6 +52,11 @@ export class IdTable<V extends { readonly id: number }> {
     if (slots.length > FEW && this.size < SPARSE * slots.length) this.resize(slots.length / 2);
   }
 
+  /** All, in no order, which costs far less. None may be added or removed meanwhile. */
+  *each(): Generator<V> {
+    for (const value of this.slots) if (value !== undefined) yield value;
+  }
+
   /** All of now, by their identifiers. One that is removed meanwhile is passed over. */
   *values(): Generator<V> {
     const all = this.slots.filter((value) => value !== undefined);

@@ -72,7 +72,7 @@ export class SettingsExchange {
     const { settings, table } = this.connection;
     const excess = this.receiveWindow - settings.initialWindowSize;
     this.receiveWindow -= excess;
-    if (excess > 0) for (const stream of table.values()) stream.input.window -= excess;
+    if (excess > 0) for (const stream of table.each()) stream.input.window -= excess;
     return true;
   }
 
@@ -99,7 +99,7 @@ export class SettingsExchange {
     if (delta === 0) return;
     const { table, guard } = this.connection;
     let moved = 0;
-    for (const stream of table.values()) {
+    for (const stream of table.each()) {
       // A small frame that costs much: it counts for more where many streams are open.
       if (++moved % STREAMS_PER_FRAME === 0) guard.countControl();
       if (stream.moveSendWindow(delta)) continue;

@@ -58,6 +58,11 @@ export class StreamTable {
     return this.streams.values();
   }
 
+  /** The open streams, in no order; none may be opened or closed meanwhile. */
+  each(): Iterable<Stream> {
+    return this.streams.each();
+  }
+
   /** Notes an identifier the peer used, even if its stream is refused. */
   usePeerId(id: number): void {
     const expected = this.lastPeerId === 0 ? 1 : this.lastPeerId + 2;

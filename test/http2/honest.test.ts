@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unknownMethod } from '../../src/etcd/methods.ts';
 import { GrpcServer } from '../../src/grpc/server.ts';
+import { IdTable } from '../../src/http2/id-table.ts';
 import {
   encodeHeaders,
   Http2Connection,
@@ -11,6 +12,7 @@ import {
   type Http2Stream,
 } from '../../src/http2/index.ts';
 import { completeSettings } from '../../src/http2/settings.ts';
+import type { Stream } from '../../src/http2/stream.ts';
 import { until } from '../support/until.ts';
 import { EngineServer, Exchange, Owner } from './support/exchange.ts';
 import { MemorySocket } from './support/memory-socket.ts';
@@ -331,5 +333,17 @@ describe('what a client sends faster than others can be served beside it', () =>
     for (let i = 0; i < 4; i++) memory.push(read);
     assert.equal(messages, 4 * perFrame);
     await until('all have come', () => messages === 16 * perFrame);
+  });
+
+  test('changes windows without putting the streams in order, which would take far longer than it counts for', async (t) => {
+    using scene = await atOnce();
+    const { memory, owner } = scene;
+    memory.push(Buffer.concat(ids(1, 100).map((id) => post(id))));
+    await until('they are open', () => owner.streams.length === 100);
+    const ordering = t.mock.method(IdTable.prototype, 'values');
+    memory.push(raw.settings([4, 100_000]));
+    assert.equal(ordering.mock.callCount(), 0);
+    const windows = owner.streams.map((stream) => (stream as Stream).sendWindow);
+    assert.deepEqual([...new Set(windows)], [100_000]);
   });
 });

@@ -26,6 +26,7 @@ test('has what a Map has, after any additions and removals', () => {
       for (let number = 0; number <= 60; number++) assert.equal(table.get(number * by), map.get(number * by));
       const all = [...map.values()].sort((one, other) => one.id - other.id);
       assert.deepEqual([...table.values()], all);
+      assert.deepEqual(new Set(table.each()), new Set(all));
     }),
   );
 });
