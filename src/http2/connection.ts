@@ -70,7 +70,7 @@ export class Http2Connection implements ConnectionHandle, HandledConnection {
   /** Inside `onReceived` or `onEndOfTurn`, which flush when they are done. */
   private inTurn = false;
   private waking = false;
-  private readonly resuming = new Resuming();
+  private readonly resuming = new Resuming(this);
 
   /**
    * @param socket connected, or still connecting; a TLS socket must have negotiated `h2`

@@ -17,7 +17,7 @@ const LINGER_BYTES = 256 << 10;
  * messages in full frames. What is large in few of either goes on: forty clients that upload and are paused every 256 KiB took
  * 45 MiB more.
  */
-const WORK_PER_TURN = 2048;
+export const WORK_PER_TURN = 2048;
 
 /**
  * Octets; what is shorter has fewer frames than that, and is the last that is read in its turn. Not so with TLS, which gives what
@@ -41,6 +41,8 @@ export interface SocketOwner {
 export class SocketLink implements TurnEnd {
   /** True once the socket was connected (with TLS: the handshake was done). */
   connected: boolean;
+  /** Messages so far that streams have told of. */
+  messages = 0;
   private readonly socket: Socket;
   private readonly secure: boolean;
   private readonly owner: SocketOwner;
@@ -48,8 +50,6 @@ export class SocketLink implements TurnEnd {
   private over = false;
   private paused = false;
   private dropped = 0;
-  /** Messages so far that streams have told of. */
-  private messages = 0;
   /** Frames and messages so far when the first part of this turn came that counts; -1 before that. */
   private before = -1;
   private resting = false;

@@ -24,6 +24,7 @@ export interface ReceivingConnection extends NotifiedConnection {
   readonly receiver: ReceiveWindow;
   readonly table: { values(): Iterable<Receiving> };
   readonly now: number;
+  readonly link: { readonly messages: number };
   /** Server role: counts what is received. */
   readonly intake: {
     readonly turns: { mayGrow(input: StreamInput): boolean };
@@ -145,10 +146,15 @@ export class StreamInput {
     this.stream.onInputFinished();
   }
 
-  /** Delivers what was kept while paused. */
-  deliverHeld(): void {
+  /**
+   * Delivers what was kept while paused.
+   * @param most messages of the connection so far with which it stops
+   * @returns false when it has stopped for these
+   */
+  deliverHeld(most = Number.POSITIVE_INFINITY): boolean {
     const { held, stream } = this;
     while (held !== undefined && !this.paused && !stream.closed) {
+      if (stream.connection.link.messages >= most) return false;
       const item = held.next();
       if (item === undefined) {
         this.held = undefined;
@@ -158,6 +164,7 @@ export class StreamInput {
       this.deliver(item);
     }
     if (this.ended) this.end();
+    return true;
   }
 
   /**

@@ -31,7 +31,7 @@ export interface StreamConnection extends ReceivingConnection {
     onClosed(stream: Stream): void;
   };
   readonly line: { drop(stream: Stream): void };
-  readonly link: { countMessage(): void };
+  readonly link: ReceivingConnection['link'] & { countMessage(): void };
   readonly table: ReceivingConnection['table'] & { remove(stream: Stream, local: boolean): void };
   /** Frames were appended: they are flushed at the end of the turn. */
   wake(): void;
