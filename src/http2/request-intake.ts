@@ -176,8 +176,8 @@ export class RequestIntake {
 
   /** Refuses streams whose requests are not complete, the largest first and of equal ones the youngest. */
   refuse(octets: number): number {
-    const streams = [...this.connection.table.values()].filter(mayRefuse).reverse();
-    streams.sort((a, b) => b.input.charged - a.input.charged);
+    const streams = [...this.connection.table.each()].filter(mayRefuse);
+    streams.sort((a, b) => b.input.charged - a.input.charged || b.id - a.id);
     let gone = 0;
     for (const stream of streams) {
       if (gone >= octets) break;
