@@ -52,17 +52,17 @@ export interface Http2Stream {
   sendReply(headers: Uint8Array, data: Uint8Array, trailers: Uint8Array): void;
   /** Ends the stream at once with RST_STREAM (RFC 9113 section 6.4); queued data is dropped, `onClose` comes before this returns. */
   reset(code: number): void;
-  /** Server role: so many octets of what arrived are no longer held; see `Intake`. */
+  /** Server role: so many octets of what arrived are no longer held; see `RequestIntake`. */
   release(octets: number): void;
   /** Server role: so many more octets are held for the request; false when it has to go for it. */
   charge(octets: number): boolean;
   /** Server role: so many more octets wait for somebody else than the client, or (negative) no longer. */
   hold(octets: number): void;
   /**
-   * Server role: a message has come in what was delivered, one of perhaps thousands in a frame. It counts as a frame where it is
-   * said how much of a client is handled in one turn of the event loop.
+   * Server role: a message has come in what was delivered, one of perhaps thousands in a frame. It counts as a frame, or as so
+   * many, where it is said how much of a client is handled in one turn of the event loop.
    */
-  countMessage(): void;
+  countMessage(frames: number): void;
   /** Stops delivery; what arrives is kept, and no window is given back, so that the peer stops too. */
   pause(): void;
   /** Goes on with delivery, at the end of this turn of the event loop if something was kept. */

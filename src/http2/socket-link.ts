@@ -87,8 +87,8 @@ export class SocketLink implements TurnEnd {
   }
 
   /** What was read had a message in it, one of perhaps many. */
-  countMessage(): void {
-    this.messages++;
+  countMessage(frames: number): void {
+    this.messages += frames;
   }
 
   /**

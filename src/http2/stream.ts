@@ -31,7 +31,7 @@ export interface StreamConnection extends ReceivingConnection {
     onClosed(stream: Stream): void;
   };
   readonly line: { drop(stream: Stream): void };
-  readonly link: ReceivingConnection['link'] & { countMessage(): void };
+  readonly link: ReceivingConnection['link'] & { countMessage(frames: number): void };
   readonly table: ReceivingConnection['table'] & { remove(stream: Stream, local: boolean): void };
   /** Frames were appended: they are flushed at the end of the turn. */
   wake(): void;
@@ -177,8 +177,8 @@ export class Stream implements Http2Stream, Receiving {
     if (!this.closed) this.connection.intake.hold(this, octets);
   }
 
-  countMessage(): void {
-    this.connection.link.countMessage();
+  countMessage(frames: number): void {
+    this.connection.link.countMessage(frames);
   }
 
   pause(): void {
