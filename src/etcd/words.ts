@@ -2,7 +2,7 @@
  * What etcd says, as far as the proxy understands it or says it itself. Where the member that was asked cannot serve
  * although another one may: one table, with the release that each text comes from (`api/v3rpc/rpctypes/error.go` and the gRPC interceptors of etcd).
  */
-import { Code, type Status } from '../rpc/status.ts';
+import { Code, RpcError, type Status } from '../rpc/status.ts';
 
 /** etcd's text where a call demands a leader (`hasleader`) and the member knows none. Since 3.2. */
 export const NO_LEADER = 'etcdserver: no leader';
@@ -135,9 +135,22 @@ export function saysPermissionDenied({ code }: Pick<Status, 'code'>): boolean {
   return code === Code.PERMISSION_DENIED;
 }
 
+/** How the texts of etcd's own API begin. Since 3.0. */
+const OF_API = 'etcdserver: ';
+
 /** The same, said by etcd itself: what is on the way to it may say so too, of all that comes. */
 export function refusesUser(status: Pick<Status, 'code' | 'message'>): boolean {
-  return saysPermissionDenied(status) && status.message.startsWith('etcdserver: ');
+  return saysPermissionDenied(status) && status.message.startsWith(OF_API);
+}
+
+/**
+ * What etcd's locks and elections say where its API refuses them something: they ask it as clients do, and tell its text
+ * alone, without the code (`v3lock/lock.go`; since 3.2). UNAVAILABLE stays what it is: any call is refused so.
+ */
+export function asLocksTell(error: RpcError): RpcError {
+  const { code, message } = error;
+  const isOfApi = code !== Code.UNAVAILABLE && message.startsWith(OF_API);
+  return isOfApi ? new RpcError(Code.UNKNOWN, message) : error;
 }
 
 /** The codes of refusals as Go prints them. */

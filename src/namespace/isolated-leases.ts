@@ -7,7 +7,7 @@ import { SESSION_GRANT } from '../etcd/lease-requests.ts';
 import { LeaseSelection } from '../etcd/lease-selection.ts';
 import { LeaseTag } from '../etcd/lease-tags.ts';
 import { Election, Lease, Lock } from '../etcd/methods.ts';
-import { saysLeaseExists } from '../etcd/words.ts';
+import { asLocksTell, saysLeaseExists } from '../etcd/words.ts';
 import type { Call, UnaryHandler } from '../rpc/contract.ts';
 import { OwnCall } from '../rpc/own-call.ts';
 import { RoundRobin } from '../rpc/round-robin.ts';
@@ -118,7 +118,7 @@ export class IsolatedLeases {
       granted = await this.#granted(SESSION_GRANT, granting);
     } catch (error) {
       call.responseTrailers = granting.responseTrailers;
-      throw error;
+      throw error instanceof RpcError ? asLocksTell(error) : error;
     }
     if (call.cancelled) throw RpcError.cancelled();
     call.work = undefined;

@@ -401,3 +401,25 @@ test('a namespace that is not isolated is as etcd there', async () => {
   assert.equal((await inA.revoke(theirs)).code, 0);
   assert.equal((await inA.call('/etcdserverpb.Cluster/MemberList', [new Uint8Array()])).code, 0);
 });
+
+test('who may have no lease is told so by a lock or campaign without one as by etcd', async () => {
+  await using etcd = await startEtcd({ bcryptCost: 4 });
+  for (const args of [
+    ['user', 'add', 'root:pw'],
+    ['user', 'grant-role', 'root', 'root'],
+    ['auth', 'enable'],
+  ])
+    assert.equal((await etcd.etcdctl(args)).code, 0);
+  await using proxy = await startNamespaces([A], { endpoints: etcd.endpoints, flags: [STRICT] });
+  using direct = new RawGrpcClient(etcd.first.address);
+  using inA = new RawGrpcClient(proxy.at(A));
+  for (const who of [{}, { metadata: { token: 'of.nobody' } }])
+    for (const [path, request] of [
+      ['/v3lockpb.Lock/Lock', encode(LockRequestSchema, { name: b('l') })],
+      ['/v3electionpb.Election/Campaign', encode(CampaignRequestSchema, { name: b('e'), value: b('v') })],
+    ] as const) {
+      const told = endOf(await direct.call(path, [request], who));
+      assert.equal(told.code, 2);
+      assert.deepEqual(endOf(await inA.call(path, [request], who)), told);
+    }
+});
