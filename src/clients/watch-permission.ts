@@ -5,7 +5,7 @@
 import type { KeyRange } from '../etcd/key-range.ts';
 import { permissionRequest } from '../etcd/own-requests.ts';
 import { isRefusal } from '../etcd/statuses.ts';
-import { cancelReasonOf, saysPermissionDenied } from '../etcd/words.ts';
+import { cancelReasonOf, refusesUser, saysPermissionDenied } from '../etcd/words.ts';
 import type { Metadata } from '../rpc/metadata.ts';
 import { RpcError } from '../rpc/status.ts';
 import type { ReadAs } from './probes.ts';
@@ -20,7 +20,7 @@ export type WatchPermission =
    * change of users makes each JWT too old, and simple tokens may be unknown to another member.
    */
   | { readonly kind: 'token'; readonly reason: string }
-  /** It could not be asked. */
+  /** It could not be asked, or something on the way to it denied that. */
   | { readonly kind: 'failed' };
 
 /**
@@ -36,7 +36,8 @@ export async function askWatchPermission(
     return { kind: 'allowed' };
   } catch (thrown) {
     const error = RpcError.from(thrown);
-    if (saysPermissionDenied(error)) return { kind: 'denied', reason: cancelReasonOf(error) };
-    return isRefusal(error) ? { kind: 'token', reason: error.message } : { kind: 'failed' };
+    if (refusesUser(error)) return { kind: 'denied', reason: cancelReasonOf(error) };
+    const isToken = isRefusal(error) && !saysPermissionDenied(error);
+    return isToken ? { kind: 'token', reason: error.message } : { kind: 'failed' };
   }
 }

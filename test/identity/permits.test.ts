@@ -31,6 +31,19 @@ test('a token that etcd does not take is nobody’s from then on', async () => {
   assert.equal(users.userOf('x'), 'u');
 });
 
+test('what denies reads on the way to etcd says nothing of whom etcd allows what', async () => {
+  for (const said of ['unexpected HTTP status code received from server: 403', 'RBAC: access denied']) {
+    const users = new TokenUsers();
+    users.learn('u', 'x');
+    const permits = permitsOf(users, async () => {
+      throw new RpcError(Code.PERMISSION_DENIED, said);
+    });
+    assert.deepEqual(await permits.ask(new Metadata(['token', 'x']), RANGE), { kind: 'failed' });
+    assert.equal(users.userOf('x'), 'u');
+    assert.deepEqual(permits.stats.confirmations, { allowed: 0, denied: 0, token: 0, failed: 1 });
+  }
+});
+
 test('who showed the tokens of a user of before is judged by its own, whatever etcd says of those handed out since', async () => {
   const users = new TokenUsers();
   const asked: string[] = [];
