@@ -61,6 +61,10 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   #isAllowed = false;
   /** There is room for its keys, and for those of the watch that it becomes. */
   #hasRoom = false;
+  /** etcd is asked on its behalf: who asks keeps it, and its keys, until the answer, also when nobody wants it any more. */
+  #isAsking = false;
+  #isLearned = false;
+  #isCancelled = false;
 
   constructor(owner: TicketOwner, request: WatchRequest, bytes: number) {
     this.#owner = owner;
@@ -92,7 +96,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
         circles.prepare(feeds);
         // Whom etcd demands no token from has no other feeds than these.
         if (!feeds.identity.hasToken) this.#begin(feeds);
-        feeds.etcd.probe(range, this);
+        this.#ask(request);
       }
     } else if (request.kind === 'cancel') feeds.etcd.probeAny(this);
     else this.ready = true;
@@ -105,14 +109,26 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
 
   /** No watch comes of it. */
   cancel(): void {
-    const { request } = this;
-    const { relayTurns, longKeys } = this.#owner.feeds.shared;
     this.#over = true;
+    this.#isCancelled = true;
     this.finish();
     this.#watch?.cancel();
-    relayTurns.leave(this);
-    if (this.#hasRoom && request.kind === 'create') longKeys.release(request.range);
+    this.#owner.feeds.shared.relayTurns.leave(this);
+    this.#giveRoom();
+  }
+
+  /** Gives back the room for its keys, once nobody wants or keeps them any more. */
+  #giveRoom(): void {
+    const { request } = this;
+    if (!this.#isCancelled || this.#isAsking || !this.#hasRoom || request.kind !== 'create') return;
+    this.#owner.feeds.shared.longKeys.release(request.range);
     this.#hasRoom = false;
+  }
+
+  /** Asks etcd whether the client may read the range; the answer never comes at once. */
+  #ask({ range }: CreateRequest): void {
+    this.#owner.feeds.etcd.probe(range, this);
+    this.#isAsking = true;
   }
 
   /** A watch that etcd grants is the client's only if it may read the range as well: not every release looks at all of it. */
@@ -122,7 +138,7 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
     else if (this.#refusal !== '') this.#settle({ kind: 'refused', header, reason: this.#refusal });
     else {
       this.#granted = header;
-      if (this.request.kind === 'create') this.#owner.feeds.etcd.probe(this.request.range, this);
+      if (this.request.kind === 'create') this.#ask(this.request);
     }
   }
 
@@ -132,7 +148,9 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   }
 
   onProbed(result: ProbeResult): void {
+    this.#isAsking = false;
     if (!this.#over) this.#guard(() => this.#take(result));
+    else this.#giveRoom();
   }
 
   /** A fault in what etcd's answers bring about ends the client's stream. */
@@ -164,10 +182,14 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
     this.#probed =
       this.#granted === undefined ? result : { ...result, header: this.#granted, maybeCompacted: false };
     circles.learn(feeds, request, this.#probed, this);
+    this.#isAsking = !this.#isLearned;
   }
 
   onLearned(own: boolean): void {
-    this.#guard(() => this.#allow(own));
+    this.#isLearned = true;
+    this.#isAsking = false;
+    if (!this.#over) this.#guard(() => this.#allow(own));
+    else this.#giveRoom();
   }
 
   /** Has a feed begin for a watch of what comes next, where none is there. */
@@ -179,7 +201,6 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
 
   /** etcd lets the client watch; the watch begins where its feed does. */
   #allow(own: boolean): void {
-    if (this.#over) return;
     const { feeds, circles } = this.#owner;
     this.own = own;
     this.#isAllowed = true;

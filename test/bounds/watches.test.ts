@@ -25,6 +25,17 @@ async function reply(client: ScriptedClient, count: number) {
   return client.responses[count - 1] as (typeof client.responses)[number];
 }
 
+/** Has etcd answer no read until what this returns is called. */
+function holdReads({ upstream }: ScriptedHub): () => void {
+  const answered = Promise.withResolvers<void>();
+  const unary = upstream.unary.bind(upstream);
+  upstream.unary = async (request, call) => {
+    await answered.promise;
+    return unary(request, call);
+  };
+  return answered.resolve;
+}
+
 describe('long keys', () => {
   test('that are watched take a bounded number of bytes, and short ones go on', async () => {
     start();
@@ -78,8 +89,27 @@ describe('long keys', () => {
       another.watch({ key: longKey('b', i), rangeEnd: longKey('a', i) });
       another.leave();
     }
-    assert.equal(at.hub.shared.longKeys.bytes, 0);
+    assert.ok(at.hub.shared.longKeys.bytes <= 3 * 400 * KIB, 'what etcd was to refuse is gone at once');
+    await until('etcd has answered', () => at.hub.shared.longKeys.bytes === 0);
   });
+
+  for (const fields of [[], ['token', 't']])
+    test(`take no more while etcd does not answer, though clients ${fields.join(' ')} leave all the time`, async () => {
+      start();
+      const answer = holdReads(at);
+      for (let i = 0; i < 200; i++) {
+        const client = at.client(fields);
+        client.watch({ key: longKey('a', i) });
+        client.leave();
+        assert.equal(client.held, 0);
+      }
+      assert.equal(at.hub.stats.limits.long_keys, 200 - Math.floor((64 * MIB) / (400 * KIB)));
+      answer();
+      await until('there is room again', () => at.hub.shared.longKeys.bytes === 0);
+      const client = at.client(fields);
+      client.watch({ key: longKey('a', 0) });
+      assert.equal((await reply(client, 1)).canceled, false);
+    });
 });
 
 describe('watches that etcd is to refuse', () => {
