@@ -6,7 +6,9 @@ import { KeyRange } from '../../src/etcd/key-range.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import type { Feed } from '../../src/watch/feed.ts';
 import { CreateLine } from '../../src/watch/rides/create-line.ts';
-import { Seat } from '../../src/watch/rides/seat.ts';
+import { Seat, type SeatOwner } from '../../src/watch/rides/seat.ts';
+import { SharedStream } from '../../src/watch/rides/shared-stream.ts';
+import type { SharedStreamOwner } from '../../src/watch/rides/shared-stream-owner.ts';
 import { until } from '../support/until.ts';
 import { b, span } from '../support/watch-client.ts';
 import type { ScriptedClient } from './scripted-client.ts';
@@ -351,4 +353,17 @@ test('of a stream 128 creates are under way, and what is new takes turns with wh
   assert.ok(!sent.includes(seats[128] as Seat));
   while (line.onAnswer() !== undefined);
   assert.deepEqual([sent.length, line.length], [1000, 0]);
+});
+
+test('watches that are given up before their turn leave nothing in the line of a stream, though etcd answers nothing', () => {
+  let sent = 0;
+  const client = { send: () => ++sent > 0, cancel: () => {} };
+  const owner = { assembly: {}, open: () => client, onLeft: () => {}, onGone: () => {} };
+  const stream = new SharedStream(owner as unknown as SharedStreamOwner<SharedStream>, 10_000, 60_000);
+  const watch = { range: new KeyRange('k', ''), start: 0, prevKv: false, fragment: false };
+  const stays = stream.take(watch, {} as SeatOwner, true);
+  for (let i = 0; i < 5000; i++) stream.leave(stream.take(watch, {} as SeatOwner, i % 2 === 0));
+  assert.deepEqual([[...stream.seats], stream.line.length], [[stays], 128]);
+  assert.equal(sent, 128 + 127, 'creates, and those of them that are cancelled');
+  stream.close();
 });

@@ -37,6 +37,11 @@ export class CreateLine {
     this.#fill();
   }
 
+  /** A seat that was not asked for is given up. It is not to wait for its turn, which may never come while etcd answers nothing. */
+  leave(seat: Seat): void {
+    if (!this.#fresh.delete(seat)) this.#again.delete(seat);
+  }
+
   /** etcd answers creates in their order. @returns whose watch the answer is about */
   onAnswer(): Seat | undefined {
     const seat = this.#sent.take();
@@ -48,7 +53,7 @@ export class CreateLine {
     while (this.#sent.size < UNDER_WAY) {
       const seat = this.#next();
       if (seat === undefined) return;
-      // One that was left before its turn is not created at all.
+      // One that could not be taken out of the line is not created at all.
       if (seat.left) continue;
       seat.sent = true;
       this.#sent.add(seat);

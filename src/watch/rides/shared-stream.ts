@@ -96,6 +96,7 @@ export class SharedStream implements ClientStreamListener, PartSink, SeatStream,
     this.#forget(seat);
     if (this.#over) return;
     if (seat.sent) this.#stream.send(cancelRequest(seat.id));
+    else this.line.leave(seat);
     this.#owner.onLeft(this);
   }
 
