@@ -23,6 +23,12 @@ import { type WaitingRead, type WaitingReadOwner, WaitingReads } from './waiting
 /** Those that come because a mirror lags, many at once. */
 const CAPPED: ReadonlySet<FallBack> = new Set(['timeout', 'failed', 'loading', 'line']);
 
+/**
+ * Longer requests are left to etcd: whoever asks etcd on behalf of a read keeps what it asks for until there is an answer, also
+ * when its client has gone. Real ones are far smaller. Bytes.
+ */
+export const MAX_REQUEST_BYTES = 8192;
+
 /** What the layer answers from, and where other reads go. */
 export interface MirroredReadsOptions {
   /** Reads a request; `undefined`: no mirror can answer it. */
@@ -63,6 +69,7 @@ export class MirroredReads implements UnaryUpstream, WaitingReadOwner {
     const query = this.#parse(request);
     const mirror = query === undefined ? undefined : this.#mirrors.find(query);
     if (query === undefined || mirror === undefined) return this.#below.unary(request, call);
+    if (request.length > MAX_REQUEST_BYTES) return this.#pass('large', request, call);
     const { store } = mirror;
     if (store === undefined) return this.#pass('loading', request, call);
     if (query.revision !== 0 && (query.revision < store.floor || query.revision > store.applied))

@@ -24,7 +24,7 @@ export type FallBack =
   | 'unstable'
   /** Releases of etcd answer this differently. */
   | 'release'
-  /** The answer is too large to be put together here. */
+  /** The request is too long to be kept, or the answer too large to be put together here. */
   | 'large'
   /** Too many keys would have to be looked at for it. */
   | 'work'

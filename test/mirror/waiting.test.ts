@@ -15,7 +15,11 @@ import type { Probes } from '../../src/clients/probes.ts';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
 import { readRangeQuery } from '../../src/etcd/range-query.ts';
 import { readTxnQuery } from '../../src/etcd/txn-request.ts';
-import { MirroredReads, type MirroredReadsOptions } from '../../src/mirror/mirrored-reads.ts';
+import {
+  MAX_REQUEST_BYTES,
+  MirroredReads,
+  type MirroredReadsOptions,
+} from '../../src/mirror/mirrored-reads.ts';
 import type { Mirrors } from '../../src/mirror/mirrors.ts';
 import { Code, RpcError } from '../../src/rpc/status.ts';
 import { bytes, type KvClient, lightClientOf } from '../reads/clients.ts';
@@ -211,6 +215,17 @@ describe('reads that wait for a mirror', () => {
     askers[0]?.onProbed(headerAt(applied()));
     assert.equal(forwarded(), 0);
     assert.equal(result.reply, undefined);
+  });
+
+  test('a long request: forwarded at once, since the question keeps what it is about, though the client be gone', async () => {
+    const { askers, reads } = start(60_000);
+    const before = mirrors.stats.fallBacks.get('large') ?? 0;
+    const long = (length: number) => rangeRequest({ key: bytes(PREFIX.padEnd(length, 'k')) });
+    assert.equal(reads.unary(long(MAX_REQUEST_BYTES), readCall()), FORWARDED);
+    assert.deepEqual([askers.length, mirrors.stats.fallBacks.get('large')], [0, before + 1]);
+    const shorter = reads.unary(long(MAX_REQUEST_BYTES - 10), readCall());
+    askers[0]?.onProbed(headerAt(applied()));
+    assert.notEqual(await shorter, FORWARDED);
   });
 
   test('the question fails or is refused: forwarded at once', async () => {
