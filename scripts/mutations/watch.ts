@@ -95,8 +95,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'delivered-again',
     `${HUB}/watcher.ts`,
-    'this.#unsent = batch.revision + 1;\n    this.#quiet',
-    'this.#unsent = batch.revision;\n    this.#quiet',
+    'this.#unsent = batch.revision + 1;\n    this.#state',
+    'this.#unsent = batch.revision;\n    this.#state',
   ),
   mutation(
     'compaction-takes-one-more',
@@ -130,7 +130,7 @@ export const WATCH: readonly Mutation[] = [
     'return this.#unsent <= first && header.revision > 0;',
   ),
   mutation('cancelled-still-delivered', 'watch/client-stream.ts', 'watcher.feed?.leave([watcher]);', ''),
-  mutation('progress-of-laggards', `${HUB}/watcher.ts`, 'this.#synced && !this.sink', '!this.sink'),
+  mutation('progress-of-laggards', `${HUB}/watcher.ts`, 'this.synced && !this.sink', '!this.sink'),
   mutation('progress-tried-once', `${HUB}/progress-rounds.ts`, 'this.#tries < MAX_TRIES', 'this.#tries < 1'),
   mutation(
     'progress-of-a-feed-that-was-not-asked',

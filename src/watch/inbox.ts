@@ -34,8 +34,11 @@ interface Waiting {
   readonly bytes: number;
 }
 
+/** Nothing has come yet. One for all, since it has nothing to go on with. */
+const NO_STEPS: Steps = (function* (): Steps {})();
+
 export class Inbox implements SlicedJob {
-  steps: Steps = none();
+  steps = NO_STEPS;
   readonly #owner: InboxOwner;
   readonly #bounds: InboxBounds;
   readonly #waiting: Waiting[] = [];
@@ -105,8 +108,4 @@ export class Inbox implements SlicedJob {
     this.#busy = false;
     this.#received = 0;
   }
-}
-
-function* none(): Steps {
-  // Nothing has come yet.
 }

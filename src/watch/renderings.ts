@@ -30,9 +30,9 @@ export class Renderings {
   readonly #owner: RenderingsOwner;
   readonly #bounds: RenderingsBounds;
   /** What each watcher waits for. */
-  readonly #of = new Map<Watcher, Rendering>();
+  #of: Map<Watcher, Rendering> | undefined;
   /** Those that all watchers of an audience may have. */
-  readonly #shared = new Map<Audience<Watcher>, Rendering>();
+  #shared: Map<Audience<Watcher>, Rendering> | undefined;
 
   constructor(owner: RenderingsOwner, bounds: RenderingsBounds) {
     this.#owner = owner;
@@ -41,11 +41,11 @@ export class Renderings {
 
   /** How many watchers wait. */
   get size(): number {
-    return this.#of.size;
+    return this.#of?.size ?? 0;
   }
 
   has(watcher: Watcher): boolean {
-    return this.#of.has(watcher);
+    return this.#of?.has(watcher) === true;
   }
 
   /**
@@ -57,13 +57,14 @@ export class Renderings {
       ? this.#sharedOf(watcher, batch, chosen)
       : this.#begin(watcher, batch);
     rendering.watchers.add(watcher);
+    this.#of ??= new Map();
     this.#of.set(watcher, rendering);
     watcher.sink.output.onMaking();
   }
 
   /** The watcher leaves its feed. */
   leave(watcher: Watcher): void {
-    const rendering = this.#of.get(watcher);
+    const rendering = this.#of?.get(watcher);
     if (rendering === undefined) return;
     this.#release(watcher, rendering);
     if (rendering.watchers.size > 0) return;
@@ -73,6 +74,7 @@ export class Renderings {
 
   #sharedOf(watcher: Watcher, batch: Batch, chosen: Selection | undefined): Rendering {
     const audience = watcher.audience as Audience<Watcher>;
+    this.#shared ??= new Map();
     const found = this.#shared.get(audience);
     if (found?.batch === batch) return found;
     const rendering = this.#begin(watcher, batch, chosen);
@@ -93,7 +95,7 @@ export class Renderings {
     let deliveries = 0;
     for (const watcher of [...rendering.watchers]) {
       // The stream of another one may have ended, and this one's with it.
-      if (this.#of.get(watcher) !== rendering) continue;
+      if (this.#of?.get(watcher) !== rendering) continue;
       this.#release(watcher, rendering);
       try {
         if (!watcher.sink.blocked && rendering.send(watcher)) deliveries++;
@@ -103,7 +105,7 @@ export class Renderings {
       }
     }
     this.#bounds.stats.countDelivered(deliveries);
-    if (this.#of.size === 0) this.#owner.onMade();
+    if (this.size === 0) this.#owner.onMade();
   }
 
   /** One of those that wait reports it; the streams of all of them end. */
@@ -115,13 +117,13 @@ export class Renderings {
   }
 
   #release(watcher: Watcher, rendering: Rendering): void {
-    this.#of.delete(watcher);
+    this.#of?.delete(watcher);
     rendering.watchers.delete(watcher);
     watcher.sink.output.onMade();
   }
 
   #forget(rendering: Rendering): void {
-    if (this.#shared.get(rendering.audience) === rendering) this.#shared.delete(rendering.audience);
+    if (this.#shared?.get(rendering.audience) === rendering) this.#shared.delete(rendering.audience);
   }
 }
 

@@ -2,7 +2,7 @@
 import { addTo, removeLeast } from './heap.ts';
 
 export class RevisionWaiters {
-  readonly #waiting = new Map<number, (() => void)[]>();
+  #waiting: Map<number, (() => void)[]> | undefined;
   /** The revisions that somebody waits for. */
   readonly #heap: number[] = [];
 
@@ -11,6 +11,7 @@ export class RevisionWaiters {
   }
 
   add(revision: number, done: () => void): void {
+    this.#waiting ??= new Map();
     const others = this.#waiting.get(revision);
     if (others !== undefined) others.push(done);
     else {
@@ -24,8 +25,8 @@ export class RevisionWaiters {
     const taken: (() => void)[] = [];
     for (let least = this.#heap[0]; least !== undefined && least <= revision; least = this.#heap[0]) {
       removeLeast(this.#heap);
-      for (const done of this.#waiting.get(least) ?? []) taken.push(done);
-      this.#waiting.delete(least);
+      for (const done of this.#waiting?.get(least) ?? []) taken.push(done);
+      this.#waiting?.delete(least);
     }
     return taken;
   }

@@ -82,8 +82,8 @@ export class Subscribers {
   readonly #feed: SubscribedFeed;
   readonly #ranges = new RangeMap<Set<Subscription>>();
   #size = 0;
-  /** Those that want to hear {@link FeedSubscriber.onMoved}. */
-  readonly #movable = new Set<Subscription>();
+  /** Those that want to hear {@link FeedSubscriber.onMoved}; most feeds have none for most of the time. */
+  #movable: Set<Subscription> | undefined;
   /** Those that came while a batch is looked at in slices: they had it from the history. */
   #newcomers: Set<Subscription> | undefined;
 
@@ -104,7 +104,10 @@ export class Subscribers {
     else found.add(subscription);
     this.#size++;
     this.#newcomers?.add(subscription);
-    if (subscriber.onMoved !== undefined) this.#movable.add(subscription);
+    if (subscriber.onMoved !== undefined) {
+      this.#movable ??= new Set();
+      this.#movable.add(subscription);
+    }
     for (let at = history.find(next); at < history.length; at++) {
       const batch = history.at(at) as Batch;
       const last = batch.events.findLast(({ key }) => range.contains(key));
@@ -115,7 +118,7 @@ export class Subscribers {
 
   /** Removes a subscription. @returns whether it was there */
   remove(subscription: Subscription): boolean {
-    this.#movable.delete(subscription);
+    this.#movable?.delete(subscription);
     const found = this.#ranges.get(subscription.range);
     if (found === undefined || !found.delete(subscription)) return false;
     this.#size--;
@@ -155,7 +158,10 @@ export class Subscribers {
   }
 
   onMoved(): void {
-    for (const { subscriber } of this.#movable) subscriber.onMoved?.();
+    const movable = this.#movable;
+    if (movable === undefined) return;
+    for (const { subscriber } of movable) subscriber.onMoved?.();
+    if (movable.size === 0 && movable === this.#movable) this.#movable = undefined;
   }
 
   /** Ends all of them. */

@@ -65,6 +65,9 @@ export interface WatcherFeed {
   leave(watchers: readonly Watcher[]): void;
 }
 
+/** What may be so of a watcher, as bits of one number: most of very many watchers are idle, and each field takes memory. */
+const Is = { held: 1, synced: 2, mergesBacklog: 4, quiet: 8 } as const;
+
 export class Watcher {
   readonly sink: WatchSink;
   readonly options: WatchOptions;
@@ -74,16 +77,11 @@ export class Watcher {
   readonly idField: Uint8Array;
   /** Where it rides on feeds that are not its client's own. */
   permit: WatcherPermit | undefined;
-  /** It gets nothing, and is not synced, until its permit says so. */
-  held = false;
   #range: KeyRange;
   /** The revision after the last one that it was sent, or passed over; at first the one that its client named. */
   #unsent: number;
   #sentRevision: number;
-  #synced = false;
-  #mergesBacklog = true;
-  /** Nothing was sent since the last tick of the progress interval. */
-  #quiet = true;
+  #state: number = Is.mergesBacklog | Is.quiet;
   #feed: WatcherFeed | undefined;
   #audience: Audience<Watcher> | undefined;
 
@@ -112,7 +110,7 @@ export class Watcher {
   /** The lowest revision that it still needs. While it is synced, it has had all that its feed has applied. */
   get next(): number {
     const feed = this.#feed;
-    return this.#synced && feed !== undefined ? Math.max(this.#unsent, feed.applied + 1) : this.#unsent;
+    return this.synced && feed !== undefined ? Math.max(this.#unsent, feed.applied + 1) : this.#unsent;
   }
 
   /** `header.revision` of what it was told last, with events or of its progress; a client never sees it go back. */
@@ -120,14 +118,23 @@ export class Watcher {
     return this.#sentRevision;
   }
 
+  /** It gets nothing, and is not synced, until its permit says so. */
+  get held(): boolean {
+    return (this.#state & Is.held) !== 0;
+  }
+
+  set held(on: boolean) {
+    this.#state = on ? this.#state | Is.held : this.#state & ~Is.held;
+  }
+
   /** It follows the newest events. Otherwise it has to be pumped. */
   get synced(): boolean {
-    return this.#synced;
+    return (this.#state & Is.synced) !== 0;
   }
 
   /** It has not been synced since it was placed: its backlog may be sent in few large responses, as etcd does. */
   get mergesBacklog(): boolean {
-    return this.#mergesBacklog;
+    return (this.#state & Is.mergesBacklog) !== 0;
   }
 
   get feed(): WatcherFeed | undefined {
@@ -158,14 +165,13 @@ export class Watcher {
 
   /** It has had everything up to now, and follows. */
   sync(): void {
-    this.#synced = true;
-    this.#mergesBacklog = false;
+    this.#state = (this.#state | Is.synced) & ~Is.mergesBacklog;
   }
 
   /** It follows no longer: what comes next is in the history for it. */
   unsync(): void {
     this.hadAll();
-    this.#synced = false;
+    this.#state &= ~Is.synced;
   }
 
   /** It is held no longer: goes on from where it was. */
@@ -176,19 +182,19 @@ export class Watcher {
 
   /** It needs a feed that goes back further, as a new watch does. */
   startOver(): void {
-    this.#mergesBacklog = true;
+    this.#state |= Is.mergesBacklog;
   }
 
   /** Whether it has had everything up to a revision, and may be told so. */
   isAt(revision: number): boolean {
     return (
-      this.#synced && !this.sink.blocked && revision >= this.#unsent - 1 && revision >= this.#sentRevision
+      this.synced && !this.sink.blocked && revision >= this.#unsent - 1 && revision >= this.#sentRevision
     );
   }
 
   /** Whether it has had all that its feed has, wants what comes next, and its client takes that. */
   get isInStep(): boolean {
-    if (!this.#synced || this.sink.blocked) return false;
+    if (!this.synced || this.sink.blocked) return false;
     return this.#unsent - 1 <= (this.#feed?.applied ?? 0);
   }
 
@@ -221,7 +227,7 @@ export class Watcher {
   /** Sends it a batch as the bytes that all of its audience get. @returns `false` where it needs others, and got none */
   sendShared(batch: Batch, tail: Buffer): boolean {
     if (!this.takes(batch)) return false;
-    this.#send(batch, batch.header.revision, tail, true);
+    this.sendOwn(batch, tail, true);
     return true;
   }
 
@@ -231,9 +237,12 @@ export class Watcher {
     else this.sendOwn(batch, selection.encode(this.headOf(batch)));
   }
 
-  /** Sends it what was made for it alone, behind its {@link headOf} the batch. */
-  sendOwn(batch: Batch, tail: Buffer): void {
-    this.#send(batch, Math.max(this.#sentRevision, batch.header.revision), tail, false);
+  /** Sends it what was made for it alone, behind its {@link headOf} the batch, or what is `shared` and takes it no further back. */
+  sendOwn(batch: Batch, tail: Buffer, shared = false): void {
+    this.#unsent = batch.revision + 1;
+    this.#state &= ~Is.quiet;
+    this.onTold(batch.header.revision);
+    this.sink.sendEvents(this, tail, shared);
   }
 
   /** The encoded header of what it gets of a batch, which does not take its revision back. */
@@ -241,17 +250,10 @@ export class Watcher {
     return headerField(withRevision(header, Math.max(this.#sentRevision, header.revision)).bytes);
   }
 
-  #send(batch: Batch, revision: number, tail: Buffer, shared: boolean): void {
-    this.#unsent = batch.revision + 1;
-    this.#quiet = false;
-    this.#sentRevision = revision;
-    this.sink.sendEvents(this, tail, shared);
-  }
-
   /** The progress interval is over. @returns whether nothing was sent in it */
   onTick(): boolean {
-    const quiet = this.#quiet;
-    this.#quiet = true;
+    const quiet = (this.#state & Is.quiet) !== 0;
+    this.#state |= Is.quiet;
     return quiet;
   }
 }
