@@ -120,8 +120,8 @@ export const WATCH: readonly Mutation[] = [
   mutation(
     'prev-kv-from-any-feed',
     `${HUB}/feed-table.ts`,
-    'if (feed.prevKv || !prevKv) found.push(feed);',
-    'found.push(feed);',
+    'if (this.#prevKv && !feed.prevKv) continue;',
+    '',
   ),
   mutation(
     'header-goes-back',

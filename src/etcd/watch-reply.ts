@@ -1,6 +1,6 @@
 /** WatchResponses to clients: those without events as a whole, and the fields of which the others are put together. */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { type Header, headerField } from './header.ts';
+import { HEADER_TAG, type Header, headerField } from './header.ts';
 import { Tag } from './watch-response.ts';
 
 /** What a response says beside its header. */
@@ -15,14 +15,31 @@ export interface EventlessResponse {
 
 /** Encodes a response without events. */
 export function encodeReply(reply: EventlessResponse): Uint8Array {
+  const { header, id, created, canceled, compactRevision, reason } = reply;
+  const isPlain = !(canceled || compactRevision || reason);
+  if (created && isPlain && header.bytes.length < 0x80) return encodeCreated(header.bytes, idField(id));
   const writer = new BinaryWriter();
-  writer.raw(headerField(reply.header.bytes));
-  if (reply.id !== 0n) writer.uint32(Tag.watchId).int64(reply.id);
-  if (reply.created) writer.uint32(Tag.created).bool(true);
-  if (reply.canceled) writer.uint32(Tag.canceled).bool(true);
-  if (reply.compactRevision) writer.uint32(Tag.compactRevision).int64(reply.compactRevision);
-  if (reply.reason) writer.uint32(Tag.cancelReason).string(reply.reason);
+  writer.raw(headerField(header.bytes));
+  if (id !== 0n) writer.uint32(Tag.watchId).int64(id);
+  if (created) writer.uint32(Tag.created).bool(true);
+  if (canceled) writer.uint32(Tag.canceled).bool(true);
+  if (compactRevision) writer.uint32(Tag.compactRevision).int64(compactRevision);
+  if (reason) writer.uint32(Tag.cancelReason).string(reason);
   return writer.finish();
+}
+
+/** The reply to a create, of which there are very many: with nothing made but the reply. @param header of less than 128 bytes */
+function encodeCreated(header: Uint8Array, id: Uint8Array): Uint8Array {
+  const idAt = 2 + header.length;
+  const createdAt = idAt + id.length;
+  const reply = new Uint8Array(createdAt + 2);
+  reply[0] = HEADER_TAG;
+  reply[1] = header.length;
+  reply.set(header, 2);
+  reply.set(id, idAt);
+  reply[createdAt] = Tag.created;
+  reply[createdAt + 1] = 1;
+  return reply;
 }
 
 /** `fragment`, set, as a field. */

@@ -8,6 +8,9 @@ import { latin1 } from './latin1.ts';
 /** Numbers of the fields of `WatchRequest`. */
 const Request = { create: 1, cancel: 2, progress: 3 } as const;
 
+/** The tag of a create. */
+const CREATE_TAG = (Request.create << 3) | WireType.LengthDelimited;
+
 /** Numbers of the fields of `WatchCreateRequest`. */
 const Create = {
   key: 1,
@@ -57,6 +60,7 @@ export const PROGRESS_REQUEST: Uint8Array = watchRequest(Request.progress, new U
 
 /** Reads a request. @throws on bytes that are no message, and TOO_MANY_FIELDS */
 export function readRequest(message: Uint8Array, ranges: KeyRanges): WatchRequest {
+  if (isShortCreate(message)) return readCreate(message.subarray(2), ranges);
   const fields = new BoundedFields(message);
   let kind = 0;
   let body: Uint8Array = NO_BYTES;
@@ -74,6 +78,10 @@ export function readRequest(message: Uint8Array, ranges: KeyRanges): WatchReques
   if (kind === Request.cancel) return { kind: 'cancel', id: readId(body) };
   return { kind: kind === Request.progress ? 'progress' : 'nothing' };
 }
+
+/** Whether it is one field, a create whose length is one byte, and no more: most are, and nothing has to be made to see that. */
+const isShortCreate = (message: Uint8Array): boolean =>
+  message[0] === CREATE_TAG && message.length < 0x82 && message[1] === message.length - 2;
 
 function readCreate(message: Uint8Array, ranges: KeyRanges): CreateRequest {
   const fields = new BoundedFields(message);

@@ -8,10 +8,27 @@ const MAX_SEARCH = 256;
 
 type Feeds = RangeMap<Set<Feed>>;
 
+const NONE: Feed[] = [];
+
 export class FeedTable {
   readonly #feeds: Feeds = new RangeMap();
   /** Apart, since there may be very many that do not go back far enough. */
   readonly #catchUps: Feeds = new RangeMap();
+  /** What was found of a search, whether it is for those that fetch previous values, and how many it may still look at. */
+  #found = NONE;
+  #prevKv = false;
+  #left = 0;
+  /** One function, since each new watch takes several searches. */
+  readonly #collect = (same: ReadonlySet<Feed>): boolean => {
+    for (const feed of same) {
+      if (this.#left-- === 0) return false;
+      if (this.#prevKv && !feed.prevKv) continue;
+      // Mostly there is one: with that, an array has room for no more.
+      if (this.#found === NONE) this.#found = [feed];
+      else this.#found.push(feed);
+    }
+    return true;
+  };
 
   add(feed: Feed): void {
     const feeds = this.#of(feed);
@@ -34,23 +51,19 @@ export class FeedTable {
    * @param prevKv only those that fetch previous values
    */
   covering(range: KeyRange, prevKv: boolean): readonly Feed[] {
-    const found: Feed[] = [];
-    for (const feeds of [this.#feeds, this.#catchUps]) search(feeds, range, prevKv, found);
+    this.#found = NONE;
+    this.#prevKv = prevKv;
+    this.#left = MAX_SEARCH;
+    this.#feeds.covering(range, this.#collect);
+    this.#left = MAX_SEARCH;
+    this.#catchUps.covering(range, this.#collect);
+    const found = this.#found;
+    // It may lead to feeds that are closed before the next search.
+    this.#found = NONE;
     return found;
   }
 
   #of(feed: Feed): Feeds {
     return feed.catchesUp ? this.#catchUps : this.#feeds;
   }
-}
-
-function search(feeds: Feeds, range: KeyRange, prevKv: boolean, found: Feed[]): void {
-  let left = MAX_SEARCH;
-  feeds.covering(range, (same) => {
-    for (const feed of same) {
-      if (left-- === 0) return false;
-      if (feed.prevKv || !prevKv) found.push(feed);
-    }
-    return true;
-  });
 }

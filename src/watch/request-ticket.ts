@@ -149,15 +149,14 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
 
   onProbed(result: ProbeResult): void {
     this.#isAsking = false;
-    if (!this.#over) this.#guard(() => this.#take(result));
-    else this.#giveRoom();
-  }
-
-  /** A fault in what etcd's answers bring about ends the client's stream. */
-  #guard(act: () => void): void {
+    if (this.#over) {
+      this.#giveRoom();
+      return;
+    }
     try {
-      act();
+      this.#take(result);
     } catch (error) {
+      // A fault in what etcd's answers bring about ends the client's stream.
       this.#owner.onFault(error);
     }
   }
@@ -188,8 +187,15 @@ export class Ticket implements UpstreamWatchOwner, Asker, Learner, TurnTaker, Be
   onLearned(own: boolean): void {
     this.#isLearned = true;
     this.#isAsking = false;
-    if (!this.#over) this.#guard(() => this.#allow(own));
-    else this.#giveRoom();
+    if (this.#over) {
+      this.#giveRoom();
+      return;
+    }
+    try {
+      this.#allow(own);
+    } catch (error) {
+      this.#owner.onFault(error);
+    }
   }
 
   /** Has a feed begin for a watch of what comes next, where none is there. */

@@ -39,8 +39,7 @@ export class WatcherIndex {
 
   /** The audience of one more watcher, which is not synced. */
   enter(range: KeyRange, variant: number): Audience<Watcher> {
-    const found = this.#audiences.get(range)?.find((other) => other.variant === variant);
-    const audience = found ?? this.#make(range, variant);
+    const audience = find(this.#audiences.get(range), variant) ?? this.#make(range, variant);
     audience.size++;
     this.#track(audience);
     return audience;
@@ -144,4 +143,13 @@ export class WatcherIndex {
     if (at >= 0) audiences.splice(at, 1);
     if (audiences.length === 0) this.#audiences.delete(range);
   }
+}
+
+function find(
+  audiences: readonly Audience<Watcher>[] | undefined,
+  variant: number,
+): Audience<Watcher> | undefined {
+  if (audiences !== undefined)
+    for (const audience of audiences) if (audience.variant === variant) return audience;
+  return undefined;
 }

@@ -116,11 +116,7 @@ export class Circles {
     const own = this.#sharing?.login.hasUser === true ? this.#sharing.login : undefined;
     if (!feeds.identity.hasToken || own === undefined) learner.onLearned(false);
     else if (this.#isCarried(request, answer)) learner.onLearned(true);
-    else {
-      const { range } = request;
-      const asker: Asker = { askedStart: 0, onProbed: ({ kind }) => learner.onLearned(kind === 'ok') };
-      this.#ownUser(own).etcd.probe(range, asker);
-    }
+    else this.#ownUser(own).etcd.probe(request.range, askerFor(learner));
   }
 
   /** The feeds that serve a client's watch. @param feeds its client's own */
@@ -172,4 +168,9 @@ export class Circles {
     const user = this.userOf(identity);
     return user === undefined ? undefined : this.#owner.existing(UserSponsor.idOf(user));
   }
+}
+
+/** Apart, since what a function makes for its closures it makes whether or not it comes to them. */
+function askerFor(learner: Learner): Asker {
+  return { askedStart: 0, onProbed: ({ kind }) => learner.onLearned(kind === 'ok') };
 }
