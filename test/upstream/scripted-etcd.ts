@@ -52,7 +52,7 @@ export class ScriptedEtcd implements AsyncDisposable {
   question: Act = 'serve';
   /** So long the answer to the question takes. Milliseconds. */
   questionMs = 0;
-  /** Called when it answers, before the answer is sent. */
+  /** Called when it answers or refuses, before that is sent. */
   onAnswering: (isQuestion: boolean) => void = ignore;
   /** The revision in its replies. */
   revision = 5;
@@ -167,7 +167,10 @@ export class ScriptedEtcd implements AsyncDisposable {
     const seen: SeenCall = { path, connection, hasLeader, limited, cancelled: false };
     this.seen.push(seen);
     const act = this.deaf.has(connection) ? 'silence' : hasLeader ? this.question : this.calls;
-    if (act instanceof RpcError) throw act;
+    if (act instanceof RpcError) {
+      this.onAnswering(hasLeader);
+      throw act;
+    }
     if (act === 'serve' && hasLeader && this.questionMs > 0)
       return sleep(this.questionMs).then(() => this.reply());
     if (act === 'serve') {
@@ -202,6 +205,8 @@ export interface Heard {
   readonly switches: SwitchReason[];
   asked: string[];
   connected: string[];
+  /** Why connections were lost. */
+  readonly lost: string[];
   dialFailures: string[];
 }
 
@@ -210,7 +215,7 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
   options: ClusterOptions;
   heard: Heard;
 } {
-  const heard: Heard = { switches: [], asked: [], connected: [], dialFailures: [] };
+  const heard: Heard = { switches: [], asked: [], connected: [], lost: [], dialFailures: [] };
   const options: ClusterOptions = {
     source: new FixedEndpoints(members.map(({ address }) => parseEndpoint(address))),
     dialTimeout: 2000,
@@ -228,7 +233,7 @@ export function clientOptions(members: readonly Pick<ScriptedEtcd, 'address'>[])
       onAnswered: ignore,
       onRetried: ignore,
       onConnected: ({ name }) => heard.connected.push(name),
-      onLost: ignore,
+      onLost: (_endpoint, cause) => heard.lost.push(cause),
       onClosed: ignore,
       onSwitched: (_from, _to, reason) => heard.switches.push(reason),
       onAsked: (verdict) => heard.asked.push(verdict),

@@ -9,15 +9,13 @@ import { ask, connectionOf, inUse, ofTwo, PATIENT, Stream } from './client.ts';
 import { connectTo, ScriptedEtcd } from './scripted-etcd.ts';
 
 const NO_LEADER = new RpcError(Code.UNAVAILABLE, 'etcdserver: no leader');
-/** The other endpoint is connected by then. */
-const CONNECTED_MS = 400;
 /** A connection that lived for so long counts as one that was of use. */
 const SETTLED_MS = 1300;
 
 test('one that a fail-over breaks off: its watch goes to the other endpoint only, on a connection of its own', async () => {
   await using held = new AsyncDisposableStack();
   const { cluster, heard, from, to } = await ofTwo(held);
-  await sleep(CONNECTED_MS);
+  await until('the choice is made, and leaves it', () => to.connections === 0);
   from.question = 'silence';
   from.calls = NO_LEADER;
   new Stream(cluster);
@@ -47,7 +45,7 @@ test('one that is refused is no connection that failed', async () => {
 test('its rest ends with its endpoint', async () => {
   await using held = new AsyncDisposableStack();
   const { cluster, from, to } = await ofTwo(held);
-  await sleep(CONNECTED_MS);
+  await until('the choice is made, and leaves it', () => to.connections === 0);
   from.question = NO_LEADER;
   from.calls = NO_LEADER;
   new Stream(cluster);
@@ -60,7 +58,7 @@ test('its rest ends with its endpoint', async () => {
 
 test('a Lock that waits for it is not sent to the endpoint that is left', async () => {
   await using held = new AsyncDisposableStack();
-  const { cluster, from, to } = await ofTwo(held);
+  const { cluster, heard, from, to } = await ofTwo(held);
   const used = cluster.current;
   new Stream(cluster);
   await until('the watch', () => from.messages.length > 0);
@@ -70,8 +68,9 @@ test('a Lock that waits for it is not sent to the endpoint that is left', async 
   // From now on it serves nobody, and the connection of replies is lost.
   from.question = 'silence';
   from.calls = 'silence';
+  const { length } = heard.lost;
   from.cut(replying);
-  await sleep(30);
+  await until('it is lost', () => heard.lost.length > length);
   // Nobody answers it before the end, which ends it.
   ask(cluster, Lock.Lock).catch((error: unknown) => assert.match(String(error), /shutting down|lost before/));
   await until('the other one is used', () => cluster.current !== used);
