@@ -39,6 +39,7 @@ export const PARTS: Readonly<
         'subscribers',
         'progress-interval',
         'progress-questions',
+        'progress-told',
         'stream-questions',
         'missed',
         'pasts',
