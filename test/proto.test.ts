@@ -1,8 +1,7 @@
 /** The interface is what the table of etcd's API says, and gen/ is what buf makes of proto/. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +22,7 @@ import { file_mvccpb_kv } from '#gen/mvccpb/kv_pb.js';
 import { file_v3electionpb_election } from '#gen/v3electionpb/election_pb.js';
 import { file_v3lockpb_lock } from '#gen/v3lockpb/lock_pb.js';
 import { commentsOf, linesOfFiles, linesOfTable, parseApiTable } from './support/descriptors.ts';
+import { tempDir } from './support/process.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const table = parseApiTable(readFileSync(join(root, 'test/data/etcd-api.tsv'), 'utf8'));
@@ -188,9 +188,8 @@ describe('buf', () => {
     buf('format', '--diff', '--exit-code');
   });
 
-  test('generate makes exactly what is in gen/', (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'gen-'));
-    t.after(() => rmSync(folder, { recursive: true }));
+  test('generate makes exactly what is in gen/', async () => {
+    const folder = await tempDir('gen');
     buf('generate', '-o', folder);
     const fresh = tree(join(folder, 'gen'));
     const present = tree(join(root, 'gen'));

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import type net from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import tls from 'node:tls';
 import { encodeHeaders, Http2Connection } from '../../src/http2/index.ts';
+import { tempDir } from '../support/process.ts';
 import { Echo } from './support/echo.ts';
 import { Exchange, Owner } from './support/exchange.ts';
 import { OK } from './support/play.ts';
@@ -17,9 +17,8 @@ import { missing } from './support/tools.ts';
 
 const POST = encodeHeaders([':method', 'POST', ':scheme', 'https', ':path', '/x', ':authority', 'a']);
 
-describe('over TLS', { skip: missing('openssl') }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'http2-tls-'));
-  after(() => rmSync(folder, { recursive: true }));
+describe('over TLS', { skip: missing('openssl') }, async () => {
+  const folder = await tempDir('http2-tls');
   const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')];
   const kind = [
     '-newkey',

@@ -2,10 +2,10 @@
  * What the objects of a running proxy hold, for the report of a failure: read from a snapshot of its heap, so that nothing
  * has to be in the program for it, and the program is the one that is built.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { tempDir } from '../../support/process.ts';
 import type { RunningProxy } from '../../support/proxy.ts';
 
 const PRELOAD = pathToFileURL(join(import.meta.dirname, 'heap-preload.ts')).href;
@@ -108,7 +108,7 @@ export class HeapFolder implements AsyncDisposable {
   }
 
   static async make(): Promise<HeapFolder> {
-    return new HeapFolder(await mkdtemp(join(tmpdir(), 'model-heap-')));
+    return new HeapFolder(await tempDir('model-heap'));
   }
 
   /** Each client's watch stream, and each feed. */
