@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningProcess, runProcess, startProcess, tempDir } from '../support/process.ts';
+import { until } from '../support/until.ts';
 import { installed } from '../tls/support.ts';
 
 const program = join(import.meta.dirname, 'write-lines.ts');
@@ -228,5 +229,3 @@ os.close(theirs)
 os.read(ours, 1)
 os.close(ours)
 sys.exit(program.wait(100))`;
-
-import { until } from '../support/until.ts';
