@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { SnapshotResponseSchema } from '#gen/etcdserverpb/maintenance_pb.js';
+import type { EtcdInstall } from '../support/etcd.ts';
 import { statusOf } from '../support/members.ts';
 import type { RawGrpcClient } from '../support/raw-grpc.ts';
 import { newestEtcds } from '../support/releases.ts';
@@ -18,6 +19,10 @@ import { Stage } from './stage.ts';
 
 /** What is over sooner than this is no reason to move. */
 const MOVE_MS = 3_000;
+/** Reads without deadlines are answered elsewhere after so long; 3 s is the aim. */
+const READS_MS = 6_000;
+/** A pause of the machine makes them late; a proxy that takes too long does so each time. */
+const TRIES = 3;
 
 /** Makes calls until another member than the one that fails answers them. */
 async function untilMoved(stage: Stage, client: RawGrpcClient): Promise<void> {
@@ -76,23 +81,30 @@ for (const install of await newestEtcds()) {
   });
 
   test(`a member hangs: reads without deadlines are answered elsewhere, writes end where they are (etcd ${install.version})`, async () => {
-    await using stage = await Stage.open({ use: 'follower', etcd: { install } });
-    await using proxy = await proxyOn(stage);
-    using client = openClient(proxy.address);
-    await untilServed(client);
-    const member = stage.cluster.member(stage.victim);
-    member.pause();
-    const since = performance.now();
-    const write = put(client, 'once/write');
-    const reads = await Promise.all(Array.from({ length: 5 }, (_, i) => get(client, `key-${i}`)));
-    const took = performance.now() - since;
-    for (const { code, message } of reads) assert.deepEqual([code, message], [0, '']);
-    assert.ok(took <= 6_000, `reads without deadlines waited ${took} ms`);
-    await untilServed(client);
-    member.resume();
-    const { code, message } = await write;
-    assert.deepEqual([code, message], [0, '']);
-    const stored = await new Admin(stage.witness.address).stored('once/');
-    assert.equal(stored.get('once/write')?.version, 1n);
+    let took = Number.POSITIVE_INFINITY;
+    for (let tries = 1; took > READS_MS && tries <= TRIES; tries++) took = await readBesideHung(install);
+    assert.ok(took <= READS_MS, `reads without deadlines waited ${took} ms`);
   });
+}
+
+/** Reads and writes while the member in use hangs. @returns how long the reads took, in milliseconds */
+async function readBesideHung(install: EtcdInstall): Promise<number> {
+  await using stage = await Stage.open({ use: 'follower', etcd: { install } });
+  await using proxy = await proxyOn(stage);
+  using client = openClient(proxy.address);
+  await untilServed(client);
+  const member = stage.cluster.member(stage.victim);
+  member.pause();
+  const since = performance.now();
+  const write = put(client, 'once/write');
+  const reads = await Promise.all(Array.from({ length: 5 }, (_, i) => get(client, `key-${i}`)));
+  const took = performance.now() - since;
+  for (const { code, message } of reads) assert.deepEqual([code, message], [0, '']);
+  await untilServed(client);
+  member.resume();
+  const { code, message } = await write;
+  assert.deepEqual([code, message], [0, '']);
+  const stored = await new Admin(stage.witness.address).stored('once/');
+  assert.equal(stored.get('once/write')?.version, 1n);
+  return took;
 }
