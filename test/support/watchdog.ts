@@ -2,7 +2,8 @@
  * Whatever ends a test process (its own end, a crash, a signal, even SIGKILL), nothing of it stays: a small
  * shell in a session of its own, the watchdog, holds a pipe from the test process, and when that closes it
  * kills the process groups it was told of and removes the test's temporary folder. A program begins only after
- * the watchdog was told of it, so there is no gap in between. It needs nothing but a POSIX shell.
+ * the watchdog was told of it, so there is no gap in between. What a program has started in a group of its own, as a
+ * browser is, may write to the folder for some seconds more. It needs nothing but a POSIX shell.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,7 +23,8 @@ while read -r word group; do
   esac
 done
 for g in $groups; do kill -s KILL -- "-$g"; done
-for again in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1"; [ -e "$1" ] || exit 0; sleep 0.2; done`;
+tries=0
+while [ $tries -lt 50 ]; do rm -rf -- "$1"; [ -e "$1" ] || exit 0; tries=$((tries + 1)); sleep 0.2; done`;
 
 /** Waits for the word of the test process, then becomes the program; ends where that process is gone. */
 const guardedStart = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
