@@ -41,7 +41,7 @@ export interface SocketOwner {
 export class SocketLink implements TurnEnd {
   /** True once the socket was connected (with TLS: the handshake was done). */
   connected: boolean;
-  /** Messages so far that streams have told of. */
+  /** What the messages so far that streams have told of count for, in frames. */
   messages = 0;
   private readonly socket: Socket;
   private readonly secure: boolean;

@@ -3,65 +3,38 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { unknownMethod } from '../../src/etcd/methods.ts';
 import { Deframer, envelopeHead } from '../../src/grpc/envelope.ts';
-import { GrpcServer } from '../../src/grpc/server.ts';
-import { ErrorCode, encodeHeaders } from '../../src/http2/index.ts';
-import type { ServerStream } from '../../src/rpc/contract.ts';
-import { Ledger } from '../../src/rpc/ledger.ts';
+import { ErrorCode } from '../../src/http2/index.ts';
+import type { ServerStream, UnaryHandler } from '../../src/rpc/contract.ts';
 import { type Unpacked, UnpackLine, unpackLine } from '../../src/rpc/unpack.ts';
-import { EngineServer } from '../http2/support/exchange.ts';
 import * as raw from '../http2/support/raw-peer.ts';
 import { until } from '../support/until.ts';
+import { callTo, data, GrpcDoor, ignore, packed, UNOBSERVED } from './grpc-door.ts';
 
-const ignore = (): void => {};
-
-const fields = (method: string) =>
-  encodeHeaders([
-    ...[':method', 'POST', ':scheme', 'http', ':path', `/test.Test/${method}`, ':authority', 'a'],
-    ...['content-type', 'application/grpc', 'te', 'trailers', 'grpc-encoding', 'gzip'],
-  ]);
-const STREAM = fields('Stream');
-const UNARY = fields('Unary');
+const STREAM = callTo('Stream');
+const UNARY = callTo('Unary');
 
 /** A gRPC door with a streaming method, and a unary one that is never answered. */
-class Scene implements AsyncDisposable {
-  readonly ledger = new Ledger(64 << 20);
+class Scene extends GrpcDoor {
   readonly sizes: number[] = [];
   /** Who serves the streams keeps their messages. */
   keeps = false;
   unaryCalls = 0;
   /** What the observer of calls was told. */
-  readonly told: string[] = [];
-  readonly #server: EngineServer;
+  readonly told: string[];
 
   constructor() {
-    const observer = {
-      onReceived: () => void this.told.push('received'),
-      onHandled: () => void this.told.push('handled'),
-      ...{ onStarted: ignore, onSent: ignore, onMalformedReply: ignore, onFault: ignore },
-    };
-    const door = new GrpcServer({
-      services: {
-        method: unknownMethod,
-        unary: (path) => (path === '/test.Test/Unary' ? () => this.#neverAnswer() : undefined),
-        stream: () => (stream) => this.#serve(stream),
-      },
-      receive: { maxBytes: 8 << 20, tooLarge: () => 'too large' },
-      observer,
+    const told: string[] = [];
+    super({
+      ...UNOBSERVED,
+      onReceived: () => void told.push('received'),
+      onHandled: () => void told.push('handled'),
     });
-    this.#server = new EngineServer((stream) => door.accept(stream), {}, this.ledger);
+    this.told = told;
   }
 
-  async begin(): Promise<raw.RawPeer> {
-    const peer = raw.rawClient(await this.#server.listen());
-    assert.ok(await peer.settled());
-    return peer;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#server[Symbol.asyncDispose]();
-    assert.equal(this.ledger.held, 0);
+  protected override unary(path: string): UnaryHandler | undefined {
+    return path === '/test.Test/Unary' ? () => this.#neverAnswer() : undefined;
   }
 
   #neverAnswer(): Promise<Uint8Array> {
@@ -69,7 +42,7 @@ class Scene implements AsyncDisposable {
     return new Promise(ignore);
   }
 
-  #serve(stream: ServerStream): void {
+  protected serve(stream: ServerStream): void {
     stream.listener = {
       onMessage: (message) => {
         this.sizes.push(message.length);
@@ -78,22 +51,6 @@ class Scene implements AsyncDisposable {
       ...{ onHalfClose: ignore, onDrain: ignore, onCancel: ignore },
     };
   }
-}
-
-function data(id: number, bytes: Buffer, flags = 0): Buffer {
-  const frames: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += 16_384) {
-    const last = at + 16_384 >= bytes.length;
-    frames.push(raw.frame('DATA', last ? flags : 0, id, bytes.subarray(at, at + 16_384)));
-  }
-  return Buffer.concat(frames);
-}
-
-function packed(message: Uint8Array): Buffer {
-  const bytes = gzipSync(message);
-  const head = envelopeHead(bytes.length);
-  head[0] = 1;
-  return Buffer.concat([head, bytes]);
 }
 
 /** Made before: who has just used up a core may get none for a while, in which the threads are free again. */

@@ -14,6 +14,7 @@ import {
 import { completeSettings } from '../../src/http2/settings.ts';
 import type { Stream } from '../../src/http2/stream.ts';
 import type { ServerStream } from '../../src/rpc/contract.ts';
+import { ignore, UNOBSERVED } from '../grpc/grpc-door.ts';
 import { until } from '../support/until.ts';
 import { EngineServer, Exchange, Owner } from './support/exchange.ts';
 import { MemorySocket } from './support/memory-socket.ts';
@@ -22,12 +23,7 @@ import * as raw from './support/raw-peer.ts';
 
 const { END_HEADERS, END_STREAM, frame, u32 } = raw;
 const BODY = Buffer.from('body');
-const ignore = (): void => {};
 const IGNORED = { onHalfClose: ignore, onDrain: ignore, onCancel: ignore };
-const UNOBSERVED = {
-  ...{ onStarted: ignore, onReceived: ignore, onSent: ignore },
-  ...{ onHandled: ignore, onMalformedReply: ignore, onFault: ignore },
-};
 const cancel = (id: number): Buffer => frame('RST_STREAM', 0, id, u32(8));
 const ids = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + 2 * i);
 

@@ -6,15 +6,9 @@ import { Metadata } from '../../src/rpc/metadata.ts';
 import { type AuthState, Permit, type PermitOwner } from '../../src/watch/sharing/permit.ts';
 import { Watcher, type WatcherFeed, type WatchSink } from '../../src/watch/watcher.ts';
 import { settle } from '../reads/held-upstream.ts';
+import { PLAIN } from '../watch/scripted-hub.ts';
 
 export const RANGE = new KeyRange('w/', 'w0');
-export const OPTIONS = {
-  prevKv: false,
-  progressNotify: false,
-  fragment: false,
-  noPut: false,
-  noDelete: false,
-};
 
 /** A permit of a user with tokens, whose questions the test answers; delays are over when it says so. */
 export class Script implements PermitOwner {
@@ -79,7 +73,7 @@ export class Script implements PermitOwner {
         this.permit.leave(watcher);
       },
     };
-    const watcher = new Watcher(sink as unknown as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
+    const watcher = new Watcher(sink as unknown as WatchSink, RANGE, PLAIN, 0n, 1, 1);
     Object.defineProperty(watcher, 'feed', { value: feed });
     watcher.release = () => {
       watcher.held = false;

@@ -13,7 +13,8 @@ import { Permits } from '../../src/watch/sharing/permits.ts';
 import type { Sponsor } from '../../src/watch/sharing/sponsor.ts';
 import { Watcher, type WatchSink } from '../../src/watch/watcher.ts';
 import { settle } from '../reads/held-upstream.ts';
-import { OPTIONS, RANGE } from './permit-script.ts';
+import { PLAIN } from '../watch/scripted-hub.ts';
+import { RANGE } from './permit-script.ts';
 
 test('a token that etcd does not take is nobody’s from then on', async () => {
   const users = new TokenUsers();
@@ -57,7 +58,7 @@ test('who showed the tokens of a user of before is judged by its own, whatever e
   const ended: string[] = [];
   const watcher = (token: string): Watcher => {
     const sink = { fail: () => void ended.push(token), onFault: (error: unknown) => assert.ifError(error) };
-    const made = new Watcher(sink as unknown as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
+    const made = new Watcher(sink as unknown as WatchSink, RANGE, PLAIN, 0n, 1, 1);
     permits.enter(made, clientIdentityOf(new Metadata(['token', token])), performance.now());
     return made;
   };
@@ -154,7 +155,7 @@ describe('a watch that begins on a shared feed', () => {
         () => new Promise((resolve) => answers.push(() => resolve(new Uint8Array(0)))),
       );
       const identity = clientIdentityOf(new Metadata(['token', 'x']));
-      const watcher = new Watcher({} as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
+      const watcher = new Watcher({} as WatchSink, RANGE, PLAIN, 0n, 1, 1);
       permits.enter(watcher, identity, performance.now() - age);
       await settle();
       assert.deepEqual([watcher.held, answers.length], [held, held ? 1 : 0]);
@@ -187,7 +188,7 @@ describe('watches that go on', () => {
         intervalMs: 1000,
         onFault: (error) => assert.ifError(error),
       });
-      const watcher = new Watcher({} as WatchSink, RANGE, OPTIONS, 0n, 1, 1);
+      const watcher = new Watcher({} as WatchSink, RANGE, PLAIN, 0n, 1, 1);
       permits.enter(watcher, clientIdentityOf(new Metadata(['token', 'x'])), performance.now());
       for (let second = 0; second < 5; second++) {
         t.mock.timers.tick(1000);

@@ -19,8 +19,7 @@ import { Code, RpcError } from '../../src/rpc/status.ts';
 import type { SwitchReason } from '../../src/upstream/choice-owner.ts';
 import { ClusterClient, type ClusterOptions } from '../../src/upstream/cluster-client.ts';
 import { PingIntervals } from '../../src/upstream/ping-intervals.ts';
-
-const ignore = (): void => {};
+import { ignore, UNOBSERVED } from '../grpc/grpc-door.ts';
 
 const METHODS = new Map(ETCD_METHODS.map((method) => [method.path, method]));
 
@@ -89,14 +88,7 @@ export class ScriptedEtcd implements AsyncDisposable {
         },
       },
       receive: { maxBytes: 1 << 20, tooLarge: () => 'too large' },
-      observer: {
-        onStarted: ignore,
-        onReceived: ignore,
-        onSent: ignore,
-        onHandled: ignore,
-        onMalformedReply: ignore,
-        onFault: ignore,
-      },
+      observer: UNOBSERVED,
     });
     this.#http2 = new Http2Connections({
       grpc,

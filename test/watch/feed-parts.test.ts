@@ -13,7 +13,7 @@ import { KnownStore } from '../../src/watch/known-store.ts';
 import { RangeMap } from '../../src/watch/range-map.ts';
 import { Selection } from '../../src/watch/selection.ts';
 import { Watcher, type WatcherFeed, type WatchSink } from '../../src/watch/watcher.ts';
-import { MIB } from './scripted-hub.ts';
+import { MIB, PLAIN } from './scripted-hub.ts';
 
 const headerAt = (revision: number, cluster = 'c'): Header => ({
   bytes: new Uint8Array(0),
@@ -42,13 +42,6 @@ function batchOf(revisions: readonly number[], header = revisions.at(-1) as numb
 
 describe('the position of a watcher', () => {
   const range = new KeyRange('k', '');
-  const options = {
-    prevKv: false,
-    noPut: false,
-    noDelete: false,
-    fragment: false,
-    progressNotify: false,
-  };
 
   /** A watcher from revision 5 on, on a feed that has applied up to 9, and what it was sent: whether shared. */
   function placed() {
@@ -58,7 +51,7 @@ describe('the position of a watcher', () => {
       blocked: false,
       sendEvents: (_watcher, _tail, shared) => sent.push(shared),
     };
-    const watcher = new Watcher(sink as WatchSink, range, options, 1n, 5, 4);
+    const watcher = new Watcher(sink as WatchSink, range, PLAIN, 1n, 5, 4);
     watcher.enter(feed as WatcherFeed, new Audience<Watcher>(range, 0));
     return { feed, sent, watcher };
   }

@@ -7,7 +7,7 @@ import { Watcher, type WatchSink } from '../../src/watch/watcher.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { until } from '../support/until.ts';
 import { b } from '../support/watch-client.ts';
-import { ScriptedHub } from './scripted-hub.ts';
+import { PLAIN, ScriptedHub } from './scripted-hub.ts';
 
 /** Eleven fields, and the three words that each object has. */
 const WATCHER_BYTES = 14 * 8;
@@ -27,14 +27,7 @@ describe('what is kept of an idle watch', () => {
   test('a watcher is one small object', () => {
     const sink = {} as WatchSink;
     const range = new KeyRange('k', '');
-    const options = {
-      prevKv: false,
-      noPut: false,
-      noDelete: false,
-      fragment: false,
-      progressNotify: false,
-    };
-    const make = (): Watcher => new Watcher(sink, range, options, 1n, 5, 4);
+    const make = (): Watcher => new Watcher(sink, range, PLAIN, 1n, 5, 4);
     const count = 50_000;
     const watchers: (Watcher | undefined)[] = new Array(count).fill(undefined);
     for (let i = 0; i < FIRST_FEW; i++) watchers[i] = make();

@@ -1,6 +1,7 @@
 /** A hub between an etcd and clients that do what a test says. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { SeenRevision } from '../../src/clients/seen-revision.ts';
+import type { WatchOptions } from '../../src/etcd/watch-request.ts';
 import type { StreamHandler } from '../../src/rpc/contract.ts';
 import { Metadata, NO_METADATA } from '../../src/rpc/metadata.ts';
 import { watchService } from '../../src/watch/client-stream.ts';
@@ -12,6 +13,15 @@ import { ScriptedUpstream, type ScriptedWatch } from './scripted-upstream.ts';
 
 export const KIB = 1 << 10;
 export const MIB = 1 << 20;
+
+/** Of a watch that asks for nothing but events. */
+export const PLAIN: WatchOptions = {
+  prevKv: false,
+  noPut: false,
+  noDelete: false,
+  fragment: false,
+  progressNotify: false,
+};
 
 export class ScriptedHub implements Disposable {
   readonly upstream = new ScriptedUpstream();
