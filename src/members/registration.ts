@@ -37,7 +37,7 @@ export interface RegistrationObserver {
   /** It did not work, and is tried again. */
   onFailed(error: RpcError): void;
   onLost(loss: Loss): void;
-  /** The proxy stops, and its entry is gone. */
+  /** The proxy stops, and its entry is gone, of which `onRegistered` was told. */
   onDeregistered(address: string): void;
   /** The proxy stops, and its entry stays until its lease ends. */
   onLeftBehind(error: RpcError): void;
@@ -91,7 +91,7 @@ export class Registration {
     const timer = setTimeout(() => late.reject(RpcError.deadlineExceeded()), REVOKE_MS);
     try {
       await Promise.race([late.promise, this.#entry.revoke(REVOKE_MS)]);
-      if (this.#entry.mayBeThere) this.#observer.onDeregistered(this.#options.address);
+      if (this.#stats.registrations > 0) this.#observer.onDeregistered(this.#options.address);
     } catch (thrown) {
       if (this.#entry.mayBeThere) this.#observer.onLeftBehind(RpcError.from(thrown));
     } finally {
