@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Lease } from '#gen/etcdserverpb/lease_pb.js';
+import { progressIsSafe } from '../../src/etcd/release.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { LONG, newestEtcds } from '../support/releases.ts';
 import { Client } from './actor.ts';
@@ -60,9 +61,10 @@ for (const install of await newestEtcds())
             isolation === 'keys'
               ? { 'a/': shared, a0: shared, '': shared }
               : { 'a/': await granted(inOne), a0: await granted(inTwo), '': shared };
+          const place: Place = { clients, leases, progressIsSafe: progressIsSafe(install.version) };
           const trial: Trial = async (steps) => {
             try {
-              await new Run({ clients, leases }).run(steps);
+              await new Run(place).run(steps);
             } catch (error) {
               if (error instanceof assert.AssertionError) return error;
               throw error;

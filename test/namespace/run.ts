@@ -44,6 +44,8 @@ const NOTHING = new Uint8Array();
 export interface Place {
   readonly clients: Readonly<Record<Actor, Client>>;
   readonly leases: Readonly<Record<Actor, bigint>>;
+  /** Whether a watch can be asked if there is more. */
+  readonly progressIsSafe: boolean;
 }
 
 type ActOf<Does extends Act['does']> = Extract<Act, { readonly does: Does }>;
@@ -76,7 +78,7 @@ export class Run {
         }
         before = this.#check(step.actor, before, await worldOf(etcd), what);
       }
-      await this.#watches.check(history);
+      await this.#watches.check(history, etcd, this.#place.progressIsSafe);
       this.#checkShown('what watches were shown');
     } finally {
       history.close();
@@ -289,12 +291,14 @@ export class Run {
     if (outcome.code !== 0) return; // isolated namespaces see none
     for (const { key, rangeEnd } of replies[0]?.perm ?? []) {
       const [k, end] = [latin1(key), latin1(rangeEnd)];
+      if (k === '') continue; // it allows nothing, see worldOf
       const last = client.actor.length - 1;
       const behind = client.actor.slice(0, last) + String.fromCharCode(client.actor.charCodeAt(last) + 1);
       const full = { key: client.actor + k, end: end === '\0' ? behind : end && client.actor + end };
       assert.ok(isWithin(client.actor, full), `a permission of outside: ${JSON.stringify(full)}`);
       assert.ok(
-        allowed.some((each) => isIn(full.key, each)),
+        // Until 3.4 etcd takes ranges that end before they begin, which are shown as they were granted.
+        allowed.some((each) => isIn(full.key, each) || (each.key === full.key && each.end === full.end)),
         `nobody allowed ${JSON.stringify(full)}`,
       );
     }

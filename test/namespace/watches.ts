@@ -1,12 +1,13 @@
 /** Watches of clients, and what they should have been told by the history of etcd. */
 import assert from 'node:assert/strict';
 import { fromBinary } from '@bufbuild/protobuf';
+import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { type WatchResponse, WatchResponseSchema } from '#gen/etcdserverpb/watch_pb.js';
 import type { Event_EventType } from '#gen/mvccpb/kv_pb.js';
-import type { RawCall } from '../support/raw-grpc.ts';
+import type { RawCall, RawGrpcClient } from '../support/raw-grpc.ts';
 import { WatchCall } from '../support/watch-client.ts';
 import type { Span } from './steps.ts';
-import { isIn, latin1 } from './world.ts';
+import { ask, bytesOf, isIn, latin1 } from './world.ts';
 
 /** What a watch watches. */
 interface Watched {
@@ -59,9 +60,13 @@ export class Watches {
     return { canceled };
   }
 
-  /** Each has been told of what happened to its keys, and of nothing else. */
-  async check(history: WatchCall): Promise<void> {
-    const all = await toEnd(history);
+  /**
+   * Each has been told of what happened to its keys, and of nothing else.
+   * @param history watches every key of this etcd
+   * @param progressIsSafe whether they can be asked if there is more
+   */
+  async check(history: WatchCall, etcd: RawGrpcClient, progressIsSafe: boolean): Promise<void> {
+    const all = await untilPut(history, etcd);
     for (const open of this.#open) {
       const { watch, watched, since } = open;
       const { prefix, span } = watched;
@@ -71,8 +76,8 @@ export class Watches {
         )
         .map((told) => ({ ...told, key: told.key.slice(prefix.length) }))
         .filter(({ key }) => isIn(key, span));
-      const told =
-        watch instanceof WatchCall ? await toEnd(watch, open.note) : await some(open, expected.length);
+      const told = await some(open, expected.length);
+      if (watch instanceof WatchCall && progressIsSafe) told.push(...(await toEnd(watch, open.note)));
       assert.deepEqual(told, expected, `the watch of ${JSON.stringify(watched)}`);
     }
   }
@@ -82,8 +87,20 @@ export class Watches {
   }
 }
 
+/** All events until a put, which is not among them. */
+async function untilPut(history: WatchCall, etcd: RawGrpcClient): Promise<Told[]> {
+  const { header } = await ask(etcd, KV.method.put, { key: bytesOf('the end') });
+  const told: Told[] = [];
+  while (told.at(-1)?.revision !== header?.revision) {
+    const message = await history.call.next();
+    assert.ok(message, 'the stream of the watch ended');
+    told.push(...toldBy(fromBinary(WatchResponseSchema, message)));
+  }
+  return told.slice(0, -1);
+}
+
 /** All events until etcd says that there are no others. */
-async function toEnd(watch: WatchCall, note: Open['note'] = () => {}): Promise<Told[]> {
+async function toEnd(watch: WatchCall, note: Open['note']): Promise<Told[]> {
   const told: Told[] = [];
   watch.progress();
   for (;;) {
@@ -97,7 +114,7 @@ async function toEnd(watch: WatchCall, note: Open['note'] = () => {}): Promise<T
   }
 }
 
-/** So many events, where nobody can ask for progress. */
+/** So many events. */
 async function some({ watch, note }: Open, count: number): Promise<Told[]> {
   const told: Told[] = [];
   while (told.length < count) {

@@ -59,8 +59,12 @@ export async function worldOf(etcd: RawGrpcClient): Promise<World> {
   const allowed: Allowed[] = [];
   for (const role of roles) {
     const { perm } = await ask(etcd, Auth.method.roleGet, { role });
-    allowed.push(...perm.map(({ key, rangeEnd }) => ({ role, key: latin1(key), end: latin1(rangeEnd) })));
+    // Until 3.4 etcd takes a permission without a key, which allows nothing: to etcd its range begins behind all keys.
+    const ranges = perm.filter(({ key }) => key.length > 0);
+    allowed.push(...ranges.map(({ key, rangeEnd }) => ({ role, key: latin1(key), end: latin1(rangeEnd) })));
   }
+  // etcd 3.4 has them in the order of their keys, those of one key in any.
+  allowed.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
   return { keys, allowed, leases: leases.map(({ ID }) => ID) };
 }
 

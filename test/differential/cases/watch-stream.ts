@@ -3,7 +3,7 @@
 import { KV } from '#gen/etcdserverpb/kv_pb.js';
 import { Watch } from '#gen/etcdserverpb/watch_pb.js';
 import { progressIsSafe } from '../../../src/etcd/release.ts';
-import type { EtcdInstall } from '../../support/etcd.ts';
+import { atLeast, type EtcdInstall } from '../../support/etcd.ts';
 import { type Case, calls, script } from '../case.ts';
 import { at, b, rawRpc, rpc, under, zero } from '../rpc.ts';
 import type { Script, ScriptStream } from '../script.ts';
@@ -99,7 +99,10 @@ const progressBesideTheFuture: Case = {
     await progressAt(script, stream);
     stream.cancel();
   }),
-  skip: untrusted,
+  skip: (install) =>
+    untrusted(install) ||
+    // etcd issue 20221, mended in 3.5.22 and 3.6.2.
+    (!atLeast(install, 3, 6) && 'this release promises progress to watches that begin later'),
 };
 
 const wishes: readonly Case[] = [
