@@ -43,6 +43,7 @@ export const PARTS: Readonly<
         'stream-questions',
         'missed',
         'pasts',
+        'pasts-visits',
         'limits',
       ),
       ...below(

@@ -371,6 +371,12 @@ export const WATCH: readonly Mutation[] = [
     'if (!this.#busy && !isHuge(events.length, size))',
     'if (!isHuge(events.length, size))',
   ),
+  mutation(
+    'all-pasts-in-one-turn',
+    `${HUB}/turn-visits.ts`,
+    'if (this.#left > 0) return true;',
+    'if (this) return true;',
+  ),
   mutation('few-are-never-huge', `${HUB}/slices.ts`, 'visitsOf(events, bytes) > HUGE', 'events > HUGE'),
   mutation('lost-with-what-is-huge', `${HUB}/feed-guard.ts`, 'this.#inbox.finish();', 'this.#inbox.close();'),
   mutation('waits-for-ever', `${HUB}/renderings.ts`, 'watcher.sink.output.onMade();', ''),

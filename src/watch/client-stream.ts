@@ -87,7 +87,7 @@ class WatchStream
     this.#seen = seen;
     this.circles = hub.circles;
     this.feeds = hub.feedsOf(clientIdentityOf(call.metadata));
-    this.#line = new TicketLine(this, client);
+    this.#line = new TicketLine(this, client, hub.shared.visits);
     this.#progress = new ProgressRounds(this);
     this.#awaitsLeader = demandsLeader(call.metadata);
   }

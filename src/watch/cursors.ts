@@ -6,14 +6,13 @@ import { withRevision } from '../etcd/header.ts';
 import { Code } from '../rpc/status.ts';
 import { type Audience, variantOf } from './audience.ts';
 import type { Batch } from './batch.ts';
-import { deliver, deliverBacklog } from './delivery.ts';
+import { type BacklogBounds, deliver, deliverBacklog } from './delivery.ts';
 import type { HeldBytes } from './held-bytes.ts';
 import type { History } from './history.ts';
 import { LaggingWatchers } from './lagging-watchers.ts';
 import { type LeftFeed, Moving } from './moving.ts';
 import { Renderings, type RenderingsBounds } from './renderings.ts';
 import type { Steps } from './slices.ts';
-import type { WatchStats } from './stats.ts';
 import type { TargetFeed } from './target-feed.ts';
 import { notGoneOnWith, type Terminal } from './terminal.ts';
 import type { Watcher } from './watcher.ts';
@@ -34,14 +33,14 @@ export interface CursorsOwner extends LeftFeed {
 }
 
 /** What all cursors share. */
-export interface CursorsBounds extends RenderingsBounds {
+export interface CursorsBounds extends RenderingsBounds, BacklogBounds {
   /** What is known of batches that watchers have missed. */
   readonly missed: HeldBytes;
 }
 
 export class Cursors {
   readonly #feed: CursorsOwner;
-  readonly #stats: WatchStats;
+  readonly #bounds: CursorsBounds;
   /** Those that do not follow the newest events; the others are known to the index only. */
   readonly #behind = new LaggingWatchers();
   readonly #index: WatcherIndex;
@@ -53,7 +52,7 @@ export class Cursors {
   constructor(feed: CursorsOwner, bounds: CursorsBounds) {
     this.#feed = feed;
     this.#index = new WatcherIndex(feed.history, bounds.missed);
-    this.#stats = bounds.stats;
+    this.#bounds = bounds;
     this.#renderings = new Renderings(this, bounds);
     this.#moving = new Moving(feed, this);
   }
@@ -130,7 +129,7 @@ export class Cursors {
         this.#renderings.wait(watcher, batch);
         return;
       }
-      deliverBacklog(watcher, history, position, this.#stats);
+      deliverBacklog(watcher, history, position, this.#bounds);
       if (watcher.feed !== feed) return; // its stream ended with what was sent
     }
     if (feed.terminal !== undefined) this.#finish(watcher, feed.terminal);
@@ -175,7 +174,7 @@ export class Cursors {
         }
       }
     }
-    this.#stats.countDelivered(deliveries);
+    this.#bounds.stats.countDelivered(deliveries);
   }
 
   /** The same for a huge batch, which is in the history already: they wait for it. */

@@ -7,6 +7,7 @@ import type { Audience } from './audience.ts';
 import type { Batch } from './batch.ts';
 import type { History } from './history.ts';
 import type { WatchStats } from './stats.ts';
+import type { TurnVisits } from './turn-visits.ts';
 import type { Watcher } from './watcher.ts';
 
 /** etcd gives a watcher that catches up at most so many revisions at once. */
@@ -16,6 +17,12 @@ const MERGE_BYTES = 1 << 20;
 /** The same while many are behind: merged responses are copies. */
 const MERGE_BYTES_CROWDED = 32 << 10;
 const CROWD = 32;
+
+/** What is told of what is sent to watchers that are behind, and looked at for them. */
+export interface BacklogBounds {
+  readonly stats: WatchStats;
+  readonly visits: TurnVisits;
+}
 
 /** Sends a watcher a batch that is for it. `tail` is the batch for the watcher's audience. */
 export function deliver(watcher: Watcher, batch: Batch, tail: Buffer, audience: Audience<Watcher>): void {
@@ -33,14 +40,15 @@ export function deliverBacklog(
   watcher: Watcher,
   history: History,
   position: number,
-  stats: WatchStats,
+  { stats, visits }: BacklogBounds,
 ): void {
   const audience = watcher.audience as Audience<Watcher>;
   if (watcher.mergesBacklog) {
-    deliverMerged(watcher, audience, history, position, stats);
+    visits.spend(deliverMerged(watcher, audience, history, position, stats));
     return;
   }
   const batch = history.at(position) as Batch;
+  visits.spend(batch.events.length);
   const tail = audience.encode(batch);
   if (tail === undefined) watcher.pass(batch);
   else {
@@ -49,16 +57,18 @@ export function deliverBacklog(
   }
 }
 
+/** @returns how many events were looked at */
 function deliverMerged(
   watcher: Watcher,
   audience: Audience<Watcher>,
   history: History,
   position: number,
   stats: WatchStats,
-): void {
+): number {
   const limit = stats.lagging > CROWD ? MERGE_BYTES_CROWDED : MERGE_BYTES;
   const selection = audience.selection();
   let revisions = 0;
+  let visits = 0;
   let last: Batch | undefined;
   for (
     let at = position;
@@ -69,11 +79,13 @@ function deliverMerged(
     // A huge one goes out by itself.
     if (last !== undefined && (batch.isHuge || revisions + batch.revisions > MERGE_REVISIONS)) break;
     last = batch;
+    visits += last.events.length;
     const before = selection.count;
     audience.select(last, watcher.next, selection);
     if (selection.count > before) revisions += last.revisions;
   }
-  if (last === undefined) return;
+  if (last === undefined) return visits;
   watcher.sendSelected(last, selection);
   if (selection.count > 0) stats.countDelivered(1);
+  return visits;
 }

@@ -39,6 +39,7 @@
  *       Subscribers         what lives on it and is no client's watcher
  *   Circles, Permits    who shares feeds that are not a client's own, and by whose leave: sharing/permits.ts START HERE
  *   Lingering           feeds that are not used now
+ *   TurnVisits          how many watches begin in the past in one turn
  *   KeyRanges, LongKeys what clients name: in memory once, and within bounds
  *
  * Imports form no circle: a part declares what it needs of its owner (`CursorsOwner`, `FlowFeed`, ...), which the owner

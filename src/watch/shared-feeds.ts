@@ -19,6 +19,7 @@ import { Semaphore } from './semaphore.ts';
 import { Permits, type RevisionSource } from './sharing/permits.ts';
 import { Slices } from './slices.ts';
 import { WatchStats } from './stats.ts';
+import { TurnVisits } from './turn-visits.ts';
 
 /** Who may share feeds, besides those who show the same token. */
 export interface SharingOptions {
@@ -90,6 +91,8 @@ export class SharedFeeds {
   /** What waits behind huge responses. */
   readonly waiting = new HeldBytes(WAITING_BYTES, () => this.stats.limits.waiting++);
   readonly slices = new Slices();
+  /** What watches that begin in the past look through. */
+  readonly visits = new TurnVisits();
   readonly catchUpTurns = new Semaphore(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
   readonly relayTurns = new Semaphore(RELAYS_AT_ONCE, RELAY_TURN_MS);
   readonly #report: (error: unknown) => void;

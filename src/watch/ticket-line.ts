@@ -8,6 +8,7 @@ import type { ServerStream } from '../rpc/contract.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import { Ticket, type TicketOwner } from './request-ticket.ts';
 import type { Circles } from './sharing/circles.ts';
+import type { TurnVisits, VisitsWaiter } from './turn-visits.ts';
 
 /** Requests of one stream that may wait; with more, the client is not read. */
 const MAX_WAITING = 32;
@@ -24,15 +25,18 @@ export interface TicketLineOwner {
   onFault(error: unknown): void;
 }
 
-export class TicketLine implements TicketOwner {
+export class TicketLine implements TicketOwner, VisitsWaiter {
   readonly #owner: TicketLineOwner;
   readonly #client: ServerStream;
+  readonly #visits: TurnVisits;
   #line: Ticket[] = [];
   #paused = false;
 
-  constructor(owner: TicketLineOwner, client: ServerStream) {
+  /** @param visits what watches from the past may look through in one turn */
+  constructor(owner: TicketLineOwner, client: ServerStream, visits: TurnVisits) {
     this.#owner = owner;
     this.#client = client;
+    this.#visits = visits;
   }
 
   get feeds(): IdentityFeeds {
@@ -64,7 +68,7 @@ export class TicketLine implements TicketOwner {
   advance(): void {
     while (this.#owner.mayAnswer) {
       const ticket = this.#line[0];
-      if (ticket === undefined || !ticket.ready) break;
+      if (ticket === undefined || !ticket.ready || !this.#visits.admits(this)) break;
       this.#line.shift();
       this.#answer(ticket);
     }
@@ -86,6 +90,10 @@ export class TicketLine implements TicketOwner {
     }
   }
 
+  onVisits(): void {
+    this.onSettled();
+  }
+
   onSettled(): void {
     try {
       this.advance();
@@ -100,6 +108,7 @@ export class TicketLine implements TicketOwner {
 
   /** The stream is over: none is answered any more. */
   close(): void {
+    this.#visits.leave(this);
     for (const ticket of this.#line) {
       ticket.cancel();
       this.#client.hold(-ticket.bytes);
