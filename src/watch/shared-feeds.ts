@@ -92,7 +92,7 @@ export class SharedFeeds {
   readonly waiting = new HeldBytes(WAITING_BYTES, () => this.stats.limits.waiting++);
   readonly slices = new Slices();
   /** What watches that begin in the past look through. */
-  readonly visits = new TurnVisits();
+  readonly visits = new TurnVisits((error) => this.onFault(error));
   readonly catchUpTurns = new Semaphore(CATCH_UPS_AT_ONCE, CATCH_UP_TURN_MS);
   readonly relayTurns = new Semaphore(RELAYS_AT_ONCE, RELAY_TURN_MS);
   readonly #report: (error: unknown) => void;

@@ -108,11 +108,11 @@ export class TicketLine implements TicketOwner, VisitsWaiter {
 
   /** The stream is over: none is answered any more. */
   close(): void {
-    this.#visits.leave(this);
     for (const ticket of this.#line) {
       ticket.cancel();
       this.#client.hold(-ticket.bytes);
     }
     this.#line = [];
+    this.#visits.leave(this);
   }
 }

@@ -15,8 +15,14 @@ export interface VisitsWaiter {
 
 export class TurnVisits {
   readonly #waiting = new UniqueQueue<VisitsWaiter>();
+  readonly #onFault: (error: unknown) => void;
   #left = PAST_EVENTS_PER_TURN;
   #turn: NodeJS.Immediate | undefined;
+
+  /** @param onFault a fault here is nobody's who waits: they have their turn after it */
+  constructor(onFault: (error: unknown) => void) {
+    this.#onFault = onFault;
+  }
 
   /** So many events were looked at. */
   spend(events: number): void {
@@ -36,15 +42,24 @@ export class TurnVisits {
     this.#waiting.delete(waiter);
   }
 
-  /** Those that wait have the turn one after the other, as far as it goes. */
   #next(): void {
     this.#turn = undefined;
     this.#left = PAST_EVENTS_PER_TURN;
+    try {
+      if (!this.#serve()) return;
+    } catch (error) {
+      this.#onFault(error);
+    }
+    this.#turn ??= setImmediate(() => this.#next());
+  }
+
+  /** Those that wait have the turn one after the other, as far as it goes. @returns whether there are more */
+  #serve(): boolean {
     for (let waiter = this.#waiting.first; waiter !== undefined && this.#left > 0; ) {
       this.#waiting.delete(waiter);
       waiter.onVisits();
       waiter = this.#waiting.first;
     }
-    if (this.#waiting.size > 0) this.#turn ??= setImmediate(() => this.#next());
+    return this.#waiting.size > 0;
   }
 }

@@ -43,6 +43,7 @@ import { StreamGroup } from '../../src/watch/rides/stream-group.ts';
 import { StreamQuestions } from '../../src/watch/rides/stream-questions.ts';
 import { Selection } from '../../src/watch/selection.ts';
 import { TicketLine } from '../../src/watch/ticket-line.ts';
+import { TurnVisits } from '../../src/watch/turn-visits.ts';
 import { UniqueQueue } from '../../src/watch/unique-queue.ts';
 import { Watcher } from '../../src/watch/watcher.ts';
 import { WatcherIndex } from '../../src/watch/watcher-index.ts';
@@ -99,7 +100,7 @@ const PARTS: readonly Part[] = [
     RevisionWaiters,
     Selection,
   ],
-  ...[ScriptedClient, Ticket, TicketLine, Watcher, WatcherIndex],
+  ...[ScriptedClient, Ticket, TicketLine, TurnVisits, Watcher, WatcherIndex],
   ...[ClientOutput, Inbox, PassedOver],
   ...RIDES,
 ];
