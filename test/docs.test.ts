@@ -74,6 +74,19 @@ describe('the documents name', () => {
     assert.deepEqual(wrong, []);
   });
 
+  test('files in the maps of folders, which begin with START HERE', () => {
+    const wrong: string[] = [];
+    for (const file of readdirSync('src', { recursive: true, encoding: 'utf8' })) {
+      if (!file.endsWith('.ts')) continue;
+      const [map = ''] = /^\/\*\*.*?\*\//s.exec(readFileSync(join('src', file), 'utf8')) ?? [];
+      if (!map.includes('START HERE')) continue;
+      for (const [path] of map.matchAll(/(?<![\w./-])[\w./-]+\.ts\b/g))
+        if (![dirname(file), ''].some((folder) => existsSync(join('src', folder, path))))
+          wrong.push(`${file}: ${path}`);
+    }
+    assert.deepEqual(wrong, []);
+  });
+
   test('flags that are there', () => {
     const flags = new Set<string>([...FLAGS.map(({ name }) => name), ...OF_OTHERS, 'help', 'version']);
     assert.deepEqual(

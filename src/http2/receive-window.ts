@@ -2,7 +2,7 @@
  * The receive side of the connection's flow control (RFC 9113 section 6.9). Octets are given back when
  * they arrive, not when a stream's reader takes them, so that paused streams do not starve the others;
  * only when very much is held for them does the window stay shut, and a client lets go of one of them. A
- * server's `Intake` shuts it too, when too much is held for the requests of the connection.
+ * server's `RequestIntake` shuts it too, when too much is held for the requests of the connection.
  */
 import { ErrorCode, Http2Error } from './errors.ts';
 import { FrameType } from './frame.ts';

@@ -52,7 +52,7 @@ export class StreamInput {
   finished = false;
   /** The peer's content-length, or -1. */
   expected = -1;
-  /** Server role: octets counted for the stream by `Intake`, and how many of them wait for an answer. */
+  /** Server role: octets counted for the stream by `RequestIntake`, and how many of them wait for an answer. */
   charged = 0;
   waiting = 0;
   /** Server role: something was passed on. */

@@ -1,9 +1,9 @@
 /**
  * START HERE. Heartbeats: N streams of clients that keep leases alive, few streams to etcd.
  *
- *   client stream ─ Heartbeats ┐                                   ┌ Carrier ─▶ etcd
- *   client stream ─ Heartbeats ┼─▶ Carriers, by lease ─────────────┤
- *   client stream ─ Heartbeats ┘                                   └ Carrier ─▶ etcd
+ *   client stream ─ HeartbeatStream ┐                                   ┌ Carrier ─▶ etcd
+ *   client stream ─ HeartbeatStream ┼─▶ Carriers, by lease ─────────────┤
+ *   client stream ─ HeartbeatStream ┘                                   └ Carrier ─▶ etcd
  *
  * A client's stream is in `client-stream.ts`. One heartbeat goes to etcd for each that a client sends, or for several of one
  * lease that come before it is sent, and never without one: a lease must not outlive its client.

@@ -19,12 +19,12 @@
  *                         CatchUps: those that lead to a feed; Beginnings: those that clients wait for before they are told;
  *                         PassedOver: those that are too far behind, and what was started instead
  *     IdentityUpstream    etcd, with the identity's token: IdentityProbes, where a watch starts and whether the client
- *                         may watch; Versions, what progress responses of a member are worth
+ *                         may watch; MemberReleases, what progress responses of a member are worth
  *     Feed                one watch on etcd, and `applied`: up to where it has seen everything
- *       Intake              what etcd brings, made into batches and handed to all that are on it; FeedGuard: what a fault there ends
+ *       FeedIntake          what etcd brings, made into batches and handed to all that are on it; FeedGuard: what a fault there ends
  *                           Inbox: what it has not taken yet; Slices: huge responses are worked off in these
- *         Gap                 what it missed while it had no watch on etcd
- *       FeedStream          its watch, asked for again when it is lost; Turns: few catch-ups begin at a time
+ *         FeedGap             what it missed while it had no watch on etcd
+ *       FeedStream          its watch, asked for again when it is lost; Semaphore: few catch-ups begin at a time
  *         Ride                the watch, on a stream with others or alone: rides/rides.ts START HERE
  *                             ResponseAssembly: long responses, read while they come
  *       KnownStore          whether what it remembers is the past of the store that etcd has now
@@ -33,8 +33,8 @@
  *       ProgressQuestions   asks etcd how far it is; RevisionWaiters: who wants to know
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share; Selection: events that
  *                         go out as one response
- *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in Behind; Missed: where
- *                         those find something; Renderings: what of huge batches is made for them; Moving: to the feed that
+ *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in LaggingWatchers;
+ *                         MissedBatches: where those find something; Renderings: what of huge batches is made for them; Moving: to the feed that
  *                         they are to end on
  *       Subscribers         what lives on it and is no client's watcher
  *   Circles, Permits    who shares feeds that are not a client's own, and by whose leave: sharing/permits.ts START HERE

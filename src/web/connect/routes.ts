@@ -1,10 +1,10 @@
 /**
  * START HERE. Serves every RPC that Connect and gRPC-Web can carry: Connect reads the protocols, the services answer.
  *
- *   request.ts   what Fastify read, as Connect reads it           large-request.ts   past Connect, on another thread
- *   gate.ts      what Connect tells of a call, and a refused one
- *   serve.ts     what Connect calls: bytes to the services        error.ts           a status in Connect's words
- *   response.ts  what Connect made, as Fastify sends it           large-reply.ts     past Connect, in pieces
+ *   request.ts       what Fastify read, as Connect reads it           large-request.ts   past Connect, on another thread
+ *   request-gate.ts  what Connect tells of a call, and a refused one
+ *   serve.ts         what Connect calls: bytes to the services        error.ts           a status in Connect's words
+ *   response.ts      what Connect made, as Fastify sends it           large-reply.ts     past Connect, in pieces
  */
 import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bufbuild/protobuf';
 import { type ConnectRouter, createConnectRouter } from '@connectrpc/connect';

@@ -1,14 +1,14 @@
 /**
  * START HERE. etcd's own JSON: the paths of its gateway, `/v3/kv/range` and so on, as its clients know them.
  *
- *   paths.ts     which method is behind which path
- *   requests.ts  a request from its head to its answer
- *   request.ts   deadline, and messages from JSON                     ../json-message.ts, ../prefixed-metadata.ts
- *   serve.ts     messages to the services, and what they answer       told-revision.ts
- *   response.ts  replies as JSON                                      ../json-text.ts
- *   version.ts   `GET /version`
- *   websocket.ts the same over WebSocket                              frames.ts
- *   error.ts     the end of a stream that failed                      ../http-error.ts
+ *   paths.ts             which method is behind which path
+ *   gateway-requests.ts  a request from its head to its answer
+ *   reader.ts            deadline, and messages from JSON                     ../json-message.ts, ../prefixed-metadata.ts
+ *   serve.ts             messages to the services, and what they answer       told-revision.ts
+ *   response.ts          replies as JSON                                      ../json-text.ts
+ *   version.ts           `GET /version`
+ *   websocket.ts         the same over WebSocket                              frames.ts
+ *   error.ts             the end of a stream that failed                      ../http-error.ts
  *
  * Fastify finds the paths, after its hooks have seen a request. Where none of them has anything to say of one, and that is
  * so for all that no browser sends, a small call would cost more by them than by its JSON: it is served past them.

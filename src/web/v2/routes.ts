@@ -1,10 +1,10 @@
 /**
  * START HERE. etcd's v2 API, `/v2/...`: requests go to a member as they are, and answers come back as they come.
  *
- *   director.ts    which members, in which order
- *   forwarding.ts  one request: one member after the other
- *   attempt.ts     one request to one member       agents.ts  the connections
- *   headers.ts     which fields go on              body.ts    what the client sends
+ *   director.ts           which members, in which order
+ *   forwarded-request.ts  one request: one member after the other
+ *   attempt.ts            one request to one member       agents.ts          the connections
+ *   headers.ts            which fields go on              forwarded-body.ts  what the client sends
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
