@@ -55,6 +55,7 @@ const QUARTER: readonly string[] = [
   'streams/request-memory-web',
   'streams/slow-readers',
   'upstream/choice',
+  'upstream/closed-often',
   'upstream/edges',
   'watch/faults',
   'watch/lifetimes',

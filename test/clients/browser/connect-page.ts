@@ -65,16 +65,16 @@ async function watch(protocol: Protocol, base: string, name: string, ms: number,
     }
   })();
   const ended = refusal(watching);
-  while (created === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-  for (const end = performance.now() + ms; performance.now() < end; ) {
-    await client.put({ key, value: bytes(String(++written)) });
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
-  }
-  // What keeps it from getting there has ended the watch.
+  // What keeps it from getting there ends the watch.
   let over = false;
   void ended.then(() => {
     over = true;
   });
+  while (created === 0 && !over) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (const end = performance.now() + ms; performance.now() < end; ) {
+    await client.put({ key, value: bytes(String(++written)) });
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
   while (seen < written && !over) await new Promise((resolve) => setTimeout(resolve, 20));
   gone.abort();
   return { created, all: seen === written && written > 1, ended: await ended };
