@@ -34,8 +34,8 @@
  *       History ─ Batch     what it remembers; HistoryBudget: the bound that all histories share; Selection: events that
  *                         go out as one response
  *       Cursors             its watchers: those that keep up in a WatcherIndex of Audiences, the others in LaggingWatchers;
- *                         MissedBatches: where those find something; Renderings: what of huge batches is made for them; Moving: to the feed that
- *                         they are to end on
+ *                         MissedBatches: where those find something; Renderings: what of huge batches is made for them;
+ *                         Moving: to the feed that they are to end on
  *       Subscribers         what lives on it and is no client's watcher
  *   Circles, Permits    who shares feeds that are not a client's own, and by whose leave: sharing/permits.ts START HERE
  *   Lingering           feeds that are not used now

@@ -7,8 +7,9 @@ import type { WatchRequest } from '../etcd/watch-request.ts';
 import type { ServerStream } from '../rpc/contract.ts';
 import type { IdentityFeeds } from './identity-feeds.ts';
 import { Ticket, type TicketOwner } from './request-ticket.ts';
+import type { TurnTaker } from './semaphore.ts';
 import type { Circles } from './sharing/circles.ts';
-import type { TurnVisits, VisitsWaiter } from './turn-visits.ts';
+import type { TurnVisits } from './turn-visits.ts';
 
 /** Requests of one stream that may wait; with more, the client is not read. */
 const MAX_WAITING = 32;
@@ -25,7 +26,7 @@ export interface TicketLineOwner {
   onFault(error: unknown): void;
 }
 
-export class TicketLine implements TicketOwner, VisitsWaiter {
+export class TicketLine implements TicketOwner, TurnTaker {
   readonly #owner: TicketLineOwner;
   readonly #client: ServerStream;
   readonly #visits: TurnVisits;
@@ -90,7 +91,7 @@ export class TicketLine implements TicketOwner, VisitsWaiter {
     }
   }
 
-  onVisits(): void {
+  onTurn(): void {
     this.onSettled();
   }
 

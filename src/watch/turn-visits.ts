@@ -1,20 +1,15 @@
 /**
- * What watches that begin in the past look through of what feeds remember, in one turn of the event loop. One of them is done at a
- * time, since its client is told of it at once; but very many may come in one turn, each for what is nowhere in it.
+ * Bounds what watches that begin in the past look through, of what feeds remember, in one turn of the event loop. A watch does so
+ * in one go; but very many may come in one turn, each for keys of which nothing is remembered, so that it looks through all.
  */
+import type { TurnTaker } from './semaphore.ts';
 import { UniqueQueue } from './unique-queue.ts';
 
-/** Events that are looked at in one turn before others have theirs: less than half a millisecond. */
+/** Events that are looked at in one turn before others have theirs: up to a millisecond. */
 const PAST_EVENTS_PER_TURN = 8192;
 
-/** Has watches to begin. */
-export interface VisitsWaiter {
-  /** There are visits again: it asks for them anew. Does not throw. */
-  onVisits(): void;
-}
-
 export class TurnVisits {
-  readonly #waiting = new UniqueQueue<VisitsWaiter>();
+  readonly #waiting = new UniqueQueue<TurnTaker>();
   readonly #onFault: (error: unknown) => void;
   #left = PAST_EVENTS_PER_TURN;
   #turn: NodeJS.Immediate | undefined;
@@ -30,15 +25,15 @@ export class TurnVisits {
     this.#turn ??= setImmediate(() => this.#next());
   }
 
-  /** Whether a watch may begin in this turn; otherwise the waiter is called in a later one. */
-  admits(waiter: VisitsWaiter): boolean {
+  /** Whether a watch may begin in this turn; otherwise the waiter is called in a later one, and asks anew. It does not throw. */
+  admits(waiter: TurnTaker): boolean {
     if (this.#left > 0) return true;
     this.#waiting.add(waiter);
     return false;
   }
 
   /** Has nothing to begin any more. */
-  leave(waiter: VisitsWaiter): void {
+  leave(waiter: TurnTaker): void {
     this.#waiting.delete(waiter);
   }
 
@@ -55,10 +50,11 @@ export class TurnVisits {
 
   /** Those that wait have the turn one after the other, as far as it goes. @returns whether there are more */
   #serve(): boolean {
-    for (let waiter = this.#waiting.first; waiter !== undefined && this.#left > 0; ) {
+    while (this.#left > 0) {
+      const waiter = this.#waiting.first;
+      if (waiter === undefined) return false;
       this.#waiting.delete(waiter);
-      waiter.onVisits();
-      waiter = this.#waiting.first;
+      waiter.onTurn();
     }
     return this.#waiting.size > 0;
   }

@@ -215,9 +215,15 @@ async function watched(client: InProcess, { etcd }: Scene): Promise<string[][]> 
   const { header } = await client.ask(deleteRange, { key: key('\0'), rangeEnd: key('\0') });
   const last = header?.revision ?? 0n;
   // What comes of it comes behind everything else. A progress response would not in 3.4 before 3.4.31.
-  await client.ask(put, { key: key(KEYS[0] ?? ''), value: key('end') });
+  const end = await client.ask(put, { key: key('a'), value: key('end') });
   const isLater = ({ kv }: Event): boolean => (kv?.modRevision ?? 0n) > last;
   await watch.wait('the end', (received) => received.some(({ events }) => events.some(isLater)));
+  watch.say({ requestUnion: { case: 'progressRequest', value: {} } });
+  await watch.wait('progress', (received) =>
+    received.some(
+      (one) => one.watchId === -1n && !one.created && one.header?.revision === end.header?.revision,
+    ),
+  );
   watch.listener.onCancel();
   const told = asked.map((_, at) =>
     watch.received

@@ -27,6 +27,7 @@ import {
   bytesOf,
   clear,
   isIn,
+  isKeyless,
   isWithin,
   latin1,
   outside,
@@ -291,14 +292,20 @@ export class Run {
     if (outcome.code !== 0) return; // isolated namespaces see none
     for (const { key, rangeEnd } of replies[0]?.perm ?? []) {
       const [k, end] = [latin1(key), latin1(rangeEnd)];
-      if (k === '') continue; // it allows nothing, see worldOf
+      if (k === '') {
+        assert.ok(allowed.some(isKeyless), 'nobody was granted a permission without a key');
+        continue;
+      }
       const last = client.actor.length - 1;
       const behind = client.actor.slice(0, last) + String.fromCharCode(client.actor.charCodeAt(last) + 1);
       const full = { key: client.actor + k, end: end === '\0' ? behind : end && client.actor + end };
       assert.ok(isWithin(client.actor, full), `a permission of outside: ${JSON.stringify(full)}`);
       assert.ok(
         // Until 3.4 etcd takes ranges that end before they begin, which are shown as they were granted.
-        allowed.some((each) => isIn(full.key, each) || (each.key === full.key && each.end === full.end)),
+        allowed.some(
+          (each) =>
+            (!isKeyless(each) && isIn(full.key, each)) || (each.key === full.key && each.end === full.end),
+        ),
         `nobody allowed ${JSON.stringify(full)}`,
       );
     }

@@ -59,9 +59,7 @@ export async function worldOf(etcd: RawGrpcClient): Promise<World> {
   const allowed: Allowed[] = [];
   for (const role of roles) {
     const { perm } = await ask(etcd, Auth.method.roleGet, { role });
-    // Until 3.4 etcd takes a permission without a key, which allows nothing: to etcd its range begins behind all keys.
-    const ranges = perm.filter(({ key }) => key.length > 0);
-    allowed.push(...ranges.map(({ key, rangeEnd }) => ({ role, key: latin1(key), end: latin1(rangeEnd) })));
+    allowed.push(...perm.map(({ key, rangeEnd }) => ({ role, key: latin1(key), end: latin1(rangeEnd) })));
   }
   // etcd 3.4 has them in the order of their keys, those of one key in any.
   allowed.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
@@ -82,11 +80,14 @@ export function seenIn(world: World, prefix: string, span: Span): string[] {
     .filter((key) => isIn(key, span));
 }
 
-/** What is outside of a namespace. */
+/** Whether a permission has no key, which etcd takes until 3.4. It allows nothing: to etcd its range begins behind all keys. */
+export const isKeyless = ({ key }: Span): boolean => key === '';
+
+/** What is outside of a namespace; permissions without a key are nowhere. */
 export function outside(prefix: string, { keys, allowed }: World) {
   return {
     keys: keys.filter(({ key }) => !(key.startsWith(prefix) && key.length > prefix.length)),
-    allowed: allowed.filter((range) => !isWithin(prefix, range)),
+    allowed: allowed.filter((range) => !isKeyless(range) && !isWithin(prefix, range)),
   };
 }
 
